@@ -1,0 +1,1 @@
+//! What the tools that switch configurations print, told apart from the build.

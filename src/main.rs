@@ -1,0 +1,3 @@
+//! The `nixmon` program.
+
+fn main() {}
