@@ -79,8 +79,10 @@ fn inputs_borrow() {
 
 #[test]
 fn dynamic_derivations() {
-    // The list of input derivations, and the names of outputs that are read from it.
-    let cases: &[(&str, &[(&str, &[&str])])] = &[
+    /// An input derivation and its output names.
+    type Input<'a> = (&'a str, &'a [&'a str]);
+    // The list of input derivations, and what is read from it.
+    let cases: &[(&str, &[Input<'_>])] = &[
         ("", &[]),
         (r#"("/a.drv",["out"])"#, &[("/a.drv", &["out"])]),
         (r#"("/a.drv",(["out"],[]))"#, &[("/a.drv", &["out"])]),
