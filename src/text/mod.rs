@@ -2,6 +2,7 @@
 //!
 //! A leaf: imports nothing of ours, and any module may use it.
 
+pub mod excerpt;
 mod sanitize;
 
 pub use sanitize::{sanitize, strip_escapes};
