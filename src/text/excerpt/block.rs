@@ -81,7 +81,7 @@ impl<'a> Log<'a> {
             self.npm(head, tag)
         } else if text.starts_with("FAILED: ") {
             return self.ninja(head);
-        } else if text.starts_with("* What went wrong:") {
+        } else if text.starts_with("* What went wrong:") || text.ends_with(" unknown dependencies:") {
             self.until(head + 1, BLOCK_LEN, |idx| self.text(idx).is_empty())
         } else if score::is_panic(text.as_bytes()) {
             self.panic(head)

@@ -160,12 +160,12 @@ fn last_line(log: &Log<'_>) -> Option<usize> {
     (0..n_lines).rev().find(|&idx| !is_noise(log, idx))
 }
 
-/// Takes the last lines up to `last`, each text once, or, if all is noise, the last lines whatever they are.
+/// Takes the last lines up to `last`, each text once; or, if all is noise, the last lines whatever they are.
 fn tail(log: &Log<'_>, chosen: &mut Chosen, last: Option<usize>) {
     let mut seen = texts(log, &chosen.lines);
     let end = last.map_or(log.lines.len(), |last| last + 1);
-    let mut is_new = |idx: &usize| !log.line(*idx).trim().is_empty() && seen.insert(log.line(*idx).trim());
-    chosen.take((0..end).rev().filter(|&idx| last.is_none() || !is_noise(log, idx)).filter(&mut is_new));
+    let texts = (0..end).rev().map(|idx| (idx, log.line(idx).trim()));
+    chosen.take(texts.filter(|(_, text)| !text.is_empty() && seen.insert(text)).map(|(idx, _)| idx));
 }
 
 /// Starts of lines that stand at the end of a failed build and say nothing of it.

@@ -13,8 +13,8 @@ const NEEDLES: [[u8; 4]; 32] = [
     *b"an't", // no such, traceback, segment
     *b"core", *b"emor", *b"hrow", *b"no p", *b"forb", *b"go: ", *b".go:",
     *b"l: (", // memory, throw, curl: (22)
-    *b"bad_", *b"boun", *b"unab", *b"nval", *b"err_", *b"le d", *b".kt:",
-    *b"** (", // unbound, multiple definition
+    *b"bad_", *b"boun", *b"unab", *b"miss", *b"err_", *b"le d", *b".kt:",
+    *b"** (", // unbound, missing, multiple definition
 ];
 
 /// First and last bit of each needle, four bits each.

@@ -163,6 +163,7 @@ const HARMLESS_STARTS: &[&[u8]] = &[
     b"go: extracting ",
     b"go: creating ",
     b"go: to add ",
+    b"go: no module dependencies",
 ];
 
 /// Ends of lines that are never an error.
@@ -367,6 +368,8 @@ const STRONG: &[&[u8]] = &[
     b"multiple definition of ",
     b"No space left on device",
     b"Segmentation fault",
+    b"Bus error",
+    b"Encountered missing or unknown dependencies:", // Haskell's Setup
     b"(core dumped)",
     b"Cannot allocate memory",
     b"out of memory",
@@ -463,7 +466,7 @@ fn is_exception(text: &[u8]) -> bool {
     let starts_as_name = name.first().is_some_and(u8::is_ascii_alphabetic);
     starts_as_name
         && (name.ends_with(b"Error") || name.ends_with(b"Exception"))
-        && (rest.is_empty() || rest == b":" || rest.starts_with(b": "))
+        && (rest.is_empty() || rest == b":" || rest.starts_with(b": ") || rest.starts_with(b" [ERR_"))
 }
 
 /// `./main.go:10:2: undefined: x`, `go: updates to go.mod needed`
@@ -488,7 +491,8 @@ fn is_make_cause(text: &[u8]) -> bool {
     let Some(at) = memmem::find(text, b": *** ") else { return false };
     let before = text.get(..at).unwrap_or_default();
     let rest = text.get(at + 6..).unwrap_or_default();
-    memchr2(b' ', b'\t', before).is_none() && !rest.starts_with(b"Deleting ")
+    let is_make = contains(before, b"make") || before.last().is_some_and(u8::is_ascii_digit);
+    is_make && memchr2(b' ', b'\t', before).is_none() && !rest.starts_with(b"Deleting ")
 }
 
 /// git's `fatal: …`, but not what a version script gets that asks git in a tarball.

@@ -416,6 +416,18 @@ fn excerpt_of_other_compilers() {
 "#,
         ),
         (
+            "Haskell's Setup",
+            8,
+            r#"
+  Configuring demo-1.0...
+> Setup: Encountered missing or unknown dependencies:
+> aeson >=2.2 && <2.3,
+> text >=2.1
+
+  Running phase: haddockPhase
+"#,
+        ),
+        (
             "javac under gradle",
             8,
             r#"

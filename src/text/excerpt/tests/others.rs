@@ -187,6 +187,18 @@ fn excerpt_without_known_errors() {
 "#,
         ),
         (
+            "phases between the last lines stay, so that nothing seems left out",
+            4,
+            r#"
+  compiling
+> linking
+> Running phase: checkPhase
+> PASS: test1
+> PASS: test2
+  Running phase: installPhase
+"#,
+        ),
+        (
             "a shell's words, and what led there",
             4,
             r#"
