@@ -21,6 +21,8 @@ const CONTINUATIONS: &[&str] = &[
     "- /",
     "Caused by:", // cargo
     "location searched: ",
+    "Could not resolve dependencies:", // cabal
+    "[__",
     "required by package ",
 ];
 
@@ -81,7 +83,9 @@ impl<'a> Log<'a> {
             self.npm(head, tag)
         } else if text.starts_with("FAILED: ") {
             return self.ninja(head);
-        } else if text.starts_with("* What went wrong:") || text.ends_with(" unknown dependencies:") {
+        } else if ["* What went wrong:", "error during build:"].contains(&text)
+            || text.ends_with(" unknown dependencies:")
+        {
             self.until(head + 1, BLOCK_LEN, |idx| self.text(idx).is_empty())
         } else if score::is_panic(text.as_bytes()) {
             self.panic(head)
@@ -270,7 +274,8 @@ impl<'a> Log<'a> {
         } else if text.starts_with("Hunk #") {
             |line| line.starts_with("patching file ")
         } else {
-            return None;
+            // C++ instantiations: the place in the own source
+            return head.checked_sub(1).filter(|&idx| self.line(idx).ends_with("required from here"));
         };
         (head.saturating_sub(N_BEFORE)..head).rev().find(|&idx| is_place(self.line(idx)))
     }
@@ -284,6 +289,7 @@ fn npm_tag(text: &str) -> Option<&'static str> {
 /// Messages whose paragraphs blank lines part.
 fn spans_blanks(text: &str) -> bool {
     text.starts_with("CMake Error")
+        || text.starts_with("FAIL ")
         || text.contains(" - error TS")
         || text.starts_with("error: failed to run custom build")
 }

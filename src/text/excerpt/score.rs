@@ -266,6 +266,7 @@ const CONSEQUENCE_STARTS: &[&[u8]] = &[
     b"[ERROR] COMPILATION ERROR",
     b"[ERROR]   mvn", // maven
     b"Errors while running CTest",
+    b"FAILED: Build did NOT complete",
     b"error: subprocess-exited-with-error",
     b"ERROR Backend subprocess exited",
     b"ERROR: Failed building wheel",
@@ -359,6 +360,8 @@ const STRONG_STARTS: &[&[u8]] = &[
     b"do not know how to unpack source archive",
     b"** (",
     b"Did not find version ",
+    b"Module not found: ",  // webpack
+    b"error during build:", // vite
 ];
 
 /// Forms that hold wherever they stand in the line.
@@ -369,6 +372,7 @@ const STRONG: &[&[u8]] = &[
     b"No space left on device",
     b"Segmentation fault",
     b"Bus error",
+    b"\" failed with error:",                        // NixOS tests
     b"Encountered missing or unknown dependencies:", // Haskell's Setup
     b"(core dumped)",
     b"Cannot allocate memory",

@@ -70,6 +70,23 @@ fn excerpt_of_c() {
 "#,
         ),
         (
+            "g++: the place that asked for the template",
+            8,
+            r#"
+  FAILED: [code=1] a.o
+  /nix/store/x/bin/g++ -o a.o -c ../a.cpp
+  In file included from /nix/store/x/include/c++/13/map:60,
+                   from ../a.cpp:1:
+  /nix/store/x/include/c++/13/bits/stl_map.h:511:32:   required from 'T& std::map<K, T>::operator[](K&&)'
+> ../a.cpp:5:20:   required from here
+> /nix/store/x/include/c++/13/bits/stl_function.h:408:20: error: no match for 'operator<'
+>   408 |       { return __x < __y; }
+>       |                ~~~~^~~~~
+  [4/9] Building CXX object b.o
+  ninja: build stopped: subcommand failed.
+"#,
+        ),
+        (
             "the linker: the symbols, not collect2",
             8,
             r#"
@@ -413,6 +430,20 @@ fn excerpt_of_other_compilers() {
 > 3 | bar = foo
 >   |       ^^^
   [ 3 of 18] Compiling Demo.Mod3        ( src/Demo/Mod3.hs, dist/build/Demo/Mod3.o )
+"#,
+        ),
+        (
+            "cabal's solver",
+            6,
+            r#"
+  Resolving dependencies...
+> Error: [Cabal-7107]
+> Could not resolve dependencies:
+> [__0] trying: demo-0.1 (user goal)
+> [__1] next goal: aeson (dependency of demo)
+> [__1] rejecting: aeson-2.1 (conflict: demo => aeson>=2.2)
+> [__1] fail (backjumping, conflict set: aeson, demo)
+  After searching the rest of the dependency tree exhaustively, these were the goals I've had most trouble fulfilling
 "#,
         ),
         (

@@ -81,6 +81,18 @@ fn excerpt_of_stdenv() {
 "#,
         ),
         (
+            "a NixOS test",
+            4,
+            r#"
+  machine: must succeed: systemctl is-active foo
+  machine # [    5.123] foo[123]: fatal: no config
+  (finished: must succeed: systemctl is-active foo, in 0.04 seconds)
+> Test "start" failed with error: "command `systemctl is-active foo` failed (exit code 3)"
+  cleanup
+  kill machine (pid 9)
+"#,
+        ),
+        (
             "killed",
             6,
             r#"

@@ -167,6 +167,76 @@ fn excerpt_of_node() {
 "#,
         ),
         (
+            "jest",
+            7,
+            r#"
+  PASS src/errors.test.js
+> FAIL src/a.test.js
+>   ● sum › adds
+
+>     expect(received).toBe(expected) // Object.is equality
+
+>     Expected: 4
+>     Received: 3
+
+>       2 | test('adds', () => {
+      > 3 |   expect(sum(1, 2)).toBe(4);
+          |                     ^
+
+  Test Suites: 1 failed, 1 passed, 2 total
+> Tests:       1 failed, 3 passed, 4 total
+"#,
+        ),
+        (
+            "mocha: the failed test, not the passing one that talks of errors",
+            8,
+            r#"
+    Array
+      ✓ should fail on error: x
+      1) should work
+
+    1 passing (5ms)
+    1 failing
+
+    1) Array
+         should work:
+>      AssertionError [ERR_ASSERTION]: 1 == 2
+>       + expected - actual
+>       at Context.<anonymous> (test/a.js:5:14)
+>       at process.processImmediate (node:internal/timers:476:21)
+
+  npm error Lifecycle script `test` failed with error:
+  npm error code 1
+  npm error path /build/source
+"#,
+        ),
+        (
+            "webpack",
+            8,
+            r#"
+  > webpack --mode production
+  assets by status 1 KiB
+> ERROR in ./src/index.js 1:0-28
+> Module not found: Error: Can't resolve 'left-pad' in '/build/source/src'
+  resolve 'left-pad' in '/build/source/src'
+    Parsed request is a module
+  webpack 5.91.0 compiled with 1 error in 400 ms
+"#,
+        ),
+        (
+            "vite",
+            4,
+            r#"
+  vite v5.2.0 building for production...
+  x Build failed in 120ms
+> error during build:
+> [vite]: Rollup failed to resolve import "left-pad" from "/build/source/src/main.ts".
+> This is most likely unintended because it can break your application at runtime.
+>     at viteWarn (file:///build/node_modules/vite/dist/x.js:1:1)
+      at onwarn (file:///build/node_modules/vite/dist/x.js:2:1)
+"#,
+        ),
+        (
             "yarn",
             8,
             r#"
