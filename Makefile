@@ -1,0 +1,98 @@
+# Names for the commands of this repository; `make help` lists them. Works with GNU make 3.81 and bash 3.2 (macOS).
+
+SHELL := bash
+
+# From any directory: `make -f path/to/nixmon/Makefile home` takes the flake of the current one.
+root := $(dir $(realpath $(lastword $(MAKEFILE_LIST))))
+target := $(abspath $(or $(CARGO_TARGET_DIR),$(root)target))
+manifest := --manifest-path $(root)Cargo.toml
+skipped := $(target)/skipped-tests
+
+# The flake that `home`, `darwin` and `update` drive: a directory, for the first two with #NAME if need be.
+FLAKE ?= .
+
+nixmon := $(target)/release/nixmon
+hash := \#
+nix := nix --extra-experimental-features 'nix-command flakes'
+json := --log-format internal-json -v
+
+# `$(call watched,COMMAND)` shows COMMAND through nixmon and ends with the exit status of COMMAND.
+# Not `|&`, which bash 3.2 does not know.
+watched = $(1) 2>&1 | $(nixmon); exit $${PIPESTATUS[0]}
+
+.PHONY: build
+build: ## Build the program (the default)
+	cargo build $(manifest) --release
+
+.PHONY: test
+test: ## Run all tests, and name those that were skipped for want of a tool
+	@rm -f $(skipped)
+	cargo test $(manifest) --doc
+	@status=0; \
+	if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run $(manifest) || status=$$?; \
+	else \
+	  cargo test $(manifest) --lib --bins --tests || status=$$?; \
+	fi; \
+	if [ -s $(skipped) ]; then \
+	  sort $(skipped); \
+	  echo "$$(wc -l < $(skipped) | tr -d ' ') tests counted as passed were skipped"; \
+	fi; \
+	exit $$status
+
+.PHONY: lint
+lint: ## Check format, lints and licences
+	cargo fmt $(manifest) --check
+	cargo clippy $(manifest) --all-targets --all-features -- -D warnings
+	cargo clippy $(manifest) --lib --no-default-features -- -D warnings
+	@if cargo deny --version >/dev/null 2>&1; then \
+	  cargo deny $(manifest) --log-level error check licenses bans sources; \
+	else \
+	  echo "cargo-deny is not installed: licences and sources of dependencies are not checked"; \
+	fi
+
+.PHONY: bench
+bench: ## Measure
+	cargo bench $(manifest)
+
+# Two builds: a good one, and one that fails, which is what it is for. --impure makes their derivations new each time.
+.PHONY: demo
+demo: build ## Watch a real `nix build`, or a recorded one where there is no Nix
+	@demo() { \
+	  $(nix) build -j4 --no-link --impure --option substitute false $(json) "$$1" 2>&1 | $(nixmon); \
+	  return $${PIPESTATUS[0]}; \
+	}; \
+	if nix-store --add $(root)tests/demo/flake.nix >/dev/null 2>&1; then \
+	  echo '$$ nix build |& nixmon'; \
+	  demo path:$(root)tests/demo || exit; \
+	  echo; echo '$$ nix build .#broken |& nixmon'; \
+	  ! demo path:$(root)tests/demo\#broken; \
+	else \
+	  echo 'No Nix here that can write to its store. A recorded build:'; \
+	  $(nixmon) replay $(root)tests/fixtures/demo.nixrec; \
+	fi
+
+.PHONY: install
+install: ## Install the program with cargo
+	cargo install --path $(root) --locked
+
+.PHONY: home
+home: build ## home-manager switch of FLAKE, watched
+	@$(call watched,home-manager switch --flake '$(FLAKE)' $(json))
+
+.PHONY: darwin
+darwin: build ## darwin-rebuild switch of FLAKE, watched
+	@$(call watched,sudo darwin-rebuild switch --flake '$(FLAKE)' $(json))
+
+# In the directory, since the option that names a flake is not the same in all versions of Nix.
+.PHONY: update
+update: build ## nix flake update of FLAKE, watched
+	@cd '$(firstword $(subst $(hash), ,$(FLAKE)))' || exit; $(call watched,$(nix) flake update $(json))
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1@/p' $(root)Makefile | while IFS=@ read -r name text; do \
+	  printf '%-9s %s\n' "$$name" "$$text"; \
+	done
+	@echo
+	@echo 'FLAKE=$(FLAKE)  the flake of home, darwin and update'
