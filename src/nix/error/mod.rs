@@ -13,6 +13,8 @@ mod location;
 mod message;
 mod rules;
 mod template;
+#[cfg(test)]
+mod tests;
 
 pub use kind::{FailureKind, Stage};
 pub use location::Location;
