@@ -4,5 +4,6 @@
 
 pub mod derivation;
 pub mod error;
+pub mod log;
 pub mod nixbase32;
 pub mod store_path;

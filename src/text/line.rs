@@ -58,8 +58,8 @@ pub struct Span {
 
 impl Span {
     /// Makes a span. The text is [sanitised](sanitize()), so that a line cannot hold anything else.
-    pub fn new(role: Role, text: &str) -> Self {
-        Span { role, text: sanitize(text).into_owned() }
+    pub fn new(role: Role, text: impl AsRef<str>) -> Self {
+        Span { role, text: sanitize(text.as_ref()).into_owned() }
     }
 
     /// What the span is.
@@ -96,14 +96,14 @@ impl Line {
     }
 
     /// Appends text of a role, sanitised.
-    pub fn push(&mut self, role: Role, text: &str) -> &mut Self {
+    pub fn push(&mut self, role: Role, text: impl AsRef<str>) -> &mut Self {
         self.push_span(Span::new(role, text));
         self
     }
 
     /// Appends text of a role, sanitised, and gives the line back.
     #[must_use]
-    pub fn with(mut self, role: Role, text: &str) -> Self {
+    pub fn with(mut self, role: Role, text: impl AsRef<str>) -> Self {
         self.push(role, text);
         self
     }
@@ -168,7 +168,7 @@ impl Line {
     /// Fills up with spaces to a number of columns.
     pub fn pad(&mut self, columns: usize) {
         let n_spaces = columns.saturating_sub(self.width());
-        self.push(Role::Plain, &" ".repeat(n_spaces));
+        self.push(Role::Plain, " ".repeat(n_spaces));
     }
 
     /// Writes the line with the styles of the palette, without a line break.

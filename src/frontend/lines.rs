@@ -1,0 +1,378 @@
+//! Condensed lines for people's logs, CI and agents.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::budget::{Budget, Limits, Share};
+use super::Sink;
+use crate::activation::{ActivationChange, Tool, Unit, Verb};
+use crate::render::{self, Extent, Style};
+use crate::state::{Change, FailureId, Moment, Phase, State, TextKind};
+use crate::text::{Line, Palette, Role, duration, thousands};
+use crate::view::View;
+
+/// What becomes of the text of other programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passthrough {
+    /// It passes as far as its share of the limits goes; a flood becomes a count.
+    #[default]
+    Auto,
+    /// It passes, whatever it costs.
+    All,
+    /// Only a command's results pass.
+    None,
+}
+
+/// How lines look and how many there may be.
+#[derive(Clone, Debug)]
+pub struct LinesOptions {
+    /// Colours.
+    pub palette: Palette,
+    /// Signs.
+    pub style: Style,
+    /// How much may be said.
+    pub limits: Limits,
+    /// What becomes of other programs' text.
+    pub passthrough: Passthrough,
+}
+
+/// Writes condensed lines.
+#[derive(Debug)]
+pub struct Lines<W> {
+    sink: Sink<W>,
+    options: LinesOptions,
+    budget: Budget,
+    /// A phase that has begun and was not told yet.
+    phase: Option<Phase>,
+    /// Failures that were not told yet, and when they happened: what ends the run is told by the report alone.
+    failures: Vec<(FailureId, Moment)>,
+    /// What an activation has done that was not told yet.
+    done: Vec<(Verb, Vec<Unit>)>,
+    failed_units: Vec<Unit>,
+    began: Option<(Tool, Option<String>)>,
+    pending_since: Option<Moment>,
+    /// The last heartbeat, to see whether anything has changed.
+    last: String,
+    hidden: u64,
+    /// Bytes of an unfinished line that were shown already.
+    shown_partial: Vec<u8>,
+    said_evaluating: bool,
+}
+
+/// A failure that the end of the run follows so soon is told by the report.
+const FAILURE_DELAY: Duration = Duration::from_millis(700);
+/// Units and steps are gathered for so long.
+const ACTIVATION_DELAY: Duration = Duration::from_millis(300);
+/// Evaluations shorter than this are not worth a line.
+const EVALUATION_DELAY: Duration = Duration::from_millis(200);
+/// Lines of other programs are cut after so many columns, unless all of it is asked for.
+const MAX_COLUMNS: usize = 300;
+
+impl<W: Write> Lines<W> {
+    /// Writes to `writer`.
+    pub fn new(writer: W, options: LinesOptions) -> Self {
+        Self {
+            sink: Sink::new(writer),
+            budget: Budget::new(options.limits),
+            options,
+            phase: Some(Phase::Evaluating),
+            failures: Vec::new(),
+            done: Vec::new(),
+            failed_units: Vec::new(),
+            began: None,
+            pending_since: None,
+            last: String::new(),
+            hidden: 0,
+            shown_partial: Vec::new(),
+            said_evaluating: false,
+        }
+    }
+
+    /// Changes have been accepted.
+    pub fn changes(&mut self, state: &State, changes: &[Change], at: Moment) {
+        for change in changes {
+            match change {
+                Change::Phase(Phase::Activating) => self.phase = None,
+                Change::Phase(phase) => {
+                    self.phase = Some(*phase);
+                    self.tell_phase(state, at);
+                }
+                Change::Failed(id) if state.failure(*id).derivation.is_some() => self.failures.push((*id, at)),
+                Change::Retracted(id) => self.failures.retain(|(other, _)| other != id),
+                Change::Text(kind, text) => self.text(*kind, text, at),
+                Change::Problem(problem) => {
+                    let line = Line::new().with(Role::Muted, format!("nixmon: unusable input: {problem}"));
+                    self.budgeted(Share::Text, line, at);
+                }
+                Change::Activation(change) => self.activation(state, change, at),
+                _ => {}
+            }
+        }
+        if !self.failures.is_empty() {
+            self.tell_failures(state, at);
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, state: &State, now: Moment) {
+        if self.phase == Some(Phase::Evaluating) && now >= EVALUATION_DELAY {
+            self.tell_phase(state, now);
+        }
+        self.tell_failures(state, now);
+        if self.pending_since.is_some_and(|since| now.saturating_sub(since) >= ACTIVATION_DELAY) {
+            self.tell_activation(state, now);
+        }
+        if self.budget.heartbeat_is_due(now) {
+            self.heartbeat(state, now);
+        }
+    }
+
+    /// The beginning of a line has stood there for a moment: a prompt.
+    pub fn partial(&mut self, bytes: &[u8]) {
+        if self.options.passthrough == Passthrough::None || bytes.len() > 400 || !bytes.starts_with(&self.shown_partial) {
+            return;
+        }
+        let text = String::from_utf8_lossy(bytes);
+        let clean = crate::text::sanitize(&text).into_owned();
+        let shown = crate::text::sanitize(&String::from_utf8_lossy(&self.shown_partial)).len();
+        if let Some(new) = clean.get(shown..)
+            && !new.is_empty()
+        {
+            self.sink.write(new.as_bytes());
+            self.shown_partial = bytes.to_vec();
+        }
+    }
+
+    /// The run has ended: the report. `existing` are log files that exist.
+    pub fn end(&mut self, state: &State, existing: &[String], now: Moment) {
+        self.end_partial();
+        if self.pending_since.is_some() {
+            self.tell_activation(state, now);
+        }
+        let (lines, bytes) = self.budget.report();
+        let extent = Extent { lines, bytes };
+        let report = render::report(state, existing, self.hidden, &self.options.style, extent);
+        for (i, line) in report.into_iter().enumerate() {
+            let stamped = if i == 0 { self.stamp(line, now) } else { line };
+            self.write(&stamped);
+        }
+    }
+
+    /// How the run stands, now, whatever was said before.
+    pub fn report_now(&mut self, state: &State, now: Moment) {
+        let line = render::heartbeat(&View::new(state, now), false, &self.options.style);
+        let line = self.stamp(line, now);
+        self.end_partial();
+        self.write(&line);
+    }
+
+    /// The sink.
+    pub fn sink(&self) -> &Sink<W> {
+        &self.sink
+    }
+
+    /// Takes the writer back.
+    pub fn into_writer(self) -> W {
+        self.sink.into_inner()
+    }
+
+    fn tell_phase(&mut self, state: &State, now: Moment) {
+        let Some(phase) = self.phase.take() else { return };
+        if phase == Phase::Evaluating && std::mem::replace(&mut self.said_evaluating, true) {
+            return;
+        }
+        let line = render::phase(&View::new(state, now), &self.options.style);
+        if self.budgeted(Share::Events, line, now) {
+            self.budget.heard(now);
+        }
+    }
+
+    fn tell_failures(&mut self, state: &State, now: Moment) {
+        let due = self.failures.iter().filter(|(_, at)| now.saturating_sub(*at) >= FAILURE_DELAY).count();
+        for (id, at) in self.failures.drain(..due).collect::<Vec<_>>() {
+            let line = render::build_failed(state, state.failure(id), &self.options.style);
+            // The report tells those that find no room.
+            self.budgeted(Share::Events, line, at);
+        }
+    }
+
+    fn heartbeat(&mut self, state: &State, now: Moment) {
+        let view = View::new(state, now);
+        let told = render::heartbeat(&view, false, &self.options.style);
+        let counts = format!("{:?} {:?} {:?}", state.phase(), view.builds(), view.fetches());
+        let still = counts == self.last;
+        self.last = counts;
+        let line = if still { render::heartbeat(&view, true, &self.options.style) } else { told };
+        self.budgeted(Share::Heartbeats, line, now);
+        self.budget.heard(now);
+    }
+
+    fn text(&mut self, kind: TextKind, text: &str, now: Moment) {
+        if kind == TextKind::Result {
+            self.end_partial();
+            self.sink.write(format!("{text}\n").as_bytes());
+            return;
+        }
+        if self.continue_partial(text) {
+            return;
+        }
+        let (role, prefix) = match kind {
+            TextKind::Warning => (Role::Warning, "warning: "),
+            TextKind::Trace => (Role::Muted, "trace: "),
+            TextKind::Notice | TextKind::Other | TextKind::Activation | TextKind::Result => (Role::Plain, ""),
+        };
+        let foreign = matches!(kind, TextKind::Other | TextKind::Activation);
+        let mut line = Line::new().with(role, prefix).with(Role::Plain, text);
+        match self.options.passthrough {
+            Passthrough::All => {
+                self.end_partial();
+                self.write(&line);
+            }
+            Passthrough::None if foreign => self.hidden += 1,
+            Passthrough::Auto | Passthrough::None => {
+                line.truncate(MAX_COLUMNS, self.options.style.symbols.ellipsis);
+                let bytes = line.plain().len() + 1;
+                if self.budget.take(Share::Text, bytes) {
+                    self.end_partial();
+                    self.write(&line);
+                } else {
+                    self.hidden += 1;
+                }
+            }
+        }
+        let _ = now;
+    }
+
+    /// A line whose beginning was shown while it was unfinished: the rest of it.
+    fn continue_partial(&mut self, text: &str) -> bool {
+        if self.shown_partial.is_empty() {
+            return false;
+        }
+        let shown = String::from_utf8_lossy(&self.shown_partial).into_owned();
+        let shown = crate::text::sanitize(&shown).into_owned();
+        self.shown_partial.clear();
+        let rest = text.strip_prefix(shown.trim_end()).or_else(|| text.strip_prefix(shown.as_str()));
+        match rest {
+            Some(rest) => {
+                let rest = if shown.ends_with(' ') { rest.trim_start() } else { rest };
+                self.sink.write(format!("{rest}\n").as_bytes());
+                true
+            }
+            None => {
+                self.sink.write(b"\n");
+                false
+            }
+        }
+    }
+
+    fn end_partial(&mut self) {
+        if !self.shown_partial.is_empty() {
+            self.shown_partial.clear();
+            self.sink.write(b"\n");
+        }
+    }
+
+    fn activation(&mut self, state: &State, change: &ActivationChange, at: Moment) {
+        match change {
+            ActivationChange::Began { tool, node, .. } => {
+                self.tell_activation(state, at);
+                self.began = Some((*tool, node.clone()));
+            }
+            ActivationChange::Step { .. } if self.began.is_some() => {}
+            ActivationChange::Units { verb, units, .. } => self.done.push((*verb, units.clone())),
+            ActivationChange::UnitsFailed { units, .. } => self.failed_units.extend(units.iter().cloned()),
+            ActivationChange::Warning { text, .. } => {
+                let line = Line::new().with(Role::Warning, "warning: ").with(Role::Plain, text);
+                self.budgeted(Share::Text, line, at);
+                return;
+            }
+            ActivationChange::RollingBack { .. } => {
+                let line = Line::new().with(Role::Warning, "Rolling back to the previous configuration");
+                self.budgeted(Share::Events, line, at);
+                return;
+            }
+            _ => return,
+        }
+        self.pending_since.get_or_insert(at);
+    }
+
+    /// `Activating home-manager… (linkGeneration)`, `Activating… restarted nginx.service; rclone.service failed`.
+    fn tell_activation(&mut self, state: &State, now: Moment) {
+        self.pending_since = None;
+        let symbols = self.options.style.symbols;
+        let mut line = Line::new();
+        let mut parts = Vec::new();
+        match self.began.take() {
+            Some((tool, node)) => {
+                let on = node.map(|node| format!(" on {node}")).unwrap_or_default();
+                let tool = if tool == Tool::Unknown { String::new() } else { format!(" {}", tool.name()) };
+                line.push(Role::Heading, format!("Activating{tool}{on}{}", symbols.ellipsis));
+                if let Some(step) = state.activation().runs().last().and_then(|run| run.step.clone()) {
+                    parts.push((Role::Muted, format!("({step})")));
+                }
+            }
+            None if self.done.is_empty() && self.failed_units.is_empty() => return,
+            None => {
+                line.push(Role::Heading, format!("Activating{}", symbols.ellipsis));
+            }
+        }
+        for (verb, units) in std::mem::take(&mut self.done) {
+            let verb = match verb {
+                Verb::Started => "started",
+                Verb::Restarted => "restarted",
+                Verb::Stopped => "stopped",
+                Verb::Reloaded => "reloaded",
+            };
+            parts.push((Role::Plain, format!("{verb} {}", names(&units))));
+        }
+        let failed = std::mem::take(&mut self.failed_units);
+        if !failed.is_empty() {
+            parts.push((Role::Failure, format!("{} failed", names(&failed))));
+        }
+        for (i, (role, text)) in parts.into_iter().enumerate() {
+            line.push(Role::Plain, if i == 0 { " " } else { "; " });
+            line.push(role, text);
+        }
+        self.budgeted(Share::Events, line, now);
+    }
+
+    /// Writes a line with the time if its share has room.
+    fn budgeted(&mut self, share: Share, mut line: Line, now: Moment) -> bool {
+        line.truncate(MAX_COLUMNS, self.options.style.symbols.ellipsis);
+        let line = self.stamp(line, now);
+        let fits = self.budget.take(share, line.plain().len() + 1);
+        if fits {
+            self.end_partial();
+            self.write(&line);
+        } else if share == Share::Text {
+            self.hidden += 1;
+        }
+        fits
+    }
+
+    fn stamp(&self, line: Line, now: Moment) -> Line {
+        let mut stamped = Line::new().with(Role::Muted, format!("[{}] ", duration(now)));
+        stamped.append(line);
+        stamped
+    }
+
+    fn write(&mut self, line: &Line) {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = line.write(&self.options.palette, &mut text);
+        text.push('\n');
+        if self.options.style.ascii {
+            text = crate::text::ascii(&text).into();
+        }
+        self.sink.write(text.as_bytes());
+    }
+}
+
+/// The names of a few units, or how many there are.
+fn names(units: &[Unit]) -> String {
+    const NAMED: usize = 4;
+    if units.len() > NAMED {
+        return format!("{} units", thousands(units.len() as u64));
+    }
+    units.iter().map(|unit| unit.name.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,420 @@
+//! The final report: one line on success; on failure what failed, why, and where to read on.
+
+use super::lines::{derivations, facts};
+use super::{Style, location};
+use crate::activation::{Run, RunStage, Unit};
+use crate::nix::error::{FailureKind, Stage};
+use crate::state::{Failure, Outcome, Phase, State};
+use crate::text::{Line, Role, bytes, count, duration, thousands};
+
+/// How long a report may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Lines.
+    pub lines: usize,
+    /// Bytes, as far as the first line allows.
+    pub bytes: usize,
+}
+
+/// A failure takes at most this many lines of the log.
+const LOG_LINES: usize = 8;
+/// Lines longer than this are cut: a minified file or a linker's command line says nothing after that.
+const MAX_COLUMNS: usize = 200;
+
+/// The files that may hold the log of a failed build; the caller knows which of them exist.
+///
+/// Nix keeps a log under its directory as `drvs/` and the derivation's base name, cut after two characters
+/// (`src/libstore/local-fs-store.cc`).
+pub fn log_files(state: &State, log_dir: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for (_, failure) in state.failures() {
+        let Some(path) = failure.derivation.map(|id| &state.derivations().get(id).path) else { continue };
+        let Some((_, base)) = path.rsplit_once('/') else { continue };
+        let (Some(head), Some(tail)) = (base.get(..2), base.get(2..)) else { continue };
+        files.push(format!("{log_dir}/drvs/{head}/{tail}.bz2"));
+        files.push(format!("{log_dir}/drvs/{head}/{tail}"));
+    }
+    files
+}
+
+/// The report on a run that has ended. `existing` are the log files that exist, `hidden` is how many lines of other
+/// programs were not shown.
+pub fn report(state: &State, existing: &[String], hidden: u64, style: &Style, extent: Extent) -> Vec<Line> {
+    let mut lines = vec![verdict(state, style)];
+    match state.outcome() {
+        Some(Outcome::Success) | None => {
+            lines.extend(warnings_of_success(state, style));
+            let named = state.failures().count();
+            if named > 0 {
+                lines.extend(blocks(state, existing, style, extent));
+            }
+        }
+        Some(_) => lines.extend(blocks(state, existing, style, extent)),
+    }
+    if hidden > 0 {
+        let text = format!("  {} not shown (--passthrough all)", count(hidden, "line of other output", "lines of other output"));
+        lines.push(Line::new().with(Role::Muted, text));
+    }
+    for line in &mut lines {
+        line.truncate(MAX_COLUMNS, style.symbols.ellipsis);
+    }
+    fit(lines, style, extent)
+}
+
+/// Cuts a report to its extent; what is cut is said.
+fn fit(mut lines: Vec<Line>, style: &Style, extent: Extent) -> Vec<Line> {
+    let mut bytes = 0;
+    let mut keep = 0;
+    for line in &lines {
+        bytes += line.plain().len() + 12;
+        if keep >= extent.lines.max(1) || keep > 0 && bytes > extent.bytes {
+            break;
+        }
+        keep += 1;
+    }
+    if keep < lines.len() {
+        let cut = lines.len() - keep + 1;
+        lines.truncate(keep.saturating_sub(1).max(1));
+        let text = format!("  {} {} more of this report", style.symbols.ellipsis, count(cut as u64, "line", "lines"));
+        lines.push(Line::new().with(Role::Muted, text));
+    }
+    lines
+}
+
+/// `✓ Complete: 42 built, 128 fetched (1.9 GiB) in 2m15s`, `✗ Build failed: …`.
+fn verdict(state: &State, style: &Style) -> Line {
+    let symbols = &style.symbols;
+    let elapsed = duration(state.now());
+    let counts = counts(state);
+    match state.outcome() {
+        Some(Outcome::Success) | None => {
+            let mut line = Line::new();
+            let applied = state.activation().started();
+            let failed_units = failed_units(state).len();
+            let role = if failed_units > 0 { Role::Warning } else { Role::Success };
+            line.push(role, format!("{} ", symbols.success));
+            if applied {
+                line.push(role, "Configuration applied");
+                if failed_units > 0 {
+                    line.push(role, format!(" with {}", count(failed_units as u64, "failed unit", "failed units")));
+                }
+                line.push(Role::Plain, format!(" in {elapsed}"));
+                if !counts.is_empty() {
+                    line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
+                }
+            } else {
+                line.push(role, "Complete");
+                let what = match (counts.is_empty(), changed_inputs(state)) {
+                    (false, _) => format!(": {counts}"),
+                    (true, Some(inputs)) => format!(": {inputs}"),
+                    (true, None) if state.phase_reached() == Phase::Evaluating => String::new(),
+                    (true, None) => ": nothing to build".to_owned(),
+                };
+                line.push(Role::Plain, format!("{what} in {elapsed}"));
+            }
+            line
+        }
+        Some(Outcome::Failure) => {
+            let mut line = Line::new().with(Role::Failure, format!("{} {}", symbols.failure, failed(state)));
+            line.push(Role::Plain, format!(" after {elapsed}"));
+            if !counts.is_empty() {
+                line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
+            }
+            line
+        }
+        Some(Outcome::Interrupted) => {
+            let mut line = Line::new().with(Role::Warning, format!("{} Interrupted", symbols.failure));
+            line.push(Role::Plain, format!(" after {elapsed}"));
+            if !counts.is_empty() {
+                line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
+            }
+            line
+        }
+        Some(Outcome::Incomplete) => {
+            let mut line =
+                Line::new().with(Role::Warning, format!("{} Incomplete: the log ends in the middle", symbols.failure));
+            line.push(Role::Plain, format!(" after {elapsed}"));
+            if !counts.is_empty() {
+                line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
+            }
+            line
+        }
+    }
+}
+
+/// What failed, in three words.
+fn failed(state: &State) -> String {
+    match state.failed_stage() {
+        Some(Stage::Evaluation) => "Evaluation failed".to_owned(),
+        Some(Stage::Fetch) => "Fetch failed".to_owned(),
+        Some(Stage::Build) => "Build failed".to_owned(),
+        Some(Stage::Activation) => match state.activation_failed() {
+            Some(run) if run.stage == RunStage::Refused => "Activation was refused".to_owned(),
+            Some(Run { failed_step: Some(step), .. }) => format!("Activation failed in {step}"),
+            _ => "Activation failed".to_owned(),
+        },
+        None => "Failed".to_owned(),
+    }
+}
+
+fn counts(state: &State) -> String {
+    let counts = state.counts();
+    let mut parts = Vec::new();
+    let mut part = |n: usize, what: &str| {
+        if n > 0 {
+            parts.push(format!("{} {what}", thousands(n as u64)));
+        }
+    };
+    let success = state.outcome() == Some(Outcome::Success);
+    part(counts.built, "built");
+    part(counts.failed, "failed");
+    if state.outcome_of_text_builds_unknown() {
+        part(counts.cancelled, "more started");
+    } else {
+        part(counts.cancelled, "stopped");
+    }
+    part(counts.not_started, if success { "to build" } else { "not started" });
+    if counts.fetched > 0 {
+        let size = if counts.fetched_bytes > 0 { format!(" ({})", bytes(counts.fetched_bytes)) } else { String::new() };
+        parts.push(format!("{} fetched{size}", thousands(counts.fetched as u64)));
+    }
+    if counts.uploaded > 0 {
+        parts.push(format!("{} uploaded", thousands(counts.uploaded as u64)));
+    }
+    parts.join(", ")
+}
+
+fn changed_inputs(state: &State) -> Option<String> {
+    let inputs = state.flake_inputs();
+    let mut parts = Vec::new();
+    for (what, list) in [("updated", &inputs.updated), ("added", &inputs.added), ("removed", &inputs.removed)] {
+        if !list.is_empty() {
+            let names: Vec<_> = list.iter().map(|input| input.name.as_str()).collect();
+            parts.push(format!("{what} {}", names.join(", ")));
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+fn failed_units(state: &State) -> Vec<Unit> {
+    state.activation().summary().map(|summary| summary.units.failed).unwrap_or_default()
+}
+
+/// What a switch did, and its failed units; what an update changed.
+fn warnings_of_success(state: &State, style: &Style) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(summary) = state.activation().summary() {
+        lines.extend(units_line(&summary.units, style));
+        for unit in &summary.units.failed {
+            lines.push(
+                Line::new()
+                    .with(Role::Failure, format!("  {} failed", unit.name))
+                    .with(Role::Muted, format!(" {} log: {}", style.symbols.bullet, unit.log_hint())),
+            );
+        }
+        if state.activation().runs().any(|run| run.reboot_needed) {
+            lines.push(Line::new().with(Role::Warning, "  takes effect only after a reboot"));
+        }
+    }
+    lines.extend(update_lines(state, style));
+    lines
+}
+
+fn update_lines(state: &State, style: &Style) -> Vec<Line> {
+    let inputs = state.flake_inputs();
+    let dated: Vec<_> = inputs.updated.iter().filter(|input| input.old_date != input.new_date).collect();
+    if state.phase_reached() > Phase::Evaluating || dated.is_empty() {
+        return Vec::new();
+    }
+    dated
+        .into_iter()
+        .take(12)
+        .filter_map(|input| {
+            let (old, new) = (input.old_date.as_deref()?, input.new_date.as_deref()?);
+            Some(Line::new().with(Role::Plain, format!("  {}: {old} {} {new}", input.name, style.symbols.arrow)))
+        })
+        .collect()
+}
+
+fn units_line(units: &crate::activation::Units, style: &Style) -> Option<Line> {
+    /// More names than this are a count.
+    const NAMED: usize = 4;
+    let mut parts = Vec::new();
+    for (verb, list) in [
+        ("started", &units.started),
+        ("restarted", &units.restarted),
+        ("stopped", &units.stopped),
+        ("reloaded", &units.reloaded),
+    ] {
+        match list.len() {
+            0 => {}
+            n if n <= NAMED => {
+                let names: Vec<_> = list.iter().map(|unit| unit.name.as_str()).collect();
+                parts.push(format!("{verb} {}", names.join(", ")));
+            }
+            n => parts.push(format!("{verb} {n} units")),
+        }
+    }
+    let text = parts.join(&format!(" {} ", style.symbols.bullet));
+    (!text.is_empty()).then(|| Line::new().with(Role::Muted, format!("  {text}")))
+}
+
+/// A block of lines for each root cause, as many as fit; the others are counted.
+fn blocks(state: &State, existing: &[String], style: &Style, extent: Extent) -> Vec<Line> {
+    let mut all: Vec<Vec<Line>> =
+        state.activation_failed().map(|run| activation_block(run, style)).into_iter().collect();
+    all.extend(state.failures().map(|(_, failure)| failure_block(state, failure, existing, style)));
+    if all.is_empty() && state.outcome() == Some(Outcome::Failure) {
+        all.push(unexplained(state));
+    }
+    // With many of them each gets less: first the log goes, then all but the heading.
+    let room = extent.lines.saturating_sub(2).max(1);
+    let per_block = (room / all.len().max(1)).max(1);
+    if all.iter().map(Vec::len).sum::<usize>() > room {
+        for block in &mut all {
+            shorten(block, per_block);
+        }
+    }
+    let shown = all.len().min(room);
+    let left = all.len() - shown;
+    let mut lines: Vec<Line> = all.into_iter().take(if left > 0 { shown - 1 } else { shown }).flatten().collect();
+    if left > 0 {
+        lines.push(Line::new().with(Role::Failure, format!("  and {} more failed", left + 1)));
+    }
+    lines
+}
+
+/// Keeps the heading, the last line, which says where to read on, and of the rest what fits.
+fn shorten(block: &mut Vec<Line>, lines: usize) {
+    if block.len() > lines {
+        if lines >= 2
+            && let Some(last) = block.pop()
+        {
+            block.truncate(lines - 1);
+            block.push(last);
+        } else {
+            block.truncate(lines);
+        }
+    }
+}
+
+fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &Style) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let symbols = &style.symbols;
+    let indent = "    ";
+    let mut heading = Line::new();
+    match &failure.name {
+        Some(name) => {
+            heading.push(Role::Plain, "  ");
+            heading.push(Role::Name, name.clone());
+            heading.push(Role::Plain, format!(" {}", facts(failure)));
+        }
+        None => {
+            heading.push(Role::Plain, format!("  {}", failure.message));
+        }
+    }
+    let blocked = state.blocked_by(failure);
+    if blocked > 0 {
+        heading.push(Role::Muted, format!(" {} blocks {}", symbols.bullet, derivations(blocked)));
+    }
+    lines.push(heading);
+    if failure.name.is_some() && !is_said_by_heading(failure) {
+        lines.push(Line::new().with(Role::Plain, format!("{indent}{}", failure.message)));
+    }
+    if let Some(place) = failure.user_location.as_ref().or(failure.location.as_ref()) {
+        lines.push(
+            Line::new().with(Role::Plain, format!("{indent}at ")).with(Role::Path, location(place)),
+        );
+    }
+    if let Some(hashes) = &failure.hashes {
+        lines.push(Line::new().with(Role::Plain, format!("{indent}specified: {}", hashes.specified)));
+        lines.push(Line::new().with(Role::Plain, format!("{indent}got:       {}", hashes.got)));
+    } else if failure.excerpt.is_empty() {
+        for detail in failure.details.iter().take(LOG_LINES) {
+            lines.push(Line::new().with(Role::Muted, format!("{indent}{detail}")));
+        }
+    }
+    if !failure.excerpt.is_empty() {
+        lines.extend(failure.excerpt.iter().take(LOG_LINES + 2).map(|line| match line {
+            Some(line) => Line::new().with(Role::Plain, format!("{indent}{line}")),
+            None => Line::new().with(Role::Muted, format!("{indent}{}", symbols.ellipsis)),
+        }));
+    }
+    if let Some(advice) = failure.advice {
+        lines.push(
+            Line::new().with(Role::Muted, format!("{indent}{} {advice}", symbols.arrow)),
+        );
+    }
+    if let Some(hint) = failure.log_hints.first() {
+        let mut line = Line::new().with(Role::Muted, format!("{indent}log: ")).with(Role::Path, hint.clone());
+        if let Some(file) = log_file(state, failure, existing) {
+            line.push(Role::Muted, format!("  {file}"));
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+fn log_file<'a>(state: &State, failure: &Failure, existing: &'a [String]) -> Option<&'a str> {
+    let path = &state.derivations().get(failure.derivation?).path;
+    let base = path.rsplit_once('/')?.1.get(2..)?;
+    let fits = |file: &&String| file.rsplit_once('/').is_some_and(|(_, f)| f.trim_end_matches(".bz2") == base);
+    existing.iter().find(fits).map(String::as_str)
+}
+
+/// Whether the heading says all that the message does.
+fn is_said_by_heading(failure: &Failure) -> bool {
+    matches!(
+        failure.kind,
+        FailureKind::BuilderFailed
+            | FailureKind::KilledBySignal
+            | FailureKind::HashMismatch
+            | FailureKind::BadBuilder
+            | FailureKind::DiskFull
+    )
+}
+
+fn activation_block(run: &Run, style: &Style) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(node) = &run.node {
+        lines.push(Line::new().with(Role::Plain, format!("  on {node}")));
+    }
+    for line in run.evidence().into_iter().take(LOG_LINES) {
+        lines.push(Line::new().with(Role::Plain, format!("    {line}")));
+    }
+    for file in run.files.iter().take(LOG_LINES) {
+        if !run.evidence().into_iter().any(|line| line.contains(file.as_str())) {
+            lines.push(Line::new().with(Role::Path, format!("    {file}")));
+        }
+    }
+    let units = run.units();
+    for unit in &units.failed {
+        lines.push(Line::new().with(Role::Failure, format!("  {} failed", unit.name)));
+        if let Some(excerpt) = run.excerpts.iter().find(|excerpt| excerpt.unit == unit.name) {
+            lines.extend(
+                excerpt.lines.iter().take(4).map(|line| Line::new().with(Role::Plain, format!("    {line}"))),
+            );
+        }
+        lines.push(
+            Line::new().with(Role::Muted, "    log: ").with(Role::Path, unit.log_hint()),
+        );
+    }
+    if units.failed.is_empty() {
+        for hint in run.log_hints() {
+            lines.push(Line::new().with(Role::Muted, "  log: ").with(Role::Path, hint));
+        }
+    }
+    let _ = style;
+    lines
+}
+
+/// A failure that nothing explains: the last lines that anybody printed.
+fn unexplained(state: &State) -> Vec<Line> {
+    let mut lines = Vec::new();
+    match state.exit_status() {
+        Some(status) => lines.push(Line::new().with(Role::Plain, format!("  the command ended with status {status}"))),
+        None => lines.push(Line::new().with(Role::Plain, "  nothing says why; the last lines were")),
+    }
+    lines.extend(state.other_text().map(|line| Line::new().with(Role::Muted, format!("    {line}"))));
+    lines
+}

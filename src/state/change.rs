@@ -1,0 +1,116 @@
+//! What the state tells the world: changes it has accepted, and questions it cannot answer itself.
+
+use std::time::Duration;
+
+use super::derivation::DerivationId;
+use super::failure::FailureId;
+use super::transfer::PathId;
+use super::verdict::Outcome;
+use crate::activation::ActivationChange;
+
+/// What a run is doing. A run goes forward only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Reading expressions, fetching sources, asking caches.
+    #[default]
+    Evaluating,
+    /// Store paths arrive, and nothing is to be built.
+    Fetching,
+    /// Derivations are built; paths may still arrive.
+    Building,
+    /// A configuration is switched to.
+    Activating,
+    /// The stream has ended.
+    Done,
+}
+
+impl Phase {
+    /// The name in JSON lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Evaluating => "evaluating",
+            Self::Fetching => "fetching",
+            Self::Building => "building",
+            Self::Activating => "activating",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// How a build ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildEnd {
+    /// Its outputs are valid.
+    Built,
+    /// It failed by itself.
+    Failed,
+    /// It was stopped because something else failed or the user asked.
+    Cancelled,
+}
+
+/// How much a text matters to a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextKind {
+    /// A warning of Nix's.
+    Warning,
+    /// What `builtins.trace` prints.
+    Trace,
+    /// Anything else that Nix says at level 0 to 2, and errors that turned out not to end anything.
+    Notice,
+    /// A store path alone on its line: the result of a command.
+    Result,
+    /// A line that an activation prints; its meaning is reported as [`Change::Activation`].
+    Activation,
+    /// A line of another program.
+    Other,
+}
+
+/// A difference that the state has accepted, in order and without loss.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The run does something else now.
+    Phase(Phase),
+    /// A build began.
+    BuildStarted(DerivationId),
+    /// A build is in another phase.
+    BuildPhase(DerivationId),
+    /// A build ended.
+    BuildEnded(DerivationId, BuildEnd),
+    /// A store path begins to arrive.
+    FetchStarted(PathId),
+    /// A store path has arrived, or will not.
+    FetchEnded(PathId, bool),
+    /// A root cause is known.
+    Failed(FailureId),
+    /// A build that had failed was built after all.
+    Retracted(FailureId),
+    /// Text for people, free of escapes.
+    Text(TextKind, String),
+    /// A flake's lock file changed; the state has the inputs.
+    FlakeInputs,
+    /// An activation goes on.
+    Activation(ActivationChange),
+    /// Input that could not be used, the first of its kind.
+    Problem(String),
+    /// The stream has ended.
+    Ended(Outcome),
+}
+
+/// A question that only the driver can answer: late, or never.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Read this `.drv` file.
+    ReadDerivation(String),
+}
+
+/// What one input leads to. The driver empties it after each.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// In order.
+    pub changes: Vec<Change>,
+    /// In any order.
+    pub requests: Vec<Request>,
+}
+
+/// A time since the beginning of the stream.
+pub type Moment = Duration;

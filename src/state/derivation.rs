@@ -1,0 +1,267 @@
+//! Derivations: one state each, counters on the side, and the graph between them.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::Moment;
+use super::failure::FailureId;
+use super::log_tail::LogTail;
+use crate::nix::store_path;
+
+/// A derivation of this stream; numbers are given in the order in which the stream names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DerivationId(NodeIndex);
+
+impl DerivationId {
+    /// Its number, from 0.
+    pub fn index(self) -> usize {
+        self.0.index()
+    }
+}
+
+/// Where a derivation stands. Exactly one holds at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DerivationState {
+    /// Named by somebody, wanted by nobody that is known: another one's input, the subject of a message.
+    #[default]
+    Unknown,
+    /// Announced, not begun.
+    Planned,
+    /// Ready, but a lock, a machine or a build user is missing.
+    Waiting,
+    /// A builder runs.
+    Building,
+    /// Its activity has ended and Nix has not said yet how.
+    Ended,
+    /// Its outputs became valid by a build.
+    Built,
+    /// It failed by itself.
+    Failed,
+    /// It was started and stopped.
+    Cancelled,
+    /// It cannot be built because another one failed.
+    Skipped,
+}
+
+impl DerivationState {
+    const ALL: usize = 9;
+
+    /// The name in JSON lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Planned => "planned",
+            Self::Waiting => "waiting",
+            Self::Building => "building",
+            Self::Ended => "ended",
+            Self::Built => "built",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// One derivation.
+#[derive(Debug, Default)]
+pub struct Derivation {
+    /// Its path in the store.
+    pub path: Box<str>,
+    /// Where it stands; changed by [`Derivations::set`] only.
+    state: DerivationState,
+    /// When it was started last.
+    pub started: Option<Moment>,
+    /// When it ended.
+    pub ended: Option<Moment>,
+    /// The build phase it is in or ended in.
+    pub phase: Option<Box<str>>,
+    /// When that phase began.
+    pub phase_started: Option<Moment>,
+    /// The machine it is built on, if it is another one.
+    pub machine: Option<Box<str>>,
+    /// What it waits for.
+    pub waiting_for: Option<Box<str>>,
+    /// Its log, while it is needed.
+    pub log: Option<Box<LogTail>>,
+    /// Its failure.
+    pub failure: Option<FailureId>,
+    /// Activities that build it now: more than one where a remote machine reports its own.
+    pub(super) activities: u32,
+    /// Started by a line of text, which has no end.
+    pub(super) human: bool,
+    /// Whether the driver has been asked for its file.
+    pub(super) asked: bool,
+    /// Its outputs' paths, where the file was read.
+    pub(super) outputs: Vec<Box<str>>,
+}
+
+impl Derivation {
+    /// Where it stands.
+    pub fn state(&self) -> DerivationState {
+        self.state
+    }
+
+    /// Its name without digest and `.drv`.
+    pub fn name(&self) -> &str {
+        store_path::derivation_name(&self.path).unwrap_or(&self.path)
+    }
+
+    /// Whether it was started by a line of text, whose end is never told.
+    pub fn is_endless(&self) -> bool {
+        self.human
+    }
+
+    /// How long it has run or ran.
+    pub fn elapsed(&self, now: Moment) -> Moment {
+        self.started.map_or(Moment::ZERO, |from| self.ended.unwrap_or(now).saturating_sub(from))
+    }
+
+    /// When its builder was last heard of.
+    pub fn last_heard(&self) -> Option<Moment> {
+        let log = self.log.as_ref().map(|log| log.last_at);
+        log.max(self.phase_started).max(self.started)
+    }
+}
+
+/// How many derivations are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateCounts([usize; DerivationState::ALL]);
+
+impl StateCounts {
+    /// How many are in a state.
+    pub fn get(&self, state: DerivationState) -> usize {
+        self.0[state as usize]
+    }
+
+    /// How many are wanted: all whose state is known.
+    pub fn wanted(&self) -> usize {
+        self.0.iter().sum::<usize>() - self.get(DerivationState::Unknown)
+    }
+}
+
+/// All derivations of a stream.
+#[derive(Debug, Default)]
+pub struct Derivations {
+    /// An edge goes from a derivation to one of its inputs.
+    graph: DiGraph<Derivation, ()>,
+    by_path: HashMap<Box<str>, DerivationId, RandomState>,
+    by_output: HashMap<Box<str>, DerivationId, RandomState>,
+    /// The content-addressed derivation that another one was resolved to.
+    resolved: HashMap<Box<str>, DerivationId, RandomState>,
+    counts: StateCounts,
+}
+
+impl Derivations {
+    /// The derivation with this path, made if it is new.
+    pub fn get_or_insert(&mut self, path: &str) -> DerivationId {
+        if let Some(id) = self.find(path) {
+            return id;
+        }
+        let id = DerivationId(self.graph.add_node(Derivation { path: path.into(), ..Derivation::default() }));
+        self.by_path.insert(path.into(), id);
+        self.counts.0[DerivationState::Unknown as usize] += 1;
+        id
+    }
+
+    /// The derivation with this path.
+    pub fn find(&self, path: &str) -> Option<DerivationId> {
+        self.by_path.get(path).or_else(|| self.resolved.get(path)).copied()
+    }
+
+    /// The derivation that makes this path, if its file was read.
+    pub fn find_by_output(&self, path: &str) -> Option<DerivationId> {
+        self.by_output.get(path).copied()
+    }
+
+    /// Records that building `path` means building another derivation, which content addressing made of it.
+    pub fn resolve(&mut self, path: &str, resolved: &str) {
+        if path != resolved && !self.by_path.contains_key(resolved) {
+            let id = self.get_or_insert(path);
+            self.resolved.insert(resolved.into(), id);
+        }
+    }
+
+    /// One of them.
+    pub fn get(&self, id: DerivationId) -> &Derivation {
+        &self.graph[id.0]
+    }
+
+    pub(super) fn get_mut(&mut self, id: DerivationId) -> &mut Derivation {
+        &mut self.graph[id.0]
+    }
+
+    /// Moves one to another state and keeps the counters right.
+    pub(super) fn set(&mut self, id: DerivationId, state: DerivationState) {
+        let derivation = &mut self.graph[id.0];
+        self.counts.0[derivation.state as usize] -= 1;
+        self.counts.0[state as usize] += 1;
+        derivation.state = state;
+    }
+
+    /// How many are in each state.
+    pub fn counts(&self) -> StateCounts {
+        self.counts
+    }
+
+    /// The counts made anew from the states, to hold the counters against.
+    pub fn recount(&self) -> StateCounts {
+        let mut counts = StateCounts::default();
+        for derivation in self.graph.node_weights() {
+            counts.0[derivation.state as usize] += 1;
+        }
+        counts
+    }
+
+    /// All of them, in the order in which the stream named them.
+    pub fn iter(&self) -> impl Iterator<Item = (DerivationId, &Derivation)> {
+        self.graph.node_indices().map(|node| (DerivationId(node), &self.graph[node]))
+    }
+
+    /// Records what a derivation's file says.
+    pub(super) fn add_inputs(&mut self, id: DerivationId, inputs: &[String], outputs: &[String]) {
+        for input in inputs {
+            let input = self.get_or_insert(input);
+            if input != id && self.graph.find_edge(id.0, input.0).is_none() {
+                self.graph.add_edge(id.0, input.0, ());
+            }
+        }
+        for output in outputs {
+            self.by_output.insert(output.as_str().into(), id);
+            self.graph[id.0].outputs.push(output.as_str().into());
+        }
+    }
+
+    /// The derivations that it needs.
+    pub fn inputs(&self, id: DerivationId) -> impl Iterator<Item = DerivationId> {
+        self.graph.neighbors_directed(id.0, Direction::Outgoing).map(DerivationId)
+    }
+
+    /// The derivations that need it.
+    pub fn dependents(&self, id: DerivationId) -> impl Iterator<Item = DerivationId> {
+        self.graph.neighbors_directed(id.0, Direction::Incoming).map(DerivationId)
+    }
+
+    /// The wanted derivations that cannot be built without it, directly or not, and are not built.
+    pub fn blocked_by(&self, id: DerivationId) -> Vec<DerivationId> {
+        let mut seen = vec![false; self.graph.node_count()];
+        let mut todo = vec![id];
+        let mut blocked = Vec::new();
+        while let Some(next) = todo.pop() {
+            for dependent in self.dependents(next) {
+                if std::mem::replace(&mut seen[dependent.index()], true) || dependent == id {
+                    continue;
+                }
+                let state = self.get(dependent).state;
+                if !matches!(state, DerivationState::Unknown | DerivationState::Built) {
+                    blocked.push(dependent);
+                }
+                todo.push(dependent);
+            }
+        }
+        blocked.sort_unstable();
+        blocked
+    }
+}

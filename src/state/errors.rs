@@ -1,0 +1,503 @@
+//! What errors do to the state: root causes, what follows from them, and errors that Nix survives.
+
+use super::change::{BuildEnd, Change, Effects, Phase, TextKind};
+use super::derivation::{DerivationId, DerivationState};
+use super::failure::{Failure, FailureId};
+use super::process::Pid;
+use super::{LogTail, State};
+use crate::nix::error::{ErrorText, FailureKind, NixError, Stage, TraceFrame, is_error, kind_of_log_line, parse_error};
+use crate::nix::log::{Position, Text};
+use crate::nix::store_path;
+use crate::text::excerpt::excerpt;
+use crate::text::sanitize;
+
+/// How many lines of a log explain a failure.
+const EXCERPT_LINES: usize = 8;
+/// How many lines of a log's end are kept with a failure.
+const TAIL_LINES: usize = 10;
+/// More root causes than this are counted as the last one; nobody reads so many.
+const MAX_FAILURES: usize = 10_000;
+/// More errors than this without a derivation are not kept.
+const MAX_LOOSE: usize = 100;
+
+/// An error that names no derivation. Whether it ended its command shows only afterwards.
+#[derive(Debug)]
+pub(super) struct LooseError {
+    pub(super) failure: Failure,
+    /// Processes that were seen before it; if one of them goes on, it was survived.
+    processes: usize,
+    /// Nix went on.
+    pub(super) survived: bool,
+    /// Nothing has been heard of Nix since.
+    last: bool,
+}
+
+impl State {
+    pub(super) fn message(
+        &mut self,
+        level: u64,
+        msg: Text<'_>,
+        raw_msg: Option<Text<'_>>,
+        position: Position<'_>,
+        trace: Option<&str>,
+        effects: &mut Effects,
+    ) {
+        if level >= 3 {
+            // Of what Nix says by default and with -v, only the lists matter; the rest is told by activities.
+            let text = msg.decode();
+            if text.starts_with("th") || text.starts_with("  /") || text.starts_with("don't know") {
+                self.list_line(&text, effects);
+            } else if text.len() < 4096 && self.flake_inputs.message(&text) {
+                effects.changes.push(Change::FlakeInputs);
+            } else {
+                self.announced(effects);
+            }
+            return;
+        }
+        let text = msg.decode();
+        if raw_msg.is_some() || is_error(&text) {
+            self.announced(effects);
+            let raw = raw_msg.map(|raw| raw.decode());
+            let file = position.file.map(|file| file.decode());
+            let value = trace.and_then(|trace| serde_json::from_str::<serde_json::Value>(trace).ok());
+            let frames: Vec<_> = value.iter().filter_map(|v| v.as_array()).flatten().filter_map(trace_frame).collect();
+            let error = ErrorText {
+                msg: &text,
+                raw_msg: raw.as_deref(),
+                file: file.as_deref(),
+                line: position.line,
+                column: position.column,
+                trace: &frames,
+            };
+            // Structured warnings have a position and a raw message too.
+            if is_error(&text) || level == 0 && !is_remark(&text) {
+                self.error(parse_error(&error), effects);
+                return;
+            }
+        }
+        if self.list_line(&text, effects) {
+            return;
+        }
+        self.announced(effects);
+        self.remark(&text, effects);
+    }
+
+    /// A text of level 0 to 2 that is no error.
+    fn remark(&mut self, text: &str, effects: &mut Effects) {
+        if self.flake_inputs.message(text) {
+            effects.changes.push(Change::FlakeInputs);
+            return;
+        }
+        let clean = sanitize(text);
+        let clean = clean.trim();
+        if clean.contains("may have been caused by lack of free disk space") {
+            self.disk_was_full();
+            return;
+        }
+        // What it advises is in the report.
+        if clean.is_empty() || clean.starts_with("(use '--show-trace'") || clean.starts_with("Try 'nix") {
+            return;
+        }
+        let (kind, clean) = match clean.split_once(": ") {
+            Some(("warning" | "evaluation warning", rest)) => (TextKind::Warning, rest),
+            Some(("trace", rest)) => match rest.strip_prefix("warning: ").or(rest.strip_prefix("evaluation warning: ")) {
+                Some(rest) => (TextKind::Warning, rest),
+                None => (TextKind::Trace, rest),
+            },
+            _ => (TextKind::Notice, clean),
+        };
+        self.show(kind, clean, effects);
+    }
+
+    /// Shows a text that was not shown before.
+    pub(super) fn show(&mut self, kind: TextKind, text: &str, effects: &mut Effects) {
+        use std::hash::BuildHasher;
+        /// Texts beyond this are shown again.
+        const MAX_SEEN: usize = 1 << 16;
+        let hash = self.seen_texts.hasher().hash_one(text);
+        if self.seen_texts.len() < MAX_SEEN && !self.seen_texts.insert(hash) || self.seen_texts.contains(&hash) && self.seen_texts.len() >= MAX_SEEN {
+            return;
+        }
+        effects.changes.push(Change::Text(kind, text.to_owned()));
+    }
+
+    /// An error in human-readable form.
+    pub(super) fn error_text(&mut self, text: &str, effects: &mut Effects) {
+        self.announced(effects);
+        let first = text.lines().next().unwrap_or_default();
+        if self.activation_line(first, false, effects) {
+            // The rest of it explains the activation's failure.
+            for line in text.lines().skip(1) {
+                self.activation_line(line, false, effects);
+            }
+            return;
+        }
+        self.error(parse_error(&ErrorText { msg: text, ..ErrorText::default() }), effects);
+    }
+
+    fn error(&mut self, mut error: NixError, effects: &mut Effects) {
+        self.last_text_is_error = None;
+        if self.phase == Phase::Activating && self.activation.nix_error(&error.message) {
+            effects.changes.push(Change::Text(TextKind::Activation, format!("error: {}", error.message)));
+            return;
+        }
+        if error.kind == FailureKind::Interrupted {
+            self.interrupt();
+            return;
+        }
+        if error.is_cascade() {
+            self.cascade(error, effects);
+            return;
+        }
+        let owner = self.owner(&error);
+        match owner {
+            Some(id) => self.build_failed(id, error, effects),
+            None if self.may_be_the_next(&error) => self.ownerless = Some(error),
+            None => {
+                if error.name.is_none() {
+                    error.name = error.output_path.as_deref().and_then(store_path::path_name).map(str::to_owned);
+                }
+                self.loose_error(error, effects);
+            }
+        }
+    }
+
+    /// A failure that follows from others.
+    fn cascade(&mut self, error: NixError, effects: &mut Effects) {
+        if error.kind == FailureKind::DependencyFailed
+            && let Some(path) = &error.derivation
+        {
+            let id = self.derivations.get_or_insert(path);
+            self.ask(id, effects);
+            if self.derivations.get(id).failure.is_none() {
+                self.cascades.insert(id);
+                let state = self.derivations.get(id).state();
+                if !matches!(state, DerivationState::Built | DerivationState::Failed | DerivationState::Cancelled) {
+                    self.derivations.set(id, DerivationState::Skipped);
+                }
+            }
+            if let [failure] = self.failures.as_mut_slice() {
+                failure.named_blocked = self.cascades.len();
+            }
+        }
+        // With --quiet, 2.3 says no more than this.
+        let known = self.failures.iter().any(|failure| !failure.retracted) || self.ownerless.is_some();
+        if !known {
+            self.loose_error(error, effects);
+        }
+    }
+
+    /// The derivation that an error is about.
+    fn owner(&mut self, error: &NixError) -> Option<DerivationId> {
+        if error.kind == FailureKind::PostBuildHook {
+            return error.derivation.as_deref().map(|path| self.derivations.get_or_insert(path)).or(self.last_hook);
+        }
+        if let Some(path) = &error.derivation {
+            return Some(self.derivations.get_or_insert(path));
+        }
+        if let Some(path) = &error.output_path
+            && let Some(id) = self.derivations.find_by_output(path)
+        {
+            return Some(id);
+        }
+        if let Some(name) = &error.name
+            && let Some(id) = self.started_with_name(name)
+        {
+            return Some(id);
+        }
+        if error.kind.stage() == Some(Stage::Build) && error.output_path.is_none() && is_of_a_build(error.kind) {
+            return self.latest_unnamed();
+        }
+        None
+    }
+
+    /// A build that was started and whose output could have this name: the derivation's own, and that of an output.
+    fn started_with_name(&self, name: &str) -> Option<DerivationId> {
+        let fits = |id: DerivationId| {
+            let rest = name.strip_prefix(self.derivations.get(id).name());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        let ended = self.processes.values().flat_map(|process| &process.unnamed).copied().filter(|id| fits(*id)).max();
+        ended.or_else(|| {
+            self.derivations
+                .iter()
+                .filter(|(id, derivation)| derivation.started.is_some() && fits(*id))
+                .max_by_key(|(id, derivation)| (derivation.name().len(), derivation.started, *id))
+                .map(|(id, _)| id)
+        })
+    }
+
+    /// The build that was last counted as failed without being named.
+    fn latest_unnamed(&self) -> Option<DerivationId> {
+        let ids = self.processes.values().filter_map(|process| process.unnamed.last()).copied();
+        ids.max_by_key(|id| (self.derivations.get(*id).ended, *id))
+    }
+
+    /// Whether an error is about a build that has not ended yet.
+    fn may_be_the_next(&self, error: &NixError) -> bool {
+        is_of_a_build(error.kind)
+            && error.name.is_none()
+            && error.output_path.is_none()
+            && self.derivations.counts().get(DerivationState::Building) > 0
+    }
+
+    /// A build was counted as failed: an error without a name may be its own.
+    pub(super) fn own(&mut self, effects: &mut Effects) {
+        if let Some(error) = self.ownerless.take() {
+            match self.latest_unnamed() {
+                Some(id) => self.build_failed(id, error, effects),
+                None => self.ownerless = Some(error),
+            }
+        }
+    }
+
+    /// A derivation failed by itself.
+    pub(super) fn build_failed(&mut self, id: DerivationId, error: NixError, effects: &mut Effects) {
+        self.forget_unnamed(id, effects);
+        self.cascades.remove(&id);
+        if let Some(known) = self.derivations.get(id).failure {
+            self.complete(known, error);
+            return;
+        }
+        if self.failures.len() >= MAX_FAILURES {
+            return;
+        }
+        self.ask(id, effects);
+        let stage = error.kind.stage().or(Some(Stage::Build));
+        let failure = FailureId(self.failures.len());
+        let mut record = Failure::from_error(error, stage, self.now);
+        let hook = record.kind == FailureKind::PostBuildHook;
+        let derivation = self.derivations.get_mut(id);
+        record.derivation = Some(id);
+        record.name = Some(derivation.name().to_owned());
+        record.phase = derivation.phase.as_deref().map(str::to_owned);
+        record.machine = record.machine.take().or(derivation.machine.as_deref().map(readable_machine));
+        record.after = derivation.started.map(|from| derivation.ended.unwrap_or(self.now).saturating_sub(from));
+        let (log, path) = (derivation.log.take(), derivation.path.clone());
+        let started = derivation.started.is_some();
+        derivation.failure = (!hook).then_some(failure);
+        if hook {
+            record.phase = None;
+            take_log(&mut record, std::mem::take(&mut self.hook_log));
+        } else if let Some(log) = log {
+            take_log(&mut record, *log);
+        } else if self.raw_log && !self.loose_log.is_empty() && record.log_tail.is_empty() {
+            // Whose they are is not said; with several builds they are of all.
+            take_log(&mut record, self.loose_log.clone());
+        } else {
+            explain(&mut record);
+        }
+        if record.kind == FailureKind::BuilderFailed
+            && let Some(kind) = record.log_tail.iter().rev().take(4).find_map(|line| kind_of_log_line(line))
+        {
+            record.kind = kind;
+            record.advice = kind.advice();
+        }
+        if started {
+            record.log_hints.push(format!("nix log {path}"));
+        }
+        self.failures.push(record);
+        if hook {
+            self.build_ended(id, BuildEnd::Built, effects);
+        } else if stage == Some(Stage::Build) {
+            self.build_ended(id, BuildEnd::Failed, effects);
+        } else if !started {
+            self.derivations.set(id, DerivationState::Skipped);
+        }
+        effects.changes.push(Change::Failed(failure));
+    }
+
+    /// A second message about a failure adds what the first did not say: the machine's exit status comes first, the log
+    /// with the last.
+    fn complete(&mut self, known: FailureId, error: NixError) {
+        let Some(failure) = self.failures.get_mut(known.0) else { return };
+        failure.exit_status = failure.exit_status.or(error.exit_status);
+        failure.signal = failure.signal.or(error.signal);
+        failure.machine = failure.machine.take().or(error.machine);
+        failure.hashes = failure.hashes.take().or(error.hashes);
+        failure.location = failure.location.take().or(error.location);
+        failure.user_location = failure.user_location.take().or(error.user_location);
+        if failure.log_tail.is_empty() && !error.log_tail.is_empty() {
+            failure.log_tail = error.log_tail;
+            explain(failure);
+        }
+    }
+
+    /// A named failure settles which of the builds that ended was meant.
+    fn forget_unnamed(&mut self, id: DerivationId, effects: &mut Effects) {
+        let ended = self.derivations.get(id).state();
+        let mut mistaken = None;
+        for process in self.processes.values_mut() {
+            if let Some(at) = process.unnamed.iter().position(|other| *other == id) {
+                process.unnamed.remove(at);
+                return;
+            }
+        }
+        match ended {
+            // The message comes before the end of the activity.
+            DerivationState::Building => {
+                let mut processes: Vec<_> = self.processes.values_mut().collect();
+                processes.sort_unstable_by_key(|process| process.number);
+                let _ = processes.into_iter().rev().any(|process| process.builds.forget_failure());
+            }
+            // Another build ended first and was taken for it.
+            DerivationState::Cancelled => {
+                let mut processes: Vec<_> = self.processes.values_mut().collect();
+                processes.sort_unstable_by_key(|process| process.number);
+                mistaken = processes.into_iter().rev().find_map(|process| process.unnamed.pop());
+            }
+            _ => {}
+        }
+        if let Some(other) = mistaken {
+            self.build_ended(other, BuildEnd::Cancelled, effects);
+        }
+    }
+
+    /// An error that names no derivation.
+    fn loose_error(&mut self, error: NixError, effects: &mut Effects) {
+        let stage = self.loose_stage(&error);
+        let known = self.loose_errors.iter_mut().find(|known| known.failure.message == error.message);
+        if let Some(known) = known {
+            known.processes = self.processes.len();
+            known.survived = false;
+            known.last = true;
+            return;
+        }
+        if self.loose_errors.len() >= MAX_LOOSE {
+            self.loose_errors.remove(0);
+        }
+        let mut failure = Failure::from_error(error, stage, self.now);
+        explain(&mut failure);
+        let _ = effects;
+        self.loose_errors.push(LooseError { failure, processes: self.processes.len(), survived: false, last: true });
+    }
+
+    /// Where the run was when such an error came.
+    fn loose_stage(&self, error: &NixError) -> Option<Stage> {
+        if error.kind == FailureKind::Usage {
+            return None;
+        }
+        // An error without a position that ends a request is about what was to be built, whatever it says.
+        let realised = self.processes.values().any(|process| process.realised_last);
+        if realised && error.location.is_none() {
+            return Some(error.kind.stage().filter(|stage| *stage != Stage::Evaluation).unwrap_or(Stage::Build));
+        }
+        error.kind.stage().or(Some(match self.phase {
+            Phase::Evaluating => Stage::Evaluation,
+            Phase::Fetching => Stage::Fetch,
+            Phase::Building | Phase::Done => Stage::Build,
+            Phase::Activating => Stage::Activation,
+        }))
+    }
+
+    /// Nix has begun something: errors of the same process have not ended it.
+    pub(super) fn went_on(&mut self, pid: Option<Pid>) {
+        if !self.loose_errors.iter().any(|error| error.last) {
+            return;
+        }
+        let number = pid.and_then(|pid| self.processes.get(&pid)).map(|process| process.number);
+        for error in &mut self.loose_errors {
+            if std::mem::replace(&mut error.last, false) {
+                error.survived |= match (pid, number) {
+                    // A process that was there before the error goes on.
+                    (Some(_), Some(number)) => number < error.processes && may_be_survived(&error.failure),
+                    // A new process: the error ended the one before.
+                    (Some(_), None) => false,
+                    // A line of text does not say whose it is.
+                    (None, _) => error.failure.kind.is_survivable(),
+                };
+            }
+        }
+    }
+
+    pub(super) fn interrupt(&mut self) {
+        self.interrupted.get_or_insert(self.phase);
+    }
+
+    fn disk_was_full(&mut self) {
+        let failed = self.failures.iter_mut().rev().find(|failure| failure.kind == FailureKind::BuilderFailed);
+        if let Some(failure) = failed {
+            failure.kind = FailureKind::DiskFull;
+            failure.advice = FailureKind::DiskFull.advice();
+        }
+    }
+}
+
+/// An error of the evaluation ends its command, whatever other requests of the process still do.
+fn may_be_survived(failure: &Failure) -> bool {
+    failure.kind.stage() != Some(Stage::Evaluation) || failure.location.is_none()
+}
+
+/// Kinds whose messages may lack the derivation, which is then the one that ended.
+fn is_of_a_build(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::Timeout
+            | FailureKind::SilentTimeout
+            | FailureKind::LogTooLong
+            | FailureKind::BuilderFailed
+            | FailureKind::KilledBySignal
+            | FailureKind::BuildFailed
+            | FailureKind::BadBuilder
+            | FailureKind::OutputRejected
+            | FailureKind::OutputCycle
+            | FailureKind::ForbiddenReference
+            | FailureKind::NoOutput
+    )
+}
+
+/// Level 0 holds more than errors.
+fn is_remark(text: &str) -> bool {
+    let text = sanitize(text);
+    let text = text.trim_start();
+    ["trace:", "warning:", "evaluation warning:", "note:", "(use '--show-trace'", "error (ignored)"]
+        .iter()
+        .any(|start| text.starts_with(start))
+}
+
+fn trace_frame(value: &serde_json::Value) -> Option<TraceFrame<'_>> {
+    Some(TraceFrame {
+        raw_msg: value.get("raw_msg")?.as_str()?,
+        file: value.get("file").and_then(serde_json::Value::as_str),
+        line: value.get("line").and_then(serde_json::Value::as_u64),
+        column: value.get("column").and_then(serde_json::Value::as_u64),
+    })
+}
+
+/// `ssh://root@host?remote-program=…` without what only Nix needs to know.
+fn readable_machine(machine: &str) -> String {
+    machine.split('?').next().unwrap_or(machine).to_owned()
+}
+
+/// Takes from a log what a report needs.
+fn take_log(failure: &mut Failure, log: LogTail) {
+    if log.is_empty() {
+        explain(failure);
+        return;
+    }
+    let (early, lines) = log.lines();
+    failure.log_tail = log.tail(TAIL_LINES);
+    pick(failure, &lines, early);
+}
+
+/// The same from the lines that Nix quotes in its error.
+fn explain(failure: &mut Failure) {
+    let lines = failure.log_tail.clone();
+    pick(failure, &lines, 0);
+    let from = failure.log_tail.len().saturating_sub(TAIL_LINES);
+    failure.log_tail.drain(..from);
+}
+
+/// The lines that say why; `early` of them stand apart from the rest.
+fn pick(failure: &mut Failure, lines: &[String], early: usize) {
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let mut in_early = false;
+    failure.excerpt.clear();
+    for picked in excerpt(&lines, EXCERPT_LINES) {
+        if picked.follows_gap || in_early && picked.idx >= early {
+            failure.excerpt.push(None);
+        }
+        in_early = picked.idx < early;
+        failure.excerpt.push(Some(picked.line.to_owned()));
+    }
+}

@@ -1,0 +1,142 @@
+//! The end of a build's log, and the first lines of it that look like errors.
+//!
+//! Log lines are most of a long stream and almost none is ever shown, so a line costs one copy into a buffer that is
+//! reused, and the full log is Nix's to keep.
+
+use crate::nix::log::Text;
+use crate::text::excerpt::is_error_line;
+use crate::text::{last_carriage, sanitize};
+
+/// The tail holds between this many bytes and twice as many.
+const KEEP: usize = 16 << 10;
+/// A longer line keeps its beginning.
+const MAX_LINE: usize = 4 << 10;
+/// How many lines that look like errors are kept from before the tail.
+const MAX_EARLY: usize = 40;
+/// How many lines after one are kept with it: a snippet, a caret, a trace.
+const FOLLOWING: u64 = 6;
+
+/// A bounded log.
+#[derive(Clone, Debug, Default)]
+pub struct LogTail {
+    buffer: String,
+    lines: u64,
+    /// Number of the first line in the buffer.
+    first: u64,
+    /// The first lines that look like errors, with what follows each of them.
+    early: Vec<(u64, String)>,
+    /// Lines up to this number follow an error.
+    early_until: u64,
+    /// What the last line that was shown to somebody was; a build's activity for a live view.
+    pub(super) last_at: super::Moment,
+}
+
+impl LogTail {
+    /// Adds a line in its JSON form.
+    pub fn push(&mut self, text: Text<'_>) {
+        let from = self.buffer.len();
+        text.decode_into(&mut self.buffer);
+        self.end_line(from);
+    }
+
+    /// Adds a line.
+    pub fn push_str(&mut self, line: &str) {
+        let from = self.buffer.len();
+        self.buffer.push_str(line);
+        self.end_line(from);
+    }
+
+    fn end_line(&mut self, from: usize) {
+        if self.buffer.len() - from > MAX_LINE {
+            let mut end = from + MAX_LINE;
+            while !self.buffer.is_char_boundary(end) {
+                end -= 1;
+            }
+            self.buffer.truncate(end);
+            self.buffer.shrink_to(4 * KEEP);
+        }
+        if self.early.len() < MAX_EARLY {
+            if is_error_line(&self.buffer.as_bytes()[from..]) {
+                self.early_until = self.lines + FOLLOWING + 1;
+            }
+            if self.lines < self.early_until {
+                self.early.push((self.lines, self.buffer[from..].to_owned()));
+            }
+        }
+        self.buffer.push('\n');
+        self.lines += 1;
+        if self.buffer.len() > 2 * KEEP {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let target = self.buffer.len() - KEEP;
+        if let Some(end) = memchr::memchr(b'\n', &self.buffer.as_bytes()[target..]) {
+            let cut = target + end + 1;
+            self.first += memchr::memchr_iter(b'\n', &self.buffer.as_bytes()[..cut]).count() as u64;
+            self.buffer.drain(..cut);
+        }
+    }
+
+    /// How many lines there were.
+    pub fn len(&self) -> u64 {
+        self.lines
+    }
+
+    /// Whether there was none.
+    pub fn is_empty(&self) -> bool {
+        self.lines == 0
+    }
+
+    /// The last line.
+    pub fn last(&self) -> Option<&str> {
+        let text = self.buffer.strip_suffix('\n')?;
+        Some(text.rsplit('\n').next().unwrap_or(text))
+    }
+
+    /// The lines that are left, oldest first, safe to show: early errors, of which it returns the number, then the tail.
+    pub fn lines(&self) -> (usize, Vec<String>) {
+        let early = self.early.iter().filter(|(number, _)| *number < self.first).map(|(_, line)| line.as_str());
+        let n_early = early.clone().count();
+        let lines = early.chain(self.buffer.lines()).map(|line| sanitize(last_carriage(line)).trim_end().to_owned());
+        (n_early, lines.collect())
+    }
+
+    /// The last `n` lines, oldest first, safe to show.
+    pub fn tail(&self, n: usize) -> Vec<String> {
+        let lines: Vec<&str> = self.buffer.lines().collect();
+        lines[lines.len().saturating_sub(n)..].iter().map(|line| sanitize(line).trim_end().to_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_bounded_and_early_errors_stay() {
+        let mut log = LogTail::default();
+        log.push_str("src/a.c:1:1: error: the cause");
+        for i in 0..100_000 {
+            log.push_str(&format!("line {i}"));
+        }
+        assert_eq!(log.len(), 100_001);
+        assert_eq!(log.last(), Some("line 99999"));
+        let (early, lines) = log.lines();
+        assert_eq!(early, 7);
+        assert_eq!(lines[0], "src/a.c:1:1: error: the cause");
+        assert!(lines.len() > 100 && lines.len() < 5_000, "{}", lines.len());
+        assert_eq!(log.tail(2), ["line 99998", "line 99999"]);
+        assert!(log.buffer.capacity() < 8 * KEEP);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_at_a_character() {
+        let mut log = LogTail::default();
+        log.push_str(&"ä".repeat(1 << 20));
+        assert_eq!(log.last().map(str::len), Some(MAX_LINE));
+        log.push_str("");
+        assert_eq!(log.last(), Some(""));
+    }
+}

@@ -1,0 +1,304 @@
+//! What is known about a run: inputs in, changes and requests out.
+//!
+//! [`State::apply`] is the only way in. It does no I/O and reads no clock: every input carries its time, `.drv` files are
+//! asked for with a [`Request`] and come back as an input, late or never. Memory is bounded by derivations, paths and live
+//! activities, not by log lines.
+
+mod activity;
+mod change;
+mod derivation;
+mod errors;
+mod failure;
+mod log_tail;
+mod process;
+mod records;
+mod texts;
+mod transfer;
+mod verdict;
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+use foldhash::fast::RandomState;
+
+pub use change::{BuildEnd, Change, Effects, Moment, Phase, Request, TextKind};
+pub use derivation::{Derivation, DerivationId, DerivationState, Derivations, StateCounts};
+pub use failure::{Failure, FailureId};
+pub use log_tail::LogTail;
+pub use transfer::{Announced, PathId, PathState, StorePathInfo, Transfers};
+pub use verdict::{Counts, Outcome};
+
+use crate::activation::{Activation, FlakeInputs};
+use crate::input::{Event, ProblemKind};
+use crate::nix::error::NixError;
+use activity::Activities;
+use errors::LooseError;
+use process::{Pid, Process};
+
+/// Anything that is fed to the state.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// The stream says something.
+    Event(Event<'a>),
+    /// Time has passed.
+    Tick,
+    /// The answer to [`Request::ReadDerivation`].
+    Derivation(&'a DerivationFacts),
+    /// The user has interrupted us.
+    Interrupt,
+    /// The stream has ended, with the command's exit status where it is known.
+    End(Option<i32>),
+}
+
+/// What a `.drv` file says, as far as it is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DerivationFacts {
+    /// The file.
+    pub path: String,
+    /// The `.drv` files of its inputs.
+    pub inputs: Vec<String>,
+    /// The paths of its outputs.
+    pub outputs: Vec<String>,
+}
+
+/// What the state needs to know that no stream says.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Nix's log directory; the log of a build is below it.
+    pub log_dir: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { log_dir: "/nix/var/log/nix".to_owned() }
+    }
+}
+
+/// What is known about a run.
+#[derive(Debug, Default)]
+pub struct State {
+    options: Options,
+    derivations: Derivations,
+    transfers: Transfers,
+    activities: Activities,
+    processes: HashMap<Pid, Process, RandomState>,
+    failures: Vec<Failure>,
+    phase: Phase,
+    /// The phase before the end.
+    phase_at_end: Phase,
+    /// Time of the last input.
+    now: Moment,
+    /// When the phase began.
+    phase_since: Moment,
+    /// When the stream last said anything.
+    last_input: Moment,
+
+    /// Entries of which list follow.
+    list: Option<crate::input::human::List>,
+    /// The list that says what is to be done is whole only when something else follows it.
+    announcing: bool,
+    /// A list of derivations to build was read.
+    builds_announced: bool,
+    /// Builds that were started by a line of text and have no known end.
+    endless_builds: usize,
+    /// Builds by the name that `name> ` prefixes use.
+    by_log_name: HashMap<Box<str>, DerivationId, RandomState>,
+    /// Builder's lines that came without a name.
+    loose_log: LogTail,
+    /// The last lines of other programs, for a failure that nothing else explains.
+    other_text: VecDeque<String>,
+    /// A `building '…'` line was read and nothing that ends a raw build log since.
+    raw_log: bool,
+    /// Builder's lines of that kind that were not shown.
+    raw_log_lines: u64,
+    /// Any record at all was read.
+    records_seen: bool,
+    /// Errors that may have ended a command.
+    loose_errors: Vec<LooseError>,
+    /// A build failure that does not say whose.
+    ownerless: Option<NixError>,
+    /// Named dependents that failed with something else.
+    cascades: BTreeSet<DerivationId>,
+    /// The build whose hook ran last.
+    last_hook: Option<DerivationId>,
+    /// What that hook printed.
+    hook_log: LogTail,
+    /// Nix says that it was interrupted, and where the run was then.
+    interrupted: Option<Phase>,
+    /// The last line of text reports an error.
+    last_text_is_error: Option<String>,
+    /// Texts that were shown already, by hash.
+    seen_texts: HashSet<u64, RandomState>,
+    seen_problems: BTreeSet<ProblemKind>,
+    activation: Activation,
+    activation_changes: Vec<crate::activation::ActivationChange>,
+    flake_inputs: FlakeInputs,
+    /// What the evaluation does, if anything is said.
+    evaluating: Option<String>,
+    exit_status: Option<i32>,
+    outcome: Option<Outcome>,
+}
+
+impl State {
+    /// Knows nothing yet.
+    pub fn new(options: Options) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// Takes one input. What it leads to is appended to `effects`.
+    pub fn apply(&mut self, input: Input<'_>, at: Moment, effects: &mut Effects) {
+        self.now = self.now.max(at);
+        match input {
+            Input::Event(event) => {
+                self.last_input = self.now;
+                self.event(event, effects);
+            }
+            Input::Tick => self.transfers.tick(self.now),
+            Input::Derivation(facts) => self.derivation_read(facts),
+            Input::Interrupt => self.interrupt(),
+            Input::End(exit_status) => self.end(exit_status, effects),
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>, effects: &mut Effects) {
+        match event {
+            Event::Record(message) => {
+                self.records_seen = true;
+                self.record(message, effects);
+            }
+            Event::Line(line) => self.line(line, effects),
+            Event::Error(text) => self.error_text(text, effects),
+            Event::Problem(problem) => {
+                if self.seen_problems.insert(problem.kind) {
+                    let excerpt = crate::text::sanitize(problem.excerpt);
+                    effects.changes.push(Change::Problem(format!("{}: {excerpt}", problem.kind)));
+                }
+            }
+        }
+    }
+
+    fn derivation_read(&mut self, facts: &DerivationFacts) {
+        let Some(id) = self.derivations.find(&facts.path) else { return };
+        self.derivations.add_inputs(id, &facts.inputs, &facts.outputs);
+    }
+
+    /// Asks for a derivation's file, once.
+    fn ask(&mut self, id: DerivationId, effects: &mut Effects) {
+        let derivation = self.derivations.get_mut(id);
+        if !std::mem::replace(&mut derivation.asked, true) {
+            effects.requests.push(Request::ReadDerivation(derivation.path.to_string()));
+        }
+    }
+
+    /// Goes on to a later phase.
+    fn enter(&mut self, phase: Phase, effects: &mut Effects) {
+        if phase > self.phase {
+            self.phase = phase;
+            self.phase_since = self.now;
+            effects.changes.push(Change::Phase(phase));
+        }
+    }
+
+    fn process(&mut self, pid: Pid) -> &mut Process {
+        let n = self.processes.len();
+        self.processes.entry(pid).or_insert_with(|| Process::new(n))
+    }
+
+    /// Derivations.
+    pub fn derivations(&self) -> &Derivations {
+        &self.derivations
+    }
+
+    /// Store paths on their way.
+    pub fn transfers(&self) -> &Transfers {
+        &self.transfers
+    }
+
+    /// Root causes in the order in which they were seen, without those that were taken back.
+    pub fn failures(&self) -> impl Iterator<Item = (FailureId, &Failure)> {
+        self.failures.iter().enumerate().filter(|(_, f)| !f.retracted).map(|(i, f)| (FailureId(i), f))
+    }
+
+    /// One of them.
+    pub fn failure(&self, id: FailureId) -> &Failure {
+        &self.failures[id.0]
+    }
+
+    /// What the run does now.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// When it began to.
+    pub fn phase_since(&self) -> Moment {
+        self.phase_since
+    }
+
+    /// Time of the last input.
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// When the stream last said anything.
+    pub fn last_input(&self) -> Moment {
+        self.last_input
+    }
+
+    /// Whether Nix has said which derivations it will build.
+    pub fn builds_announced(&self) -> bool {
+        self.builds_announced
+    }
+
+    /// How many builds were started by a line of text and have no known end.
+    pub fn endless_builds(&self) -> usize {
+        self.endless_builds
+    }
+
+    /// The last phase before the end.
+    pub fn phase_reached(&self) -> Phase {
+        if self.outcome.is_some() { self.phase_at_end } else { self.phase }
+    }
+
+    /// Whether what became of some builds is not known: they were started by a line of text and the run failed.
+    pub fn outcome_of_text_builds_unknown(&self) -> bool {
+        self.endless_builds > 0
+    }
+
+    /// What is known about activations.
+    pub fn activation(&self) -> &Activation {
+        &self.activation
+    }
+
+    /// What became of the inputs of a flake.
+    pub fn flake_inputs(&self) -> &FlakeInputs {
+        &self.flake_inputs
+    }
+
+    /// How the run ended; `None` before its end.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    /// The last lines of other programs.
+    pub fn other_text(&self) -> impl Iterator<Item = &str> {
+        self.other_text.iter().map(String::as_str)
+    }
+
+    /// Builders' lines that came without a name and were not shown.
+    pub fn raw_log_lines(&self) -> u64 {
+        self.raw_log_lines
+    }
+
+    /// What the evaluation does, in Nix's words.
+    pub fn evaluating(&self) -> Option<&str> {
+        self.evaluating.as_deref()
+    }
+
+    /// How many wanted derivations cannot be built because of a failure.
+    pub fn blocked_by(&self, failure: &Failure) -> usize {
+        let by_graph = failure.derivation.map_or(0, |id| self.derivations.blocked_by(id).len());
+        by_graph.max(failure.named_blocked)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Which of the builds that end were built, told from the counters that Nix keeps for each process.
+//!
+//! The end of an activity says nothing about success. But before a build's activity ends, Nix counts it: `done` or
+//! `failed` of the process's `builds` activity (104) goes up while `running` goes down, in all versions from 2.4 on. Those
+//! that were killed are not counted. Transfers are counted in the same way (103).
+
+use std::collections::VecDeque;
+
+use super::derivation::DerivationId;
+use super::transfer::PathId;
+
+/// The upper half of an activity's id: the process that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Pid(u64);
+
+impl Pid {
+    pub(super) fn of(activity: u64) -> Self {
+        Self(activity >> 32)
+    }
+}
+
+/// How something ended, by the counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credit {
+    Done,
+    Failed,
+}
+
+/// One counter activity: done, expected, running, failed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counter {
+    done: u64,
+    running: u64,
+    failed: u64,
+}
+
+/// More than this are never open at once.
+const MAX_CREDITS: usize = 4096;
+
+/// Ends that were counted and whose activity has not ended yet.
+#[derive(Debug, Default)]
+pub(super) struct Credits(VecDeque<Credit>);
+
+impl Credits {
+    /// Compares the counter's new values with its old ones.
+    pub(super) fn update(&mut self, counter: &mut Counter, done: u64, running: u64, failed: u64) {
+        // A goal that was no build of its own (a resolved content-addressed derivation, an output that turned out to be
+        // valid) is counted without having run.
+        let mut ended = counter.running.saturating_sub(running);
+        for (credit, gained) in [
+            (Credit::Done, done.saturating_sub(counter.done)),
+            (Credit::Failed, failed.saturating_sub(counter.failed)),
+        ] {
+            let credited = gained.min(ended).min((MAX_CREDITS - self.0.len()) as u64);
+            ended -= credited;
+            self.0.extend(std::iter::repeat_n(credit, usize::try_from(credited).unwrap_or(0)));
+        }
+        *counter = Counter { done, running, failed };
+    }
+
+    /// The end of the next activity.
+    pub(super) fn take(&mut self) -> Option<Credit> {
+        self.0.pop_front()
+    }
+
+    /// A failure that Nix has named need not be guessed any more.
+    pub(super) fn forget_failure(&mut self) -> bool {
+        let found = self.0.iter().position(|credit| *credit == Credit::Failed);
+        found.is_some_and(|at| self.0.remove(at).is_some())
+    }
+}
+
+/// What is known about one process of Nix's.
+#[derive(Debug)]
+pub(super) struct Process {
+    /// How many processes were seen before it.
+    pub(super) number: usize,
+    pub(super) builds: Credits,
+    pub(super) paths: Credits,
+    /// Builds that ended and were counted as failed, and that no message has named yet.
+    pub(super) unnamed: Vec<DerivationId>,
+    /// Paths that ended without being counted yet.
+    pub(super) undecided: VecDeque<PathId>,
+    /// The copy that began last, until its download has.
+    pub(super) last_copy: Option<PathId>,
+    /// Whether its builds are counted at all.
+    pub(super) counts_builds: bool,
+    /// Whether its paths are.
+    pub(super) counts_paths: bool,
+    /// Requests that are being worked on.
+    pub(super) realising: u32,
+    /// Its last activity that ended was a request: an error that follows is that request's.
+    pub(super) realised_last: bool,
+}
+
+impl Process {
+    pub(super) fn new(number: usize) -> Self {
+        Self {
+            number,
+            builds: Credits::default(),
+            paths: Credits::default(),
+            unnamed: Vec::new(),
+            undecided: VecDeque::new(),
+            last_copy: None,
+            counts_builds: false,
+            counts_paths: false,
+            realising: 0,
+            realised_last: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counter values as Nix sends them, then what the ends of activities are taken for.
+    fn check(values: &[[u64; 4]], expected: &[Option<Credit>]) {
+        let (mut counter, mut credits) = (Counter::default(), Credits::default());
+        for [done, _, running, failed] in values {
+            credits.update(&mut counter, *done, *running, *failed);
+        }
+        let taken: Vec<_> = expected.iter().map(|_| credits.take()).collect();
+        assert_eq!(taken, expected, "{values:?}");
+    }
+
+    #[test]
+    fn ends_are_told_from_counters() {
+        use Credit::{Done, Failed};
+        // 2.34.8: one failure and two successes counted before the activities end.
+        check(
+            &[[0, 9, 4, 3], [0, 8, 3, 4], [1, 9, 2, 4], [2, 10, 1, 4]],
+            &[Some(Failed), Some(Done), Some(Done), None],
+        );
+        // A resolved content-addressed derivation is counted twice and ran once.
+        check(&[[1, 4, 1, 0], [2, 4, 0, 0], [3, 4, 0, 0]], &[Some(Done), None]);
+        // The expected count shrinks; nothing ended.
+        check(&[[0, 11, 4, 0], [0, 5, 4, 0]], &[None]);
+        // Extremes.
+        check(&[[0, 0, u64::MAX, 0], [u64::MAX, 0, 0, u64::MAX]], &[Some(Done)]);
+    }
+}

@@ -1,0 +1,206 @@
+//! What lines of text do to the state: Nix's human-readable output, activations, other programs.
+
+use super::State;
+use super::change::{Change, Effects, Phase, TextKind};
+use super::derivation::DerivationState;
+use super::transfer::PathState;
+use crate::activation::{ActivationChange, LineContext, Recognised};
+use crate::input::Line;
+use crate::input::human::{self, HumanLine, List};
+use crate::text::sanitize;
+
+/// Lines of other programs that are kept for a failure that nothing else explains.
+const MAX_OTHER: usize = 20;
+/// More derivations or paths than this are not taken from a list.
+const MAX_LISTED: usize = 1 << 20;
+
+impl State {
+    pub(super) fn line(&mut self, line: Line<'_>, effects: &mut Effects) {
+        let is_entry = matches!(line.human, HumanLine::ListEntry(_) | HumanLine::ListHeader(_));
+        if !is_entry {
+            self.announced(effects);
+        }
+        let consumed = self.activation_line(line.text, matches!(line.human, HumanLine::BuildLog { .. }), effects);
+        self.note_last(line.text);
+        match line.human {
+            HumanLine::Building { derivation, machine } => {
+                self.went_on(None);
+                self.raw_log = true;
+                self.build_started(derivation, machine, true, effects);
+            }
+            HumanLine::Copying { path, from, to } => {
+                self.went_on(None);
+                self.fetched_by_text(path, from.or(to), effects);
+            }
+            HumanLine::ListHeader(_) | HumanLine::ListEntry(_) => {
+                if !self.list_line(line.text, effects) && !consumed {
+                    self.other(line.text, effects);
+                }
+            }
+            HumanLine::BuildLog { name, line: log_line } => {
+                if self.log_line(name, log_line, effects) {
+                    self.raw_log = false;
+                } else if !consumed {
+                    self.other(line.text, effects);
+                }
+            }
+            HumanLine::Chatter => {}
+            _ if consumed => {}
+            _ if self.flake_inputs.line(line.text) => effects.changes.push(Change::FlakeInputs),
+            HumanLine::Warning(text) => self.show(TextKind::Warning, &sanitize(text), effects),
+            HumanLine::Trace(text) => self.show(TextKind::Trace, &sanitize(text), effects),
+            HumanLine::StorePath(path) => {
+                self.raw_log = false;
+                effects.changes.push(Change::Text(TextKind::Result, path.to_owned()));
+            }
+            HumanLine::Error | HumanLine::Other => self.other(line.text, effects),
+        }
+    }
+
+    /// A line of somebody's.
+    fn other(&mut self, text: &str, effects: &mut Effects) {
+        let clean = sanitize(text);
+        let clean = clean.trim_end();
+        if self.raw_log && self.phase < Phase::Activating && !is_make(clean) {
+            // Bare `nix-build` prints its builders' lines as they are.
+            self.raw_log_lines += 1;
+            self.loose_log.push_str(clean);
+            return;
+        }
+        if clean.is_empty() {
+            return;
+        }
+        if self.other_text.len() == MAX_OTHER {
+            self.other_text.pop_front();
+        }
+        self.other_text.push_back(clean.to_owned());
+        effects.changes.push(Change::Text(TextKind::Other, clean.to_owned()));
+    }
+
+    /// A builder's line with its name before it. Returns whether there is such a build.
+    fn log_line(&mut self, name: &str, line: &str, effects: &mut Effects) -> bool {
+        let Some(id) = self.by_log_name.get(name).copied() else { return false };
+        let now = self.now;
+        let derivation = self.derivations.get_mut(id);
+        if derivation.state() == DerivationState::Building {
+            let log = derivation.log.get_or_insert_default();
+            log.push_str(line);
+            log.last_at = now;
+            if let Some(phase) = line.strip_prefix("Running phase: ") {
+                self.set_phase(id, phase.trim(), effects);
+            }
+        }
+        true
+    }
+
+    /// A line of an announced list, or the header of one. Returns whether it is.
+    pub(super) fn list_line(&mut self, text: &str, effects: &mut Effects) -> bool {
+        match human::parse(text) {
+            HumanLine::ListHeader(list) => {
+                self.list = Some(list);
+                self.announcing = true;
+                self.builds_announced |= matches!(list, List::Build(_));
+                if let List::Fetch { paths, download, unpacked } = list {
+                    let announced = &mut self.transfers.announced;
+                    announced.paths = announced.paths.saturating_add(paths.unwrap_or(0));
+                    announced.download = announced.download.saturating_add(download);
+                    announced.unpacked = announced.unpacked.saturating_add(unpacked);
+                }
+                true
+            }
+            HumanLine::ListEntry(path) => {
+                match self.list {
+                    Some(List::Build(_)) if path.ends_with(".drv") => self.plan(path, effects),
+                    Some(List::Fetch { .. }) => {
+                        let id = self.transfers.get_or_insert(path);
+                        if matches!(self.transfers.get(id).state(), PathState::Unknown | PathState::Failed) {
+                            self.transfers.set(id, PathState::Planned);
+                        }
+                    }
+                    Some(_) => {}
+                    None => return false,
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn plan(&mut self, path: &str, effects: &mut Effects) {
+        let counts = self.derivations.counts();
+        if counts.wanted() >= MAX_LISTED {
+            return;
+        }
+        let id = self.derivations.get_or_insert(path);
+        // A second command wants again what the first could not have.
+        if matches!(
+            self.derivations.get(id).state(),
+            DerivationState::Unknown | DerivationState::Failed | DerivationState::Cancelled | DerivationState::Skipped
+        ) && self.derivations.get(id).activities == 0
+        {
+            self.derivations.set(id, DerivationState::Planned);
+        }
+        self.ask(id, effects);
+    }
+
+    /// Something other than a list follows: what was announced is whole.
+    pub(super) fn announced(&mut self, effects: &mut Effects) {
+        if !std::mem::take(&mut self.announcing) {
+            return;
+        }
+        self.list = None;
+        if self.derivations.counts().get(DerivationState::Planned) > 0 {
+            self.enter(Phase::Building, effects);
+        } else if self.transfers.count(PathState::Planned) > 0 {
+            self.enter(Phase::Fetching, effects);
+        }
+    }
+
+    /// Feeds a line to the activation. Returns whether it is one of its lines.
+    pub(super) fn activation_line(&mut self, text: &str, build_log: bool, effects: &mut Effects) -> bool {
+        let context = LineContext {
+            at: self.now,
+            builds_running: self.records_seen && !self.activities.is_empty(),
+            build_log,
+        };
+        let recognised = self.activation.line(text, &context, &mut self.activation_changes);
+        let any = !self.activation_changes.is_empty();
+        for change in std::mem::take(&mut self.activation_changes) {
+            if matches!(change, ActivationChange::Began { .. }) {
+                self.raw_log = false;
+                self.enter(Phase::Activating, effects);
+            }
+            effects.changes.push(Change::Activation(change));
+        }
+        match recognised {
+            Recognised::Consumed => true,
+            Recognised::Relevant => {
+                if !any {
+                    let clean = sanitize(text);
+                    effects.changes.push(Change::Text(TextKind::Activation, clean.trim_end().to_owned()));
+                }
+                true
+            }
+            Recognised::No => false,
+        }
+    }
+
+    /// Keeps the last line if it reports an error.
+    fn note_last(&mut self, text: &str) {
+        let text = text.trim();
+        if text.is_empty() {
+            return;
+        }
+        let error = text.starts_with("error:")
+            || text.contains("ERROR")
+            || text.starts_with("fatal: ")
+            || text.contains("command not found")
+            || text.ends_with(": not found") && text.contains("sh: ");
+        self.last_text_is_error = error.then(|| sanitize(text).into_owned());
+    }
+}
+
+/// make speaks after its recipe, so this is no builder of ours; inside a build it would have a level: `make[1]: …`.
+fn is_make(text: &str) -> bool {
+    text.starts_with("make: *** ")
+}

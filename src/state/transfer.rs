@@ -1,0 +1,204 @@
+//! Store paths that are fetched or uploaded, and the bytes on their way.
+
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+
+use super::Moment;
+use crate::nix::store_path;
+
+/// A store path of this stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathId(u32);
+
+/// Where a path stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PathState {
+    /// Named only.
+    #[default]
+    Unknown,
+    /// Announced as to be fetched.
+    Planned,
+    /// Arriving.
+    Fetching,
+    /// Its activity has ended and Nix has not said yet how.
+    Ended,
+    /// Here.
+    Fetched,
+    /// Not to be had from there.
+    Failed,
+    /// Sent elsewhere.
+    Uploading,
+    /// Sent.
+    Uploaded,
+}
+
+impl PathState {
+    const ALL: usize = 8;
+}
+
+/// One store path.
+#[derive(Debug, Default)]
+pub struct StorePathInfo {
+    /// The whole path.
+    pub path: Box<str>,
+    state: PathState,
+    /// Where it comes from.
+    pub from: Option<Box<str>>,
+    /// When it began to arrive.
+    pub started: Option<Moment>,
+    /// When bytes arrived last.
+    pub last_bytes: Option<Moment>,
+    /// Bytes that have arrived, as downloaded where that is known, else unpacked.
+    pub done: u64,
+    /// Bytes that are expected; 0 where it is not known.
+    pub expected: u64,
+    /// Whether `done` counts a download.
+    pub(super) downloads: bool,
+}
+
+impl StorePathInfo {
+    /// Where it stands.
+    pub fn state(&self) -> PathState {
+        self.state
+    }
+
+    /// Its name without the digest.
+    pub fn name(&self) -> &str {
+        store_path::path_name(&self.path).unwrap_or(&self.path)
+    }
+}
+
+/// What Nix has announced to fetch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// Paths, as counted in the lists.
+    pub paths: u64,
+    /// Bytes to download.
+    pub download: u64,
+    /// Bytes once unpacked.
+    pub unpacked: u64,
+}
+
+/// All transfers of a stream.
+#[derive(Debug, Default)]
+pub struct Transfers {
+    paths: Vec<StorePathInfo>,
+    by_path: HashMap<Box<str>, PathId, RandomState>,
+    counts: [usize; PathState::ALL],
+    /// What was announced.
+    pub announced: Announced,
+    /// Bytes that have arrived for paths.
+    bytes: u64,
+    samples: VecDeque<(Moment, u64)>,
+}
+
+/// The rate is the mean of about this long.
+const RATE_WINDOW: Moment = Moment::from_secs(10);
+
+impl Transfers {
+    /// The path, made if it is new.
+    pub fn get_or_insert(&mut self, path: &str) -> PathId {
+        if let Some(id) = self.by_path.get(path) {
+            return *id;
+        }
+        let id = PathId(u32::try_from(self.paths.len()).unwrap_or(u32::MAX));
+        self.paths.push(StorePathInfo { path: path.into(), ..StorePathInfo::default() });
+        self.by_path.insert(path.into(), id);
+        self.counts[PathState::Unknown as usize] += 1;
+        id
+    }
+
+    /// The path, if it was named.
+    pub fn find(&self, path: &str) -> Option<PathId> {
+        self.by_path.get(path).copied()
+    }
+
+    /// One of them.
+    pub fn get(&self, id: PathId) -> &StorePathInfo {
+        &self.paths[id.0 as usize]
+    }
+
+    pub(super) fn get_mut(&mut self, id: PathId) -> &mut StorePathInfo {
+        &mut self.paths[id.0 as usize]
+    }
+
+    pub(super) fn set(&mut self, id: PathId, state: PathState) {
+        let path = &mut self.paths[id.0 as usize];
+        self.counts[path.state as usize] -= 1;
+        self.counts[state as usize] += 1;
+        path.state = state;
+    }
+
+    /// How many are in a state.
+    pub fn count(&self, state: PathState) -> usize {
+        self.counts[state as usize]
+    }
+
+    /// How many are or were to be fetched, as far as is known.
+    pub fn wanted(&self) -> usize {
+        [PathState::Planned, PathState::Fetching, PathState::Ended, PathState::Fetched]
+            .into_iter()
+            .map(|state| self.count(state))
+            .sum()
+    }
+
+    /// All of them, in the order in which the stream named them.
+    pub fn iter(&self) -> impl Iterator<Item = (PathId, &StorePathInfo)> {
+        (0u32..).map(PathId).zip(&self.paths)
+    }
+
+    /// Bytes that have arrived for paths.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// News of a path's bytes: the download's where there is one, since it is what passes through the network.
+    pub(super) fn progress(&mut self, id: PathId, done: u64, expected: u64, download: bool, at: Moment) {
+        let path = &mut self.paths[id.0 as usize];
+        if download && !path.downloads {
+            self.bytes -= path.done;
+            path.downloads = true;
+            path.done = 0;
+        } else if !download && path.downloads {
+            return;
+        }
+        if done > path.done {
+            self.bytes = self.bytes.saturating_add(done - path.done);
+            path.done = done;
+            path.last_bytes = Some(at);
+        }
+        path.expected = expected;
+    }
+
+    /// A path begins again from nothing.
+    pub(super) fn restart(&mut self, id: PathId, from: Option<&str>, at: Moment) {
+        let path = &mut self.paths[id.0 as usize];
+        self.bytes -= path.done;
+        path.done = 0;
+        path.expected = 0;
+        path.downloads = false;
+        path.started = Some(at);
+        path.last_bytes = None;
+        path.from = from.map(Into::into);
+    }
+
+    /// Takes a sample for the rate.
+    pub(super) fn tick(&mut self, at: Moment) {
+        self.samples.push_back((at, self.bytes));
+        while self.samples.len() > 2 && at.saturating_sub(self.samples[1].0) >= RATE_WINDOW {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Bytes per second of late.
+    pub fn rate(&self, now: Moment) -> u64 {
+        let Some(&(at, bytes)) = self.samples.front() else { return 0 };
+        let millis = now.saturating_sub(at).as_millis();
+        if millis < 500 {
+            return 0;
+        }
+        let gained = u128::from(self.bytes.saturating_sub(bytes));
+        u64::try_from(gained * 1000 / millis).unwrap_or(u64::MAX)
+    }
+}

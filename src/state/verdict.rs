@@ -1,0 +1,267 @@
+//! How a run ended.
+
+use super::State;
+use super::change::{BuildEnd, Change, Effects, Phase};
+use super::derivation::{DerivationId, DerivationState};
+use super::failure::{Failure, FailureId};
+use super::transfer::PathState;
+use crate::activation::{self, EarlyStage};
+use crate::nix::error::{ErrorText, FailureKind, Stage, parse_error};
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything that was wanted is there.
+    Success,
+    /// Something failed.
+    Failure,
+    /// The user, or a signal, ended it.
+    Interrupted,
+    /// The stream ended in the middle without saying why.
+    Incomplete,
+}
+
+impl Outcome {
+    /// The name in the summary record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Interrupted => "interrupted",
+            Self::Incomplete => "incomplete",
+        }
+    }
+}
+
+/// What became of what was wanted. A derivation is in one of the first four at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Derivations whose outputs became valid by a build.
+    pub built: usize,
+    /// Derivations that failed by themselves.
+    pub failed: usize,
+    /// Derivations that were started and neither built nor failed.
+    pub cancelled: usize,
+    /// Derivations that are known to be wanted and were never started.
+    pub not_started: usize,
+    /// Store paths that arrived.
+    pub fetched: usize,
+    /// Bytes that arrived for them.
+    pub fetched_bytes: u64,
+    /// Store paths that were sent elsewhere.
+    pub uploaded: usize,
+}
+
+impl State {
+    pub(super) fn end(&mut self, exit_status: Option<i32>, effects: &mut Effects) {
+        if self.outcome.is_some() {
+            return;
+        }
+        self.announced(effects);
+        self.exit_status = exit_status;
+        self.activation.finish(exit_status, &mut self.activation_changes);
+        for change in std::mem::take(&mut self.activation_changes) {
+            if matches!(change, activation::ActivationChange::Began { .. }) {
+                self.enter(Phase::Activating, effects);
+            }
+            effects.changes.push(Change::Activation(change));
+        }
+        let outcome = self.judge(exit_status);
+        self.settle_builds(outcome, effects);
+        if matches!(outcome, Outcome::Failure | Outcome::Interrupted | Outcome::Incomplete) {
+            self.accept_loose_errors(outcome, effects);
+        }
+        self.outcome = Some(outcome);
+        self.phase_at_end = self.phase;
+        self.phase = Phase::Done;
+        effects.changes.push(Change::Ended(outcome));
+    }
+
+    fn judge(&self, exit_status: Option<i32>) -> Outcome {
+        use activation::Outcome as Activated;
+        let switched = self.activation.outcome();
+        let interrupted = self.interrupted.is_some()
+            || switched == Some(Activated::Interrupted)
+            || self.activation.reported().interrupted;
+        match exit_status {
+            Some(0) => Outcome::Success,
+            // SIGHUP, SIGINT, SIGTERM.
+            Some(129 | 130 | 143) => Outcome::Interrupted,
+            Some(137) if interrupted => Outcome::Interrupted,
+            Some(137) => Outcome::Incomplete,
+            Some(_) if interrupted => Outcome::Interrupted,
+            Some(_) => Outcome::Failure,
+            None if interrupted => Outcome::Interrupted,
+            None => {
+                let failed = self.failures.iter().any(|failure| !failure.retracted)
+                    || self.ownerless.is_some()
+                    || self.fatal_loose_errors().next().is_some()
+                    || switched == Some(Activated::Failure)
+                    || self.activation.reported().failed
+                    || self.last_text_is_error.is_some() && switched.is_none();
+                if failed {
+                    Outcome::Failure
+                } else if !self.activities.is_empty() {
+                    Outcome::Incomplete
+                } else {
+                    Outcome::Success
+                }
+            }
+        }
+    }
+
+    fn fatal_loose_errors(&self) -> impl Iterator<Item = &Failure> {
+        self.loose_errors.iter().filter(|error| !error.survived).map(|error| &error.failure)
+    }
+
+    /// Gives every build that was started its end.
+    fn settle_builds(&mut self, outcome: Outcome, effects: &mut Effects) {
+        let open: Vec<(DerivationId, DerivationState, bool)> = self
+            .derivations
+            .iter()
+            .filter(|(_, derivation)| {
+                matches!(
+                    derivation.state(),
+                    DerivationState::Building | DerivationState::Ended | DerivationState::Cancelled
+                )
+            })
+            .map(|(id, derivation)| (id, derivation.state(), derivation.human))
+            .collect();
+        for (id, state, human) in open {
+            // Lines of text do not say when a build ends. Nix ends when all of them have.
+            let built = match outcome {
+                Outcome::Success => state != DerivationState::Cancelled || !self.derivations.get(id).human,
+                _ => human && self.derivations.dependents(id).any(|d| self.derivations.get(d).started.is_some()),
+            };
+            if built {
+                self.build_ended(id, BuildEnd::Built, effects);
+            } else if state != DerivationState::Cancelled {
+                self.build_ended(id, BuildEnd::Cancelled, effects);
+            }
+        }
+        for (id, state) in self.transfers.iter().map(|(id, path)| (id, path.state())).collect::<Vec<_>>() {
+            if state == PathState::Ended {
+                self.transfers.set(id, PathState::Fetched);
+            }
+        }
+    }
+
+    /// Errors that named no derivation are causes where nothing else is.
+    fn accept_loose_errors(&mut self, outcome: Outcome, effects: &mut Effects) {
+        if let Some(error) = self.ownerless.take() {
+            self.push_failure(Failure::from_error(error, Some(Stage::Build), self.now), effects);
+        }
+        let mut loose: Vec<Failure> = self
+            .loose_errors
+            .iter()
+            .filter(|error| !error.survived && (outcome == Outcome::Failure || !error.failure.kind.is_survivable()))
+            .map(|error| error.failure.clone())
+            .collect();
+        let named = self.failures.iter().any(|failure| !failure.retracted);
+        // A failure with a name explains a vague one after it.
+        if named {
+            loose.retain(|failure| !is_vague(failure.kind) && failure.stage != Some(Stage::Activation));
+        } else if loose.iter().any(|failure| !is_vague(failure.kind)) {
+            loose.retain(|failure| !is_vague(failure.kind));
+        }
+        if loose.is_empty() && !named && outcome == Outcome::Failure && self.activation_failed().is_none() {
+            // All that is left: an error that seemed to be survived, or the last line.
+            if let Some(error) = self.loose_errors.last() {
+                loose.push(error.failure.clone());
+            } else if let Some(line) = self.last_text_is_error.take() {
+                let error = parse_error(&ErrorText { msg: &line, ..ErrorText::default() });
+                let stage = self.stage_of_phase(self.phase);
+                loose.push(Failure::from_error(error, stage, self.now));
+            }
+        }
+        for failure in loose {
+            self.push_failure(failure, effects);
+        }
+    }
+
+    fn push_failure(&mut self, failure: Failure, effects: &mut Effects) {
+        let id = FailureId(self.failures.len());
+        self.failures.push(failure);
+        effects.changes.push(Change::Failed(id));
+    }
+
+    /// The activation that failed, if one did.
+    pub fn activation_failed(&self) -> Option<&activation::Run> {
+        use activation::RunStage;
+        let bad = |run: &&activation::Run| {
+            matches!(run.stage, RunStage::Failed | RunStage::Refused | RunStage::RolledBack)
+        };
+        self.activation.runs().find(bad)
+    }
+
+    fn stage_of_phase(&self, phase: Phase) -> Option<Stage> {
+        Some(match phase {
+            Phase::Evaluating => Stage::Evaluation,
+            Phase::Fetching => Stage::Fetch,
+            Phase::Building | Phase::Done => Stage::Build,
+            Phase::Activating => Stage::Activation,
+        })
+    }
+
+    /// Where the failure or the interruption happened; `None` on success and for a wrong command line.
+    pub fn failed_stage(&self) -> Option<Stage> {
+        use activation::Outcome as Activated;
+        let outcome = self.outcome?;
+        if outcome == Outcome::Success {
+            return None;
+        }
+        let switched = self.activation.outcome();
+        let early = self.activation.reported().stage.map(|stage| match stage {
+            EarlyStage::Evaluation => Stage::Evaluation,
+            EarlyStage::Build => Stage::Build,
+            EarlyStage::Copy => Stage::Fetch,
+        });
+        match outcome {
+            Outcome::Failure if switched == Some(Activated::Failure) => Some(Stage::Activation),
+            Outcome::Failure => match self.failures().next() {
+                Some((_, failure)) => failure.stage,
+                None => early.or(self.stage_of_phase(self.phase_at_end)),
+            },
+            _ if switched == Some(Activated::Interrupted) => Some(Stage::Activation),
+            _ => self.stage_of_phase(self.interrupted.unwrap_or(self.phase_at_end)),
+        }
+    }
+
+    /// The exit status with which a filter ends: 0 on success, 130 when interrupted, else 1.
+    pub fn exit_code(&self) -> i32 {
+        match self.outcome {
+            Some(Outcome::Success) | None => 0,
+            Some(Outcome::Interrupted) => 130,
+            Some(Outcome::Failure | Outcome::Incomplete) => 1,
+        }
+    }
+
+    /// The exit status of the command, where it is known.
+    pub fn exit_status(&self) -> Option<i32> {
+        self.exit_status
+    }
+
+    /// What became of what was wanted, so far.
+    pub fn counts(&self) -> Counts {
+        let states = self.derivations.counts();
+        let failed = self.failures().filter(|(_, failure)| {
+            failure.stage == Some(Stage::Build) && failure.name.is_some() && failure.kind != FailureKind::PostBuildHook
+        });
+        Counts {
+            built: states.get(DerivationState::Built),
+            failed: failed.count(),
+            cancelled: states.get(DerivationState::Cancelled),
+            not_started: states.get(DerivationState::Planned)
+                + states.get(DerivationState::Waiting)
+                + states.get(DerivationState::Skipped),
+            fetched: self.transfers.count(PathState::Fetched),
+            fetched_bytes: self.transfers.bytes(),
+            uploaded: self.transfers.count(PathState::Uploaded),
+        }
+    }
+}
+
+/// Kinds that say less than any other failure.
+fn is_vague(kind: FailureKind) -> bool {
+    kind.is_survivable() || matches!(kind, FailureKind::Unknown | FailureKind::BuildsFailed | FailureKind::DependencyFailed)
+}
