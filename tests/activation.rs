@@ -3,6 +3,12 @@
 //! `tests/fixtures/activation/CASE/log.txt` is what the tool printed, standard output and standard error in one, as its
 //! sources say it prints it; `truth.json` is what happened.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test: reads its cases from files and fails where they are not as they should be"
+)]
+
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use nixmon::{
@@ -218,6 +224,10 @@ fn no_false_activation() {
         "[INFO ] Using flake: .\n",
         "[ERROR] Failed to deploy to web - Last 1 lines of logs:\n[ERROR]   stderr) activating the configuration...\n",
         "The option reloadSystemd of checkLinkTargets is documented in the manual of home-manager\n",
+        "home-manager has many steps\nof these checkLinkTargets\n",
+        "home-manager has many steps\nrun checkFilesChanged first\nthen run linkGeneration\n",
+        "ERROR Failed to connect\n[ERROR] Failed to execute goal\n",
+        "make[2]: *** [Makefile:12: all] Interrupt\n",
         "make: *** [Makefile:12: home] Error 2\n",
         "Command '['nix', 'build', '.#x']' returned non-zero exit status 1.\n",
         "error: opening lock file '/nix/var/nix/profiles/per-user/demo/profile.lock': Permission denied\n",
@@ -235,11 +245,17 @@ fn no_false_activation() {
         ["Starting Home Manager activation\n", "activating the configuration...\n", "setting up groups...\n"]
             .into_iter()
             .map(|line| format!("{OTHER}{line}{}", OTHER.repeat(60)));
+    // One beginning at the end of a stream that ended well.
+    let last =
+        ["Starting Home Manager activation\n", "activating the configuration...\n", "setting up pam...\n"]
+            .into_iter()
+            .map(|line| format!("{OTHER}{line}"));
     let refused = [
         format!("{BUILDER}sudo: a password is required\n{OTHER}{FAILED}"),
         format!("{OTHER}sudo: a password is required\n{}", OTHER.repeat(3)),
         format!("{BUILDER}Failed to install bootloader\n{FAILED}"),
         format!("{BUILDER}error: Unexpected files in /etc, aborting activation\n{FAILED}"),
+        format!("{OTHER}Could not acquire lock\n"),
         format!("{BUILDER}Could not acquire lock\n{OTHER}{NEXT}"),
     ];
     for (logs, exits) in [
@@ -247,6 +263,7 @@ fn no_false_activation() {
         (failing.collect(), &[Some(1), None]),
         (single.collect(), &[Some(0), Some(1), None]),
         (quoted.collect(), &[Some(0), Some(1), None]),
+        (last.collect(), &[Some(0), None]),
         (refused.to_vec(), &[Some(1), None]),
     ] {
         for log in logs {
@@ -305,6 +322,118 @@ fn short_activations() {
             assert_eq!(activation.summary().map(|summary| summary.tool.name()), Some(tool));
         }
     }
+}
+
+/// Hostile input: any lines in any order. Nothing panics, and what is kept stays small.
+mod any_lines {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All lines of all transcripts, to be mixed.
+    fn known_lines() -> Vec<String> {
+        let mut lines = BTreeSet::new();
+        for case in
+            fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/activation")).unwrap()
+        {
+            let log = fs::read_to_string(case.unwrap().path().join("log.txt")).unwrap();
+            lines.extend(log.lines().filter(|line| !line.starts_with("@nix")).map(str::to_owned));
+        }
+        lines.into_iter().collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn mixed(
+            lines in prop::collection::vec(
+                prop_oneof![8 => prop::sample::select(known_lines()), 1 => any::<String>(), 1 => "[×●⭐🚀>|\\[\\]{}'`:, a-z/0-9]{0,60}"],
+                0..120,
+            ),
+            cut in 0usize..80,
+            exit_status in prop::option::of(0i32..256),
+        ) {
+            let lines: Vec<String> =
+                lines.iter().enumerate().map(|(at, line)| if at % 7 == 3 { line.chars().take(cut).collect() } else { line.clone() }).collect();
+            let (activation, changes) = read(&lines.join("\n"), exit_status);
+            let began = changes.iter().filter(|change| matches!(change, ActivationChange::Began { .. })).count();
+            let ended: BTreeSet<_> = changes.iter().filter_map(|change| if let ActivationChange::Ended { run, .. } = change { Some(*run) } else { None }).collect();
+            prop_assert_eq!(began, ended.len());
+            prop_assert_eq!(began, activation.runs().count());
+            prop_assert_eq!(activation.summary().is_some(), activation.started());
+            if exit_status == Some(0) {
+                prop_assert!(activation.outcome().is_none_or(|outcome| outcome == Outcome::Success));
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut activation = Activation::new();
+        let mut out = Vec::new();
+        let mut feed = |activation: &mut Activation, line: &str| {
+            activation.line(line, &LineContext::default(), &mut out);
+            out.clear();
+        };
+        feed(&mut activation, "[INFO ] Using flake: .");
+        for n in 0..3000 {
+            feed(&mut activation, &format!("node{n} | Activating system profile"));
+        }
+        assert!(activation.runs().count() <= 1024);
+        feed(&mut activation, "Starting Home Manager activation");
+        feed(&mut activation, "Activating checkLinkTargets");
+        let units: Vec<String> = (0..1500).map(|n| format!("unit-{n}.service")).collect();
+        for n in 0..3000 {
+            feed(&mut activation, &format!("error: {}", "x".repeat(5000)));
+            feed(&mut activation, &format!("Existing file '/home/{n}' would be clobbered"));
+            feed(
+                &mut activation,
+                &format!("Path '/home/{n}' does not link into a Home Manager generation. Skipping delete."),
+            );
+            feed(&mut activation, &format!("unit-{n}.service failed"));
+            if n % 100 == 0 {
+                feed(&mut activation, &format!("Starting units: {}", units.join(", ")));
+            }
+        }
+        feed(&mut activation, &"x".repeat(1_000_000));
+        let run = activation.runs().last().unwrap();
+        assert!(run.evidence().count() <= 48 && run.evidence().all(|line| line.len() <= 600));
+        assert!(run.files.len() <= 100 && run.warnings.len() <= 24);
+        assert!(run.units().failed.len() <= 1024 && run.units().started.len() <= 1024);
+    }
+}
+
+/// What a frontend is told, in the order of the stream.
+#[test]
+fn changes() {
+    let log = "Starting Home Manager activation\nActivating linkGeneration\nActivating reloadSystemd\n\
+               Stopping units: mpd.service\nStarting units: mpd.service, notes-sync.service\nnotes-sync.service failed\n\
+               notes-sync.service failed\n";
+    let (_, changes) = read(log, Some(0));
+    let told: Vec<String> = changes
+        .iter()
+        .map(|change| match change {
+            ActivationChange::Began { tool, .. } => format!("began {}", tool.name()),
+            ActivationChange::Step { name, .. } => format!("step {name}"),
+            ActivationChange::Units { verb, units, .. } => format!("{verb:?} {}", names(units).join(" ")),
+            ActivationChange::UnitsFailed { units, .. } => format!("failed {}", names(units).join(" ")),
+            ActivationChange::Ended { stage, .. } => format!("ended {stage:?}"),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "began home-manager",
+            "step linkGeneration",
+            "step reloadSystemd",
+            "Stopped mpd.service",
+            "Started mpd.service notes-sync.service",
+            "failed notes-sync.service",
+            "ended Done",
+        ]
+    );
 }
 
 #[test]

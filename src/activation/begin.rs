@@ -3,8 +3,8 @@
 use super::{
     Activation, ActivationChange, Tool,
     machine::{AT_THE_END, Line, MAX_TEXT},
-    rule::{Effect, Program, Stage, programs},
-    run::{Run, RunId, Standing},
+    rule::{Effect, Program, Stage, entries},
+    run::{Run, RunId, Standing, Weight, reports_error},
     tools::{deploy_rs, home_manager, sudo},
 };
 use crate::text::sanitize;
@@ -50,9 +50,9 @@ impl Activation {
             self.forget_current();
             return;
         }
-        run.closed = true;
         if let Some(at) = self.current {
             self.believe(at, out);
+            self.close(at);
         }
     }
 
@@ -67,14 +67,17 @@ impl Activation {
         if !privileged && shown.len() == line.text.len() {
             return false;
         }
-        let known = programs().iter().flat_map(|(_, forms)| forms).find_map(|form| match form.rule.effect {
-            Effect::Command(tool) => form.fit(command).map(|_| tool),
+        let known = entries().iter().find_map(|entry| match entry.form.rule.effect {
+            Effect::Command(tool) => entry.form.fit(command).map(|_| tool),
             _ => None,
         });
         match known {
             Some(tool) => self.announce(Some(tool), out),
-            // Within a run a step may well show what it does.
-            None if privileged && self.current_run().is_none_or(|run| run.closed) => {
+            // Within a run a step may well show what it does, and a wrapper shows what it does by itself.
+            None if privileged
+                && shown.len() == line.text.len()
+                && self.current_run().is_none_or(|run| run.closed) =>
+            {
                 self.expected = None;
                 self.announced = false;
             }
@@ -182,6 +185,7 @@ impl Activation {
             Some(at) if self.runs.get(at).is_some_and(hosts) => {
                 if let Some(run) = self.runs.get_mut(at).filter(|_| tool == Tool::HomeManager) {
                     run.nested = false;
+                    run.in_home_manager = true;
                 }
                 at
             }
@@ -231,15 +235,22 @@ impl Activation {
         out: &mut Vec<ActivationChange>,
     ) -> usize {
         let at = self.within(program, tool, line, out);
+        let recent = std::mem::take(&mut self.recent);
         if let Some(run) = self.runs.get_mut(at) {
             // A boot loader half written is no refusal.
             run.refused |=
                 run.reached < Some(Stage::Stop) && run.step.is_none() && step != Some("bootloader");
-            run.keep(line.text);
+            // switch-to-configuration is silent until one of these ends, and says why only in their own words.
+            if run.signals == 0 && matches!(step, Some("bootloader" | "checks")) {
+                for text in &recent {
+                    run.keep(if reports_error(text) { Weight::Cause } else { Weight::Context }, text);
+                }
+            }
+            run.keep(Weight::Subject, line.shown);
             run.fail(step, false);
         }
         self.signal(at, line, out);
-        self.problem(at, line.text, out);
+        self.problem(at, line.shown, out);
         at
     }
 
@@ -275,19 +286,17 @@ impl Activation {
             }
             _ if line.ctx.builds_running => return false,
             open => {
-                let again =
-                    self.translated.as_ref().is_some_and(|(last, known)| *last != step && *known == form);
-                if !self.named && !again {
+                let again = self.translated.take().is_some_and(|(last, known)| last != step && known == form);
+                if !again && !home_manager::is_first_step(step) {
+                    return false;
+                }
+                if self.named == 0 && !again {
                     self.translated = Some((step, form));
                     return false;
                 }
                 match open {
                     Some(at) => at,
-                    None => {
-                        let at = self.begin(Tool::HomeManager, line, out);
-                        self.signal(at, line, out);
-                        at
-                    }
+                    None => self.begin(Tool::HomeManager, line, out),
                 }
             }
         };
@@ -303,6 +312,7 @@ impl Activation {
     pub(super) fn watch_builds(&mut self, line: &str) {
         let unsure = self.current_run().is_some_and(|run| run.standing != Standing::Sure);
         if let Some(name) = built_name(line) {
+            self.recent.clear();
             // home-manager builds these after its activation has begun.
             if name == "user-environment.drv" || name.starts_with("news.json") {
                 return;
@@ -354,7 +364,7 @@ fn name_of(path: &str) -> Option<&str> {
 }
 
 /// Whose configuration a derivation is, by its name: `None` if it is none, an inner `None` if the tool is not clear.
-fn configuration(name: &str) -> Option<Option<Tool>> {
+pub(super) fn configuration(name: &str) -> Option<Option<Tool>> {
     if name.starts_with("home-manager-generation") {
         Some(Some(Tool::HomeManager))
     } else if name.starts_with("nixos-system-") {

@@ -4,7 +4,7 @@ use super::{
     Activation, ActivationChange, Tool, Verb,
     machine::{Line, MAX_TEXT},
     rule::{Effect, Holes, Manager, Program, Rule, ServiceKind, is_unit, split_agent},
-    run::{Run, Scope, Unit, cut},
+    run::{Run, Scope, Unit, Weight, cut},
 };
 use crate::text::sanitize;
 
@@ -57,12 +57,12 @@ impl Activation {
                 let at = self.within(program, tool, line, out);
                 let step = self.runs.get(at).is_none_or(|run| run.step.is_none()).then_some("checks");
                 if let Some(run) = self.runs.get_mut(at) {
-                    run.keep(line.text);
+                    run.keep(Weight::Subject, line.shown);
                     run.refused |= step.is_some();
                     run.fail(step, false);
                 }
                 self.signal(at, line, out);
-                self.problem(at, line.text, out);
+                self.problem(at, line.shown, out);
             }
             SwitchFailed(tool) => {
                 let at = match self.target(line) {
@@ -71,14 +71,15 @@ impl Activation {
                 };
                 if let Some(run) = self.runs.get_mut(at) {
                     run.fails = true;
-                    run.closed = true;
                 }
+                self.close(at);
                 self.signal(at, line, out);
             }
             RebootNeeded => {
                 let at = self.refuse(program, Tool::NixosRebuild, Some("checks"), line, out);
                 if let Some(run) = self.runs.get_mut(at) {
                     run.reboot_needed = true;
+                    run.keep(Weight::Cause, "the new configuration takes effect only after a reboot");
                     let id = run.id;
                     self.emit(at, ActivationChange::RebootNeeded { run: id }, out);
                 }
@@ -114,7 +115,10 @@ impl Activation {
         let Some(run) = self.runs.get_mut(at) else { return false };
         let id = run.id;
         match rule.effect {
-            Step(step) => self.enter(at, step, out),
+            Step(step) => {
+                run.in_home_manager = false;
+                self.enter(at, step, out);
+            }
             NamedStep => {
                 let Some(step) = holes.step else { return false };
                 self.enter(at, step, out);
@@ -129,7 +133,7 @@ impl Activation {
                 let units: Vec<Unit> = split_units(run, listed, manager);
                 // A unit's failure is an exit status for switch-to-configuration, and none for sd-switch.
                 run.fails |= rule.source.starts_with("ST") || rule.source.starts_with("SD:");
-                run.keep(line.text);
+                run.keep(if holes.units.is_some() { Weight::List } else { Weight::Subject }, line.shown);
                 self.fail_units(at, units, out);
             }
             AgentFailed => {
@@ -143,7 +147,7 @@ impl Activation {
                 }
                 let unit =
                     Unit { name: label.to_owned(), scope: Scope::Launchd { domain: user_domain(run) } };
-                run.keep(line.text);
+                run.keep(Weight::Subject, line.shown);
                 self.fail_units(at, vec![unit], out);
             }
             Service(verb, kind) => {
@@ -159,63 +163,63 @@ impl Activation {
                 self.emit(at, ActivationChange::Units { run: id, verb, units: vec![unit] }, out);
             }
             LastServiceFailed => {
-                run.keep(line.text);
+                run.keep(Weight::Subject, line.shown);
                 // home-manager goes on, and says at the end if it minds.
-                run.ends_in_error = run.tool == Tool::NixDarwin && !run.nested;
+                run.ends_in_error = run.tool == Tool::NixDarwin && !run.in_home_manager;
                 let unit = run.last_service.clone();
                 self.fail_units(at, unit.into_iter().collect(), out);
             }
             Hung => {
                 run.hung = true;
-                run.keep(line.text);
+                run.keep(Weight::Cause, line.shown);
                 run.fail(None, true);
-                self.problem(at, line.text, out);
+                self.problem(at, line.shown, out);
             }
             ForUser => run.user = holes.word.map(str::to_owned),
             Home => run.home = holes.path.map(str::to_owned),
             Note => {}
             Warn => {
-                let text = cut(&sanitize(line.text), MAX_TEXT).to_owned();
+                let text = cut(&sanitize(line.shown), MAX_TEXT).to_owned();
                 run.warn(&text);
-                run.keep(&text);
+                run.keep(Weight::Context, &text);
                 self.emit(at, ActivationChange::Warning { run: id, text }, out);
             }
             Complain => {
-                run.keep(line.text);
+                run.keep(Weight::Cause, line.shown);
                 run.ends_in_error = true;
-                self.problem(at, line.text, out);
+                self.problem(at, line.shown, out);
             }
             Fatal => {
-                run.keep(line.text);
+                run.keep(Weight::Verdict, line.shown);
                 run.fail(None, true);
-                self.problem(at, line.text, out);
+                self.problem(at, line.shown, out);
             }
             FatalIn(step) => {
-                run.keep(line.text);
+                run.keep(Weight::Verdict, line.shown);
                 run.fail(Some(step), false);
-                self.problem(at, line.text, out);
+                self.problem(at, line.shown, out);
             }
             SnippetFailed => {
                 run.fails = true;
-                run.keep(line.text);
+                run.keep(Weight::Subject, line.shown);
                 run.fail(holes.step, false);
-                self.problem(at, line.text, out);
+                self.problem(at, line.shown, out);
             }
             ScriptFailed => {
                 run.fails = true;
                 run.exit_status.get_or_insert(2);
-                run.keep(line.text);
-                self.problem(at, line.text, out);
+                run.keep(Weight::Verdict, line.shown);
+                self.problem(at, line.shown, out);
             }
             WillFail => {
                 run.fails = true;
-                self.problem(at, line.text, out);
+                self.problem(at, line.shown, out);
             }
             FileInTheWay => {
                 run.file(&sanitize(holes.text.unwrap_or_default()));
-                run.keep(line.text);
+                run.keep(Weight::Subject, line.shown);
                 run.fail(None, true);
-                self.problem(at, line.text, out);
+                self.problem(at, line.shown, out);
             }
             FilesFollow => run.collecting_files = true,
             Quote(quote) => {
@@ -228,17 +232,30 @@ impl Activation {
                 run.fails = true;
             }
             RollingBack => self.roll_back(at, out),
+            Revoking => {
+                for run in &mut self.runs {
+                    // Machines that had succeeded are revoked with the one that failed.
+                    run.rolled_back |= run.tool == Tool::DeployRs && run.closed && !run.fails;
+                }
+                self.roll_back(at, out);
+            }
+            // Also said of a node that never got so far.
+            NotConfirmed if !run.failed.is_empty() || run.failure.is_some() || run.exit_status.is_some() => {
+                run.fails = true;
+            }
             NotConfirmed => {
-                run.keep(line.text);
+                run.keep(Weight::Subject, line.shown);
                 run.fail(Some("magic-rollback"), false);
-                self.problem(at, line.text, out);
+                self.problem(at, line.shown, out);
             }
             RolledBack => self.rolled_back(at, holes),
-            Done => run.closed = true,
+            Done => self.close(at),
             Failed => {
                 run.exit_status = run.exit_status.or(holes.code);
                 run.fails = true;
-                run.closed |= line.node.is_some();
+                if line.node.is_some() {
+                    self.close(at);
+                }
             }
             _ => return false,
         }
@@ -284,10 +301,6 @@ impl Activation {
     }
 
     pub(super) fn roll_back(&mut self, at: usize, out: &mut Vec<ActivationChange>) {
-        // Nodes that had succeeded are revoked with the one that failed.
-        for run in self.runs.iter_mut().filter(|run| run.tool == Tool::DeployRs && run.closed && !run.fails) {
-            run.rolled_back = true;
-        }
         if let Some(run) = self.runs.get_mut(at).filter(|run| !run.closed && !run.rolling_back) {
             run.rolling_back = true;
             run.fails = true;
@@ -305,10 +318,12 @@ impl Activation {
             };
             self.runs.iter().rposition(of)
         });
-        if let Some(run) = self.runs.get_mut(named.unwrap_or(at)) {
+        let at = named.unwrap_or(at);
+        if let Some(run) = self.runs.get_mut(at) {
             run.rolled_back = true;
             run.fails = true;
         }
+        self.close(at);
     }
 }
 

@@ -50,7 +50,11 @@ impl FlakeInputs {
 
     /// Reads a message that may have several lines, as Nix's JSON carries it. Says whether any line was of a lock file.
     pub fn message(&mut self, message: &str) -> bool {
-        message.lines().fold(false, |any, line| self.line(line) || any)
+        let mut any = false;
+        for line in message.lines() {
+            any |= self.line(line);
+        }
+        any
     }
 
     /// Reads one line without escape sequences. Says whether it was of a lock file.
@@ -139,4 +143,73 @@ fn reference_and_date(text: &str) -> Option<(String, Option<String>)> {
     let (url, rest) = text.strip_prefix('\'')?.split_once('\'')?;
     let date = rest.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
     Some((sanitize(url).into_owned(), date.map(|date| sanitize(date).into_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(name: &str, old: Option<(&str, &str)>, new: Option<(&str, &str)>) -> FlakeInput {
+        let part = |part: Option<&str>| part.filter(|part| !part.is_empty()).map(str::to_owned);
+        FlakeInput {
+            name: name.to_owned(),
+            old_url: part(old.map(|(url, _)| url)),
+            old_date: part(old.map(|(_, date)| date)),
+            new_url: part(new.map(|(url, _)| url)),
+            new_date: part(new.map(|(_, date)| date)),
+        }
+    }
+
+    #[test]
+    fn lock_file_changes() {
+        let message = "updating lock file \"/home/demo/nix-flakes/flake.lock\":\n\
+            • Updated input 'home-manager/nixpkgs':\n    'github:NixOS/nixpkgs/356a' (2026-08-01)\n  → 'github:NixOS/nixpkgs/da4b' (2026-08-18)\n\
+            • Updated input 'a':\n    'path:/x'\n  → 'path:/y?narHash=sha256-Z2uL%3D' (1970-01-01)\n\
+            • Added input 'b':\n    'git+file:///b' (2026-01-01)\n\
+            • Added input 'b/nixpkgs':\n    follows 'nixpkgs'\n\
+            • Updated input 'c':\n    follows 'a'\n  → 'path:/c' (2026-01-02)\n\
+            • Removed input 'd'\n\
+            • Removed input 'd/nixpkgs'";
+        let mut inputs = FlakeInputs::default();
+        assert!(inputs.message(message));
+        assert!(!inputs.line("warning: Git tree '/home/demo/nix-flakes' is dirty"));
+        assert!(!inputs.line("    'github:NixOS/nixpkgs/356a' (2026-08-01)"));
+        assert_eq!(
+            inputs.updated,
+            [
+                input(
+                    "home-manager/nixpkgs",
+                    Some(("github:NixOS/nixpkgs/356a", "2026-08-01")),
+                    Some(("github:NixOS/nixpkgs/da4b", "2026-08-18"))
+                ),
+                input("a", Some(("path:/x", "")), Some(("path:/y?narHash=sha256-Z2uL%3D", "1970-01-01"))),
+                input("c", Some(("follows 'a'", "")), Some(("path:/c", "2026-01-02"))),
+            ]
+        );
+        assert_eq!(
+            inputs.added,
+            [
+                input("b", None, Some(("git+file:///b", "2026-01-01"))),
+                input("b/nixpkgs", None, Some(("follows 'nixpkgs'", "")))
+            ]
+        );
+        assert_eq!(inputs.removed, [input("d", None, None), input("d/nixpkgs", None, None)]);
+    }
+
+    #[test]
+    fn other_lines() {
+        let mut inputs = FlakeInputs::default();
+        for line in [
+            "• Updated",
+            "• Updated input",
+            "• Updated input 'x",
+            "• a list item",
+            "updating lock file",
+            "  → 'x'",
+            "Updated input 'x':",
+        ] {
+            assert!(!inputs.line(line), "{line}");
+        }
+        assert!(inputs.is_empty());
+    }
 }

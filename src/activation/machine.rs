@@ -1,12 +1,12 @@
 //! The state machine: lines in, runs and changes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     ActivationChange, LineContext, Recognised, Tool,
-    begin::{LastBuild, is_build_failure},
-    rule::{Effect, Form, Program, Quote, Rule, is_unit, programs},
-    run::{Run, RunId, Standing, cut, is_journal_line, reports_error},
+    begin::{LastBuild, configuration, is_build_failure},
+    rule::{Effect, Entry, Program, Quote, Rule, candidates, is_unit},
+    run::{Run, RunId, Standing, Weight, cut, is_journal_line, reports_error},
     tools::{colmena, deploy_rs, home_manager, nh, sudo, system_manager},
     verdict::{Outcome, Reported},
     wrappers::PendingSudo,
@@ -15,6 +15,10 @@ use crate::text::sanitize;
 
 /// Longest line read. Longer ones are lists of nothing we know.
 const MAX_LINE: usize = 64 * 1024;
+/// Lines between home-manager's first one and its first step, which it prints with `--verbose`.
+const NAMED_FOR: u8 = 20;
+/// Lines kept outside runs.
+const MAX_RECENT: usize = 12;
 /// Longest text in a change.
 pub(super) const MAX_TEXT: usize = 600;
 /// Lines of something else, after lines a builder may have printed, that still let these be the last ones.
@@ -36,8 +40,10 @@ pub struct Activation {
     pub(super) last_build: LastBuild,
     pub(super) sudo: Option<PendingSudo>,
     pub(super) maybe_not_privileged: bool,
-    /// The line before named home-manager.
-    pub(super) named: bool,
+    /// The last lines outside any run: they may say why one is refused.
+    pub(super) recent: VecDeque<String>,
+    /// For so many lines more, a step may follow a line that named home-manager.
+    pub(super) named: u8,
     pub(super) translated: Option<(&'static str, home_manager::StepForm)>,
     /// Text that is neither ours nor a wrapper's has been seen.
     pub(super) other_text: bool,
@@ -45,6 +51,8 @@ pub struct Activation {
     /// What the last line says of the whole stream, if it does: any other line takes it back.
     pub(super) tail: Reported,
     pub(super) outcome: Option<Outcome>,
+    /// Runs that are over and of which this has not been told.
+    pub(super) ending: Vec<RunId>,
 }
 
 impl Default for Activation {
@@ -54,8 +62,11 @@ impl Default for Activation {
 }
 
 /// A line's text and where it belongs.
+#[derive(Clone, Copy)]
 pub(super) struct Line<'l> {
     pub(super) text: &'l str,
+    /// The text for people: without the layer's name that forms of labelled tools begin with.
+    pub(super) shown: &'l str,
     pub(super) node: Option<&'l str>,
     pub(super) ctx: LineContext,
 }
@@ -74,12 +85,14 @@ impl Activation {
             last_build: LastBuild::None,
             sudo: None,
             maybe_not_privileged: false,
-            named: false,
+            recent: VecDeque::new(),
+            named: 0,
             translated: None,
             other_text: false,
             reported: Reported::default(),
             tail: Reported::default(),
             outcome: None,
+            ending: Vec::new(),
         }
     }
 
@@ -116,6 +129,12 @@ impl Activation {
 
     /// Reads one line of text, without its newline and without escape sequences.
     pub fn line(&mut self, line: &str, ctx: &LineContext, out: &mut Vec<ActivationChange>) -> Recognised {
+        let recognised = self.read(line, ctx, out);
+        self.tell_ends(out);
+        recognised
+    }
+
+    fn read(&mut self, line: &str, ctx: &LineContext, out: &mut Vec<ActivationChange>) -> Recognised {
         if ctx.build_log || line.len() > MAX_LINE {
             self.tail = Reported::default();
             return Recognised::No;
@@ -126,11 +145,12 @@ impl Activation {
         {
             return self.labelled(label, text, ctx, out);
         }
-        let line = Line { text: line, node: None, ctx: *ctx };
+        let line = Line { text: line, shown: line, node: None, ctx: *ctx };
         // Layers that are recognized by their form first, so that a quote inside them is never taken for a line.
         let layer = colmena::logged(line.text).or_else(|| deploy_rs::text(line.text));
         if let Some(text) = layer
-            && self.matched(&Line { text: &text, ..line }, out)
+            && let Some((_, shown)) = text.split_once("| ")
+            && self.matched(&Line { text: &text, shown, ..line }, out)
         {
             return self.recognised(None);
         }
@@ -138,24 +158,36 @@ impl Activation {
             return recognised;
         }
         if let Some(text) = system_manager::text(line.text)
-            && self.matched(&Line { text, ..line }, out)
+            && self.matched(&Line { text, shown: text, ..line }, out)
         {
             return self.recognised(None);
         }
         if self.matched(&line, out) || self.echoed(&line, out) || self.step_in_another_language(&line, out) {
-            self.named = false;
+            self.named = 0;
             return self.recognised(None);
         }
         let reporting = self.current_run().is_some_and(|run| run.reporting && !run.closed);
         if reporting
             && let Some(text) = nh::reported(line.text)
-            && self.matched(&Line { text, ..line }, out)
+            && self.matched(&Line { text, shown: text, ..line }, out)
         {
             return self.recognised(None);
         }
         self.watch_builds(line.text);
-        self.named = !line.text.is_empty() && home_manager::names_itself(line.text);
+        if home_manager::names_itself(line.text) {
+            self.named = NAMED_FOR;
+        } else {
+            self.named = self.named.saturating_sub(1);
+        }
         self.other(&line, out)
+    }
+
+    /// A record says that this derivation, by its name without digest, was built or is valid already: if it is a whole
+    /// configuration, its activation is what comes next.
+    pub fn built(&mut self, name: &str) {
+        if let Some(tool) = configuration(name) {
+            self.last_build = LastBuild::Configuration(tool);
+        }
     }
 
     /// A Nix error, by its first line: from a record, or from a line that was [`Recognised::No`]. Says whether it belongs
@@ -172,12 +204,17 @@ impl Activation {
             }
             return false;
         }
-        let message = sanitize(message);
-        if run.evidence().last().is_none_or(|last| !last.contains(message.trim())) {
-            run.keep(message.trim());
-        }
+        run.keep(Weight::Cause, message.trim());
         run.ends_in_error = true;
         true
+    }
+
+    /// The run is over.
+    pub(super) fn close(&mut self, at: usize) {
+        if let Some(run) = self.runs.get_mut(at).filter(|run| !run.closed) {
+            run.closed = true;
+            self.ending.push(run.id);
+        }
     }
 
     pub(super) fn current_run(&self) -> Option<&Run> {
@@ -204,10 +241,10 @@ impl Activation {
         ctx: &LineContext,
         out: &mut Vec<ActivationChange>,
     ) -> Recognised {
-        let line = Line { text, node: Some(label), ctx: *ctx };
+        let line = Line { text, shown: text, node: Some(label), ctx: *ctx };
         let whole = label.is_empty() || label == "(...)";
         let job = format!("{}| {text}", if whole { "all" } else { "job" });
-        if self.matched(&Line { text: &job, ..line }, out) {
+        if self.matched(&Line { text: &job, shown: text, ..line }, out) {
             return self.recognised(Some(label));
         }
         if whole {
@@ -286,14 +323,12 @@ impl Activation {
 
     /// Tries the tables.
     pub(super) fn matched(&mut self, line: &Line<'_>, out: &mut Vec<ActivationChange>) -> bool {
-        for (program, forms) in programs() {
-            for form in forms {
-                if let Some(holes) = Form::fit(form, line.text)
-                    && self.possible(program, form.rule, line)
-                    && self.perform(program, form.rule, &holes, line, out)
-                {
-                    return true;
-                }
+        for Entry { program, form } in candidates(line.text) {
+            if let Some(holes) = form.fit(line.text)
+                && self.possible(program, form.rule, line)
+                && self.perform(program, form.rule, &holes, line, out)
+            {
+                return true;
             }
         }
         false
@@ -315,7 +350,7 @@ impl Activation {
             | SwitchFailed(_) | RebootNeeded | DryRun(Some(_)) => within || !line.ctx.builds_running,
             ProfileFailed | MaybeNotPrivileged => !line.ctx.builds_running,
             // What follows the end of a run may still be its own.
-            Note | RolledBack | RollingBack | Failed | Done => {
+            Note | RolledBack | RollingBack | Revoking | Failed | Done => {
                 within || run.is_some_and(|run| program.within.contains(&run.tool))
             }
             _ => within,
@@ -335,6 +370,10 @@ impl Activation {
         let open = self.target(line).filter(|at| self.runs.get(*at).is_some_and(|run| !run.closed));
         let Some(at) = open else {
             self.other_text = true;
+            if self.recent.len() == MAX_RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(cut(text, MAX_TEXT).to_owned());
             return Recognised::No;
         };
         let Some(run) = self.runs.get_mut(at) else { return Recognised::No };
@@ -346,12 +385,11 @@ impl Activation {
                 return Recognised::No;
             }
         }
-        let text = sanitize(text);
-        run.keep(&text);
         run.last_at = line.ctx.at;
-        run.ends_in_error = reports_error(&text);
+        run.ends_in_error = reports_error(text);
+        run.keep(if run.ends_in_error { Weight::Cause } else { Weight::Context }, text);
         if run.ends_in_error {
-            self.problem(at, &text, out);
+            self.problem(at, text, out);
         }
         match self.runs.get(at) {
             Some(run) if run.standing == Standing::Sure => Recognised::Relevant,

@@ -200,7 +200,8 @@ pub enum ActivationChange {
         /// Of which run.
         run: RunId,
     },
-    /// The run is over.
+    /// The run is over. Told again, with another stage, where what follows changes that: a machine is rolled back
+    /// because of another, or the exit status says otherwise.
     Ended {
         /// Which.
         run: RunId,

@@ -124,6 +124,8 @@ pub(super) enum Effect {
     RebootNeeded,
     /// The old system is activated again; what follows does not count.
     RollingBack,
+    /// The same, and on the machines that had succeeded before.
+    Revoking,
     /// Rolled back because the confirmation did not come.
     NotConfirmed,
     /// Over, rolled back.
@@ -361,10 +363,109 @@ impl<'l> Holes<'l> {
     }
 }
 
-/// All programs with their forms.
-pub(super) fn programs() -> &'static [(&'static Program, Vec<Form>)] {
-    static PROGRAMS: LazyLock<Vec<(&'static Program, Vec<Form>)>> = LazyLock::new(|| {
-        super::tools::PROGRAMS.iter().map(|p| (*p, p.rules.iter().map(Form::new).collect())).collect()
-    });
-    &PROGRAMS
+/// One row of one table, ready for matching.
+pub(super) struct Entry {
+    pub(super) program: &'static Program,
+    pub(super) form: Form,
+}
+
+/// All rows in their order, and for each first byte those a line that begins with it can fit.
+struct Tables {
+    entries: Vec<Entry>,
+    by_first: Vec<Vec<usize>>,
+}
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    let entries: Vec<Entry> = super::tools::PROGRAMS
+        .iter()
+        .flat_map(|program| program.rules.iter().map(|rule| Entry { program, form: Form::new(rule) }))
+        .collect();
+    let begins = |entry: &Entry, byte: u8| entry.form.head.bytes().next().is_none_or(|first| first == byte);
+    let of =
+        |byte: u8| entries.iter().enumerate().filter(|(_, e)| begins(e, byte)).map(|(at, _)| at).collect();
+    let by_first = (0..=u8::MAX).map(of).collect();
+    Tables { entries, by_first }
+});
+
+/// All rows.
+pub(super) fn entries() -> &'static [Entry] {
+    &TABLES.entries
+}
+
+/// The rows a line may fit, in their order.
+pub(super) fn candidates(line: &str) -> impl Iterator<Item = &'static Entry> {
+    let rows = line.bytes().next().and_then(|first| TABLES.by_first.get(usize::from(first)));
+    rows.into_iter().flatten().filter_map(|at| TABLES.entries.get(*at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_well_formed() {
+        const HOLES: [&str; 9] = ["units", "unit", "agent", "word", "step", "code", "path", "text", "any"];
+        for program in super::super::tools::PROGRAMS {
+            for form in program.rules.iter().map(Form::new) {
+                let Rule { form: text, source, .. } = form.rule;
+                assert!(!source.is_empty(), "{text}: no source");
+                assert_eq!(text.matches('{').count(), form.tail.len(), "{text}: a hole is not closed");
+                for hole in text.split('{').skip(1).filter_map(|piece| piece.split('}').next()) {
+                    assert!(HOLES.contains(&hole), "{text}: no hole is called {hole}");
+                }
+                // A form with too little around its holes would fit anything.
+                let literal = form.head.len() + form.tail.iter().map(|(_, after)| after.len()).sum::<usize>();
+                assert!(literal > 1, "{text}: fits anything");
+            }
+            let texts: Vec<&str> = program.rules.iter().map(|rule| rule.form).collect();
+            for (at, text) in texts.iter().enumerate() {
+                assert!(!texts[..at].contains(text), "{text}: listed twice");
+            }
+        }
+    }
+
+    #[test]
+    fn forms() {
+        let cases: [(&str, &str, bool); 15] = [
+            (
+                "stopping the following units: {units}",
+                "stopping the following units: a.service, b@c.socket",
+                true,
+            ),
+            ("stopping the following units: {units}", "stopping the following units: ", false),
+            ("stopping the following units: {units}", "stopping the following units: some of them", false),
+            ("Failed to {word} {unit}", "Failed to start dev-disk-by\\x2dlabel-data.mount", true),
+            ("Failed to {word} {unit}", "Failed to start Background worker.", false),
+            ("Failed to {word} {unit}", "Failed to install bootloader", false),
+            (
+                "Failed to {word} {unit}: {text}",
+                "Failed to start transient service unit: Unit a.service was",
+                false,
+            ),
+            ("{unit} failed", "kanshi.service loaded failed failed", false),
+            ("{unit} failed", "kanshi.service failed", true),
+            ("Activating {step}", "Activating home-manager configuration for demo", false),
+            ("Activating {step}", "Activating system profile", false),
+            ("Activating {step}", "Activating nix-change-report", true),
+            ("Activating {step}", "Activating configuration...", false),
+            (
+                "'{text}' is in the way of '{path}'",
+                "'/a' is in the way of '/b', will be moved to '/c'",
+                false,
+            ),
+            ("Failed to stop agent '{agent}': {text}", "Failed to stop agent 'gui/501/org.x.y': why", true),
+        ];
+        for (form, line, fits) in cases {
+            let rule: &'static Rule = Box::leak(Box::new(rule(form, Effect::Note, "test")));
+            assert_eq!(Form::new(rule).fit(line).is_some(), fits, "{form}: {line}");
+        }
+    }
+
+    #[test]
+    fn agents() {
+        assert_eq!(split_agent("gui/501/org.x.y"), Some(("gui/501", "org.x.y")));
+        assert_eq!(split_agent("system/org.x.y"), Some(("system", "org.x.y")));
+        assert_eq!(split_agent("/Library/LaunchAgents/org.x.y"), None);
+        assert_eq!(split_agent("gui/501/"), None);
+    }
 }

@@ -10,6 +10,7 @@ use super::{
     rule::{Quote, Stage},
     tools::home_manager::StepForm,
 };
+use crate::text::sanitize;
 
 /// Units kept per list and run. A switch of more is not read by anyone name by name.
 const MAX_UNITS: usize = 1024;
@@ -214,7 +215,10 @@ pub struct Run {
     /// The last line reports an error.
     pub(super) ends_in_error: bool,
     pub(super) reached: Option<Stage>,
+    /// home-manager's activation is announced as a part of this one.
     pub(super) nested: bool,
+    /// It has begun.
+    pub(super) in_home_manager: bool,
     pub(super) step_form: Option<StepForm>,
     pub(super) user: Option<String>,
     pub(super) domain: Option<String>,
@@ -227,8 +231,30 @@ pub struct Run {
     pub(super) reporting: bool,
     pub(super) failed: UnitList,
     done: BTreeMap<Verb, UnitList>,
-    evidence: VecDeque<String>,
-    explanation: Vec<String>,
+    evidence: VecDeque<Evidence>,
+    explanation: Vec<Evidence>,
+}
+
+/// How much a line says about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Weight {
+    /// It stands before or after.
+    Context,
+    /// That something failed.
+    Verdict,
+    /// What failed.
+    Subject,
+    /// All that failed.
+    List,
+    /// Why.
+    Cause,
+}
+
+/// A line kept to explain a failure.
+#[derive(Debug, Clone)]
+struct Evidence {
+    weight: Weight,
+    text: String,
 }
 
 impl Run {
@@ -263,6 +289,7 @@ impl Run {
             ends_in_error: false,
             reached: None,
             nested: false,
+            in_home_manager: false,
             step_form: None,
             user: None,
             domain: None,
@@ -299,14 +326,25 @@ impl Run {
     }
 
     /// The lines that explain the failure, in their order: those before it was recognized and those after.
-    pub fn evidence(&self) -> Vec<&str> {
-        self.explanation.iter().chain(&self.evidence).map(String::as_str).collect()
+    pub fn evidence(&self) -> impl Iterator<Item = &str> {
+        self.explanation.iter().chain(&self.evidence).map(|line| line.text.as_str())
     }
 
-    /// The one line that says most: the first that reports an error, else the last one.
+    /// The one line that says most: why it failed, else what failed, else the last line.
     pub fn message(&self) -> Option<&str> {
-        let evidence = self.evidence();
-        evidence.iter().find(|line| reports_error(line)).or(evidence.last()).copied()
+        // What follows a failure of Nix's only says what else could not be built.
+        let follows = |line: &&Evidence| {
+            !line.text.contains("dependencies of derivation") && !line.text.contains("Cannot build ")
+        };
+        let cause = |line: &&Evidence| line.weight == Weight::Cause;
+        let before = self.explanation.iter().rev().filter(follows).find(cause);
+        let why = before.or_else(|| self.evidence.iter().rev().filter(follows).find(cause));
+        let lines = || self.explanation.iter().chain(&self.evidence);
+        let what = || {
+            let most = lines().map(|line| line.weight).filter(|weight| *weight > Weight::Context).max()?;
+            lines().find(|line| line.weight == most)
+        };
+        why.or_else(what).or_else(|| lines().last()).map(|line| line.text.trim())
     }
 
     /// Where to read more, best first: one command for each failed unit; where units hang and none is named, one for each
@@ -380,11 +418,11 @@ impl Run {
         }
     }
 
-    pub(super) fn keep(&mut self, line: &str) {
+    pub(super) fn keep(&mut self, weight: Weight, line: &str) {
         if self.evidence.len() == MAX_EVIDENCE {
             self.evidence.pop_front();
         }
-        self.evidence.push_back(cut(line, MAX_LINE).to_owned());
+        self.evidence.push_back(Evidence { weight, text: cut(&sanitize(line), MAX_LINE).to_owned() });
     }
 
     pub(super) fn warn(&mut self, text: &str) {
@@ -425,8 +463,8 @@ impl Run {
     }
 }
 
-/// Whether a line reports an error, by the words programs use: `ERROR`, `error:`, `command not found`, and the texts of
-/// errno that end a line of most Unix programs.
+/// Whether a line reports an error, by the words programs use: `ERROR`, `error:`, `command not found`, Python's
+/// `OSError: `, and the texts of errno that end a line of most Unix programs.
 pub(super) fn reports_error(line: &str) -> bool {
     const ENDS: [&str; 10] = [
         "command not found",
@@ -454,7 +492,7 @@ pub(super) fn reports_error(line: &str) -> bool {
         })
     };
     word("error:")
-        || word("Error:")
+        || line.contains("Error: ")
         || word("fatal:")
         || shout()
         || ENDS.iter().any(|end| line.ends_with(end))

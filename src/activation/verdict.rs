@@ -3,7 +3,7 @@
 use super::{
     Activation, ActivationChange, EarlyStage, Tool, Units,
     machine::AT_THE_END,
-    run::{Run, RunId, RunStage, Standing},
+    run::{Run, RunId, RunStage, Standing, Weight},
     wrappers::PendingSudo,
 };
 
@@ -58,6 +58,9 @@ impl Activation {
         self.reported.exit_status = self.reported.exit_status.or(tail.exit_status);
         self.settle_beginnings(exit_status, out);
         self.settle_sudo(exit_status, out);
+        let current = self.current.and_then(|at| self.runs.get(at)).map(|run| run.id);
+        self.runs.retain(|run| run.standing == Standing::Sure);
+        self.current = current.and_then(|id| self.runs.iter().position(|run| run.id == id));
         let last = self.runs.len().checked_sub(1);
         let blamed = self.runs.iter().any(says_it_failed);
         let elsewhere = self.reported.stage.is_some();
@@ -65,6 +68,7 @@ impl Activation {
             let open_last = Some(at) == self.current || Some(at) == last;
             let reported = self.reported.clone();
             let Some(run) = self.runs.get_mut(at) else { continue };
+            let told = run.stage;
             run.stage = stage(run, exit_status, open_last && !blamed && !elsewhere, &reported);
             run.failed_step = failed_step(run);
             if run.exit_status.is_none() && matches!(run.stage, RunStage::Failed | RunStage::Refused) {
@@ -72,7 +76,9 @@ impl Activation {
                     .filter(|code| run.tool == Tool::NixosRebuild && matches!(code, 2 | 3 | 4 | 100)));
                 run.reboot_needed |= run.exit_status == Some(100) && run.tool == Tool::NixosRebuild;
             }
-            out.push(ActivationChange::Ended { run: run.id, stage: run.stage });
+            if run.stage != told {
+                out.push(ActivationChange::Ended { run: run.id, stage: run.stage });
+            }
         }
         self.outcome = self.started().then(|| {
             let is = |wanted: fn(RunStage) -> bool| self.runs.iter().any(|run| wanted(run.stage));
@@ -85,6 +91,19 @@ impl Activation {
                 Outcome::Success
             }
         });
+    }
+
+    /// Tells of runs that are over while the stream goes on.
+    pub(super) fn tell_ends(&mut self, out: &mut Vec<ActivationChange>) {
+        for id in std::mem::take(&mut self.ending) {
+            let Some(run) = self.runs.iter_mut().find(|run| run.id == id && run.standing == Standing::Sure)
+            else {
+                continue;
+            };
+            run.stage = stage(run, None, false, &Reported::default());
+            run.failed_step = failed_step(run);
+            out.push(ActivationChange::Ended { run: id, stage: run.stage });
+        }
     }
 
     /// How the activations ended; `None` before the end and if there were none.
@@ -133,7 +152,15 @@ impl Activation {
         let Some(run) = self.runs.get(at) else { return };
         let believed = match run.standing {
             Standing::Sure => return,
-            Standing::Tentative => run.signals >= 2 || run.unrelated <= NEAR_THE_END,
+            // One line and nothing bad after it: no activation that goes well prints so little.
+            Standing::Tentative => {
+                let badly = match exit_status {
+                    Some(code) => code != 0,
+                    None => says_it_failed(run) || run.ends_in_error,
+                };
+                // In a language we have no rule for, one step may as well be prose.
+                run.signals >= 2 || (badly && run.unrelated <= NEAR_THE_END && run.step_form.is_none())
+            }
             // A build that fails says so; what fails without that was no build.
             Standing::Doubtful => {
                 run.signals >= 2
@@ -154,13 +181,14 @@ impl Activation {
     fn settle_sudo(&mut self, exit_status: Option<i32>, out: &mut Vec<ActivationChange>) {
         let Some(PendingSudo { tool, credible, line, at, unrelated }) = self.sudo.take() else { return };
         // On its own it was most likely a switch: sudo has no other business in our input.
-        if exit_status == Some(0) || unrelated > AT_THE_END || !(credible || !self.other_text) {
+        let alone = !self.other_text;
+        if exit_status == Some(0) || unrelated > AT_THE_END || !(credible || alone) {
             return;
         }
         let follows = self.runs.last().is_some_and(|run| run.refused && !run.closed);
         if !follows {
-            if let Some(run) = self.current.and_then(|at| self.runs.get_mut(at)) {
-                run.closed = true;
+            if let Some(at) = self.current {
+                self.close(at);
             }
             let id = RunId(self.next_id);
             self.next_id = self.next_id.saturating_add(1);
@@ -171,7 +199,7 @@ impl Activation {
         }
         if let Some(run) = self.runs.last_mut() {
             run.refused = true;
-            run.keep(&line);
+            run.keep(Weight::Cause, &line);
             run.fail(Some("sudo"), false);
             out.push(ActivationChange::Problem { run: run.id, text: line });
         }
@@ -183,7 +211,7 @@ fn says_it_failed(run: &Run) -> bool {
     run.failure.is_some() || run.fails || run.rolled_back || run.refused
 }
 
-fn stage(run: &Run, exit_status: Option<i32>, last: bool, reported: &super::Reported) -> RunStage {
+fn stage(run: &Run, exit_status: Option<i32>, last: bool, reported: &Reported) -> RunStage {
     let failed = |run: &Run| {
         if run.rolled_back || run.rolling_back {
             RunStage::RolledBack

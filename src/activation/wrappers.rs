@@ -7,7 +7,7 @@ use super::{
     begin::LastBuild,
     machine::{Line, MAX_TEXT},
     rule::{EarlyStage, Holes},
-    run::{Run, Standing, cut},
+    run::{Run, Standing, Weight, cut},
     tools::{home_manager, nix_profile, nixos_rebuild},
 };
 use crate::text::sanitize;
@@ -27,8 +27,11 @@ impl Activation {
     pub(super) fn stage_failed(&mut self, stage: EarlyStage, of_node: bool) {
         self.reported.failed = true;
         self.reported.stage.get_or_insert(stage);
-        if !of_node && let Some(run) = self.current_run_mut().filter(|run| run.standing == Standing::Sure) {
-            run.closed = true;
+        if !of_node
+            && let Some(at) = self.current
+            && self.runs.get(at).is_some_and(|run| run.standing == Standing::Sure)
+        {
+            self.close(at);
         }
     }
 
@@ -61,7 +64,7 @@ impl Activation {
         if let Some(at) = self.target(line)
             && let Some(run) = self.runs.get_mut(at).filter(|run| !run.closed && !own(run))
         {
-            run.keep(line.text);
+            run.keep(Weight::Cause, line.shown);
             run.ends_in_error = true;
             self.signal(at, line, out);
             return true;
@@ -115,11 +118,11 @@ impl Activation {
         let at = self.begin(tool, line, out);
         if let Some(run) = self.runs.get_mut(at) {
             run.refused = true;
-            run.keep(line.text);
+            run.keep(Weight::Cause, line.shown);
             run.fail(Some("set-profile"), false);
         }
         self.signal(at, line, out);
-        self.problem(at, line.text, out);
+        self.problem(at, line.shown, out);
         true
     }
 
@@ -155,7 +158,7 @@ impl Activation {
         let sudo = self.sudo.take();
         if let Some(run) = self.runs.get_mut(at) {
             if let Some(sudo) = sudo {
-                run.keep(&sudo.line);
+                run.keep(Weight::Cause, &sudo.line);
             }
             if step.is_some() && run.failure.is_none() {
                 run.refused = true;
@@ -163,11 +166,11 @@ impl Activation {
             }
             run.refused |= run.signals == 0;
             run.fails = true;
-            run.closed = true;
             run.reboot_needed |= holes.code == Some(100);
             run.exit_status =
                 holes.code.filter(|_| run.reached.is_some() || run.failure.is_some()).or(run.exit_status);
         }
+        self.close(at);
         self.signal(at, line, out);
     }
 

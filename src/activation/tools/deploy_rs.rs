@@ -37,7 +37,7 @@ pub(super) static PROGRAM: Program = Program {
         rule("deploy| Confirming activation over SSH resulted in a bad exit code{any}", NotConfirmed, DEPLOY),
         rule("deploy| Activating over SSH resulted in a bad exit code: {any}", Failed, DEPLOY),
         rule("deploy| Waiting over SSH resulted in a bad exit code: {any}", Failed, DEPLOY),
-        rule("deploy| Revoking previous deploys", RollingBack, CLI),
+        rule("deploy| Revoking previous deploys", Revoking, CLI),
         rule("deploy| Deployment to node {word} failed, rolled back to previous generation", RolledBack, CLI),
         rule("deploy| Failed to evaluate deployment data: {any}", StageFailed(EarlyStage::Evaluation), CLI),
         rule(

@@ -108,7 +108,7 @@ pub(super) static PROGRAM: Program = Program {
         rule("The user systemd session is degraded:", Quote(Quote::DegradedTable), SYSTEMD),
         rule("Attempting to reload services anyway...", Note, SYSTEMD),
         rule("Suggested commands:", Note, SYSTEMD),
-        rule("systemctl --user {word} {units}", Note, SYSTEMD),
+        rule("systemctl --user {word} {any}", Note, SYSTEMD),
         // The only sign of success, and optional.
         rule("There are {code} unread and relevant news items.", Done, COMMAND),
         rule("There is 1 unread and relevant news item.", Done, COMMAND),
@@ -144,6 +144,11 @@ pub(in crate::activation) fn is_own_step(step: &str) -> bool {
     STEPS.contains(&step)
 }
 
+/// Steps an activation may begin with.
+pub(in crate::activation) fn is_first_step(step: &str) -> bool {
+    STEPS.iter().take(3).any(|first| *first == step)
+}
+
 /// The text around a step's name in some language: `正在激活 ` and nothing, or nothing and ` を有効化しています`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::activation) struct StepForm {
@@ -151,8 +156,10 @@ pub(in crate::activation) struct StepForm {
     after: String,
 }
 
-/// Longest step line we take for one, in bytes: the texts around the name are a word or two.
-const STEP_LINE: usize = 200;
+/// Longest step line we take for one, in bytes: the texts around the name are a few words.
+const STEP_LINE: usize = 120;
+/// Most words around the name: `Activation de NAME`, `NAME を有効化しています`.
+const STEP_WORDS: usize = 4;
 
 impl StepForm {
     /// The step a line names in this form.
@@ -175,7 +182,8 @@ pub(in crate::activation) fn translated_step(line: &str) -> Option<(&'static str
             |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric() && !"/.-_'\"`=:".contains(c));
         let prose = |c: char| c.is_alphabetic() || c == ' ' || c == '\u{a0}' || !c.is_ascii();
         let alone = edge(before.chars().next_back()) && edge(after.chars().next());
-        let beside = !(before.trim().is_empty() && after.trim().is_empty());
+        let words = before.split_whitespace().count() + after.split_whitespace().count();
+        let beside = (1..=STEP_WORDS).contains(&words);
         (alone && beside && before.chars().chain(after.chars()).all(prose))
             .then(|| (*step, StepForm { before: before.to_owned(), after: after.to_owned() }))
     })
@@ -188,4 +196,31 @@ pub(in crate::activation) fn names_itself(line: &str) -> bool {
     }
     let lower = line.to_ascii_lowercase();
     lower.contains("home manager") || lower.contains("home-manager")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn translated_steps() {
+        for (line, step) in [
+            ("Aktivoidaan writeBoundary", Some("writeBoundary")),
+            ("writeBoundary を有効化しています", Some("writeBoundary")),
+            ("正在激活 linkGeneration", Some("linkGeneration")),
+            ("Activation de l'étape linkGeneration", None),
+            ("linkGeneration", None),
+            ("lib/linkGeneration is a file", None),
+            ("home.activation.linkGeneration is an option", None),
+            ("def linkGeneration(x):", None),
+            ("see 'linkGeneration' there", None),
+            ("  indented linkGeneration", None),
+            ("The option linkGeneration is described in the manual", None),
+        ] {
+            assert_eq!(translated_step(line).map(|(step, _)| step), step, "{line}");
+        }
+        let (_, form) = translated_step("Aktivoidaan writeBoundary").unwrap();
+        assert_eq!(form.step("Aktivoidaan my-own_step"), Some("my-own_step"));
+        assert_eq!(form.step("Aktivoidaan kaikki muu"), None);
+    }
 }

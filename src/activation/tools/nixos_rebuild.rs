@@ -110,3 +110,37 @@ pub(in crate::activation) fn failed_command(list: &str) -> Failed {
     }
     failed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_commands() {
+        for (list, failed) in [
+            ("['nix', '--extra-experimental-features', 'nix-command flakes', 'build', '.#x']", Failed::Nix),
+            ("['nix-build', '<nixpkgs/nixos>', '--attr', 'system']", Failed::Nix),
+            (
+                "['nix-env', '-p', PosixPath('/nix/var/nix/profiles/system'), '--set', PosixPath('/nix/store/x')]",
+                Failed::SetProfile,
+            ),
+            (
+                "['sudo', 'env', '-i', 'PATH=/bin', 'nix-env', '-p', '/nix/var/nix/profiles/system', '--set', '/nix/store/x']",
+                Failed::SetProfile,
+            ),
+            ("['nix-env', '-p', '/nix/var/nix/profiles/system', '--rollback']", Failed::Other),
+            (
+                "['systemd-run', '--unit=nixos-rebuild-switch-to-configuration', PosixPath('/nix/store/x/bin/switch-to-configuration'), 'test']",
+                Failed::Activate,
+            ),
+            (
+                "['ssh', 'web', '--', \"sudo sh -c '/nix/store/x/bin/switch-to-configuration switch'\"]",
+                Failed::Activate,
+            ),
+            ("['test', '-d', '/run/systemd/system']", Failed::Other),
+            ("", Failed::Other),
+        ] {
+            assert_eq!(failed_command(list), failed, "{list}");
+        }
+    }
+}

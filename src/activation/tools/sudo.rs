@@ -36,6 +36,9 @@ fn is_variable(name: &str) -> bool {
 
 /// The text after a prompt, which ends without a newline.
 pub(in crate::activation) fn after_prompt(line: &str) -> &str {
+    if let Some(rest) = line.strip_prefix("Password:") {
+        return rest;
+    }
     line.strip_prefix("[sudo] ")
         .filter(|rest| rest.len() < 4096)
         .and_then(|rest| rest.split_once(": "))
