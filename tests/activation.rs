@@ -436,6 +436,34 @@ fn changes() {
     );
 }
 
+/// How far each machine has come; never back.
+#[test]
+fn phases() {
+    for (case, wanted) in [
+        (
+            "colmena-success",
+            "db Building, db Copying, db Activating, db Done, web Building, web Copying, web Activating, web Done",
+        ),
+        ("colmena-build-failed", "web Building, web Evaluating"),
+        (
+            "deploy-rs-second-node-failed",
+            "db Activating, db Done, web Activating, web Building, web Copying, web Done",
+        ),
+    ] {
+        let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/activation").join(case);
+        let (activation, changes) = read(&fs::read_to_string(case.join("log.txt")).unwrap(), None);
+        let mut told = BTreeSet::new();
+        for change in changes {
+            if let ActivationChange::NodePhase { node, phase } = change {
+                assert!(told.insert(format!("{node} {phase:?}")), "told twice");
+            }
+        }
+        let wanted: BTreeSet<String> = wanted.split(", ").map(str::to_owned).collect();
+        assert_eq!(told, wanted);
+        assert!(activation.phases().count() > 0);
+    }
+}
+
 #[test]
 fn transcripts() {
     let mut failed = Vec::new();

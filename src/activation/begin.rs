@@ -1,7 +1,7 @@
 //! Where an activation begins, and how far a beginning is believed.
 
 use super::{
-    Activation, ActivationChange, Tool,
+    Activation, ActivationChange, Phase, Tool,
     machine::{AT_THE_END, Line, MAX_TEXT},
     rule::{Effect, Program, Stage, entries},
     run::{Run, RunId, Standing, Weight, reports_error},
@@ -108,7 +108,8 @@ impl Activation {
         }
         let id = RunId(self.next_id);
         self.next_id = self.next_id.saturating_add(1);
-        let node = line.node.map(|node| sanitize(node).into_owned());
+        let node = line.node.map(str::to_owned).or_else(|| deploy_rs::node(line.text));
+        let node = node.map(|node| sanitize(&node).into_owned());
         let mut run = Run::new(id, tool, node.clone(), line.ctx.at, standing);
         if standing != Standing::Sure {
             run.held.push(ActivationChange::Began { run: id, tool, node });
@@ -124,6 +125,9 @@ impl Activation {
             None => self.current = Some(at),
         }
         self.translated = None;
+        if let Some(node) = self.runs.get(at).and_then(|run| run.node.clone()) {
+            self.reach(&node, Phase::Activating, out);
+        }
         at
     }
 
@@ -189,13 +193,7 @@ impl Activation {
                 }
                 at
             }
-            _ => {
-                let at = self.begin(tool, line, out);
-                if let (Some(run), Some(node)) = (self.runs.get_mut(at), node) {
-                    run.node = Some(node);
-                }
-                at
-            }
+            _ => self.begin(tool, line, out),
         };
         self.signal(at, line, out);
         true

@@ -5,6 +5,7 @@ use super::{
     machine::{Line, MAX_TEXT},
     rule::{Effect, Holes, Manager, Program, Rule, ServiceKind, is_unit, split_agent},
     run::{Run, Scope, Unit, Weight, cut},
+    tools::deploy_rs,
 };
 use crate::text::sanitize;
 
@@ -26,6 +27,13 @@ impl Activation {
                 self.labels |= tool == Tool::Colmena;
                 self.expected = Some(tool);
                 self.announced = true;
+            }
+            NodePhase(phase) => {
+                let named = deploy_rs::node(line.text);
+                match named.as_deref().or(line.node) {
+                    Some(node) => self.reach(node, phase, out),
+                    None => return false,
+                }
             }
             MakeFailed | MakeInterrupted => self.make_ended(rule.effect == MakeInterrupted, holes),
             StageFailed(stage) => self.stage_failed(stage, line.node.is_some()),
@@ -249,7 +257,11 @@ impl Activation {
                 self.problem(at, line.shown, out);
             }
             RolledBack => self.rolled_back(at, holes),
-            Done => self.close(at),
+            Done => {
+                let path = holes.path.or(holes.text.map(str::trim)).filter(|path| path.starts_with('/'));
+                run.configuration = path.map(str::to_owned).or(run.configuration.take());
+                self.close(at);
+            }
             Failed => {
                 run.exit_status = run.exit_status.or(holes.code);
                 run.fails = true;

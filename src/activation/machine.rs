@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    ActivationChange, LineContext, Recognised, Tool,
+    ActivationChange, LineContext, Phase, Recognised, Tool,
     begin::{LastBuild, configuration, is_build_failure},
     rule::{Effect, Entry, Program, Quote, Rule, candidates, is_unit},
     run::{Run, RunId, Standing, Weight, cut, is_journal_line, reports_error},
@@ -17,6 +17,8 @@ use crate::text::sanitize;
 const MAX_LINE: usize = 64 * 1024;
 /// Lines between home-manager's first one and its first step, which it prints with `--verbose`.
 const NAMED_FOR: u8 = 20;
+/// Machines whose phase is kept.
+const MAX_NODES: usize = 1024;
 /// Lines kept outside runs.
 const MAX_RECENT: usize = 12;
 /// Longest text in a change.
@@ -33,6 +35,7 @@ pub struct Activation {
     /// The run unlabelled lines belong to, also after it is over.
     pub(super) current: Option<usize>,
     pub(super) nodes: BTreeMap<String, usize>,
+    pub(super) phases: BTreeMap<String, Phase>,
     pub(super) next_id: u32,
     pub(super) labels: bool,
     pub(super) expected: Option<Tool>,
@@ -78,6 +81,7 @@ impl Activation {
             runs: Vec::new(),
             current: None,
             nodes: BTreeMap::new(),
+            phases: BTreeMap::new(),
             next_id: 0,
             labels: false,
             expected: None,
@@ -104,6 +108,11 @@ impl Activation {
     /// The run with this id.
     pub fn run(&self, id: RunId) -> Option<&Run> {
         self.runs().find(|run| run.id == id)
+    }
+
+    /// How far each machine has come, where the tool handles several, by name.
+    pub fn phases(&self) -> impl Iterator<Item = (&str, Phase)> {
+        self.phases.iter().map(|(node, phase)| (node.as_str(), *phase))
     }
 
     /// Whether an activation has been seen, also one that was refused before it began.
@@ -207,6 +216,16 @@ impl Activation {
         run.keep(Weight::Cause, message.trim());
         run.ends_in_error = true;
         true
+    }
+
+    /// A machine has come further; it never goes back.
+    pub(super) fn reach(&mut self, node: &str, phase: Phase, out: &mut Vec<ActivationChange>) {
+        let node = cut(&sanitize(node), MAX_TEXT).to_owned();
+        let known = self.phases.get(&node).copied();
+        if known < Some(phase) && (known.is_some() || self.phases.len() < MAX_NODES) {
+            self.phases.insert(node.clone(), phase);
+            out.push(ActivationChange::NodePhase { node, phase });
+        }
     }
 
     /// The run is over.
@@ -341,6 +360,7 @@ impl Activation {
         let within = run.is_some_and(|run| !run.closed && program.within.contains(&run.tool));
         match rule.effect {
             Command(_) | Announces(_) | MakeFailed | MakeInterrupted => line.node.is_none(),
+            NodePhase(_) => self.labels || self.announced,
             Introduces(_) | SudoFailed | CommandFailed | CommandKilled => true,
             // Other programs have such lines too.
             StageFailed(_) => self.announced,

@@ -116,6 +116,21 @@ pub enum Verb {
     Reloaded,
 }
 
+/// How far a machine has come, where a tool handles several and says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Its configuration is being evaluated.
+    Evaluating,
+    /// Its configuration is being built.
+    Building,
+    /// Its configuration is being copied to it.
+    Copying,
+    /// Its activation has begun.
+    Activating,
+    /// Its activation is over, well or badly: its run says which.
+    Done,
+}
+
 /// What the caller knows about a line that the line does not say.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LineContext {
@@ -152,6 +167,13 @@ pub enum ActivationChange {
         tool: Tool,
         /// Where, if the tool handles several machines.
         node: Option<String>,
+    },
+    /// A machine has come further.
+    NodePhase {
+        /// Which.
+        node: String,
+        /// How far.
+        phase: Phase,
     },
     /// A step began; the one before ended well.
     Step {

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use super::{Tool, Verb};
+use super::{Phase, Tool, Verb};
 
 /// One program that prints lines of its own, and all the lines of it that mean something to us.
 pub(super) struct Program {
@@ -46,6 +46,9 @@ pub(super) enum Effect {
     Announces(Option<Tool>),
     /// A tool that labels its lines introduces itself.
     Introduces(Tool),
+
+    /// A node of a tool that handles several has reached this phase.
+    NodePhase(Phase),
 
     // Beginnings. Possible without a run under way.
     /// An activation begins here.

@@ -197,6 +197,8 @@ pub struct Run {
     pub excerpts: Vec<Excerpt>,
     /// The home directory, where home-manager names it.
     pub home: Option<String>,
+    /// The new configuration's store path, where the tool names it.
+    pub configuration: Option<String>,
 
     pub(super) standing: Standing,
     /// Lines of this activation so far.
@@ -275,6 +277,7 @@ impl Run {
             warnings: Vec::new(),
             excerpts: Vec::new(),
             home: None,
+            configuration: None,
             standing,
             signals: 0,
             unrelated: 0,

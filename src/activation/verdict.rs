@@ -1,7 +1,7 @@
 //! What came of it: each run, and all of them together.
 
 use super::{
-    Activation, ActivationChange, EarlyStage, Tool, Units,
+    Activation, ActivationChange, EarlyStage, Phase, Tool, Units,
     machine::AT_THE_END,
     run::{Run, RunId, RunStage, Standing, Weight},
     wrappers::PendingSudo,
@@ -72,8 +72,12 @@ impl Activation {
             run.stage = stage(run, exit_status, open_last && !blamed && !elsewhere, &reported);
             run.failed_step = failed_step(run);
             if run.exit_status.is_none() && matches!(run.stage, RunStage::Failed | RunStage::Refused) {
-                run.exit_status = exit_status.filter(|_| run.tool == Tool::HomeManager).or(exit_status
-                    .filter(|code| run.tool == Tool::NixosRebuild && matches!(code, 2 | 3 | 4 | 100)));
+                run.exit_status = reported
+                    .exit_status
+                    .or(exit_status)
+                    .filter(|_| run.tool == Tool::HomeManager)
+                    .or(exit_status
+                        .filter(|code| run.tool == Tool::NixosRebuild && matches!(code, 2 | 3 | 4 | 100)));
                 run.reboot_needed |= run.exit_status == Some(100) && run.tool == Tool::NixosRebuild;
             }
             if run.stage != told {
@@ -103,6 +107,9 @@ impl Activation {
             run.stage = stage(run, None, false, &Reported::default());
             run.failed_step = failed_step(run);
             out.push(ActivationChange::Ended { run: id, stage: run.stage });
+            if let Some(node) = run.node.clone() {
+                self.reach(&node, Phase::Done, out);
+            }
         }
     }
 

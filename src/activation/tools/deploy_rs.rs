@@ -1,6 +1,7 @@
 //! deploy-rs: its own lines by role; those of the machine's activation come in between without any mark.
 
 use crate::activation::{
+    Phase,
     Tool::DeployRs,
     rule::{EarlyStage, Effect::*, Program, rule},
 };
@@ -17,6 +18,8 @@ pub(super) static PROGRAM: Program = Program {
         rule("deploy -{any}", Command(DeployRs), CLI),
         rule("deploy| Running checks for flake in {any}", Introduces(DeployRs), CLI),
         rule("deploy| Evaluating flake in {any}", Introduces(DeployRs), CLI),
+        rule("deploy| Building profile `{any}` for node `{any}`{any}", NodePhase(Phase::Building), DEPLOY),
+        rule("deploy| Copying profile `{any}` to node `{any}`", NodePhase(Phase::Copying), DEPLOY),
         rule("deploy| Activating profile `{any}` for node `{any}`", Begin(DeployRs), DEPLOY),
         rule("deploy| Success activating, attempting to confirm activation", Note, DEPLOY),
         rule("deploy| Deployment confirmed.", Done, DEPLOY),
@@ -70,10 +73,12 @@ pub(in crate::activation) fn text(line: &str) -> Option<String> {
     (level.len() <= 16).then(|| format!("{role}| {}", text.strip_prefix(' ').unwrap_or(text)))
 }
 
-/// The node and the profile of ``deploy| Activating profile `PROFILE` for node `NODE` ``. The system's profile, which
-/// every NixOS node has, goes without saying.
+/// The node and the profile of a line such as ``deploy| Activating profile `PROFILE` for node `NODE` ``. The system's
+/// profile, which every NixOS node has, goes without saying.
 pub(in crate::activation) fn node(text: &str) -> Option<String> {
-    let (profile, rest) = text.strip_prefix("deploy| Activating profile `")?.split_once('`')?;
-    let node = rest.strip_prefix(" for node `")?.strip_suffix('`')?;
+    let (_, rest) = text.strip_prefix("deploy| ")?.split_once(" profile `")?;
+    let (profile, rest) = rest.split_once('`')?;
+    let (_, rest) = rest.split_once(" node `")?;
+    let (node, _) = rest.split_once('`')?;
     Some(if profile == "system" { node.to_owned() } else { format!("{node}.{profile}") })
 }
