@@ -17,6 +17,24 @@ use nixmon::{
 };
 use serde_json::Value;
 
+/// Name, log and truth of every transcript, by name.
+fn cases() -> Vec<(String, String, Value)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/activation");
+    let mut cases: Vec<_> = fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let truth = fs::read_to_string(path.join("truth.json")).unwrap();
+            (name, fs::read_to_string(path.join("log.txt")).unwrap(), serde_json::from_str(&truth).unwrap())
+        })
+        .collect();
+    cases.sort_by(|a: &(String, String, Value), b| a.0.cmp(&b.0));
+    assert!(cases.len() >= 28, "transcripts are missing");
+    cases
+}
+
 /// Feeds a transcript as the program does: records are not text, `name> ` is a builder's, errors that the activation does
 /// not claim are Nix's.
 fn read(log: &str, exit_status: Option<i32>) -> (Activation, Vec<ActivationChange>) {
@@ -324,6 +342,53 @@ fn short_activations() {
     }
 }
 
+/// Two commands in one stream, the first of which went well: what happened to the second is told as if it were alone.
+#[test]
+fn two_commands() {
+    // These do not say that they begin; what fails then is taken for a failure of the activation before.
+    const SILENT: [&str; 3] =
+        ["home-manager-linux-eval-error", "switch-to-configuration-locked", "home-manager-no-step-fails"];
+    const FIRST: [&str; 7] = [
+        "home-manager-linux-success",
+        "home-manager-linux-success-internal-json",
+        "make-home-success",
+        "darwin-rebuild-success",
+        "nixos-rebuild-success-restarts",
+        "nixos-rebuild-ng-success",
+        "colmena-success",
+    ];
+    let cases = cases();
+    let firsts: Vec<_> = cases.iter().filter(|(name, ..)| FIRST.contains(&name.as_str())).collect();
+    assert_eq!(firsts.len(), FIRST.len());
+    let mut wrong = Vec::new();
+    for (second, log, truth) in &cases {
+        let code = i32::try_from(truth["exit_code"].as_i64().unwrap()).unwrap();
+        if SILENT.contains(&second.as_str()) {
+            continue;
+        }
+        let (outcome, step) = if truth["failed_phase"] == "activation" {
+            (truth["outcome"].as_str().unwrap(), truth["failed_step"].as_str())
+        } else {
+            ("success", None)
+        };
+        for (first, before, _) in &firsts {
+            for exit_status in [Some(code), None] {
+                let (activation, _) = read(&format!("{before}{log}"), exit_status);
+                let summary = activation.summary().unwrap();
+                let said = format!("{:?}", summary.outcome).to_lowercase();
+                let killed = exit_status.is_none() && code == 130;
+                if !killed && (said != outcome || summary.failed_step.as_deref() != step) {
+                    wrong.push(format!(
+                        "{first}, {second} ({exit_status:?}): {said} in {:?}",
+                        summary.failed_step
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Hostile input: any lines in any order. Nothing panics, and what is kept stays small.
 mod any_lines {
     use proptest::prelude::*;
@@ -333,10 +398,7 @@ mod any_lines {
     /// All lines of all transcripts, to be mixed.
     fn known_lines() -> Vec<String> {
         let mut lines = BTreeSet::new();
-        for case in
-            fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/activation")).unwrap()
-        {
-            let log = fs::read_to_string(case.unwrap().path().join("log.txt")).unwrap();
+        for (_, log, _) in cases() {
             lines.extend(log.lines().filter(|line| !line.starts_with("@nix")).map(str::to_owned));
         }
         lines.into_iter().collect()
@@ -450,8 +512,8 @@ fn phases() {
             "db Activating, db Done, web Activating, web Building, web Copying, web Done",
         ),
     ] {
-        let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/activation").join(case);
-        let (activation, changes) = read(&fs::read_to_string(case.join("log.txt")).unwrap(), None);
+        let (_, log, _) = cases().into_iter().find(|(name, ..)| name == case).unwrap();
+        let (activation, changes) = read(&log, None);
         let mut told = BTreeSet::new();
         for change in changes {
             if let ActivationChange::NodePhase { node, phase } = change {
@@ -467,20 +529,9 @@ fn phases() {
 #[test]
 fn transcripts() {
     let mut failed = Vec::new();
-    let mut cases: Vec<_> =
-        fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/activation"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-    cases.sort();
-    assert!(cases.len() >= 28);
-    for case in &cases {
-        let log = fs::read_to_string(case.join("log.txt")).unwrap();
-        let truth: Value =
-            serde_json::from_str(&fs::read_to_string(case.join("truth.json")).unwrap()).unwrap();
+    for (name, log, truth) in cases() {
         let code = i32::try_from(truth["exit_code"].as_i64().unwrap()).unwrap();
         for exit_status in [Some(code), None] {
-            let name = case.file_name().unwrap().to_string_lossy();
             failed
                 .extend(wrong(&log, &truth, exit_status).into_iter().map(|wrong| format!("{name}: {wrong}")));
         }

@@ -265,6 +265,14 @@ impl Activation {
                     && matches!(run.tool, Tool::HomeManager | Tool::NixDarwin | Tool::Nh | Tool::DeployRs)
             })
         });
+        let translated = home_manager::translated_step(line.text);
+        // Another activation after this one: home-manager names itself and begins anew.
+        let anew = self.named > 0
+            && translated.as_ref().is_some_and(|(step, _)| home_manager::is_first_step(step))
+            && open
+                .and_then(|at| self.runs.get(at))
+                .is_some_and(|run| run.tool == Tool::HomeManager && run.step.is_some());
+        let open = open.filter(|_| !anew);
         if let Some(at) = open
             && let Some(run) = self.runs.get(at)
             && let Some(form) = &run.step_form
@@ -273,7 +281,7 @@ impl Activation {
             self.enter(at, &step, out);
             return true;
         }
-        let Some((step, form)) = home_manager::translated_step(line.text) else { return false };
+        let Some((step, form)) = translated else { return false };
         let at = match open {
             // In a run whose steps have another form it is prose.
             Some(at) if self.runs.get(at).is_some_and(|run| run.tool == Tool::HomeManager) => {
@@ -307,7 +315,7 @@ impl Activation {
     }
 
     /// Nix's human-readable output says what was built last, and with that whose line the next one may be.
-    pub(super) fn watch_builds(&mut self, line: &str) {
+    pub(super) fn watch_builds(&mut self, line: &str, out: &mut Vec<ActivationChange>) {
         let unsure = self.current_run().is_some_and(|run| run.standing != Standing::Sure);
         if let Some(name) = built_name(line) {
             self.recent.clear();
@@ -315,10 +323,19 @@ impl Activation {
             if name == "user-environment.drv" || name.starts_with("news.json") {
                 return;
             }
-            self.last_build = configuration(name).map_or(LastBuild::Other, LastBuild::Configuration);
+            let configuration = configuration(name);
+            if configuration.is_some() {
+                self.next_configuration(out);
+            }
+            self.last_build = configuration.map_or(LastBuild::Other, LastBuild::Configuration);
             self.sudo = None;
             if unsure {
                 self.forget_current();
+            }
+        } else if let Some(name) = line.strip_prefix("  ").and_then(store_name) {
+            // In the list of what will be built.
+            if name.ends_with(".drv") && configuration(name).is_some() {
+                self.next_configuration(out);
             }
         } else if let Some(name) = store_name(line) {
             // nix-build prints what it has built: its builders are done.
@@ -329,6 +346,13 @@ impl Activation {
             self.last_build = configuration.map_or(LastBuild::None, LastBuild::Configuration);
         } else if unsure && line.len() < MAX_TEXT && is_build_failure(line) {
             self.forget_current();
+        }
+    }
+
+    /// No activation builds a whole configuration: this is another command.
+    pub(super) fn next_configuration(&mut self, out: &mut Vec<ActivationChange>) {
+        if self.current_run().is_some_and(|run| run.standing == Standing::Sure && !run.closed) {
+            self.close_current(true, out);
         }
     }
 

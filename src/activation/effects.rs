@@ -24,6 +24,9 @@ impl Activation {
             Command(tool) => self.announce(Some(tool), out),
             Announces(tool) => self.announce(tool, out),
             Introduces(tool) => {
+                if self.expected != Some(tool) {
+                    self.announce(Some(tool), out);
+                }
                 self.labels |= tool == Tool::Colmena;
                 self.expected = Some(tool);
                 self.announced = true;

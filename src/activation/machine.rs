@@ -182,7 +182,7 @@ impl Activation {
         {
             return self.recognised(None);
         }
-        self.watch_builds(line.text);
+        self.watch_builds(line.text, out);
         if home_manager::names_itself(line.text) {
             self.named = NAMED_FOR;
         } else {
@@ -193,10 +193,12 @@ impl Activation {
 
     /// A record says that this derivation, by its name without digest, was built or is valid already: if it is a whole
     /// configuration, its activation is what comes next.
-    pub fn built(&mut self, name: &str) {
+    pub fn built(&mut self, name: &str, out: &mut Vec<ActivationChange>) {
         if let Some(tool) = configuration(name) {
+            self.next_configuration(out);
             self.last_build = LastBuild::Configuration(tool);
         }
+        self.tell_ends(out);
     }
 
     /// A Nix error, by its first line: from a record, or from a line that was [`Recognised::No`]. Says whether it belongs

@@ -58,18 +58,15 @@ impl Activation {
         self.reported.exit_status = self.reported.exit_status.or(tail.exit_status);
         self.settle_beginnings(exit_status, out);
         self.settle_sudo(exit_status, out);
-        let current = self.current.and_then(|at| self.runs.get(at)).map(|run| run.id);
+        self.current = None;
         self.runs.retain(|run| run.standing == Standing::Sure);
-        self.current = current.and_then(|id| self.runs.iter().position(|run| run.id == id));
-        let last = self.runs.len().checked_sub(1);
         let blamed = self.runs.iter().any(says_it_failed);
         let elsewhere = self.reported.stage.is_some();
         for at in 0..self.runs.len() {
-            let open_last = Some(at) == self.current || Some(at) == last;
             let reported = self.reported.clone();
             let Some(run) = self.runs.get_mut(at) else { continue };
             let told = run.stage;
-            run.stage = stage(run, exit_status, open_last && !blamed && !elsewhere, &reported);
+            run.stage = stage(run, exit_status, !blamed && !elsewhere, &reported);
             run.failed_step = failed_step(run);
             if run.exit_status.is_none() && matches!(run.stage, RunStage::Failed | RunStage::Refused) {
                 run.exit_status = reported
@@ -218,7 +215,8 @@ fn says_it_failed(run: &Run) -> bool {
     run.failure.is_some() || run.fails || run.rolled_back || run.refused
 }
 
-fn stage(run: &Run, exit_status: Option<i32>, last: bool, reported: &Reported) -> RunStage {
+/// Where a run stands at the end. Those still open are to blame for a failure that nothing else explains.
+fn stage(run: &Run, exit_status: Option<i32>, to_blame: bool, reported: &Reported) -> RunStage {
     let failed = |run: &Run| {
         if run.rolled_back || run.rolling_back {
             RunStage::RolledBack
@@ -232,12 +230,12 @@ fn stage(run: &Run, exit_status: Option<i32>, last: bool, reported: &Reported) -
         Some(0) => RunStage::Done,
         // 128 and the number of SIGINT, SIGKILL, SIGTERM.
         Some(130 | 137 | 143) if !run.closed => RunStage::Interrupted,
-        _ if run.interrupted || (last && !run.closed && reported.interrupted) => RunStage::Interrupted,
+        _ if run.interrupted || (to_blame && !run.closed && reported.interrupted) => RunStage::Interrupted,
         _ if says_it_failed(run) => failed(run),
-        Some(_) if last && !run.closed => failed(run),
+        Some(_) if to_blame && !run.closed => failed(run),
         None if run.closed => RunStage::Done,
         None if run.ends_in_error => failed(run),
-        None if last && reported.failed => failed(run),
+        None if to_blame && reported.failed => failed(run),
         _ => RunStage::Done,
     }
 }

@@ -7,7 +7,7 @@ use super::{
     begin::LastBuild,
     machine::{Line, MAX_TEXT},
     rule::{EarlyStage, Holes},
-    run::{Run, Standing, Weight, cut},
+    run::{Standing, Weight, cut},
     tools::{home_manager, nix_profile, nixos_rebuild},
 };
 use crate::text::sanitize;
@@ -56,18 +56,25 @@ impl Activation {
     }
 
     pub(super) fn sudo_failed(&mut self, line: &Line<'_>, out: &mut Vec<ActivationChange>) -> bool {
-        // A step that calls sudo itself has failed as that step.
-        let own = |run: &Run| match run.tool {
-            Tool::HomeManager => run.step.as_deref().is_some_and(home_manager::is_own_step),
-            _ => run.refused,
-        };
-        if let Some(at) = self.target(line)
-            && let Some(run) = self.runs.get_mut(at).filter(|run| !run.closed && !own(run))
-        {
-            run.keep(Weight::Cause, line.shown);
-            run.ends_in_error = true;
-            self.signal(at, line, out);
-            return true;
+        let run =
+            self.target(line).and_then(|at| Some((at, self.runs.get_mut(at).filter(|run| !run.closed)?)));
+        if let Some((at, run)) = run {
+            // Most activations run as root. home-manager's does not, and a step of the user's may call sudo: then that
+            // step has failed. nh and deploy-rs call sudo to begin.
+            let in_step = match run.tool {
+                Tool::HomeManager => !run.step.as_deref().is_some_and(home_manager::is_own_step),
+                Tool::Nh | Tool::DeployRs => true,
+                _ => false,
+            };
+            if in_step {
+                run.keep(Weight::Cause, line.shown);
+                run.ends_in_error = true;
+                if run.tool != Tool::HomeManager {
+                    run.fail(Some("sudo"), true);
+                }
+                self.signal(at, line, out);
+                return true;
+            }
         }
         if line.ctx.builds_running || self.last_build == LastBuild::Other {
             return false;
