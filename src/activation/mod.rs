@@ -34,10 +34,16 @@
 //!
 //! - at once, if the last build that was announced is that of a whole configuration (nothing else is built after it,
 //!   and its builder prints nothing), or if a wrapper or an echoed command announced a switch;
-//! - with a second line of the same program, if there is no such context;
-//! - at the end of the stream, if another derivation was built last: then only with a second line, if no further build,
-//!   no build failure and no output path followed, and if the stream ended with it. Such an activation is
-//!   reported late; that is the price.
+//! - without such context, with a second line of the same program; a single line counts only near the end of a stream
+//!   that ended badly, so that an activation that fails at once is seen;
+//! - if another derivation was built last, at the end of the stream: with a second line, if no further build, no build
+//!   failure and no output path followed, and if there is reason to think that the stream ended with it (its last
+//!   lines, a failure that Nix did not explain, an announced switch). Such an activation is reported late; that
+//!   is the price.
+//!
+//! What this gives up: an activation without any context that goes well in one line, or that follows the build of
+//! something else and ends well in many lines of its own programs' output. What it cannot tell: a quoted log, line by
+//! line like the real one, in a stream without builds.
 
 mod begin;
 mod effects;
