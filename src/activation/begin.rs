@@ -1,0 +1,416 @@
+//! Where an activation begins, and how far a beginning is believed.
+
+use super::{
+    Activation, ActivationChange, Phase, Tool,
+    machine::{AT_THE_END, Line, MAX_TEXT},
+    rule::{Effect, Program, Stage, entries},
+    run::{Run, RunId, Standing, Weight, reports_error},
+    tools::{deploy_rs, home_manager, sudo},
+};
+use crate::text::sanitize;
+
+/// Runs kept: one for each node of a large hive, several times over.
+const MAX_RUNS: usize = 1024;
+
+/// What was built last, as far as human-readable output says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastBuild {
+    None,
+    /// A whole configuration: nothing is built after it, and its builder prints nothing.
+    Configuration(Option<Tool>),
+    /// Something else, whose builder may be what prints now.
+    Other,
+}
+
+impl Activation {
+    /// A switch is announced: whatever was under way is over.
+    pub(super) fn announce(&mut self, tool: Option<Tool>, out: &mut Vec<ActivationChange>) {
+        // darwin-rebuild and nixos-rebuild announce the same: a command that was echoed before says which it is.
+        let known = tool.is_none() && self.announced && self.current_run().is_none_or(|run| run.closed);
+        if !known {
+            self.expected = tool;
+        }
+        self.announced = true;
+        // What an activation built is over with it; what was built for another reason may still be printing.
+        if self.under_way() {
+            self.last_build = LastBuild::None;
+        }
+        self.close_current(true, out);
+    }
+
+    /// The current run is over, because another begins or because another command is announced.
+    pub(super) fn close_current(&mut self, announced: bool, out: &mut Vec<ActivationChange>) {
+        let Some(run) = self.current_run_mut() else { return };
+        let over = match run.standing {
+            Standing::Sure => true,
+            Standing::Tentative => run.signals >= 2,
+            Standing::Doubtful => run.signals >= 2 && announced && run.unrelated <= AT_THE_END,
+        };
+        if !over {
+            self.forget_current();
+            return;
+        }
+        if let Some(at) = self.current {
+            self.believe(at, out);
+            self.close(at);
+        }
+    }
+
+    /// A command behind `sudo`, or shown by a shell (`+ `) or by nixos-rebuild (`$ `).
+    pub(super) fn echoed(&mut self, line: &Line<'_>, out: &mut Vec<ActivationChange>) -> bool {
+        let shown =
+            line.text.strip_prefix("+ ").or_else(|| line.text.strip_prefix("$ ")).unwrap_or(line.text);
+        let (command, privileged) = match sudo::command(shown) {
+            Some(command) => (command, true),
+            None => (shown, false),
+        };
+        if !privileged && shown.len() == line.text.len() {
+            return false;
+        }
+        let known = entries().iter().find_map(|entry| match entry.form.rule.effect {
+            Effect::Command(tool) => entry.form.fit(command).map(|_| tool),
+            _ => None,
+        });
+        match known {
+            Some(tool) => self.announce(Some(tool), out),
+            // Within a run a step may well show what it does, and a wrapper shows what it does by itself.
+            None if privileged
+                && shown.len() == line.text.len()
+                && self.current_run().is_none_or(|run| run.closed) =>
+            {
+                self.expected = None;
+                self.announced = false;
+            }
+            None => return false,
+        }
+        true
+    }
+
+    /// How far a beginning on this line is believed.
+    pub(super) fn standing(&self) -> Standing {
+        match self.last_build {
+            LastBuild::Other => Standing::Doubtful,
+            LastBuild::Configuration(_) => Standing::Sure,
+            LastBuild::None if self.announced => Standing::Sure,
+            LastBuild::None => Standing::Tentative,
+        }
+    }
+
+    /// Begins a run. The one before it on the same lines is over.
+    pub(super) fn begin(&mut self, tool: Tool, line: &Line<'_>, out: &mut Vec<ActivationChange>) -> usize {
+        if line.node.is_none() {
+            self.close_current(false, out);
+        }
+        let standing = if line.node.is_some() { Standing::Sure } else { self.standing() };
+        if self.runs.len() >= MAX_RUNS {
+            // The oldest run that ended well is the least missed.
+            self.forget_oldest();
+        }
+        let id = RunId(self.next_id);
+        self.next_id = self.next_id.saturating_add(1);
+        let node = line.node.map(str::to_owned).or_else(|| deploy_rs::node(line.text));
+        let node = node.map(|node| sanitize(&node).into_owned());
+        let mut run = Run::new(id, tool, node.clone(), line.ctx.at, standing);
+        if standing != Standing::Sure {
+            run.held.push(ActivationChange::Began { run: id, tool, node });
+        } else {
+            out.push(ActivationChange::Began { run: id, tool, node });
+        }
+        self.runs.push(run);
+        let at = self.runs.len() - 1;
+        match line.node {
+            Some(node) => {
+                self.nodes.insert(node.to_owned(), at);
+            }
+            None => self.current = Some(at),
+        }
+        self.translated = None;
+        if let Some(node) = self.runs.get(at).and_then(|run| run.node.clone()) {
+            self.reach(&node, Phase::Activating, out);
+        }
+        at
+    }
+
+    pub(super) fn forget_oldest(&mut self) {
+        let oldest =
+            self.runs.iter().position(|run| run.closed && !run.fails && run.failure.is_none()).unwrap_or(0);
+        self.runs.remove(oldest);
+        let shift = |at: usize| match at.cmp(&oldest) {
+            std::cmp::Ordering::Less => Some(at),
+            std::cmp::Ordering::Equal => None,
+            std::cmp::Ordering::Greater => Some(at - 1),
+        };
+        self.current = self.current.and_then(shift);
+        self.nodes = std::mem::take(&mut self.nodes)
+            .into_iter()
+            .filter_map(|(node, at)| shift(at).map(|at| (node, at)))
+            .collect();
+    }
+
+    /// The run this program's line belongs to; begins one if there is none.
+    pub(super) fn within(
+        &mut self,
+        program: &Program,
+        tool: Tool,
+        line: &Line<'_>,
+        out: &mut Vec<ActivationChange>,
+    ) -> usize {
+        match self.target(line) {
+            Some(at)
+                if self.runs.get(at).is_some_and(|run| !run.closed && program.within.contains(&run.tool)) =>
+            {
+                at
+            }
+            _ => self.begin(tool, line, out),
+        }
+    }
+
+    /// A line that is a beginning by itself.
+    pub(super) fn begin_line(
+        &mut self,
+        tool: Tool,
+        line: &Line<'_>,
+        out: &mut Vec<ActivationChange>,
+    ) -> bool {
+        let node = deploy_rs::node(line.text);
+        let open = self.target(line).filter(|at| self.runs.get(*at).is_some_and(|run| !run.closed));
+        let hosts = |run: &Run| match tool {
+            // Inside nix-darwin only where it is announced; nh and deploy-rs run it in place of their own.
+            Tool::HomeManager => match run.tool {
+                Tool::NixDarwin => run.nested,
+                Tool::Nh | Tool::DeployRs => true,
+                _ => false,
+            },
+            Tool::DeployRs => run.tool == tool && node.is_none(),
+            Tool::Nh | Tool::NixDarwin => run.tool == tool,
+            _ => false,
+        };
+        let at = match open {
+            Some(at) if self.runs.get(at).is_some_and(hosts) => {
+                if let Some(run) = self.runs.get_mut(at).filter(|_| tool == Tool::HomeManager) {
+                    run.nested = false;
+                    run.in_home_manager = true;
+                }
+                at
+            }
+            _ => self.begin(tool, line, out),
+        };
+        self.signal(at, line, out);
+        true
+    }
+
+    /// A stage of `switch-to-configuration`. One that comes before the stage reached is another switch, unless the tool
+    /// is one that goes back by itself.
+    pub(super) fn stage(
+        &mut self,
+        program: &Program,
+        tool: Tool,
+        stage: Stage,
+        line: &Line<'_>,
+        out: &mut Vec<ActivationChange>,
+    ) -> usize {
+        let mut at = self.within(program, tool, line, out);
+        let back = self.runs.get(at).is_some_and(|run| {
+            run.tool == Tool::NixosRebuild && run.reached == Some(Stage::Activate) && !run.refused
+        });
+        if back {
+            at = self.begin(tool, line, out);
+        }
+        if let Some(run) = self.runs.get_mut(at) {
+            run.reached = Some(stage);
+            run.ends_in_error = false;
+        }
+        at
+    }
+
+    /// Nothing was activated, or this part of it was not.
+    pub(super) fn refuse(
+        &mut self,
+        program: &Program,
+        tool: Tool,
+        step: Option<&str>,
+        line: &Line<'_>,
+        out: &mut Vec<ActivationChange>,
+    ) -> usize {
+        let at = self.within(program, tool, line, out);
+        let recent = std::mem::take(&mut self.recent);
+        if let Some(run) = self.runs.get_mut(at) {
+            // A boot loader half written is no refusal.
+            run.refused |=
+                run.reached < Some(Stage::Stop) && run.step.is_none() && step != Some("bootloader");
+            // switch-to-configuration is silent until one of these ends, and says why only in their own words.
+            if run.signals == 0 && matches!(step, Some("bootloader" | "checks")) {
+                for text in &recent {
+                    run.keep(if reports_error(text) { Weight::Cause } else { Weight::Context }, text);
+                }
+            }
+            run.keep(Weight::Subject, line.shown);
+            run.fail(step, false);
+        }
+        self.signal(at, line, out);
+        self.problem(at, line.shown, out);
+        at
+    }
+
+    /// home-manager in a language we have no rule for: one of its own steps, after a line that names home-manager or
+    /// after another such step.
+    pub(super) fn step_in_another_language(
+        &mut self,
+        line: &Line<'_>,
+        out: &mut Vec<ActivationChange>,
+    ) -> bool {
+        let open = self.current.filter(|at| {
+            self.runs.get(*at).is_some_and(|run| {
+                !run.closed
+                    && matches!(run.tool, Tool::HomeManager | Tool::NixDarwin | Tool::Nh | Tool::DeployRs)
+            })
+        });
+        let translated = home_manager::translated_step(line.text);
+        // Another activation after this one: home-manager names itself and begins anew.
+        let anew = self.named > 0
+            && translated.as_ref().is_some_and(|(step, _)| home_manager::is_first_step(step))
+            && open
+                .and_then(|at| self.runs.get(at))
+                .is_some_and(|run| run.tool == Tool::HomeManager && run.step.is_some());
+        let open = open.filter(|_| !anew);
+        if let Some(at) = open
+            && let Some(run) = self.runs.get(at)
+            && let Some(form) = &run.step_form
+        {
+            let Some(step) = form.step(line.text).map(str::to_owned) else { return false };
+            self.enter(at, &step, out);
+            return true;
+        }
+        let Some((step, form)) = translated else { return false };
+        let at = match open {
+            // In a run whose steps have another form it is prose.
+            Some(at) if self.runs.get(at).is_some_and(|run| run.tool == Tool::HomeManager) => {
+                if self.runs.get(at).is_some_and(|run| run.step.is_some()) {
+                    return false;
+                }
+                at
+            }
+            _ if line.ctx.builds_running => return false,
+            open => {
+                let again = self.translated.take().is_some_and(|(last, known)| last != step && known == form);
+                if !again && !home_manager::is_first_step(step) {
+                    return false;
+                }
+                if self.named == 0 && !again {
+                    self.translated = Some((step, form));
+                    return false;
+                }
+                match open {
+                    Some(at) => at,
+                    None => self.begin(Tool::HomeManager, line, out),
+                }
+            }
+        };
+        if let Some(run) = self.runs.get_mut(at) {
+            run.step_form = Some(form);
+            run.nested = false;
+        }
+        self.enter(at, step, out);
+        true
+    }
+
+    /// Nix's human-readable output says what was built last, and with that whose line the next one may be.
+    pub(super) fn watch_builds(&mut self, line: &str, out: &mut Vec<ActivationChange>) {
+        let unsure = self.current_run().is_some_and(|run| run.standing != Standing::Sure);
+        if let Some(name) = built_name(line) {
+            self.recent.clear();
+            // home-manager builds these after its activation has begun.
+            if name == "user-environment.drv" || name.starts_with("news.json") {
+                return;
+            }
+            let configuration = configuration(name);
+            if configuration.is_some() {
+                self.next_configuration(out);
+            }
+            self.last_build = configuration.map_or(LastBuild::Other, LastBuild::Configuration);
+            self.sudo = None;
+            if unsure {
+                self.forget_current();
+            }
+        } else if let Some(name) = line.strip_prefix("  ").and_then(store_name) {
+            // In the list of what will be built.
+            if name.ends_with(".drv") && configuration(name).is_some() {
+                self.next_configuration(out);
+            }
+        } else if let Some(name) = store_name(line) {
+            // nix-build prints what it has built: its builders are done.
+            let configuration = configuration(name);
+            if unsure && configuration.is_none() {
+                self.forget_current();
+            }
+            self.last_build = configuration.map_or(LastBuild::None, LastBuild::Configuration);
+        } else if unsure && line.len() < MAX_TEXT && is_build_failure(line) {
+            self.forget_current();
+        }
+    }
+
+    /// No activation builds a whole configuration: this is another command.
+    pub(super) fn next_configuration(&mut self, out: &mut Vec<ActivationChange>) {
+        if self.current_run().is_some_and(|run| run.standing == Standing::Sure && !run.closed) {
+            self.close_current(true, out);
+        }
+    }
+
+    pub(super) fn forget_current(&mut self) {
+        if let Some(at) = self.current.take()
+            && at + 1 == self.runs.len()
+        {
+            self.runs.pop();
+        }
+    }
+}
+
+/// The derivation's name in `building '/nix/store/DIGEST-NAME.drv'...` or `building '...' on 'ssh://...'...`.
+fn built_name(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("building '")?;
+    let (path, rest) = rest.split_once('\'')?;
+    (rest.ends_with("...") && path.ends_with(".drv")).then(|| name_of(path)).flatten()
+}
+
+/// The name of a store path that is all of a line.
+fn store_name(line: &str) -> Option<&str> {
+    (line.starts_with('/') && !line.contains(char::is_whitespace)).then(|| name_of(line)).flatten()
+}
+
+fn name_of(path: &str) -> Option<&str> {
+    let (_, base) = path.rsplit_once("/store/")?;
+    let (digest, name) = base.split_at_checked(32)?;
+    let name = name.strip_prefix('-')?;
+    (digest.bytes().all(|b| b.is_ascii_alphanumeric()) && !name.is_empty() && !name.contains('/'))
+        .then_some(name)
+}
+
+/// Whose configuration a derivation is, by its name: `None` if it is none, an inner `None` if the tool is not clear.
+pub(super) fn configuration(name: &str) -> Option<Option<Tool>> {
+    if name.starts_with("home-manager-generation") {
+        Some(Some(Tool::HomeManager))
+    } else if name.starts_with("nixos-system-") {
+        Some(Some(Tool::NixosRebuild))
+    } else if name.starts_with("darwin-system-") {
+        Some(Some(Tool::NixDarwin))
+    } else if name.starts_with("activatable-") {
+        Some(Some(Tool::DeployRs))
+    } else if name.starts_with("system-manager") {
+        Some(Some(Tool::SystemManager))
+    } else {
+        None
+    }
+}
+
+/// Nix's words for a build that failed, in every version.
+pub(super) fn is_build_failure(line: &str) -> bool {
+    [
+        "error: builder for '",
+        "error: Cannot build '",
+        "error: build of '",
+        "builder for '",
+        "cannot build derivation '",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
+}
