@@ -1,3 +1,19 @@
-//! The `nixmon` program.
+//! The `nixmon` program: arguments in, an exit status out.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use nixmon::cli::Cli;
+use nixmon::run::{self, ExitStatus};
+use nixmon::settings::{Environment, Settings};
+
+fn main() -> ExitCode {
+    let settings = Settings::resolve(Cli::parse(), &Environment::read());
+    match run::run(&settings) {
+        Ok(status) => status.into(),
+        Err(error) => {
+            run::complain(&error);
+            ExitStatus::Usage.into()
+        }
+    }
+}
