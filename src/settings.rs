@@ -149,7 +149,8 @@ fn output(args: &OutputArgs, environment: &Environment) -> Output {
         When::Auto if environment.clicolor_force => true,
         When::Auto => environment.stdout_is_terminal && !environment.dumb_terminal,
     };
-    let number = |value: Option<u64>, default| value.map_or(default, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    let number =
+        |value: Option<u64>, default| value.map_or(default, |n| usize::try_from(n).unwrap_or(usize::MAX));
     Output {
         form: match args.output.unwrap_or(OutputForm::Auto) {
             OutputForm::Auto | OutputForm::Lines => Form::Lines,
@@ -198,7 +199,9 @@ mod tests {
 
     #[test]
     fn ascii_where_the_locale_is_no_utf8() {
-        for (locale, utf8) in [("C", false), ("", false), ("de_DE.UTF-8", true), ("C.utf8", true), ("POSIX", false)] {
+        for (locale, utf8) in
+            [("C", false), ("", false), ("de_DE.UTF-8", true), ("C.utf8", true), ("POSIX", false)]
+        {
             assert_eq!(is_utf8(locale), utf8, "{locale}");
         }
         let utf8 = Environment { utf8: true, ..Environment::default() };
@@ -209,7 +212,9 @@ mod tests {
 
     #[test]
     fn wrong_values_are_usage_errors() {
-        for args in [["--every", "4"], ["--max-lines", "5"], ["--output", "x"], ["--speed", "0"], ["--nope", ""]] {
+        for args in
+            [["--every", "4"], ["--max-lines", "5"], ["--output", "x"], ["--speed", "0"], ["--nope", ""]]
+        {
             assert!(Cli::try_parse_from(std::iter::once("nixmon").chain(args)).is_err(), "{args:?}");
         }
     }

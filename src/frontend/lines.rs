@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::budget::{Budget, Limits, Share};
 use super::Sink;
+use super::budget::{Budget, Limits, Share};
 use crate::activation::{ActivationChange, Tool, Unit, Verb};
 use crate::render::{self, Extent, Style};
 use crate::state::{Change, FailureId, Moment, Phase, State, TextKind};
@@ -97,7 +97,9 @@ impl<W: Write> Lines<W> {
                     self.phase = Some(*phase);
                     self.tell_phase(state, at);
                 }
-                Change::Failed(id) if state.failure(*id).derivation.is_some() => self.failures.push((*id, at)),
+                Change::Failed(id) if state.failure(*id).derivation.is_some() => {
+                    self.failures.push((*id, at))
+                }
                 Change::Retracted(id) => self.failures.retain(|(other, _)| other != id),
                 Change::Text(kind, text) => self.text(*kind, text, at),
                 Change::Problem(problem) => {
@@ -129,7 +131,10 @@ impl<W: Write> Lines<W> {
 
     /// The beginning of a line has stood there for a moment: a prompt.
     pub fn partial(&mut self, bytes: &[u8]) {
-        if self.options.passthrough == Passthrough::None || bytes.len() > 400 || !bytes.starts_with(&self.shown_partial) {
+        if self.options.passthrough == Passthrough::None
+            || bytes.len() > 400
+            || !bytes.starts_with(&self.shown_partial)
+        {
             return;
         }
         let text = String::from_utf8_lossy(bytes);

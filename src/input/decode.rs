@@ -67,7 +67,9 @@ fn plain(object: Map<String, Value>) -> Map<String, Value> {
         .filter_map(|(key, value)| {
             let value = match key.as_str() {
                 "action" | "text" | "msg" | "raw_msg" | "phase" | "file" => string(value)?,
-                "id" | "level" | "parent" | "type" | "line" | "column" => Some(value).filter(Value::is_u64)?,
+                "id" | "level" | "parent" | "type" | "line" | "column" => {
+                    Some(value).filter(Value::is_u64)?
+                }
                 "fields" => Value::Array(
                     value
                         .as_array()?

@@ -159,7 +159,9 @@ fn list_header(text: &str) -> Option<HumanLine<'_>> {
         }
         _ => {}
     }
-    let sizes = rest.strip_prefix("paths will be fetched (").or_else(|| rest.strip_prefix("path will be fetched ("))?;
+    let sizes = rest
+        .strip_prefix("paths will be fetched (")
+        .or_else(|| rest.strip_prefix("path will be fetched ("))?;
     let (download, rest) = sizes.split_once(" download, ")?;
     let (unpacked, _) = rest.split_once(" unpacked")?;
     let (download, unpacked) = (size(download)?, size(unpacked)?);
@@ -226,6 +228,8 @@ fn is_chatter(text: &str) -> bool {
         "copying dependencies to '",
         "copying outputs from '",
         "running post-build-hook '",
+        "substituter '",
+        "disabling binary cache '",
         "(use '--show-trace' ",
         "Try 'nix --help' ",
     ];
@@ -325,7 +329,10 @@ mod tests {
                 &format!("building '{drv}' on 'ssh://root@host'..."),
                 HumanLine::Building { derivation: drv, machine: Some("ssh://root@host") },
             ),
-            (&format!("checking outputs of '{drv}'..."), HumanLine::Building { derivation: drv, machine: None }),
+            (
+                &format!("checking outputs of '{drv}'..."),
+                HumanLine::Building { derivation: drv, machine: None },
+            ),
             ("building 'the docs'", HumanLine::Other),
             (
                 &format!("copying path '{path}' from 'https://cache.nixos.org'..."),
@@ -335,13 +342,20 @@ mod tests {
                 &format!("copying path '{path}' from 'a' to 'b'..."),
                 HumanLine::Copying { path, from: Some("a"), to: Some("b") },
             ),
-            (&format!("copying path '{path}' to 'b'"), HumanLine::Copying { path, from: None, to: Some("b") }),
+            (
+                &format!("copying path '{path}' to 'b'"),
+                HumanLine::Copying { path, from: None, to: Some("b") },
+            ),
             ("these 12 derivations will be built:", HumanLine::ListHeader(List::Build(Some(12)))),
             ("these derivations will be built:", HumanLine::ListHeader(List::Build(None))),
             ("this derivation will be built:", HumanLine::ListHeader(List::Build(Some(1)))),
             (
                 "these 3 paths will be fetched (1.50 MiB download, 3.00 MiB unpacked):",
-                HumanLine::ListHeader(List::Fetch { paths: Some(3), download: mib * 3 / 2, unpacked: mib * 3 }),
+                HumanLine::ListHeader(List::Fetch {
+                    paths: Some(3),
+                    download: mib * 3 / 2,
+                    unpacked: mib * 3,
+                }),
             ),
             (
                 "this path will be fetched (0.00 MiB download, 0.5 KiB unpacked):",
@@ -359,7 +373,10 @@ mod tests {
             ("trace: warning: old", HumanLine::Warning("old")),
             ("trace: x", HumanLine::Trace("x")),
             ("error: undefined variable 'x'", HumanLine::Error),
-            ("libc-extra> checking for gcc... gcc", HumanLine::BuildLog { name: "libc-extra", line: "checking for gcc... gcc" }),
+            (
+                "libc-extra> checking for gcc... gcc",
+                HumanLine::BuildLog { name: "libc-extra", line: "checking for gcc... gcc" },
+            ),
             ("libc-extra>   two", HumanLine::BuildLog { name: "libc-extra", line: "  two" }),
             ("libc-extra>", HumanLine::BuildLog { name: "libc-extra", line: "" }),
             ("a -> b", HumanLine::Other),

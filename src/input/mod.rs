@@ -127,7 +127,9 @@ impl Reader {
     pub fn partial_text(&self) -> Option<&[u8]> {
         let partial = self.framer.partial();
         let start = partial.get(..PREFIX.len().min(partial.len())).unwrap_or_default();
-        let record = PREFIX.starts_with(start) || partial.starts_with(b"{\"action\"") || find_record(partial).is_some();
+        let record = PREFIX.starts_with(start)
+            || partial.starts_with(b"{\"action\"")
+            || find_record(partial).is_some();
         (!partial.is_empty() && !record).then_some(partial)
     }
 
@@ -175,7 +177,10 @@ impl Lines {
                 if let LogMessage::Other { action } = message {
                     counts.problems += 1;
                     let action = action.decode();
-                    event(Event::Problem(Problem { kind: ProblemKind::UnknownAction, excerpt: cut(&action) }));
+                    event(Event::Problem(Problem {
+                        kind: ProblemKind::UnknownAction,
+                        excerpt: cut(&action),
+                    }));
                 }
                 event(Event::Record(message));
                 return;

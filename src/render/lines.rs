@@ -17,7 +17,8 @@ const STALLED: Duration = Duration::from_secs(20);
 
 /// `Building… 42 to build, 128 to fetch (1.9 GiB)`: said once, when a phase begins.
 pub fn phase(view: &View<'_>, style: &Style) -> Line {
-    let mut line = Line::new().with(Role::Heading, format!("{}{}", verb(view.state.phase()), style.symbols.ellipsis));
+    let mut line =
+        Line::new().with(Role::Heading, format!("{}{}", verb(view.state.phase()), style.symbols.ellipsis));
     let announced = announcement(view);
     if !announced.is_empty() && view.state.phase() < Phase::Activating {
         line.push(Role::Plain, format!(" {announced}"));
@@ -43,7 +44,11 @@ pub fn announcement(view: &View<'_>) -> String {
     }
     let fetches = view.fetches();
     if let Some(total) = fetches.total {
-        let size = if fetches.total_bytes > 0 { format!(" ({})", bytes(fetches.total_bytes)) } else { String::new() };
+        let size = if fetches.total_bytes > 0 {
+            format!(" ({})", bytes(fetches.total_bytes))
+        } else {
+            String::new()
+        };
         parts.push(format!("{} to fetch{size}", thousands(total as u64)));
     }
     parts.join(", ")
@@ -215,7 +220,9 @@ pub(super) fn facts(failure: &Failure) -> String {
         FailureKind::ForbiddenReference => "refers to a path that it must not refer to".to_owned(),
         FailureKind::OutputCycle => "has outputs that refer to each other".to_owned(),
         FailureKind::BadBuilder => "has a builder that cannot be run".to_owned(),
-        FailureKind::LocalBuildsDisabled | FailureKind::NoMachine => "finds no machine to build it".to_owned(),
+        FailureKind::LocalBuildsDisabled | FailureKind::NoMachine => {
+            "finds no machine to build it".to_owned()
+        }
         _ => "failed".to_owned(),
     };
     let mut facts = what;

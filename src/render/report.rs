@@ -52,7 +52,10 @@ pub fn report(state: &State, existing: &[String], hidden: u64, style: &Style, ex
         Some(_) => lines.extend(blocks(state, existing, style, extent)),
     }
     if hidden > 0 {
-        let text = format!("  {} not shown (--passthrough all)", count(hidden, "line of other output", "lines of other output"));
+        let text = format!(
+            "  {} not shown (--passthrough all)",
+            count(hidden, "line of other output", "lines of other output")
+        );
         lines.push(Line::new().with(Role::Muted, text));
     }
     for line in &mut lines {
@@ -75,7 +78,11 @@ fn fit(mut lines: Vec<Line>, style: &Style, extent: Extent) -> Vec<Line> {
     if keep < lines.len() {
         let cut = lines.len() - keep + 1;
         lines.truncate(keep.saturating_sub(1).max(1));
-        let text = format!("  {} {} more of this report", style.symbols.ellipsis, count(cut as u64, "line", "lines"));
+        let text = format!(
+            "  {} {} more of this report",
+            style.symbols.ellipsis,
+            count(cut as u64, "line", "lines")
+        );
         lines.push(Line::new().with(Role::Muted, text));
     }
     lines
@@ -96,7 +103,10 @@ fn verdict(state: &State, style: &Style) -> Line {
             if applied {
                 line.push(role, "Configuration applied");
                 if failed_units > 0 {
-                    line.push(role, format!(" with {}", count(failed_units as u64, "failed unit", "failed units")));
+                    line.push(
+                        role,
+                        format!(" with {}", count(failed_units as u64, "failed unit", "failed units")),
+                    );
                 }
                 line.push(Role::Plain, format!(" in {elapsed}"));
                 if !counts.is_empty() {
@@ -131,8 +141,8 @@ fn verdict(state: &State, style: &Style) -> Line {
             line
         }
         Some(Outcome::Incomplete) => {
-            let mut line =
-                Line::new().with(Role::Warning, format!("{} Incomplete: the log ends in the middle", symbols.failure));
+            let mut line = Line::new()
+                .with(Role::Warning, format!("{} Incomplete: the log ends in the middle", symbols.failure));
             line.push(Role::Plain, format!(" after {elapsed}"));
             if !counts.is_empty() {
                 line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
@@ -175,7 +185,11 @@ fn counts(state: &State) -> String {
     }
     part(counts.not_started, if success { "to build" } else { "not started" });
     if counts.fetched > 0 {
-        let size = if counts.fetched_bytes > 0 { format!(" ({})", bytes(counts.fetched_bytes)) } else { String::new() };
+        let size = if counts.fetched_bytes > 0 {
+            format!(" ({})", bytes(counts.fetched_bytes))
+        } else {
+            String::new()
+        };
         parts.push(format!("{} fetched{size}", thousands(counts.fetched as u64)));
     }
     if counts.uploaded > 0 {
@@ -187,7 +201,8 @@ fn counts(state: &State) -> String {
 fn changed_inputs(state: &State) -> Option<String> {
     let inputs = state.flake_inputs();
     let mut parts = Vec::new();
-    for (what, list) in [("updated", &inputs.updated), ("added", &inputs.added), ("removed", &inputs.removed)] {
+    for (what, list) in [("updated", &inputs.updated), ("added", &inputs.added), ("removed", &inputs.removed)]
+    {
         if !list.is_empty() {
             let names: Vec<_> = list.iter().map(|input| input.name.as_str()).collect();
             parts.push(format!("{what} {}", names.join(", ")));
@@ -231,7 +246,10 @@ fn update_lines(state: &State, style: &Style) -> Vec<Line> {
         .take(12)
         .filter_map(|input| {
             let (old, new) = (input.old_date.as_deref()?, input.new_date.as_deref()?);
-            Some(Line::new().with(Role::Plain, format!("  {}: {old} {} {new}", input.name, style.symbols.arrow)))
+            Some(
+                Line::new()
+                    .with(Role::Plain, format!("  {}: {old} {} {new}", input.name, style.symbols.arrow)),
+            )
         })
         .collect()
 }
@@ -277,7 +295,8 @@ fn blocks(state: &State, existing: &[String], style: &Style, extent: Extent) -> 
     }
     let shown = all.len().min(room);
     let left = all.len() - shown;
-    let mut lines: Vec<Line> = all.into_iter().take(if left > 0 { shown - 1 } else { shown }).flatten().collect();
+    let mut lines: Vec<Line> =
+        all.into_iter().take(if left > 0 { shown - 1 } else { shown }).flatten().collect();
     if left > 0 {
         lines.push(Line::new().with(Role::Failure, format!("  and {} more failed", left + 1)));
     }
@@ -322,9 +341,7 @@ fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &
         lines.push(Line::new().with(Role::Plain, format!("{indent}{}", failure.message)));
     }
     if let Some(place) = failure.user_location.as_ref().or(failure.location.as_ref()) {
-        lines.push(
-            Line::new().with(Role::Plain, format!("{indent}at ")).with(Role::Path, location(place)),
-        );
+        lines.push(Line::new().with(Role::Plain, format!("{indent}at ")).with(Role::Path, location(place)));
     }
     if let Some(hashes) = &failure.hashes {
         lines.push(Line::new().with(Role::Plain, format!("{indent}specified: {}", hashes.specified)));
@@ -341,9 +358,7 @@ fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &
         }));
     }
     if let Some(advice) = failure.advice {
-        lines.push(
-            Line::new().with(Role::Muted, format!("{indent}{} {advice}", symbols.arrow)),
-        );
+        lines.push(Line::new().with(Role::Muted, format!("{indent}{} {advice}", symbols.arrow)));
     }
     if let Some(hint) = failure.log_hints.first() {
         let mut line = Line::new().with(Role::Muted, format!("{indent}log: ")).with(Role::Path, hint.clone());
@@ -358,7 +373,8 @@ fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &
 fn log_file<'a>(state: &State, failure: &Failure, existing: &'a [String]) -> Option<&'a str> {
     let path = &state.derivations().get(failure.derivation?).path;
     let base = path.rsplit_once('/')?.1.get(2..)?;
-    let fits = |file: &&String| file.rsplit_once('/').is_some_and(|(_, f)| f.trim_end_matches(".bz2") == base);
+    let fits =
+        |file: &&String| file.rsplit_once('/').is_some_and(|(_, f)| f.trim_end_matches(".bz2") == base);
     existing.iter().find(fits).map(String::as_str)
 }
 
@@ -395,9 +411,7 @@ fn activation_block(run: &Run, style: &Style) -> Vec<Line> {
                 excerpt.lines.iter().take(4).map(|line| Line::new().with(Role::Plain, format!("    {line}"))),
             );
         }
-        lines.push(
-            Line::new().with(Role::Muted, "    log: ").with(Role::Path, unit.log_hint()),
-        );
+        lines.push(Line::new().with(Role::Muted, "    log: ").with(Role::Path, unit.log_hint()));
     }
     if units.failed.is_empty() {
         for hint in run.log_hints() {
@@ -412,7 +426,9 @@ fn activation_block(run: &Run, style: &Style) -> Vec<Line> {
 fn unexplained(state: &State) -> Vec<Line> {
     let mut lines = Vec::new();
     match state.exit_status() {
-        Some(status) => lines.push(Line::new().with(Role::Plain, format!("  the command ended with status {status}"))),
+        Some(status) => {
+            lines.push(Line::new().with(Role::Plain, format!("  the command ended with status {status}")))
+        }
         None => lines.push(Line::new().with(Role::Plain, "  nothing says why; the last lines were")),
     }
     lines.extend(state.other_text().map(|line| Line::new().with(Role::Muted, format!("    {line}"))));

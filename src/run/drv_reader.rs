@@ -49,6 +49,11 @@ fn facts(path: &str, bytes: &[u8]) -> Result<DerivationFacts, ParseDerivationErr
     Ok(DerivationFacts {
         path: path.to_owned(),
         inputs: derivation.input_derivations.iter().map(|input| input.path.to_string()).collect(),
-        outputs: derivation.outputs.iter().map(|output| output.path.to_string()).filter(|path| !path.is_empty()).collect(),
+        outputs: derivation
+            .outputs
+            .iter()
+            .map(|output| output.path.to_string())
+            .filter(|path| !path.is_empty())
+            .collect(),
     })
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::frontend::{Json, Lines, Sink};
 use crate::input::Reader;
 use crate::render;
-use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Options, Request, State, TextKind};
+use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
 
 /// Where the output goes.
 #[derive(Debug)]
@@ -30,10 +30,9 @@ pub struct Pipeline<W> {
 
 impl<W: Write> Pipeline<W> {
     pub(super) fn new(frontend: Frontend<W>, log_dir: &str) -> Self {
-        let options = Options { log_dir: log_dir.to_owned() };
         Self {
             reader: Reader::default(),
-            state: State::new(options),
+            state: State::new(),
             effects: Effects::default(),
             frontend,
             log_dir: log_dir.to_owned(),

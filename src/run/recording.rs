@@ -135,13 +135,17 @@ impl Recording {
     pub fn parse(bytes: Vec<u8>) -> Result<Self> {
         let bytes = if bytes.starts_with(&ZSTD) { decompress(&bytes)? } else { bytes };
         let Some(rest) = bytes.strip_prefix(b"nixmon-recording ") else {
-            let steps = bytes.chunks(PIECE).map(|piece| (Moment::ZERO, Step::Bytes(piece.to_vec()))).collect();
+            let steps =
+                bytes.chunks(PIECE).map(|piece| (Moment::ZERO, Step::Bytes(piece.to_vec()))).collect();
             return Ok(Self { steps, timed: false });
         };
         let mut lines = rest.split(|byte| *byte == b'\n');
         let version = lines.next().unwrap_or_default();
         if version != b"1" {
-            bail!("recording of version {}, which this nixmon does not know", String::from_utf8_lossy(version));
+            bail!(
+                "recording of version {}, which this nixmon does not know",
+                String::from_utf8_lossy(version)
+            );
         }
         // A recording that breaks off in the middle of a line is good up to there, and a line break ends the last one.
         let steps = lines.map_while(step).collect();

@@ -32,7 +32,7 @@ pub(super) enum Kind {
     /// The counter of a request's paths.
     CopyPaths(Counter),
     /// The hook that follows a build.
-    Hook(DerivationId),
+    Hook,
     /// A build that waits.
     Waiting(DerivationId),
     /// A part of the evaluation that has a text.

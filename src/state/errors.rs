@@ -5,11 +5,13 @@ use super::derivation::{DerivationId, DerivationState};
 use super::failure::{Failure, FailureId};
 use super::process::Pid;
 use super::{LogTail, State};
-use crate::nix::error::{ErrorText, FailureKind, NixError, Stage, TraceFrame, is_error, kind_of_log_line, parse_error};
+use crate::nix::error::{
+    ErrorText, FailureKind, NixError, Stage, TraceFrame, is_error, kind_of_log_line, parse_error,
+};
 use crate::nix::log::{Position, Text};
 use crate::nix::store_path;
 use crate::text::excerpt::excerpt;
-use crate::text::sanitize;
+use crate::text::{sanitize, strip_escapes};
 
 /// How many lines of a log explain a failure.
 const EXCERPT_LINES: usize = 8;
@@ -24,12 +26,21 @@ const MAX_LOOSE: usize = 100;
 #[derive(Debug)]
 pub(super) struct LooseError {
     pub(super) failure: Failure,
+    /// It is the command's own last word, not one of a part of it: in a record it has a raw message, in text `error:`.
+    top_level: bool,
     /// Processes that were seen before it; if one of them goes on, it was survived.
     processes: usize,
     /// Nix went on.
     pub(super) survived: bool,
     /// Nothing has been heard of Nix since.
     last: bool,
+}
+
+impl LooseError {
+    /// Whether it ended its command, as far as the stream tells.
+    pub(super) fn is_fatal(&self) -> bool {
+        !self.survived && (self.top_level || !self.failure.kind.is_survivable())
+    }
 }
 
 impl State {
@@ -47,8 +58,6 @@ impl State {
             let text = msg.decode();
             if text.starts_with("th") || text.starts_with("  /") || text.starts_with("don't know") {
                 self.list_line(&text, effects);
-            } else if text.len() < 4096 && self.flake_inputs.message(&text) {
-                effects.changes.push(Change::FlakeInputs);
             } else {
                 self.announced(effects);
             }
@@ -60,7 +69,8 @@ impl State {
             let raw = raw_msg.map(|raw| raw.decode());
             let file = position.file.map(|file| file.decode());
             let value = trace.and_then(|trace| serde_json::from_str::<serde_json::Value>(trace).ok());
-            let frames: Vec<_> = value.iter().filter_map(|v| v.as_array()).flatten().filter_map(trace_frame).collect();
+            let frames: Vec<_> =
+                value.iter().filter_map(|v| v.as_array()).flatten().filter_map(trace_frame).collect();
             let error = ErrorText {
                 msg: &text,
                 raw_msg: raw.as_deref(),
@@ -71,7 +81,7 @@ impl State {
             };
             // Structured warnings have a position and a raw message too.
             if is_error(&text) || level == 0 && !is_remark(&text) {
-                self.error(parse_error(&error), effects);
+                self.error(parse_error(&error), raw_msg.is_some(), effects);
                 return;
             }
         }
@@ -84,11 +94,12 @@ impl State {
 
     /// A text of level 0 to 2 that is no error.
     fn remark(&mut self, text: &str, effects: &mut Effects) {
-        if self.flake_inputs.message(text) {
+        let plain = strip_escapes(text);
+        if self.flake_inputs.message(&plain) {
             effects.changes.push(Change::FlakeInputs);
             return;
         }
-        let clean = sanitize(text);
+        let clean = sanitize(&plain);
         let clean = clean.trim();
         if clean.contains("may have been caused by lack of free disk space") {
             self.disk_was_full();
@@ -100,10 +111,12 @@ impl State {
         }
         let (kind, clean) = match clean.split_once(": ") {
             Some(("warning" | "evaluation warning", rest)) => (TextKind::Warning, rest),
-            Some(("trace", rest)) => match rest.strip_prefix("warning: ").or(rest.strip_prefix("evaluation warning: ")) {
-                Some(rest) => (TextKind::Warning, rest),
-                None => (TextKind::Trace, rest),
-            },
+            Some(("trace", rest)) => {
+                match rest.strip_prefix("warning: ").or(rest.strip_prefix("evaluation warning: ")) {
+                    Some(rest) => (TextKind::Warning, rest),
+                    None => (TextKind::Trace, rest),
+                }
+            }
             _ => (TextKind::Notice, clean),
         };
         self.show(kind, clean, effects);
@@ -114,8 +127,11 @@ impl State {
         use std::hash::BuildHasher;
         /// Texts beyond this are shown again.
         const MAX_SEEN: usize = 1 << 16;
-        let hash = self.seen_texts.hasher().hash_one(text);
-        if self.seen_texts.len() < MAX_SEEN && !self.seen_texts.insert(hash) || self.seen_texts.contains(&hash) && self.seen_texts.len() >= MAX_SEEN {
+        // One cache that cannot be reached makes a warning for each path and each try.
+        let seen = if text.contains("; retrying in ") { host(text).unwrap_or(text) } else { text };
+        let hash = self.seen_texts.hasher().hash_one(seen);
+        let known = self.seen_texts.contains(&hash);
+        if known || self.seen_texts.len() < MAX_SEEN && !self.seen_texts.insert(hash) {
             return;
         }
         effects.changes.push(Change::Text(kind, text.to_owned()));
@@ -132,10 +148,11 @@ impl State {
             }
             return;
         }
-        self.error(parse_error(&ErrorText { msg: text, ..ErrorText::default() }), effects);
+        let top_level = first.trim_start().starts_with("error:");
+        self.error(parse_error(&ErrorText { msg: text, ..ErrorText::default() }), top_level, effects);
     }
 
-    fn error(&mut self, mut error: NixError, effects: &mut Effects) {
+    fn error(&mut self, mut error: NixError, top_level: bool, effects: &mut Effects) {
         self.last_text_is_error = None;
         if self.phase == Phase::Activating && self.activation.nix_error(&error.message) {
             effects.changes.push(Change::Text(TextKind::Activation, format!("error: {}", error.message)));
@@ -146,7 +163,7 @@ impl State {
             return;
         }
         if error.is_cascade() {
-            self.cascade(error, effects);
+            self.cascade(error, top_level, effects);
             return;
         }
         let owner = self.owner(&error);
@@ -155,15 +172,16 @@ impl State {
             None if self.may_be_the_next(&error) => self.ownerless = Some(error),
             None => {
                 if error.name.is_none() {
-                    error.name = error.output_path.as_deref().and_then(store_path::path_name).map(str::to_owned);
+                    error.name =
+                        error.output_path.as_deref().and_then(store_path::path_name).map(str::to_owned);
                 }
-                self.loose_error(error, effects);
+                self.loose_error(error, top_level);
             }
         }
     }
 
     /// A failure that follows from others.
-    fn cascade(&mut self, error: NixError, effects: &mut Effects) {
+    fn cascade(&mut self, error: NixError, top_level: bool, effects: &mut Effects) {
         if error.kind == FailureKind::DependencyFailed
             && let Some(path) = &error.derivation
         {
@@ -172,7 +190,10 @@ impl State {
             if self.derivations.get(id).failure.is_none() {
                 self.cascades.insert(id);
                 let state = self.derivations.get(id).state();
-                if !matches!(state, DerivationState::Built | DerivationState::Failed | DerivationState::Cancelled) {
+                if !matches!(
+                    state,
+                    DerivationState::Built | DerivationState::Failed | DerivationState::Cancelled
+                ) {
                     self.derivations.set(id, DerivationState::Skipped);
                 }
             }
@@ -183,14 +204,18 @@ impl State {
         // With --quiet, 2.3 says no more than this.
         let known = self.failures.iter().any(|failure| !failure.retracted) || self.ownerless.is_some();
         if !known {
-            self.loose_error(error, effects);
+            self.loose_error(error, top_level);
         }
     }
 
     /// The derivation that an error is about.
     fn owner(&mut self, error: &NixError) -> Option<DerivationId> {
         if error.kind == FailureKind::PostBuildHook {
-            return error.derivation.as_deref().map(|path| self.derivations.get_or_insert(path)).or(self.last_hook);
+            return error
+                .derivation
+                .as_deref()
+                .map(|path| self.derivations.get_or_insert(path))
+                .or(self.last_hook);
         }
         if let Some(path) = &error.derivation {
             return Some(self.derivations.get_or_insert(path));
@@ -205,7 +230,10 @@ impl State {
         {
             return Some(id);
         }
-        if error.kind.stage() == Some(Stage::Build) && error.output_path.is_none() && is_of_a_build(error.kind) {
+        if error.kind.stage() == Some(Stage::Build)
+            && error.output_path.is_none()
+            && is_of_a_build(error.kind)
+        {
             return self.latest_unnamed();
         }
         None
@@ -217,7 +245,13 @@ impl State {
             let rest = name.strip_prefix(self.derivations.get(id).name());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         };
-        let ended = self.processes.values().flat_map(|process| &process.unnamed).copied().filter(|id| fits(*id)).max();
+        let ended = self
+            .processes
+            .values()
+            .flat_map(|process| &process.unnamed)
+            .copied()
+            .filter(|id| fits(*id))
+            .max();
         ended.or_else(|| {
             self.derivations
                 .iter()
@@ -272,7 +306,8 @@ impl State {
         record.name = Some(derivation.name().to_owned());
         record.phase = derivation.phase.as_deref().map(str::to_owned);
         record.machine = record.machine.take().or(derivation.machine.as_deref().map(readable_machine));
-        record.after = derivation.started.map(|from| derivation.ended.unwrap_or(self.now).saturating_sub(from));
+        record.after =
+            derivation.started.map(|from| derivation.ended.unwrap_or(self.now).saturating_sub(from));
         let (log, path) = (derivation.log.take(), derivation.path.clone());
         let started = derivation.started.is_some();
         derivation.failure = (!hook).then_some(failure);
@@ -354,13 +389,14 @@ impl State {
     }
 
     /// An error that names no derivation.
-    fn loose_error(&mut self, error: NixError, effects: &mut Effects) {
+    fn loose_error(&mut self, error: NixError, top_level: bool) {
         let stage = self.loose_stage(&error);
         let known = self.loose_errors.iter_mut().find(|known| known.failure.message == error.message);
         if let Some(known) = known {
             known.processes = self.processes.len();
             known.survived = false;
             known.last = true;
+            known.top_level |= top_level;
             return;
         }
         if self.loose_errors.len() >= MAX_LOOSE {
@@ -368,8 +404,8 @@ impl State {
         }
         let mut failure = Failure::from_error(error, stage, self.now);
         explain(&mut failure);
-        let _ = effects;
-        self.loose_errors.push(LooseError { failure, processes: self.processes.len(), survived: false, last: true });
+        let processes = self.processes.len();
+        self.loose_errors.push(LooseError { failure, top_level, processes, survived: false, last: true });
     }
 
     /// Where the run was when such an error came.
@@ -380,7 +416,9 @@ impl State {
         // An error without a position that ends a request is about what was to be built, whatever it says.
         let realised = self.processes.values().any(|process| process.realised_last);
         if realised && error.location.is_none() {
-            return Some(error.kind.stage().filter(|stage| *stage != Stage::Evaluation).unwrap_or(Stage::Build));
+            return Some(
+                error.kind.stage().filter(|stage| *stage != Stage::Evaluation).unwrap_or(Stage::Build),
+            );
         }
         error.kind.stage().or(Some(match self.phase {
             Phase::Evaluating => Stage::Evaluation,
@@ -415,7 +453,8 @@ impl State {
     }
 
     fn disk_was_full(&mut self) {
-        let failed = self.failures.iter_mut().rev().find(|failure| failure.kind == FailureKind::BuilderFailed);
+        let failed =
+            self.failures.iter_mut().rev().find(|failure| failure.kind == FailureKind::BuilderFailed);
         if let Some(failure) = failed {
             failure.kind = FailureKind::DiskFull;
             failure.advice = FailureKind::DiskFull.advice();
@@ -462,6 +501,15 @@ fn trace_frame(value: &serde_json::Value) -> Option<TraceFrame<'_>> {
         line: value.get("line").and_then(serde_json::Value::as_u64),
         column: value.get("column").and_then(serde_json::Value::as_u64),
     })
+}
+
+/// The scheme and host of the first URL in a text.
+fn host(text: &str) -> Option<&str> {
+    let at = text.find("://")?;
+    let from = text[..at].rfind(|c: char| !c.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    let host = &text[at + 3..];
+    let end = host.find(['/', '\'']).unwrap_or(host.len());
+    text.get(from..at + 3 + end)
 }
 
 /// `ssh://root@host?remote-program=…` without what only Nix needs to know.

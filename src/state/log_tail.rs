@@ -97,16 +97,21 @@ impl LogTail {
 
     /// The lines that are left, oldest first, safe to show: early errors, of which it returns the number, then the tail.
     pub fn lines(&self) -> (usize, Vec<String>) {
-        let early = self.early.iter().filter(|(number, _)| *number < self.first).map(|(_, line)| line.as_str());
+        let early =
+            self.early.iter().filter(|(number, _)| *number < self.first).map(|(_, line)| line.as_str());
         let n_early = early.clone().count();
-        let lines = early.chain(self.buffer.lines()).map(|line| sanitize(last_carriage(line)).trim_end().to_owned());
+        let lines =
+            early.chain(self.buffer.lines()).map(|line| sanitize(last_carriage(line)).trim_end().to_owned());
         (n_early, lines.collect())
     }
 
     /// The last `n` lines, oldest first, safe to show.
     pub fn tail(&self, n: usize) -> Vec<String> {
         let lines: Vec<&str> = self.buffer.lines().collect();
-        lines[lines.len().saturating_sub(n)..].iter().map(|line| sanitize(line).trim_end().to_owned()).collect()
+        lines[lines.len().saturating_sub(n)..]
+            .iter()
+            .map(|line| sanitize(line).trim_end().to_owned())
+            .collect()
     }
 }
 

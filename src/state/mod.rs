@@ -60,23 +60,9 @@ pub struct DerivationFacts {
     pub outputs: Vec<String>,
 }
 
-/// What the state needs to know that no stream says.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Nix's log directory; the log of a build is below it.
-    pub log_dir: String,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { log_dir: "/nix/var/log/nix".to_owned() }
-    }
-}
-
 /// What is known about a run.
 #[derive(Debug, Default)]
 pub struct State {
-    options: Options,
     derivations: Derivations,
     transfers: Transfers,
     activities: Activities,
@@ -140,8 +126,8 @@ pub struct State {
 
 impl State {
     /// Knows nothing yet.
-    pub fn new(options: Options) -> Self {
-        Self { options, ..Self::default() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Takes one input. What it leads to is appended to `effects`.

@@ -15,7 +15,9 @@ const MAX_PHASE: usize = 64;
 impl State {
     pub(super) fn record(&mut self, message: LogMessage<'_>, effects: &mut Effects) {
         match message {
-            LogMessage::Result { id, kind, fields, payload } => self.result(id, kind, &fields, payload, effects),
+            LogMessage::Result { id, kind, fields, payload } => {
+                self.result(id, kind, &fields, payload, effects)
+            }
             LogMessage::Start { id, level, parent, kind, text, fields } => {
                 self.announced(effects);
                 self.went_on(Some(Pid::of(id)));
@@ -79,19 +81,23 @@ impl State {
                 Kind::Realise
             }
             ActivityType::Builds => Kind::Builds(Counter::default()),
-            ActivityType::CopyPaths if self.in_request(parent) || self.to_machine(pid, text) => Kind::MachineCopy,
+            ActivityType::CopyPaths if self.in_request(parent) || self.to_machine(pid, text) => {
+                Kind::MachineCopy
+            }
             ActivityType::CopyPaths => Kind::CopyPaths(Counter::default()),
             ActivityType::PostBuildHook => match fields.str(0) {
                 Some(path) => {
                     let id = self.derivations.get_or_insert(&path.decode());
                     self.last_hook = Some(id);
                     self.hook_log = LogTail::default();
-                    Kind::Hook(id)
+                    Kind::Hook
                 }
                 None => Kind::Other,
             },
             ActivityType::BuildWaiting => self.waiting(text, fields),
-            ActivityType::Unknown | ActivityType::FetchTree if level <= 4 && self.phase == Phase::Evaluating => {
+            ActivityType::Unknown | ActivityType::FetchTree
+                if level <= 4 && self.phase == Phase::Evaluating =>
+            {
                 let text = text.decode();
                 if text.starts_with("querying") || text.is_empty() {
                     return Kind::Other;
@@ -142,9 +148,14 @@ impl State {
             if let Some(name) = log_name(derivation.name()) {
                 self.by_log_name.insert(name.into(), id);
             }
+            if !human {
+                let name = self.derivations.get(id).name();
+                self.activation.built(name, &mut self.activation_changes);
+            }
             self.derivations.set(id, DerivationState::Building);
             self.enter(Phase::Building, effects);
             effects.changes.push(Change::BuildStarted(id));
+            self.tell_activation(effects);
         }
         self.ask(id, effects);
         id
@@ -173,7 +184,8 @@ impl State {
             self.process(pid).last_copy = Some(id);
             return Kind::SubstituteCopy(id);
         }
-        if matches!(self.activities.get(parent), Some(Activity { kind: Kind::MachineCopy, .. })) || self.in_request(parent)
+        if matches!(self.activities.get(parent), Some(Activity { kind: Kind::MachineCopy, .. }))
+            || self.in_request(parent)
         {
             return Kind::MachineCopy;
         }
@@ -188,7 +200,8 @@ impl State {
             return Kind::MachineCopy;
         }
         let to = fields.str(2).map(|to| to.decode().into_owned()).unwrap_or_default();
-        let here = to.is_empty() || ["local", "daemon", "auto", "unix:", "/"].iter().any(|here| to.starts_with(here));
+        let here = to.is_empty()
+            || ["local", "daemon", "auto", "unix:", "/"].iter().any(|here| to.starts_with(here));
         if here {
             let from = fields.str(1).map(|from| sanitize(&from.decode()).into_owned());
             Kind::Fetch(self.fetch_started(&path, from.as_deref(), effects))
@@ -229,7 +242,8 @@ impl State {
         let derivation = self.derivations.get_mut(id);
         if matches!(derivation.state(), DerivationState::Unknown | DerivationState::Planned) {
             let what = text.split('\'').next().unwrap_or_default().trim_end();
-            let what = what.trim_start_matches("waiting for ").trim_end_matches(" to build").trim_end_matches(" on");
+            let what =
+                what.trim_start_matches("waiting for ").trim_end_matches(" to build").trim_end_matches(" on");
             derivation.waiting_for = Some(what.trim_end_matches(" for").into());
             self.derivations.set(id, DerivationState::Waiting);
             return Kind::Waiting(id);
@@ -269,14 +283,24 @@ impl State {
                 let mut new = *counter;
                 let process = self.process(Pid::of(id));
                 process.counts_builds = true;
-                process.builds.update(&mut new, fields.int(0).unwrap_or(0), fields.int(2).unwrap_or(0), fields.int(3).unwrap_or(0));
+                process.builds.update(
+                    &mut new,
+                    fields.int(0).unwrap_or(0),
+                    fields.int(2).unwrap_or(0),
+                    fields.int(3).unwrap_or(0),
+                );
                 self.set_kind(id, Kind::Builds(new));
             }
             (ResultType::Progress, Kind::CopyPaths(counter)) => {
                 let mut new = *counter;
                 let process = self.process(Pid::of(id));
                 process.counts_paths = true;
-                process.paths.update(&mut new, fields.int(0).unwrap_or(0), fields.int(2).unwrap_or(0), fields.int(3).unwrap_or(0));
+                process.paths.update(
+                    &mut new,
+                    fields.int(0).unwrap_or(0),
+                    fields.int(2).unwrap_or(0),
+                    fields.int(3).unwrap_or(0),
+                );
                 self.set_kind(id, Kind::CopyPaths(new));
                 self.decide_paths(Pid::of(id), effects);
             }
@@ -287,7 +311,7 @@ impl State {
                     self.set_phase(id, &phase, effects);
                 }
             }
-            (ResultType::PostBuildLogLine, Kind::Hook(_)) => {
+            (ResultType::PostBuildLogLine, Kind::Hook) => {
                 if let Some(line) = fields.str(0) {
                     self.hook_log.push(line);
                 }
@@ -330,7 +354,8 @@ impl State {
         let status = payload.get("status").and_then(serde_json::Value::as_str).unwrap_or_default();
         let path = payload.get("path").and_then(|path| path.get("drvPath").or(Some(path)));
         let Some(path) = path.and_then(serde_json::Value::as_str) else { return };
-        if success && status == "Built"
+        if success
+            && status == "Built"
             && let Some(id) = self.derivations.find(path)
             && matches!(self.derivations.get(id).state(), DerivationState::Ended | DerivationState::Cancelled)
         {
@@ -454,6 +479,7 @@ impl State {
 /// (`DrvName` in Nix's `src/libstore/names.cc`).
 pub(super) fn log_name(name: &str) -> Option<&str> {
     let bytes = name.as_bytes();
-    let end = (0..bytes.len().saturating_sub(1)).find(|&at| bytes[at] == b'-' && !bytes[at + 1].is_ascii_alphabetic());
+    let end = (0..bytes.len().saturating_sub(1))
+        .find(|&at| bytes[at] == b'-' && !bytes[at + 1].is_ascii_alphabetic());
     Some(&name[..end.unwrap_or(name.len())]).filter(|name| !name.is_empty())
 }

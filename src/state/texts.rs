@@ -20,7 +20,8 @@ impl State {
         if !is_entry {
             self.announced(effects);
         }
-        let consumed = self.activation_line(line.text, matches!(line.human, HumanLine::BuildLog { .. }), effects);
+        let consumed =
+            self.activation_line(line.text, matches!(line.human, HumanLine::BuildLog { .. }), effects);
         self.note_last(line.text);
         match line.human {
             HumanLine::Building { derivation, machine } => {
@@ -135,7 +136,10 @@ impl State {
         // A second command wants again what the first could not have.
         if matches!(
             self.derivations.get(id).state(),
-            DerivationState::Unknown | DerivationState::Failed | DerivationState::Cancelled | DerivationState::Skipped
+            DerivationState::Unknown
+                | DerivationState::Failed
+                | DerivationState::Cancelled
+                | DerivationState::Skipped
         ) && self.derivations.get(id).activities == 0
         {
             self.derivations.set(id, DerivationState::Planned);
@@ -164,14 +168,7 @@ impl State {
             build_log,
         };
         let recognised = self.activation.line(text, &context, &mut self.activation_changes);
-        let any = !self.activation_changes.is_empty();
-        for change in std::mem::take(&mut self.activation_changes) {
-            if matches!(change, ActivationChange::Began { .. }) {
-                self.raw_log = false;
-                self.enter(Phase::Activating, effects);
-            }
-            effects.changes.push(Change::Activation(change));
-        }
+        let any = self.tell_activation(effects);
         match recognised {
             Recognised::Consumed => true,
             Recognised::Relevant => {
@@ -183,6 +180,19 @@ impl State {
             }
             Recognised::No => false,
         }
+    }
+
+    /// Passes on what the activation has accepted. Returns whether there was anything.
+    pub(super) fn tell_activation(&mut self, effects: &mut Effects) -> bool {
+        let any = !self.activation_changes.is_empty();
+        for change in std::mem::take(&mut self.activation_changes) {
+            if matches!(change, ActivationChange::Began { .. }) {
+                self.raw_log = false;
+                self.enter(Phase::Activating, effects);
+            }
+            effects.changes.push(Change::Activation(change));
+        }
+        any
     }
 
     /// Keeps the last line if it reports an error.

@@ -119,10 +119,6 @@ impl Transfers {
         &self.paths[id.0 as usize]
     }
 
-    pub(super) fn get_mut(&mut self, id: PathId) -> &mut StorePathInfo {
-        &mut self.paths[id.0 as usize]
-    }
-
     pub(super) fn set(&mut self, id: PathId, state: PathState) {
         let path = &mut self.paths[id.0 as usize];
         self.counts[path.state as usize] -= 1;

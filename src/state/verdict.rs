@@ -3,6 +3,7 @@
 use super::State;
 use super::change::{BuildEnd, Change, Effects, Phase};
 use super::derivation::{DerivationId, DerivationState};
+use super::errors::LooseError;
 use super::failure::{Failure, FailureId};
 use super::transfer::PathState;
 use crate::activation::{self, EarlyStage};
@@ -60,12 +61,7 @@ impl State {
         self.announced(effects);
         self.exit_status = exit_status;
         self.activation.finish(exit_status, &mut self.activation_changes);
-        for change in std::mem::take(&mut self.activation_changes) {
-            if matches!(change, activation::ActivationChange::Began { .. }) {
-                self.enter(Phase::Activating, effects);
-            }
-            effects.changes.push(Change::Activation(change));
-        }
+        self.tell_activation(effects);
         let outcome = self.judge(exit_status);
         self.settle_builds(outcome, effects);
         if matches!(outcome, Outcome::Failure | Outcome::Interrupted | Outcome::Incomplete) {
@@ -95,7 +91,7 @@ impl State {
             None => {
                 let failed = self.failures.iter().any(|failure| !failure.retracted)
                     || self.ownerless.is_some()
-                    || self.fatal_loose_errors().next().is_some()
+                    || self.loose_errors.iter().any(LooseError::is_fatal)
                     || switched == Some(Activated::Failure)
                     || self.activation.reported().failed
                     || self.last_text_is_error.is_some() && switched.is_none();
@@ -108,10 +104,6 @@ impl State {
                 }
             }
         }
-    }
-
-    fn fatal_loose_errors(&self) -> impl Iterator<Item = &Failure> {
-        self.loose_errors.iter().filter(|error| !error.survived).map(|error| &error.failure)
     }
 
     /// Gives every build that was started its end.
@@ -131,7 +123,10 @@ impl State {
             // Lines of text do not say when a build ends. Nix ends when all of them have.
             let built = match outcome {
                 Outcome::Success => state != DerivationState::Cancelled || !self.derivations.get(id).human,
-                _ => human && self.derivations.dependents(id).any(|d| self.derivations.get(d).started.is_some()),
+                _ => {
+                    human
+                        && self.derivations.dependents(id).any(|d| self.derivations.get(d).started.is_some())
+                }
             };
             if built {
                 self.build_ended(id, BuildEnd::Built, effects);
@@ -154,15 +149,17 @@ impl State {
         let mut loose: Vec<Failure> = self
             .loose_errors
             .iter()
-            .filter(|error| !error.survived && (outcome == Outcome::Failure || !error.failure.kind.is_survivable()))
+            .filter(|error| {
+                !error.survived && (outcome == Outcome::Failure || !error.failure.kind.is_survivable())
+            })
             .map(|error| error.failure.clone())
             .collect();
         let named = self.failures.iter().any(|failure| !failure.retracted);
-        // A failure with a name explains a vague one after it.
         if named {
-            loose.retain(|failure| !is_vague(failure.kind) && failure.stage != Some(Stage::Activation));
-        } else if loose.iter().any(|failure| !is_vague(failure.kind)) {
-            loose.retain(|failure| !is_vague(failure.kind));
+            // A failure with a name explains a vague one after it.
+            loose.retain(|failure| vagueness(failure.kind) == 0 && failure.stage != Some(Stage::Activation));
+        } else if let Some(least) = loose.iter().map(|failure| vagueness(failure.kind)).min() {
+            loose.retain(|failure| vagueness(failure.kind) == least);
         }
         if loose.is_empty() && !named && outcome == Outcome::Failure && self.activation_failed().is_none() {
             // All that is left: an error that seemed to be survived, or the last line.
@@ -245,7 +242,9 @@ impl State {
     pub fn counts(&self) -> Counts {
         let states = self.derivations.counts();
         let failed = self.failures().filter(|(_, failure)| {
-            failure.stage == Some(Stage::Build) && failure.name.is_some() && failure.kind != FailureKind::PostBuildHook
+            failure.stage == Some(Stage::Build)
+                && failure.name.is_some()
+                && failure.kind != FailureKind::PostBuildHook
         });
         Counts {
             built: states.get(DerivationState::Built),
@@ -261,7 +260,12 @@ impl State {
     }
 }
 
-/// Kinds that say less than any other failure.
-fn is_vague(kind: FailureKind) -> bool {
-    kind.is_survivable() || matches!(kind, FailureKind::Unknown | FailureKind::BuildsFailed | FailureKind::DependencyFailed)
+/// How little a kind says: 0 for a cause, 1 for what need not have been fatal, 2 for what repeats others.
+fn vagueness(kind: FailureKind) -> u8 {
+    match kind {
+        FailureKind::BuildsFailed | FailureKind::DependencyFailed => 2,
+        FailureKind::Unknown => 1,
+        kind if kind.is_survivable() => 1,
+        _ => 0,
+    }
 }

@@ -22,7 +22,6 @@ pub struct Record {
 /// What changed.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the schema describes each field, and the change that it is made from")]
 pub enum Event {
     Phase { phase: &'static str },
     BuildStarted { derivation: String, name: String, machine: Option<String> },
@@ -86,7 +85,8 @@ pub fn from_change(state: &State, change: &Change, at: Moment) -> Option<Record>
         Change::Text(kind, text) => Event::Text { kind: text_kind(*kind), text: text.clone() },
         Change::FlakeInputs => {
             let inputs = state.flake_inputs();
-            let names = |list: &[crate::activation::FlakeInput]| list.iter().map(|i| i.name.clone()).collect();
+            let names =
+                |list: &[crate::activation::FlakeInput]| list.iter().map(|i| i.name.clone()).collect();
             Event::FlakeInputs {
                 updated: names(&inputs.updated),
                 added: names(&inputs.added),

@@ -186,7 +186,8 @@ pub fn summary(state: &State, input: InputCounts, exit_code: i32) -> Summary {
     let stage = state.failed_stage();
     failures.extend(activation_failure(state));
     let inputs = state.flake_inputs();
-    let names = |list: &[crate::activation::FlakeInput]| list.iter().map(|input| input.name.clone()).collect();
+    let names =
+        |list: &[crate::activation::FlakeInput]| list.iter().map(|input| input.name.clone()).collect();
     Summary {
         r#type: "summary",
         schema: SCHEMA,
