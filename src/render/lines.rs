@@ -189,7 +189,7 @@ fn waiting(state: &State, n: usize) -> String {
 pub fn build_failed(state: &State, failure: &Failure, style: &Style) -> Line {
     let mut line = Line::new().with(Role::Failure, format!("{} ", style.symbols.failure));
     let name = failure.name.as_deref().unwrap_or("build");
-    line.push(Role::Name, name.to_owned());
+    line.push(Role::Name, name);
     line.push(Role::Plain, format!(" {}", facts(failure)));
     let blocks = state.blocked_by(failure);
     if blocks > 0 {

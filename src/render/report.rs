@@ -395,11 +395,11 @@ fn activation_block(run: &Run, style: &Style) -> Vec<Line> {
     if let Some(node) = &run.node {
         lines.push(Line::new().with(Role::Plain, format!("  on {node}")));
     }
-    for line in run.evidence().into_iter().take(LOG_LINES) {
+    for line in run.evidence().take(LOG_LINES) {
         lines.push(Line::new().with(Role::Plain, format!("    {line}")));
     }
     for file in run.files.iter().take(LOG_LINES) {
-        if !run.evidence().into_iter().any(|line| line.contains(file.as_str())) {
+        if !run.evidence().any(|line| line.contains(file.as_str())) {
             lines.push(Line::new().with(Role::Path, format!("    {file}")));
         }
     }

@@ -110,7 +110,7 @@ fn frontend<W: Write>(writer: W, output: &Output) -> Frontend<W> {
         },
     };
     match output.form {
-        Form::Lines => Frontend::Lines(Lines::new(writer, options)),
+        Form::Lines => Frontend::Lines(Box::new(Lines::new(writer, options))),
         Form::Json => Frontend::Json(Json::new(writer, output.snapshots)),
         Form::Quiet => Frontend::Quiet(crate::frontend::Sink::new(writer)),
     }

@@ -11,7 +11,7 @@ use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, Sta
 #[derive(Debug)]
 pub(super) enum Frontend<W> {
     /// Condensed lines.
-    Lines(Lines<W>),
+    Lines(Box<Lines<W>>),
     /// JSON lines.
     Json(Json<W>),
     /// Results only.

@@ -81,7 +81,7 @@ impl State {
                 Kind::Realise
             }
             ActivityType::Builds => Kind::Builds(Counter::default()),
-            ActivityType::CopyPaths if self.in_request(parent) || self.to_machine(pid, text) => {
+            ActivityType::CopyPaths if self.in_request(parent) || self.is_for_machine(pid, text) => {
                 Kind::MachineCopy
             }
             ActivityType::CopyPaths => Kind::CopyPaths(Counter::default()),
@@ -115,7 +115,7 @@ impl State {
     }
 
     /// Before 2.18 there are no parents; but only copies have a text, and `nix copy` begins after its request has ended.
-    fn to_machine(&mut self, pid: Pid, text: Text<'_>) -> bool {
+    fn is_for_machine(&mut self, pid: Pid, text: Text<'_>) -> bool {
         !text.is_empty() && self.process(pid).realising > 0
     }
 
@@ -391,11 +391,11 @@ impl State {
                     self.path_ended(path, uncounted, effects);
                 }
             }
-            Kind::Waiting(derivation) => {
-                if self.derivations.get(derivation).state() == DerivationState::Waiting {
-                    self.derivations.get_mut(derivation).waiting_for = None;
-                    self.derivations.set(derivation, DerivationState::Planned);
-                }
+            Kind::Waiting(derivation)
+                if self.derivations.get(derivation).state() == DerivationState::Waiting =>
+            {
+                self.derivations.get_mut(derivation).waiting_for = None;
+                self.derivations.set(derivation, DerivationState::Planned);
             }
             Kind::Evaluation => self.evaluating = None,
             _ => {}

@@ -258,7 +258,7 @@ pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
 fn activation_failure(state: &State) -> Option<SummaryFailure> {
     let run = state.activation_failed()?;
     let units = run.units();
-    let lines: Vec<String> = run.evidence().into_iter().map(str::to_owned).collect();
+    let lines: Vec<String> = run.evidence().map(str::to_owned).collect();
     let unit = units.failed.first().map(|unit| unit.name.clone());
     let message = run.message().map(str::to_owned).unwrap_or_else(|| match (&run.failed_step, &unit) {
         (Some(step), _) => format!("activation failed in {step}"),
