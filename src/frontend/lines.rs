@@ -186,7 +186,7 @@ impl<W: Write> Lines<W> {
         if phase == Phase::Evaluating && std::mem::replace(&mut self.said_evaluating, true) {
             return;
         }
-        let line = render::phase(&View::new(state, now), &self.options.style);
+        let line = render::phase(&View::new(state, now), phase, &self.options.style);
         if self.budgeted(Share::Events, line, now) {
             self.budget.heard(now);
         }

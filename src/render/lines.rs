@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Style;
 use crate::nix::error::FailureKind;
 use crate::state::{Failure, Phase, State};
-use crate::text::{Line, Role, bytes, bytes_of, count, duration, rate, thousands};
+use crate::text::{Line, Role, bytes, bytes_of, duration, rate, thousands};
 use crate::view::View;
 
 /// A build that has run for this long is named.
@@ -16,11 +16,10 @@ const QUIET: Duration = Duration::from_secs(180);
 const STALLED: Duration = Duration::from_secs(20);
 
 /// `Building… 42 to build, 128 to fetch (1.9 GiB)`: said once, when a phase begins.
-pub fn phase(view: &View<'_>, style: &Style) -> Line {
-    let mut line =
-        Line::new().with(Role::Heading, format!("{}{}", verb(view.state.phase()), style.symbols.ellipsis));
+pub fn phase(view: &View<'_>, phase: Phase, style: &Style) -> Line {
+    let mut line = Line::new().with(Role::Heading, format!("{}{}", verb(phase), style.symbols.ellipsis));
     let announced = announcement(view);
-    if !announced.is_empty() && view.state.phase() < Phase::Activating {
+    if !announced.is_empty() && phase < Phase::Activating {
         line.push(Role::Plain, format!(" {announced}"));
     }
     line
@@ -191,11 +190,18 @@ pub fn build_failed(state: &State, failure: &Failure, style: &Style) -> Line {
     let name = failure.name.as_deref().unwrap_or("build");
     line.push(Role::Name, name);
     line.push(Role::Plain, format!(" {}", facts(failure)));
-    let blocks = state.blocked_by(failure);
-    if blocks > 0 {
-        line.push(Role::Muted, format!(" {} blocks {}", style.symbols.bullet, thousands(blocks as u64)));
+    if let Some(blocks) = blocks_text(state, failure) {
+        line.push(Role::Muted, format!(" {} {blocks}", style.symbols.bullet));
     }
     line
+}
+
+/// `blocks 4`; `at least` where the graph is not known and only Nix's messages tell.
+pub(super) fn blocks_text(state: &State, failure: &Failure) -> Option<String> {
+    let blocked = state.blocked_by(failure);
+    let known = failure.derivation.is_some_and(|id| state.derivations().dependents(id).next().is_some());
+    let least = if known { "" } else { "at least " };
+    (blocked > 0).then(|| format!("blocks {least}{}", thousands(blocked as u64)))
 }
 
 /// `failed in buildPhase, exit 2, after 12s, on builder`.
@@ -239,9 +245,4 @@ pub(super) fn facts(failure: &Failure) -> String {
         facts.push_str(&format!(", on {}", machine_name(machine)));
     }
     facts
-}
-
-/// `1 derivation`, `2 derivations`.
-pub(super) fn derivations(n: usize) -> String {
-    count(n as u64, "derivation", "derivations")
 }

@@ -1,6 +1,6 @@
 //! The final report: one line on success; on failure what failed, why, and where to read on.
 
-use super::lines::{derivations, facts};
+use super::lines::{blocks_text, facts};
 use super::{Style, location};
 use crate::activation::{Run, RunStage, Unit};
 use crate::nix::error::{FailureKind, Stage};
@@ -329,16 +329,15 @@ fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &
             heading.push(Role::Plain, format!(" {}", facts(failure)));
         }
         None => {
-            heading.push(Role::Plain, format!("  {}", failure.message));
+            heading.push(Role::Plain, format!("  {}", short_paths(&failure.message)));
         }
     }
-    let blocked = state.blocked_by(failure);
-    if blocked > 0 {
-        heading.push(Role::Muted, format!(" {} blocks {}", symbols.bullet, derivations(blocked)));
+    if let Some(blocks) = blocks_text(state, failure) {
+        heading.push(Role::Muted, format!(" {} {blocks}", symbols.bullet));
     }
     lines.push(heading);
     if failure.name.is_some() && !is_said_by_heading(failure) {
-        lines.push(Line::new().with(Role::Plain, format!("{indent}{}", failure.message)));
+        lines.push(Line::new().with(Role::Plain, format!("{indent}{}", short_paths(&failure.message))));
     }
     if let Some(place) = failure.user_location.as_ref().or(failure.location.as_ref()) {
         lines.push(Line::new().with(Role::Plain, format!("{indent}at ")).with(Role::Path, location(place)));
@@ -347,8 +346,15 @@ fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &
         lines.push(Line::new().with(Role::Plain, format!("{indent}specified: {}", hashes.specified)));
         lines.push(Line::new().with(Role::Plain, format!("{indent}got:       {}", hashes.got)));
     } else if failure.excerpt.is_empty() {
-        for detail in failure.details.iter().take(LOG_LINES) {
-            lines.push(Line::new().with(Role::Muted, format!("{indent}{detail}")));
+        // The code at another place than the one shown is that of the module system.
+        let elsewhere = failure
+            .user_location
+            .as_ref()
+            .zip(failure.location.as_ref())
+            .is_some_and(|(a, b)| a.file != b.file);
+        let details = failure.details.iter().filter(|detail| !(elsewhere && is_code(detail)));
+        for detail in details.take(LOG_LINES) {
+            lines.push(Line::new().with(Role::Muted, format!("{indent}{}", short_paths(detail))));
         }
     }
     if !failure.excerpt.is_empty() {
@@ -378,6 +384,34 @@ fn log_file<'a>(state: &State, failure: &Failure, existing: &'a [String]) -> Opt
     existing.iter().find(fits).map(String::as_str)
 }
 
+/// Whether a line is one of a snippet: `  12|   code`, `     |   ^`.
+fn is_code(line: &str) -> bool {
+    line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('|')
+}
+
+/// Store paths by their names, and files of a flake relative to it: what is before them says nothing to a reader.
+fn short_paths(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("/store/") {
+        let after = &rest[at + "/store/".len()..];
+        let is_digest = after.len() > 33
+            && after.as_bytes()[32] == b'-'
+            && after.as_bytes()[..32].iter().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+        let dir = rest[..at].rfind(|c: char| c.is_whitespace() || "'\"`(=:".contains(c)).map_or(0, |i| i + 1);
+        if !is_digest || !rest[dir..].starts_with('/') {
+            out.push_str(&rest[..at + 1]);
+            rest = &rest[at + 1..];
+            continue;
+        }
+        out.push_str(&rest[..dir]);
+        rest = &after[33..];
+        rest = rest.strip_prefix("source/").unwrap_or(rest);
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Whether the heading says all that the message does.
 fn is_said_by_heading(failure: &Failure) -> bool {
     matches!(
@@ -387,7 +421,10 @@ fn is_said_by_heading(failure: &Failure) -> bool {
             | FailureKind::HashMismatch
             | FailureKind::BadBuilder
             | FailureKind::DiskFull
-    )
+            | FailureKind::NoOutput
+            | FailureKind::SubstitutionFailed
+    ) || matches!(failure.kind, FailureKind::MissingFeature | FailureKind::PlatformMismatch)
+        && !failure.details.is_empty()
 }
 
 fn activation_block(run: &Run, style: &Style) -> Vec<Line> {

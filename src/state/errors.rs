@@ -15,6 +15,8 @@ use crate::text::{sanitize, strip_escapes};
 
 /// How many lines of a log explain a failure.
 const EXCERPT_LINES: usize = 8;
+/// How many lines of a log that may be another build's.
+const LOOSE_LINES: usize = 4;
 /// How many lines of a log's end are kept with a failure.
 const TAIL_LINES: usize = 10;
 /// More root causes than this are counted as the last one; nobody reads so many.
@@ -109,8 +111,12 @@ impl State {
         if clean.is_empty() || clean.starts_with("(use '--show-trace'") || clean.starts_with("Try 'nix") {
             return;
         }
+        // The page that a server sends with an error is nobody's reading.
+        let clean = clean.split_once(" response body:").map_or(clean, |(before, _)| before.trim_end());
         let (kind, clean) = match clean.split_once(": ") {
-            Some(("warning" | "evaluation warning", rest)) => (TextKind::Warning, rest),
+            Some(("warning" | "evaluation warning", rest)) => {
+                (TextKind::Warning, rest.strip_prefix("error: ").unwrap_or(rest))
+            }
             Some(("trace", rest)) => {
                 match rest.strip_prefix("warning: ").or(rest.strip_prefix("evaluation warning: ")) {
                     Some(rest) => (TextKind::Warning, rest),
@@ -128,7 +134,7 @@ impl State {
         /// Texts beyond this are shown again.
         const MAX_SEEN: usize = 1 << 16;
         // One cache that cannot be reached makes a warning for each path and each try.
-        let seen = if text.contains("; retrying in ") { host(text).unwrap_or(text) } else { text };
+        let seen = if text.starts_with("unable to download '") { host(text).unwrap_or(text) } else { text };
         let hash = self.seen_texts.hasher().hash_one(seen);
         let known = self.seen_texts.contains(&hash);
         if known || self.seen_texts.len() < MAX_SEEN && !self.seen_texts.insert(hash) {
@@ -317,8 +323,13 @@ impl State {
         } else if let Some(log) = log {
             take_log(&mut record, *log);
         } else if self.raw_log && !self.loose_log.is_empty() && record.log_tail.is_empty() {
-            // Whose they are is not said; with several builds they are of all.
-            take_log(&mut record, self.loose_log.clone());
+            // Whose they are is not said; with several builds they are of all, and the last ones most likely its own.
+            take_log(&mut record, std::mem::take(&mut self.loose_log));
+            let from = record.excerpt.len().saturating_sub(LOOSE_LINES);
+            record.excerpt.drain(..from);
+            if record.excerpt.first() == Some(&None) {
+                record.excerpt.remove(0);
+            }
         } else {
             explain(&mut record);
         }
@@ -519,7 +530,7 @@ fn readable_machine(machine: &str) -> String {
 
 /// Takes from a log what a report needs.
 fn take_log(failure: &mut Failure, log: LogTail) {
-    if log.is_empty() {
+    if log.is_empty() || is_told_by_message(failure.kind) {
         explain(failure);
         return;
     }
@@ -528,9 +539,23 @@ fn take_log(failure: &mut Failure, log: LogTail) {
     pick(failure, &lines, early);
 }
 
+/// Kinds of failure that happen after the builder is done, or before it: its log does not say why.
+fn is_told_by_message(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::HashMismatch
+            | FailureKind::NotDeterministic
+            | FailureKind::ForbiddenReference
+            | FailureKind::OutputCycle
+            | FailureKind::OutputRejected
+            | FailureKind::PlatformMismatch
+            | FailureKind::MissingFeature
+    )
+}
+
 /// The same from the lines that Nix quotes in its error.
 fn explain(failure: &mut Failure) {
-    let lines = failure.log_tail.clone();
+    let lines = if is_told_by_message(failure.kind) { Vec::new() } else { failure.log_tail.clone() };
     pick(failure, &lines, 0);
     let from = failure.log_tail.len().saturating_sub(TAIL_LINES);
     failure.log_tail.drain(..from);

@@ -1,7 +1,7 @@
 //! What lines of text do to the state: Nix's human-readable output, activations, other programs.
 
 use super::State;
-use super::change::{Change, Effects, Phase, TextKind};
+use super::change::{BuildEnd, Change, Effects, Phase, TextKind};
 use super::derivation::DerivationState;
 use super::transfer::PathState;
 use crate::activation::{ActivationChange, LineContext, Recognised};
@@ -182,12 +182,23 @@ impl State {
         }
     }
 
+    /// What is activated was built, though no line of text says when each build ended.
+    fn all_built(&mut self, effects: &mut Effects) {
+        let ids = self.derivations.iter().filter(|(_, derivation)| derivation.is_endless());
+        let ids = ids.filter(|(_, derivation)| derivation.state() == DerivationState::Building);
+        for id in ids.map(|(id, _)| id).collect::<Vec<_>>() {
+            self.build_ended(id, BuildEnd::Built, effects);
+        }
+        self.endless_builds = 0;
+    }
+
     /// Passes on what the activation has accepted. Returns whether there was anything.
     pub(super) fn tell_activation(&mut self, effects: &mut Effects) -> bool {
         let any = !self.activation_changes.is_empty();
         for change in std::mem::take(&mut self.activation_changes) {
             if matches!(change, ActivationChange::Began { .. }) {
                 self.raw_log = false;
+                self.all_built(effects);
                 self.enter(Phase::Activating, effects);
             }
             effects.changes.push(Change::Activation(change));

@@ -58,7 +58,8 @@ impl State {
         if self.outcome.is_some() {
             return;
         }
-        self.announced(effects);
+        // What was announced last is not begun any more.
+        self.announcing = false;
         self.exit_status = exit_status;
         self.activation.finish(exit_status, &mut self.activation_changes);
         self.tell_activation(effects);
@@ -154,6 +155,18 @@ impl State {
             })
             .map(|error| error.failure.clone())
             .collect();
+        if loose.iter().all(|failure| vagueness(failure.kind) == 2) {
+            // What repeats others points at one that seemed to be survived.
+            let survived = self.loose_errors.iter().filter(|error| vagueness(error.failure.kind) == 1);
+            loose.extend(survived.map(|error| error.failure.clone()));
+        }
+        // That a dependency failed is no cause; a summary of failed builds may be all that is said of one.
+        if loose.iter().any(|failure| failure.kind == FailureKind::BuildsFailed) {
+            loose.retain(|failure| failure.kind != FailureKind::DependencyFailed);
+        }
+        for failure in loose.iter_mut().filter(|failure| failure.kind == FailureKind::DependencyFailed) {
+            failure.name = None;
+        }
         let named = self.failures.iter().any(|failure| !failure.retracted);
         if named {
             // A failure with a name explains a vague one after it.

@@ -104,6 +104,14 @@ fn choose(log: &Log<'_>, max: usize) -> BTreeSet<usize> {
             );
         }
         None => {
+            // Nothing said why before it, so the consequence is what there is.
+            let from = last.map_or(0, |last| last + 1);
+            let is_left = |idx: &usize| {
+                let line = log.line(*idx).trim_start();
+                log.score(*idx) == Score::Consequence
+                    && (line.starts_with("error: ") || line.contains(": error: "))
+            };
+            chosen.take((from..log.lines.len()).find(is_left));
             let mut seen = HashSet::new();
             let weak = (0..log.lines.len()).rev().filter(|&idx| log.score(idx) == Score::Weak);
             chosen.take(weak.filter(|&idx| seen.insert(log.line(idx).trim())).take(max.div_ceil(2)));
@@ -166,6 +174,10 @@ fn tail(log: &Log<'_>, chosen: &mut Chosen, last: Option<usize>) {
     let end = last.map_or(log.lines.len(), |last| last + 1);
     let texts = (0..end).rev().map(|idx| (idx, log.line(idx).trim()));
     chosen.take(texts.filter(|(_, text)| !text.is_empty() && seen.insert(text)).map(|(idx, _)| idx));
+    // A banner before the first line that says something says nothing itself.
+    if let Some(first) = chosen.lines.iter().copied().find(|&idx| !is_noise(log, idx)) {
+        chosen.lines.retain(|&idx| idx >= first);
+    }
 }
 
 /// Starts of lines that stand at the end of a failed build and say nothing of it.
