@@ -254,7 +254,7 @@ fn cost_is_bounded() {
 }
 
 fn visible(text: &str) -> bool {
-    clean_lines(text).any(|line| line.chars().any(|c| !c.is_whitespace() && !c.is_control()))
+    layout::clean_lines(text).any(|line| !sanitize(&line).trim().is_empty())
 }
 
 fn assert_clean(error: &NixError, visible: bool) -> Result<(), TestCaseError> {
