@@ -76,6 +76,12 @@ pub(super) fn clean_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     head.lines().chain(tail_lines.into_iter().flatten()).map(strip_escapes)
 }
 
+/// What a terminal shows of a line: without the progress bar that may stand before an error.
+pub(super) fn shown(line: &str) -> &str {
+    let end = &line[cut(line, line.len().saturating_sub(HEAD_BYTES)).len()..];
+    if end.contains('\r') { last_carriage(end) } else { line }
+}
+
 /// Cuts a line to [`LINE_BYTES`].
 pub(super) fn clip(line: &str) -> &str {
     cut(line, LINE_BYTES)
@@ -117,8 +123,7 @@ impl Layout {
             let line = line.trim_end_matches(['\r', '\n']);
             if number == 0 || part == Part::Start && layout.frames.is_empty() && layout.message.is_empty() {
                 // Nothing seen yet but empty lines. A progress bar may stand before the first one.
-                let line =
-                    last_carriage(line).trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
+                let line = shown(line).trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
                 let (prefixed, first) = match line.strip_prefix("error:") {
                     Some(first) if number == 0 || layout.message.is_empty() => (true, first.trim()),
                     _ => (false, line),

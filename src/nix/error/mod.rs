@@ -22,7 +22,7 @@ pub use location::Location;
 use layout::Layout;
 use template::Captures;
 
-use crate::text::{last_carriage, sanitize, strip_escapes};
+use crate::text::{sanitize, strip_escapes};
 
 /// Frames kept in an error.
 const MAX_FRAMES: usize = 32;
@@ -205,8 +205,7 @@ pub fn is_error(msg: &str) -> bool {
     /// Empty lines before the first one.
     const LINES: usize = 64;
     for line in msg.lines().take(LINES) {
-        // On a terminal the progress bar may stand before the message.
-        let line = strip_escapes(layout::cut(last_carriage(line), LOOKED_AT));
+        let line = strip_escapes(layout::cut(layout::shown(line), LOOKED_AT));
         let line = line.trim_matches(|c: char| c.is_whitespace() || c.is_control());
         if !line.is_empty() {
             return line.starts_with("error:") || rules::is_bare_error(line);
@@ -222,7 +221,7 @@ pub fn is_error(msg: &str) -> bool {
 pub fn continues_error(first: &str, previous: &str, line: &str) -> bool {
     let line = strip_escapes(layout::clip(line));
     let line = line.trim_end();
-    let first = strip_escapes(layout::clip(last_carriage(first)));
+    let first = strip_escapes(layout::clip(layout::shown(first)));
     let first = first.trim();
     let previous = strip_escapes(layout::clip(previous));
     let previous = previous.trim_end();
