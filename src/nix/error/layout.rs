@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use super::Frame;
 use super::location::{self, Location};
-use crate::text::{sanitize, strip_escapes};
+use crate::text::{last_carriage, sanitize, strip_escapes};
 
 /// Bytes looked at, at the beginning and the end of a text. With `--show-trace` the middle is frames.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -23,7 +23,7 @@ const LOG_TAIL_LINES: usize = 200;
 /// Bytes kept of one line.
 pub(super) const LINE_BYTES: usize = 1000;
 /// Frames looked at.
-const FRAMES: usize = 4096;
+pub(super) const FRAMES: usize = 4096;
 
 /// Columns by which continuation lines are indented: as many as `error: ` has.
 const INDENTATION: &str = "       ";
@@ -35,12 +35,8 @@ pub(super) struct Layout {
     pub(super) message: Vec<String>,
     /// Position printed for the message itself.
     pub(super) position: Option<Location>,
-    /// Code at that position, indentation kept.
-    pub(super) code: Vec<String>,
-    /// Code at a frame, for errors that have no position of their own, and that frame's position.
-    pub(super) frame_code: Vec<String>,
-    pub(super) frame_code_at: Option<Location>,
-    frame_code_open: bool,
+    /// Code at the positions of message and frames, in the order of the text.
+    pub(super) snippets: Vec<Snippet>,
     /// Frames, innermost first.
     pub(super) frames: Vec<Frame>,
     /// `Did you mean …?`
@@ -49,6 +45,14 @@ pub(super) struct Layout {
     pub(super) log_tail: Vec<String>,
     /// The command that shows the whole log.
     pub(super) full_log: Option<String>,
+}
+
+/// Lines of code that Nix prints at a position.
+#[derive(Debug)]
+pub(super) struct Snippet {
+    pub(super) at: Location,
+    /// Numbers and indentation kept.
+    pub(super) code: Vec<String>,
 }
 
 /// Cuts the middle out of an overlong text, at line ends where there are any.
@@ -70,6 +74,12 @@ pub(super) fn clean_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let (head, tail) = ends(text);
     let tail_lines = (!tail.is_empty()).then(|| tail.lines());
     head.lines().chain(tail_lines.into_iter().flatten()).map(strip_escapes)
+}
+
+/// What a terminal shows of a line: without the progress bar that may stand before an error.
+pub(super) fn shown(line: &str) -> &str {
+    let end = &line[cut(line, line.len().saturating_sub(HEAD_BYTES)).len()..];
+    if end.contains('\r') { last_carriage(end) } else { line }
 }
 
 /// Cuts a line to [`LINE_BYTES`].
@@ -112,8 +122,8 @@ impl Layout {
         for (number, line) in clean_lines(text).enumerate() {
             let line = line.trim_end_matches(['\r', '\n']);
             if number == 0 || part == Part::Start && layout.frames.is_empty() && layout.message.is_empty() {
-                // Nothing seen yet but empty lines.
-                let line = line.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
+                // Nothing seen yet but empty lines. A progress bar may stand before the first one.
+                let line = shown(line).trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
                 let (prefixed, first) = match line.strip_prefix("error:") {
                     Some(first) if number == 0 || layout.message.is_empty() => (true, first.trim()),
                     _ => (false, line),
@@ -206,20 +216,14 @@ impl Layout {
         if let Some(position) = location::position_line(text) {
             match part {
                 Part::Frame => {
-                    // The innermost frame's code: the last one's before the message, the first one's after it.
-                    if self.message.is_empty() || self.frame_code_at.is_none() {
-                        self.frame_code.clear();
-                        self.frame_code_at = Some(position.clone());
-                        self.frame_code_open = true;
-                    } else {
-                        self.frame_code_open = false;
-                    }
+                    self.snippets.push(Snippet { at: position.clone(), code: Vec::new() });
                     if let Some(frame) = self.frames.last_mut() {
                         frame.location.get_or_insert(position);
                     }
                     return Part::Frame;
                 }
                 Part::Message | Part::Position if self.position.is_none() => {
+                    self.snippets.push(Snippet { at: position.clone(), code: Vec::new() });
                     self.position = Some(position);
                     return Part::Position;
                 }
@@ -234,25 +238,25 @@ impl Layout {
             return part;
         }
         match part {
+            Part::Frame | Part::Position if is_code(text) => {
+                if let Some(snippet) = self.snippets.last_mut()
+                    && snippet.code.len() < CODE_LINES
+                {
+                    snippet.code.push(clip(inner).to_owned());
+                }
+                part
+            }
             Part::Frame => {
-                if is_code(text) {
-                    if self.frame_code_open && self.frame_code.len() < CODE_LINES {
-                        self.frame_code.push(clip(inner).to_owned());
-                    }
-                } else if let Some(frame) = self.frames.last_mut()
+                if let Some(frame) = self.frames.last_mut()
                     && frame.location.is_none()
                     && frame.message.len() < LINE_BYTES
+                    && !is_named_derivation(text)
                 {
                     frame.message.push(' ');
                     frame.message.push_str(clip(text));
+                    frame.split_name_position();
                 }
                 Part::Frame
-            }
-            Part::Position if is_code(text) => {
-                if self.code.len() < CODE_LINES {
-                    self.code.push(clip(inner).to_owned());
-                }
-                Part::Position
             }
             Part::Position => Part::Position,
             _ => self.message_line(inner, false),
@@ -297,6 +301,11 @@ impl Layout {
             .map(|line| Frame { location: location::first_inline_position(&line), message: line })
             .collect();
     }
+
+    /// Returns the code that Nix prints at a position.
+    pub(super) fn code_at(&self, at: &Location) -> Option<&[String]> {
+        self.snippets.iter().find(|snippet| snippet.at == *at).map(|snippet| snippet.code.as_slice())
+    }
 }
 
 fn is_frame_start(line: &str) -> bool {
@@ -314,6 +323,11 @@ fn is_note(line: &str) -> bool {
         || line.starts_with("(use '--show-trace'")
         || line.starts_with('(') && line.ends_with(" duplicate frames omitted)")
         || line.starts_with("note: trace involved the following derivations")
+}
+
+/// Whether a line is one of those that Lix puts after `note: trace involved the following derivations:`.
+fn is_named_derivation(line: &str) -> bool {
+    line.starts_with("derivation '") && line.ends_with('\'')
 }
 
 /// Splits a line that ends in `last N log lines:` into what stands before and N.

@@ -88,6 +88,11 @@ pub(super) fn position_line(line: &str) -> Option<Location> {
     (after.is_empty() || after == "(source not available)").then(|| Location::from_found(&found))
 }
 
+/// Reads a text that begins with `FILE:LINE:COLUMN`.
+pub(super) fn position(text: &str) -> Option<Location> {
+    find_position(text.trim()).map(|found| Location::from_found(&found))
+}
+
 /// Finds the first `at FILE:LINE:COLUMN` inside a line, as Nix 2.3 writes positions into its messages.
 pub(super) fn first_inline_position(line: &str) -> Option<Location> {
     inline_positions(line).next().map(|(_, found)| Location::from_found(&found))
@@ -161,16 +166,23 @@ pub(super) fn module_files(text: &str) -> impl Iterator<Item = &str> {
 
 /// Finds the user's own place among the places of an error, which come best first.
 ///
-/// Sources in the store all look alike, so a tree counts as nixpkgs as soon as one place in it is one that only
-/// nixpkgs has; then nothing in that tree is the user's.
+/// Sources in the store all look alike, so a tree counts as a library as soon as one place in it is one that only a
+/// library has; then nothing in that tree is the user's. What libraries and users both have, such as `nixos/modules/`,
+/// decides only where nothing better does. A file outside the store is the user's, unless it is in a checkout or
+/// channel of nixpkgs.
 pub(super) fn user_location<'l>(places: &[&'l Location]) -> Option<&'l Location> {
-    let mut nixpkgs: Vec<&str> = places
-        .iter()
-        .filter(|place| is_nixpkgs_file(&place.file))
-        .filter_map(|place| source_root(&place.file))
-        .collect();
-    nixpkgs.sort_unstable();
-    nixpkgs.dedup();
+    let trees = |sign: fn(&str) -> bool| {
+        let in_libraries =
+            places.iter().filter_map(|place| split_tree(&place.file)).filter(|(_, path)| sign(path));
+        let mut trees: Vec<&str> = in_libraries.map(|(tree, _)| tree).collect();
+        trees.sort_unstable();
+        trees.dedup();
+        trees
+    };
+    let mut libraries = trees(is_of_library);
+    if libraries.is_empty() {
+        libraries = trees(is_like_nixpkgs);
+    }
     let is_own = |place: &&Location| {
         let file = place.file.as_str();
         let special = file.starts_with(['<', '('])
@@ -178,9 +190,11 @@ pub(super) fn user_location<'l>(places: &[&'l Location]) -> Option<&'l Location>
             || file.starts_with("«") && !file.contains("»/")
             || file.starts_with("«nix-internal»")
             || file.starts_with("«flakes-internal»");
-        !special
-            && !is_nixpkgs_file(file)
-            && source_root(file).is_none_or(|root| nixpkgs.binary_search(&root).is_err())
+        let of_library = match split_tree(file) {
+            Some((tree, _)) => is_library_flake(tree) || libraries.binary_search(&tree).is_ok(),
+            None => is_in_checkout(file),
+        };
+        !special && !of_library
     };
     let best = places.iter().copied().find(is_own)?;
     // A file that is only named may have a line in another frame.
@@ -188,62 +202,70 @@ pub(super) fn user_location<'l>(places: &[&'l Location]) -> Option<&'l Location>
     Some(places.iter().copied().find(in_file).unwrap_or(best))
 }
 
-/// The tree that a file belongs to: `/nix/store/DIGEST-source` or `«github:…»`.
-fn source_root(file: &str) -> Option<&str> {
-    if file.starts_with('«') {
-        return file.find('»').map(|end| &file[..end + '»'.len_utf8()]);
-    }
-    let marker = "/store/";
-    let start = file.find(marker)? + marker.len();
-    let end = file[start..].find('/')? + start;
-    Some(&file[..end])
+/// Splits a file into its tree, `/nix/store/DIGEST-source` or `«github:…»`, and the path in it, which begins with `/`.
+fn split_tree(file: &str) -> Option<(&str, &str)> {
+    let end = if file.starts_with('«') {
+        file.find('»')? + '»'.len_utf8()
+    } else {
+        let marker = "/store/";
+        let start = file.find(marker)? + marker.len();
+        start + file.get(start..)?.find('/')?
+    };
+    file.split_at_checked(end)
 }
 
-/// Whether only nixpkgs has such a file. A user's own repository may well have `pkgs/`, `lib/` and `modules/`.
-fn is_nixpkgs_file(file: &str) -> bool {
+fn is_library_flake(tree: &str) -> bool {
+    const FLAKES: &[&str] = &[
+        "«github:nixos/nixpkgs",
+        "«github:nix-community/home-manager",
+        "«github:nix-darwin/nix-darwin",
+        "«github:lnl7/nix-darwin",
+        "«github:hercules-ci/flake-parts",
+    ];
+    FLAKES.iter().any(|flake| tree.get(..flake.len()).is_some_and(|start| start.eq_ignore_ascii_case(flake)))
+}
+
+/// Whether only nixpkgs or home-manager has such a file.
+fn is_of_library(path: &str) -> bool {
+    const DIRECTORIES: &[&str] = &["/pkgs/stdenv/", "/pkgs/top-level/", "/pkgs/build-support/"];
+    const FILES: &[&str] = &[
+        "/lib/attrsets.nix",
+        "/lib/customisation.nix",
+        "/lib/derivations.nix",
+        "/lib/fixed-points.nix",
+        "/lib/modules.nix",
+        "/lib/trivial.nix",
+        "/modules/home-environment.nix",
+        "/modules/lib/stdlib-extended.nix",
+        "/nixos/lib/eval-config.nix",
+    ];
+    DIRECTORIES.iter().any(|directory| path.contains(directory))
+        || FILES.iter().any(|file| path.ends_with(file))
+}
+
+/// Whether nixpkgs has such a file, as a user may.
+fn is_like_nixpkgs(path: &str) -> bool {
     const DIRECTORIES: &[&str] = &[
-        "/nixos/modules/",
+        "/lib/fileset/",
+        "/lib/systems/",
         "/nixos/lib/",
-        "/pkgs/stdenv/",
-        "/pkgs/top-level/",
-        "/pkgs/build-support/",
-        "/pkgs/development/",
+        "/nixos/modules/",
         "/pkgs/applications/",
+        "/pkgs/by-name/",
+        "/pkgs/development/",
         "/pkgs/os-specific/",
         "/pkgs/servers/",
         "/pkgs/tools/",
-        "/lib/systems/",
-        "/lib/fileset/",
-        "/channels/nixpkgs/",
-        "/channels/nixos/",
     ];
-    const LIBRARY: &[&str] = &[
-        "attrsets",
-        "customisation",
-        "debug",
-        "derivations",
-        "fixed-points",
-        "lists",
-        "meta",
-        "modules",
-        "options",
-        "strings",
-        "trivial",
-        "types",
-    ];
-    if file.contains("/nixpkgs/lib/")
-        || file.contains("/nixpkgs/pkgs/")
-        || file.starts_with("«github:NixOS/nixpkgs")
-    {
-        return true;
-    }
-    if DIRECTORIES.iter().any(|directory| file.contains(directory)) {
-        return true;
-    }
-    let library = file.strip_suffix(".nix").and_then(|file| file.rsplit_once("/lib/"));
-    library.is_some_and(|(root, name)| {
-        // Elsewhere a file of such a name is somebody's own.
-        (root.ends_with("-source") || root.ends_with('»') || root.ends_with("nixpkgs"))
-            && LIBRARY.contains(&name)
-    })
+    const LIBRARY: &[&str] = &["asserts", "debug", "lists", "meta", "options", "strings", "types"];
+    let library = path.strip_prefix("/lib/").and_then(|file| file.strip_suffix(".nix"));
+    DIRECTORIES.iter().any(|directory| path.contains(directory))
+        || library.is_some_and(|name| LIBRARY.contains(&name))
+}
+
+/// Whether a file outside the store is in a checkout or channel of nixpkgs. `~/.config/nixpkgs/` is the user's.
+fn is_in_checkout(file: &str) -> bool {
+    const DIRECTORIES: &[&str] =
+        &["/nixpkgs/lib/", "/nixpkgs/nixos/", "/nixpkgs/pkgs/", "/channels/nixos/", "/channels/nixpkgs/"];
+    DIRECTORIES.iter().any(|directory| file.contains(directory)) && !file.contains("/.config/")
 }

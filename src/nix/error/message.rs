@@ -28,10 +28,11 @@ pub(super) fn subject(lines: &[String], limit: usize) -> String {
     subject
 }
 
-/// Cuts off the `error:` that the message of a nested error begins with.
+/// Cuts off what says no more than that it is an error, as the message of a nested error begins.
 fn without_prefix(line: &str) -> &str {
+    const PREFIXES: &[&str] = &["error:", "error (ignored):", "warning: error:"];
     let mut line = line.trim_start();
-    while let Some(rest) = line.strip_prefix("error:").or_else(|| line.strip_prefix("error (ignored):")) {
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| line.strip_prefix(prefix)) {
         line = rest.trim_start();
     }
     line
@@ -107,45 +108,41 @@ pub(super) fn describe(error: &mut NixError, layout: &Layout, subject: &str) {
     } else {
         one_line(error, first, &mut rest, layout)
     };
+    let message = match &error.attribute {
+        Some(attribute) => format!("{attribute}: {message}"),
+        None => message,
+    };
     error.message = finish(&message, layout.suggestion.as_deref());
 
     let html = rest.iter().position(|line| line.starts_with("response body:")).unwrap_or(rest.len());
     let rest = rest.into_iter().take(html).filter(|line| !is_empty_talk(line));
     let suggestion = layout.suggestion.as_deref();
-    let code = if layout.code.is_empty() && layout.frame_code_at == error.location {
-        &layout.frame_code
-    } else {
-        &layout.code
-    };
+    // Code of nixpkgs helps only where there is nothing of the user's.
+    let code = error.user_location.as_ref().or(error.location.as_ref()).and_then(|at| layout.code_at(at));
     error.details = skip_output_paths(rest)
         .chain(suggestion)
-        .chain(code.iter().map(String::as_str))
+        .chain(code.into_iter().flatten().map(String::as_str))
         .map(|line| sanitize(clip(line)).trim_end().to_owned())
         .filter(|line| !line.is_empty())
         .take(MAX_DETAILS)
         .collect();
 }
 
-/// Makes one line of the messages whose parts stand on several.
+/// Makes one line of `Cannot build 'DRV'.` and `Reason: …`, and says how many lines after the first are in it.
 fn join(first: &str, rest: &[&str]) -> Option<(String, usize)> {
-    if let Some(nested) = first.find("Cannot build '").filter(|_| first.ends_with("'.")) {
-        // `Cannot build 'DRV'.` and `Reason: …`, which may follow `build of 'DRV' on 'URI' failed:`.
-        let reason = rest.first()?.strip_prefix("Reason:")?.trim().trim_end_matches('.');
-        let (before, cannot) = first.split_at(nested);
-        let mut message = format!("{before}{}: {reason}", cannot.trim_end_matches('.'));
-        for line in rest.get(1..).unwrap_or_default() {
-            if !["Required system", "Required features", "Current system", "Available features"]
-                .iter()
-                .any(|label| line.starts_with(label))
-            {
-                break;
-            }
-            message.push_str("; ");
-            message.push_str(line);
-        }
-        return Some((message, 1));
+    /// The lines that may follow the reason and belong to it.
+    const LABELS: &[&str] = &["Required system", "Required features", "Current system", "Available features"];
+    if !first.starts_with("Cannot build '") {
+        return None;
     }
-    None
+    let reason = rest.first()?.strip_prefix("Reason:")?.trim().trim_end_matches('.');
+    let mut message = format!("{}: {reason}", first.trim_end_matches('.'));
+    let is_labelled = |line: &&&str| LABELS.iter().any(|label| line.starts_with(label));
+    for line in rest.iter().skip(1).take_while(is_labelled) {
+        message.push_str("; ");
+        message.push_str(line);
+    }
+    Some((message, 1))
 }
 
 fn one_line(error: &NixError, first: &str, rest: &mut Vec<&str>, layout: &Layout) -> String {

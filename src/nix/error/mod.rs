@@ -19,7 +19,7 @@ mod tests;
 pub use kind::{FailureKind, Stage};
 pub use location::Location;
 
-use layout::{Layout, clean_lines};
+use layout::Layout;
 use template::Captures;
 
 use crate::text::{sanitize, strip_escapes};
@@ -202,7 +202,10 @@ impl NixError {
 pub fn is_error(msg: &str) -> bool {
     /// Long enough for a message with a store path and a machine in it.
     const LOOKED_AT: usize = 2048;
-    for line in clean_lines(layout::cut(msg, LOOKED_AT)) {
+    /// Empty lines before the first one.
+    const LINES: usize = 64;
+    for line in msg.lines().take(LINES) {
+        let line = strip_escapes(layout::cut(layout::shown(line), LOOKED_AT));
         let line = line.trim_matches(|c: char| c.is_whitespace() || c.is_control());
         if !line.is_empty() {
             return line.starts_with("error:") || rules::is_bare_error(line);
@@ -218,7 +221,7 @@ pub fn is_error(msg: &str) -> bool {
 pub fn continues_error(first: &str, previous: &str, line: &str) -> bool {
     let line = strip_escapes(layout::clip(line));
     let line = line.trim_end();
-    let first = strip_escapes(layout::clip(first));
+    let first = strip_escapes(layout::clip(layout::shown(first)));
     let first = first.trim();
     let previous = strip_escapes(layout::clip(previous));
     let previous = previous.trim_end();
@@ -261,7 +264,7 @@ pub fn parse_error(text: &ErrorText<'_>) -> NixError {
         }
     }
     if !text.trace.is_empty() {
-        layout.frames = text.trace.iter().map(Frame::from_trace).collect();
+        layout.frames = text.trace.iter().take(layout::FRAMES).map(Frame::from_trace).collect();
     }
     let own_position = Location::from_fields(text.file, text.line, text.column)
         .or_else(|| layout.position.take())
@@ -272,12 +275,14 @@ pub fn parse_error(text: &ErrorText<'_>) -> NixError {
     error.correct_by_frames(&layout, &subject);
     error.correct_by_log(&layout);
     error.locate(own_position, &layout, &subject);
-    message::describe(&mut error, &layout, &subject);
-    if error.message.is_empty() {
-        error.message = message::any_visible_line(text.msg, text.raw_msg);
-    }
+    message::describe(&mut error, &layout, rules::innermost(&subject));
     error.frames =
         std::mem::take(&mut layout.frames).into_iter().take(MAX_FRAMES).map(Frame::clean).collect();
+    if error.message.is_empty() {
+        // Cut off before the message, or made of nothing else.
+        let frame = error.frames.first().map(|frame| frame.message.clone()).filter(|text| !text.is_empty());
+        error.message = frame.unwrap_or_else(|| message::any_visible_line(text.msg, text.raw_msg));
+    }
     error.log_tail = layout.log_tail;
     error.full_log = layout.full_log;
     error
@@ -285,9 +290,23 @@ pub fn parse_error(text: &ErrorText<'_>) -> NixError {
 
 impl Frame {
     fn from_trace(frame: &TraceFrame<'_>) -> Self {
-        Self {
+        let mut frame = Self {
             message: sanitize(layout::clip(frame.raw_msg)).into_owned(),
             location: Location::from_fields(frame.file, frame.line, frame.column),
+        };
+        frame.split_name_position();
+        frame
+    }
+
+    /// Takes the position out of `while evaluating derivation 'x' whose name attribute is located at POSITION`, which
+    /// has no other (2.18 and later, and Lix).
+    fn split_name_position(&mut self) {
+        if self.location.is_none()
+            && let Some((message, position)) = self.message.split_once("whose name attribute is located at ")
+            && let Some(location) = location::position(position)
+        {
+            self.message = message.trim_end().to_owned();
+            self.location = Some(location);
         }
     }
 
@@ -398,6 +417,9 @@ impl NixError {
         self.exit_status = captures.number("exit");
         self.signal = captures.number("signal");
         self.failed_dependencies = captures.number("n");
+        if let Some(out) = captures.get("out") {
+            self.take_output(out);
+        }
         if kind == FailureKind::PlatformMismatch {
             let system =
                 |label| message::labelled(subject, label).and_then(|line| line.split(" with ").next());

@@ -21,6 +21,25 @@ pub(super) fn classify(message: &str) -> Option<(FailureKind, Captures<'_>)> {
         .or_else(|| first_match(ANYWHERE, message))
 }
 
+/// Returns the innermost of nested failures, as in `build of 'DRV' on 'URI' failed: Cannot build 'DRV'.`
+///
+/// What is around it only repeats names. It stays where the inner message is not known, and where it says which machine
+/// cannot be used.
+pub(super) fn innermost(message: &str) -> &str {
+    let mut innermost = message;
+    for _ in 0..super::MAX_NESTING {
+        let Some((kind, captures)) = classify(innermost) else { break };
+        let Some(rest) = captures.get("rest").filter(|_| kind != RemoteMachine) else { break };
+        let rest = rest.trim_start();
+        let rest = rest.strip_prefix("error:").unwrap_or(rest).trim_start();
+        if classify(rest).is_none() {
+            break;
+        }
+        innermost = rest;
+    }
+    innermost
+}
+
 /// Returns the kind and fields of what follows `Reason:` in Nix 2.29 and later.
 pub(super) fn classify_reason(reason: &str) -> Option<(FailureKind, Captures<'_>)> {
     first_match(REASONS, reason)
@@ -115,6 +134,7 @@ const BUILD: &[Rule] = &[
     ("some substitutes for the outputs of derivation '{drv}' failed", SubstitutionFailed),
     ("path '{out}' is required, but", NoSubstituter),
     ("path '{out}' does not exist and cannot be created", SubstitutionFailed),
+    ("don't know how to build", SubstitutionFailed),
     ("cannot build missing derivation '{drv}'", SubstitutionFailed),
     ("dependency '{out}' of '{drv}' does not exist, and substitution is disabled", SubstitutionFailed),
     ("asked '{url}' for '{out}' but got", SubstitutionFailed),
@@ -148,6 +168,8 @@ const BUILD: &[Rule] = &[
 const REASONS: &[Rule] = &[
     ("builder failed with exit code {exit}", BuilderFailed),
     ("builder failed due to signal {signal}", KilledBySignal),
+    ("builder failed to produce output path for output '{_}' at '{out}'", NoOutput),
+    ("builder failed to produce output", NoOutput),
     ("builder failed", BuilderFailed),
     ("{n} dependency failed", DependencyFailed),
     ("{n} dependencies failed", DependencyFailed),
@@ -171,7 +193,11 @@ const STORE: &[Rule] = &[
     ("unexpected exception", NixAborted),
     ("SQLite database '{_}' is busy", StoreBusy),
     ("SQLite database \"{_}\" is busy", StoreBusy),
+    ("*database or disk is full", DiskFull),
+    ("*No space left on device", DiskFull),
+    ("*attempt to write a readonly database", PermissionDenied),
     ("executing SQLite", StoreError),
+    ("opening file '{_}.drv': No such file or directory", StoreError),
     ("path '{out}' is not valid", StoreError),
     ("path '{out}' is corrupted or missing", StoreError),
     ("path '{_}' is not in the Nix store", StoreError),
@@ -181,6 +207,7 @@ const STORE: &[Rule] = &[
     ("cannot connect to socket at", DaemonConnection),
     ("Nix daemon disconnected unexpectedly", DaemonConnection),
     ("unexpected end-of-file", DaemonConnection),
+    ("protocol mismatch", DaemonConnection),
     ("you don't have sufficient rights", PermissionDenied),
     ("you are not privileged to build", PermissionDenied),
     ("An existing package already provides the following file", ProfileConflict),
@@ -199,6 +226,7 @@ const FLAKE: &[Rule] = &[
     ("failed to fetch", DownloadFailed),
     ("cannot fetch input", DownloadFailed),
     ("resolving Git reference", DownloadFailed),
+    ("getting the HEAD of the Git tree", DownloadFailed),
     ("opening Git repository", DownloadFailed),
     ("unable to find ref", DownloadFailed),
     ("Git repository '{_}' is a shallow repository", DownloadFailed),
@@ -206,6 +234,7 @@ const FLAKE: &[Rule] = &[
     ("cannot find flake '{url}' in the flake registries", FlakeNotFound),
     ("could not find a flake.nix file", FlakeNotFound),
     ("path '{_}' is not a flake", FlakeNotFound),
+    ("path '{_}' is not part of a flake", FlakeNotFound),
     ("path '{_}' does not contain a 'flake.nix'", FlakeNotFound),
     ("source tree referenced by '{_}' does not contain a", FlakeNotFound),
     ("cannot write modified lock file", FlakeError),
@@ -237,6 +266,8 @@ const EVALUATION: &[Rule] = &[
     // Checks of nixpkgs before a package is evaluated.
     ("Refusing to evaluate", EvalThrow),
     ("*refusing to evaluate", EvalThrow),
+    // What went wrong was printed by the run that filled the cache (up to 2.20, and Lix).
+    ("cached failure of attribute", EvalOther),
     ("syntax error,", EvalSyntax),
     ("attribute '{_}' already defined at", EvalSyntax),
     ("duplicate formal function argument", EvalSyntax),
@@ -320,8 +351,6 @@ const COMMAND: &[Rule] = &[
 
 /// Causes that many messages end in.
 const ANYWHERE: &[Rule] = &[
-    ("*No space left on device", DiskFull),
-    ("*database or disk is full", DiskFull),
     ("*database disk image is malformed", StoreError),
     ("*no write access to the Nix store", PermissionDenied),
     ("*: Permission denied", PermissionDenied),

@@ -482,7 +482,7 @@ got sha256:1jc5zwxlp6ysgx5sx7krlfkybjf1xapqpyd8fl5zcixqnxphkbz8
          specified: sha256-AAAA
             got:    sha256-BBBB"#,
         expect: r#"
-hash-mismatch: build of '/nix/store/6nqqfqnkhy5p8k1hgrhs2vcaij1d524r-s.drv' on 'ssh://b' failed: hash mismatch in fixed-output derivation '/nix/store/6nqqfqnkhy5p8k1hgrhs2vcaij1d524r-s.drv': specified sha256-AAAA, got sha256-BBBB
+hash-mismatch: hash mismatch in fixed-output derivation '/nix/store/6nqqfqnkhy5p8k1hgrhs2vcaij1d524r-s.drv': specified sha256-AAAA, got sha256-BBBB
 derivation /nix/store/6nqqfqnkhy5p8k1hgrhs2vcaij1d524r-s.drv
 name s
 machine ssh://b

@@ -95,7 +95,7 @@ name no-output
         origin: "Nix 2.6.0:13-remote-fail-v",
         text: r#"@nix {"action":"msg","level":0,"msg":"\u001b[31;1merror:\u001b[0m build of '\u001b[35;1m/nix/store/m674assgbz9fhp9s4v1iiqvgk5z9wmz7-remote-bad.drv\u001b[0m' on '\u001b[35;1mssh://root@localhost?remote-program=/home/demo/bin/remote-store\u001b[0m' failed: \u001b[35;1m\u001b[31;1merror:\u001b[0m builder for '\u001b[35;1m/nix/store/m674assgbz9fhp9s4v1iiqvgk5z9wmz7-remote-bad.drv\u001b[0m' failed with exit code 3\u001b[0m"}"#,
         expect: r#"
-builder-failed: build of '/nix/store/m674assgbz9fhp9s4v1iiqvgk5z9wmz7-remote-bad.drv' on 'ssh://root@localhost?remote-program=/home/demo/bin/remote-store' failed: builder for '/nix/store/m674assgbz9fhp9s4v1iiqvgk5z9wmz7-remote-bad.drv' failed with exit code 3
+builder-failed: builder for '/nix/store/m674assgbz9fhp9s4v1iiqvgk5z9wmz7-remote-bad.drv' failed with exit code 3
 derivation /nix/store/m674assgbz9fhp9s4v1iiqvgk5z9wmz7-remote-bad.drv
 name remote-bad
 exit 3
@@ -375,10 +375,6 @@ eval-module-option: A definition for option `services.web.port' is not of type `
 at /nix/store/prw2316kwfj9j6w5x5dyh7ccasy3100l-source/modules/default.nix:10:10
 user /nix/store/prw2316kwfj9j6w5x5dyh7ccasy3100l-source/modules/web.nix
 | - In `/nix/store/prw2316kwfj9j6w5x5dyh7ccasy3100l-source/modules/web.nix': "eighty"
-|      9| in
-|     10| { port = builtins.addErrorContext "while evaluating the option `services.web.port':" (checkPort config.web.port); badOption = import ./badoption.nix; badSyntax = import ./badsyntax.nix; }
-|       |          ^
-|     11|
 … while evaluating the option `services.web.port':
 … while calling the 'addErrorContext' builtin at /nix/store/prw2316kwfj9j6w5x5dyh7ccasy3100l-source/modules/default.nix:10:10
 "#,
@@ -519,10 +515,6 @@ eval-module-option: A definition for option `services.web.port' is not of type `
 at /nix/store/prw2316kwfj9j6w5x5dyh7ccasy3100l-source/modules/default.nix:7:50
 user /nix/store/prw2316kwfj9j6w5x5dyh7ccasy3100l-source/modules/web.nix
 | - In `/nix/store/prw2316kwfj9j6w5x5dyh7ccasy3100l-source/modules/web.nix': "eighty"
-|      6|   config = builtins.foldl' (a: m: a // m) { } modules;
-|      7|   checkPort = p: if builtins.isInt p then p else throw
-|       |                                                  ^
-|      8|     "A definition for option `services.web.port' is not of type `16 bit unsigned integer; between 0 and 65535 (both inclusive)'. Definition values:\n- In `${toString ./web.nix}': \"${p}\"";
 … while calling the 'throw' builtin at /nix/store/prw2316kwfj9j6w5x5dyh7ccasy3100l-source/modules/default.nix:7:50
 … while evaluating the option `services.web.port':
 "#,
@@ -589,7 +581,7 @@ name needs-kvm
         origin: "Nix 2.34.8:13-remote-fail-v",
         text: r#"@nix {"action":"msg","level":0,"msg":"\u001b[31;1merror:\u001b[0m build of '\u001b[35;1m/nix/store/3xfcl2wrwwn84xaahhkzkn76gv0k57m0-remote-bad.drv\u001b[0m' on '\u001b[35;1mssh://root@localhost?remote-program=/home/demo/bin/remote-store\u001b[0m' failed: \u001b[35;1mCannot build '\u001b[35;1m/nix/store/3xfcl2wrwwn84xaahhkzkn76gv0k57m0-remote-bad.drv\u001b[0m'.\n       Reason: \u001b[31;1mbuilder failed with exit code 3\u001b[0m.\n       Output paths:\n         \u001b[35;1m/nix/store/mb3wnmdpkpbszwphkz4nyksva2k8m920-remote-bad\u001b[0m\u001b[0m"}"#,
         expect: r#"
-builder-failed: build of '/nix/store/3xfcl2wrwwn84xaahhkzkn76gv0k57m0-remote-bad.drv' on 'ssh://root@localhost?remote-program=/home/demo/bin/remote-store' failed: Cannot build '/nix/store/3xfcl2wrwwn84xaahhkzkn76gv0k57m0-remote-bad.drv': builder failed with exit code 3
+builder-failed: Cannot build '/nix/store/3xfcl2wrwwn84xaahhkzkn76gv0k57m0-remote-bad.drv': builder failed with exit code 3
 derivation /nix/store/3xfcl2wrwwn84xaahhkzkn76gv0k57m0-remote-bad.drv
 name remote-bad
 exit 3
@@ -655,7 +647,7 @@ name pkg-016
         origin: "Nix 2.34.8:22-flake-check-v",
         text: r#"@nix {"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":"\u001b[31;1merror:\u001b[0m failed to build attribute '\u001b[35;1mchecks.x86_64-linux.fail\u001b[0m', build of '\u001b[35;1m/nix/store/rpj5khhk84rdzxgafzd2arw44vgb225b-check-fail.drv^*\u001b[0m' failed: \u001b[35;1mCannot build '\u001b[35;1m/nix/store/rpj5khhk84rdzxgafzd2arw44vgb225b-check-fail.drv\u001b[0m'.\n       Reason: \u001b[31;1mbuilder failed with exit code 1\u001b[0m.\n       Output paths:\n         \u001b[35;1m/nix/store/snq3i601lsmsp8737qbb6blkwnrc7cda-check-fail\u001b[0m\u001b[0m","raw_msg":"failed to build attribute '\u001b[35;1mchecks.x86_64-linux.fail\u001b[0m', build of '\u001b[35;1m/nix/store/rpj5khhk84rdzxgafzd2arw44vgb225b-check-fail.drv^*\u001b[0m' failed: \u001b[35;1mCannot build '\u001b[35;1m/nix/store/rpj5khhk84rdzxgafzd2arw44vgb225b-check-fail.drv\u001b[0m'.\nReason: \u001b[31;1mbuilder failed with exit code 1\u001b[0m.\nOutput paths:\n  \u001b[35;1m/nix/store/snq3i601lsmsp8737qbb6blkwnrc7cda-check-fail\u001b[0m\u001b[0m"}"#,
         expect: r#"
-builder-failed: failed to build attribute 'checks.x86_64-linux.fail', build of '/nix/store/rpj5khhk84rdzxgafzd2arw44vgb225b-check-fail.drv^*' failed: Cannot build '/nix/store/rpj5khhk84rdzxgafzd2arw44vgb225b-check-fail.drv': builder failed with exit code 1
+builder-failed: checks.x86_64-linux.fail: Cannot build '/nix/store/rpj5khhk84rdzxgafzd2arw44vgb225b-check-fail.drv': builder failed with exit code 1
 derivation /nix/store/rpj5khhk84rdzxgafzd2arw44vgb225b-check-fail.drv
 name check-fail
 exit 1

@@ -269,7 +269,7 @@ user /home/demo/flake/modules/badsyntax.nix:5:23
         origin: "Nix 2.3.7:13-remote-fail-v",
         text: r#"error: build of '/nix/store/n9plfxbpcqiizariz3qf8dv5b7hz01b4-remote-bad.drv' on 'ssh://root@localhost?remote-program=/home/demo/bin/remote-store' failed: builder for '/nix/store/n9plfxbpcqiizariz3qf8dv5b7hz01b4-remote-bad.drv' failed with exit code 3"#,
         expect: r#"
-builder-failed: build of '/nix/store/n9plfxbpcqiizariz3qf8dv5b7hz01b4-remote-bad.drv' on 'ssh://root@localhost?remote-program=/home/demo/bin/remote-store' failed: builder for '/nix/store/n9plfxbpcqiizariz3qf8dv5b7hz01b4-remote-bad.drv' failed with exit code 3
+builder-failed: builder for '/nix/store/n9plfxbpcqiizariz3qf8dv5b7hz01b4-remote-bad.drv' failed with exit code 3
 derivation /nix/store/n9plfxbpcqiizariz3qf8dv5b7hz01b4-remote-bad.drv
 name remote-bad
 exit 3
