@@ -21,8 +21,8 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("state", &["nix", "input", "activation", "text"]),
     ("view", &["nix", "state", "activation", "text"]),
     ("render", &["view", "text", "state", "activation", "nix"]),
-    ("wire", &["nix", "view", "state", "activation", "text"]),
-    ("frontend", &["render", "wire", "text", "view", "state", "nix", "activation"]),
+    ("wire", &["nix", "input", "view", "state", "activation", "text"]),
+    ("frontend", &["render", "wire", "text", "view", "state", "input", "nix", "activation"]),
     ("cli", &[]),
     ("settings", &["cli"]),
     (

@@ -81,8 +81,8 @@ pub(super) struct Process {
     pub(super) unnamed: Vec<DerivationId>,
     /// Paths that ended without being counted yet.
     pub(super) undecided: VecDeque<PathId>,
-    /// The copy that began last, until its download has.
-    pub(super) last_copy: Option<PathId>,
+    /// Copies that have begun and whose download has not.
+    pub(super) copies: VecDeque<PathId>,
     /// Whether its builds are counted at all.
     pub(super) counts_builds: bool,
     /// Whether its paths are.
@@ -101,7 +101,7 @@ impl Process {
             paths: Credits::default(),
             unnamed: Vec::new(),
             undecided: VecDeque::new(),
-            last_copy: None,
+            copies: VecDeque::new(),
             counts_builds: false,
             counts_paths: false,
             realising: 0,

@@ -181,7 +181,7 @@ impl State {
         let Some(path) = fields.str(0) else { return Kind::Other };
         let path = path.decode();
         if let Some(Activity { kind: Kind::Substitute(id), .. }) = self.activities.get(parent) {
-            self.process(pid).last_copy = Some(id);
+            self.process(pid).copies.push_back(id);
             return Kind::SubstituteCopy(id);
         }
         if matches!(self.activities.get(parent), Some(Activity { kind: Kind::MachineCopy, .. }))
@@ -193,7 +193,7 @@ impl State {
             && let Some(id) = self.transfers.find(&path)
             && self.transfers.get(id).state() == PathState::Fetching
         {
-            self.process(pid).last_copy = Some(id);
+            self.process(pid).copies.push_back(id);
             return Kind::SubstituteCopy(id);
         }
         if self.process(pid).realising > 0 {
@@ -217,9 +217,9 @@ impl State {
         match self.activities.get(parent) {
             Some(Activity { kind: Kind::SubstituteCopy(id) | Kind::Fetch(id), .. }) => Kind::Download(id),
             _ if parent != 0 => Kind::Other,
-            // Before 2.18 there are no parents; the download of a path begins right after its copy.
+            // Before 2.18 there are no parents; the download of a path begins soon after its copy.
             _ if fields.str(0).is_some_and(|url| url.decode().contains("/nar/")) => {
-                self.process(pid).last_copy.take().map_or(Kind::Other, Kind::Download)
+                self.process(pid).copies.pop_front().map_or(Kind::Other, Kind::Download)
             }
             _ => Kind::Other,
         }
@@ -378,11 +378,11 @@ impl State {
                     self.path_ended(path, true, effects);
                 }
             }
+            Kind::SubstituteCopy(path) => self.process(pid).copies.retain(|other| *other != path),
             Kind::Realise => {
                 let process = self.process(pid);
                 process.realising = process.realising.saturating_sub(1);
                 process.realised_last = process.realising == 0;
-                process.last_copy = None;
             }
             Kind::CopyPaths(_) => {
                 // What this counter was to decide and has not is not here.

@@ -173,7 +173,9 @@ impl Transfers {
         self.bytes -= path.done;
         path.done = 0;
         path.expected = 0;
-        path.downloads = false;
+        // Of what comes over HTTP the download counts, not what it unpacks to.
+        path.downloads =
+            from.is_some_and(|from| ["http:", "https:", "s3:"].iter().any(|s| from.starts_with(s)));
         path.started = Some(at);
         path.last_bytes = None;
         path.from = from.map(Into::into);
