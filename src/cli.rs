@@ -7,9 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 /// Watches a Nix build and says in few lines what matters.
 ///
 /// Reads what Nix and the tools around it print, and writes a condensed, truthful summary: phases, counts, failures with
-/// their cause, and where to read on.
-///
-///     nix build --log-format internal-json |& nixmon
+/// their cause, and where to read on: `nix build --log-format internal-json |& nixmon`.
 #[derive(Debug, Parser)]
 #[command(name = "nixmon", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Exit status: 0 success, 1 something failed, 2 wrong usage, 130 interrupted.")]
