@@ -22,6 +22,8 @@ impl<'t> Captures<'t> {
 ///   template it is the rest of the line.
 /// - `{n}`, `{exit}`, `{signal}` are digits. `{rest}`, only at the end, is all that follows, across lines.
 ///
+/// - A single quote of the template matches a double one as well.
+///
 /// The cost is linear in the text.
 pub(super) fn captures<'t>(template: &'static str, text: &'t str) -> Option<Captures<'t>> {
     let (anywhere, mut template) = match template.strip_prefix('*') {
@@ -30,13 +32,17 @@ pub(super) fn captures<'t>(template: &'static str, text: &'t str) -> Option<Capt
     };
     let mut captures = Captures::default();
     let (literal, rest) = next_literal(template);
-    let mut text =
-        if anywhere { &text[text.find(literal)? + literal.len()..] } else { strip_start(text, literal)? };
+    let mut text = if anywhere {
+        text.get(find(text, literal)? + literal.len()..)?
+    } else {
+        strip_start(text, literal)?
+    };
     template = rest;
     while let Some((name, after)) = template.strip_prefix('{').and_then(|field| field.split_once('}')) {
         let (literal, rest) = next_literal(after);
         let (value, remaining) = if !literal.is_empty() {
-            text.split_once(literal)?
+            let at = find(text, literal)?;
+            (text.get(..at)?, text.get(at + literal.len()..)?)
         } else if name == "rest" {
             (text, "")
         } else if is_number(name) {
@@ -72,7 +78,23 @@ fn strip_start<'t>(text: &'t str, literal: &str) -> Option<&'t str> {
     if !chars.next()?.eq_ignore_ascii_case(&first) {
         return None;
     }
-    chars.as_str().strip_prefix(&literal[first.len_utf8()..])
+    let (rest, literal) = (chars.as_str(), &literal[first.len_utf8()..]);
+    is_prefix(rest.as_bytes(), literal.as_bytes()).then(|| rest.get(literal.len()..)).flatten()
+}
+
+/// Where a literal stands in the text.
+fn find(text: &str, literal: &str) -> Option<usize> {
+    if !literal.contains('\'') {
+        return text.find(literal);
+    }
+    let (text, literal) = (text.as_bytes(), literal.as_bytes());
+    (0..=text.len().checked_sub(literal.len())?).find(|&at| is_prefix(&text[at..], literal))
+}
+
+/// Whether a text begins with a literal. A single quote stands for a double one too: newer versions print paths between
+/// those (2.34, for instance, of programs, outputs and build directories).
+fn is_prefix(text: &[u8], literal: &[u8]) -> bool {
+    text.len() >= literal.len() && text.iter().zip(literal).all(|(t, l)| t == l || *l == b'\'' && *t == b'"')
 }
 
 #[cfg(test)]
@@ -96,5 +118,8 @@ mod tests {
         check("x: {rest}", "x: a\nb", Some(&[("rest", "a\nb")]));
         check("x: {_}", "x: a\nb", Some(&[("_", "a")]));
         check("x", "", None);
+        check("a '{drv}' b: '{out}' c", "a 'x' b: \"y\" c", Some(&[("drv", "x"), ("out", "y")]));
+        check("program '/{program}' failed", "program \"/x\" failed", Some(&[("program", "x")]));
+        check("*of '{drv}'", "ü of \"x\"", Some(&[("drv", "x")]));
     }
 }
