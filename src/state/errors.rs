@@ -339,7 +339,8 @@ impl State {
             record.kind = kind;
             record.advice = kind.advice();
         }
-        if started {
+        // What a hook prints is in no log.
+        if started && !hook {
             record.log_hints.push(format!("nix log {path}"));
         }
         self.failures.push(record);

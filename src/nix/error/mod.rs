@@ -246,7 +246,11 @@ pub fn continues_error(first: &str, previous: &str, line: &str) -> bool {
 ///
 /// Known are a builder that does not exist and a full disk. In single-user JSON logs the line is the only sign of it.
 pub fn kind_of_log_line(line: &str) -> Option<FailureKind> {
-    rules::classify_log_line(sanitize(layout::clip(line)).trim_start())
+    let line = sanitize(layout::clip(line));
+    let line = line.trim_start();
+    // 2.8 lets the error through in the binary form in which the child hands it to Nix.
+    let line = line.find("executing '").and_then(|at| line.get(at..)).unwrap_or(line);
+    rules::classify_log_line(line)
 }
 
 /// Reads an error.
