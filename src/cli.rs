@@ -4,6 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+/// Least value of `--every`, in seconds.
+pub const MIN_EVERY: u64 = 5;
+/// Least value of `--max-lines`: a verdict and a few lines of why.
+pub const MIN_LINES: u64 = 6;
+/// Least value of `--max-bytes`.
+pub const MIN_BYTES: u64 = 512;
+/// Least value of `--snapshots`, in seconds.
+pub const MIN_SNAPSHOTS: u64 = 1;
+
 /// Watches a Nix build and says in few lines what matters.
 ///
 /// Reads what Nix and the tools around it print, and writes a condensed, truthful summary: phases, counts, failures with
@@ -21,6 +30,9 @@ pub struct Cli {
     /// Keep the raw input with its times in FILE, for `nixmon replay` and for bug reports; compressed if FILE ends in .zst
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
+    /// Read this configuration file [default: ~/.config/nixmon/config.toml]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
 }
 
 /// What to do.
@@ -28,6 +40,9 @@ pub struct Cli {
 pub enum Command {
     /// Read logs or recordings from files, as if they came now
     Replay(ReplayArgs),
+    /// Check the configuration file, or show what is in force
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print shell completions
     Completions {
         /// For which shell.
@@ -35,6 +50,26 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check the file: exit status 0 if it can be used, else 2, with each mistake and its place
+    Check {
+        /// The file, instead of the one that would be read
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+    /// Print every setting in force and where it comes from
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// As they would be given to the filter.
+        #[command(flatten)]
+        output: Box<OutputArgs>,
+    },
 }
 
 /// What to replay, and how.
@@ -64,22 +99,22 @@ pub struct OutputArgs {
     #[arg(long, value_enum, value_name = "WHEN")]
     pub color: Option<When>,
     /// Print ASCII only; the default where the locale has no UTF-8
-    #[arg(long)]
-    pub ascii: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub ascii: Option<bool>,
     /// Least seconds between two signs of life, not under 5 [default: 30]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(MIN_EVERY..))]
     pub every: Option<u64>,
     /// Print at most N lines, however long the build takes [default: 60]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(6..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(MIN_LINES..))]
     pub max_lines: Option<u64>,
     /// Print at most N bytes, however long the build takes [default: 8192]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(512..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(MIN_BYTES..))]
     pub max_bytes: Option<u64>,
     /// What becomes of the text of other programs [default: auto]
     #[arg(long, value_enum, value_name = "HOW")]
     pub passthrough: Option<PassthroughArg>,
     /// With --output json: a snapshot every so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(MIN_SNAPSHOTS..))]
     pub snapshots: Option<u64>,
 }
 

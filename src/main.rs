@@ -8,8 +8,8 @@ use nixmon::run::{self, ExitStatus};
 use nixmon::settings::{Environment, Settings};
 
 fn main() -> ExitCode {
-    let settings = Settings::resolve(Cli::parse(), &Environment::read());
-    match run::run(&settings) {
+    let settings = Settings::load(Cli::parse(), &Environment::read());
+    match settings.map_err(Into::into).and_then(|settings| run::run(&settings)) {
         Ok(status) => status.into(),
         Err(error) => {
             run::complain(&error);

@@ -9,7 +9,6 @@ use crate::text::{Line, Role, bytes, bytes_of, duration, rate, thousands};
 use crate::view::View;
 
 /// A build that has run for this long is named.
-const SLOW: Duration = Duration::from_secs(10);
 /// A builder that has printed nothing for this long is said to be quiet. That is normal: linkers and test suites do it.
 const QUIET: Duration = Duration::from_secs(180);
 /// A download without bytes for this long is said to stand still.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the clock, files and processes are this module's business")]
 
+mod config;
 mod drv_reader;
 mod filter;
 mod pipeline;
@@ -70,6 +71,15 @@ pub fn run(settings: &Settings) -> Result<ExitStatus> {
     match &settings.task {
         Task::Filter { record } => filter::filter(settings, record.as_deref()),
         Task::Replay { files, speed, exit_status } => replay::replay(settings, files, *speed, *exit_status),
+        Task::ConfigCheck => {
+            print(format!("{}\n", config::checked(settings)).as_bytes());
+            Ok(ExitStatus::Success)
+        }
+        Task::ConfigShow { json } => {
+            let text = if *json { config::json(settings) } else { config::text(settings) };
+            print(text.as_bytes());
+            Ok(ExitStatus::Success)
+        }
         Task::Completions(shell) => {
             let mut out = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "nixmon", &mut out);

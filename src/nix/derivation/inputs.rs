@@ -86,7 +86,7 @@ impl<'a> DerivationInputs<'a> {
                 b"pname" => inputs.pname = utf8(parser.bytes()?),
                 b"version" => inputs.version = utf8(parser.bytes()?),
                 name => {
-                    sought = name < b"version";
+                    sought = *name < b"version"[..];
                     if !sought {
                         return Err(ParseDerivationError::UnexpectedEnd);
                     }

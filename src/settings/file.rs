@@ -1,0 +1,340 @@
+//! The configuration file: TOML to what it sets, with the line of each, and to mistakes with their places.
+//!
+//! A key that is not known is a mistake: it would be one more setting that seems to be in force and is not.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use clap::ValueEnum;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::services::{self, ServiceLogs};
+use super::suggest::nearest;
+use crate::cli::{MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, When};
+
+/// A value that a file sets, and the line of its key, from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Set<T> {
+    pub(super) value: T,
+    pub(super) line: usize,
+}
+
+/// What a file sets.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ConfigFile {
+    pub(super) output: Option<Set<OutputForm>>,
+    pub(super) color: Option<Set<When>>,
+    pub(super) ascii: Option<Set<bool>>,
+    pub(super) passthrough: Option<Set<PassthroughArg>>,
+    /// Seconds.
+    pub(super) every: Option<Set<u64>>,
+    pub(super) max_lines: Option<Set<u64>>,
+    pub(super) max_bytes: Option<Set<u64>>,
+    /// Seconds.
+    pub(super) snapshots: Option<Set<u64>>,
+    /// Seconds.
+    pub(super) slow: Option<Set<u64>>,
+    /// Seconds.
+    pub(super) quiet: Option<Set<u64>>,
+    /// Patterns for services that have none of their own.
+    pub(super) log: Option<Set<Vec<String>>>,
+    /// Patterns of single services, by name.
+    pub(super) logs: BTreeMap<String, Set<Vec<String>>>,
+}
+
+impl ConfigFile {
+    pub(super) fn service_logs(&self) -> ServiceLogs {
+        ServiceLogs::new(
+            self.log.as_ref().map(|set| set.value.clone()).unwrap_or_default(),
+            self.logs.iter().map(|(name, set)| (name.clone(), set.value.clone())).collect(),
+        )
+    }
+}
+
+/// A mistake and its place, both counted from 1; columns are characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mistake {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+    /// What is wrong, and what may be meant.
+    pub message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)
+    }
+}
+
+/// Reads the text of a file. Finds all mistakes, but stops at the first where the text is no TOML.
+pub(super) fn parse(text: &str) -> Result<ConfigFile, Vec<Mistake>> {
+    let mut reader = Reader { text, mistakes: Vec::new() };
+    let mut file = ConfigFile::default();
+    match DeTable::parse(text) {
+        Ok(table) => reader.top(table.get_ref(), &mut file),
+        Err(error) => reader.mistake(error.span().unwrap_or_default(), error.message().to_owned()),
+    }
+    reader.mistakes.sort();
+    if reader.mistakes.is_empty() { Ok(file) } else { Err(reader.mistakes) }
+}
+
+type Key<'a> = Spanned<DeString<'a>>;
+type Value<'a> = Spanned<DeValue<'a>>;
+
+const TOP: [&str; 10] = [
+    "output",
+    "color",
+    "ascii",
+    "passthrough",
+    "every",
+    "max-lines",
+    "max-bytes",
+    "snapshots",
+    "thresholds",
+    "services",
+];
+const THRESHOLDS: [&str; 2] = ["slow", "quiet"];
+const SERVICE: [&str; 1] = ["log"];
+
+struct Reader<'t> {
+    text: &'t str,
+    mistakes: Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    fn top(&mut self, table: &DeTable<'_>, file: &mut ConfigFile) {
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "output" => file.output = self.choice(key, value),
+                "color" => file.color = self.choice(key, value),
+                "passthrough" => file.passthrough = self.choice(key, value),
+                "ascii" => file.ascii = self.switch(key, value),
+                "every" => file.every = self.number(key, value, MIN_EVERY),
+                "max-lines" => file.max_lines = self.number(key, value, MIN_LINES),
+                "max-bytes" => file.max_bytes = self.number(key, value, MIN_BYTES),
+                "snapshots" => file.snapshots = self.number(key, value, MIN_SNAPSHOTS),
+                "thresholds" => {
+                    for (key, value) in self.table(key, value).into_iter().flatten() {
+                        match key.get_ref().as_ref() {
+                            "slow" => file.slow = self.number(key, value, 1),
+                            "quiet" => file.quiet = self.number(key, value, 1),
+                            _ => self.unknown(key, "[thresholds]", &THRESHOLDS),
+                        }
+                    }
+                }
+                "services" => self.services(key, value, file),
+                _ => self.unknown(key, "", &TOP),
+            }
+        }
+    }
+
+    fn services(&mut self, key: &Key<'_>, value: &Value<'_>, file: &mut ConfigFile) {
+        for (key, value) in self.table(key, value).into_iter().flatten() {
+            let name = key.get_ref().as_ref();
+            if name == "log" {
+                file.log = self.patterns(key, value, true);
+            } else if let DeValue::Table(table) = value.get_ref() {
+                for (key, value) in table {
+                    if key.get_ref() == "log" {
+                        let patterns = self.patterns(key, value, false);
+                        file.logs.extend(patterns.map(|patterns| (name.to_owned(), patterns)));
+                    } else {
+                        self.unknown(key, &format!("[services.{name}]"), &SERVICE);
+                    }
+                }
+            } else if nearest(name, &SERVICE).is_some() {
+                self.unknown(key, "[services]", &SERVICE);
+            } else {
+                self.wrong(value, &format!("`{name}`"), "a table of a service, with `log`");
+            }
+        }
+    }
+
+    /// A list of patterns, or a single one.
+    fn patterns(&mut self, key: &Key<'_>, value: &Value<'_>, general: bool) -> Option<Set<Vec<String>>> {
+        let items: Vec<&Value<'_>> = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            _ => vec![value],
+        };
+        let mut patterns = Vec::new();
+        for item in items {
+            let DeValue::String(text) = item.get_ref() else {
+                self.wrong(item, "`log`", "a list of file names");
+                return None;
+            };
+            match services::check(text, general) {
+                Ok(()) => patterns.push(text.as_ref().to_owned()),
+                Err(message) => self.mistake(item.span(), format!("\"{}\" {message}", text.escape_debug())),
+            }
+        }
+        Some(self.set(key, patterns))
+    }
+
+    fn table<'v, 'a>(&mut self, key: &Key<'_>, value: &'v Value<'a>) -> Option<&'v DeTable<'a>> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            _ => {
+                self.wrong(value, &format!("`{}`", key.get_ref()), "a table");
+                None
+            }
+        }
+    }
+
+    fn choice<T: ValueEnum>(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<T>> {
+        let values: Vec<_> = T::value_variants().iter().filter_map(T::to_possible_value).collect();
+        let names: Vec<&str> = values.iter().map(clap::builder::PossibleValue::get_name).collect();
+        if let DeValue::String(text) = value.get_ref() {
+            if let Ok(choice) = T::from_str(text, false) {
+                return Some(self.set(key, choice));
+            }
+            let mut message = format!(
+                "`{}` is one of {}, not \"{}\"",
+                key.get_ref(),
+                names.join(", "),
+                text.escape_debug()
+            );
+            if let Some(name) = nearest(text, &names) {
+                message.push_str(&format!("; is \"{name}\" meant?"));
+            }
+            self.mistake(value.span(), message);
+        } else {
+            self.wrong(value, &format!("`{}`", key.get_ref()), &format!("one of {}", names.join(", ")));
+        }
+        None
+    }
+
+    fn switch(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<bool>> {
+        if let DeValue::Boolean(switch) = value.get_ref() {
+            return Some(self.set(key, *switch));
+        }
+        self.wrong(value, &format!("`{}`", key.get_ref()), "true or false");
+        None
+    }
+
+    fn number(&mut self, key: &Key<'_>, value: &Value<'_>, least: u64) -> Option<Set<u64>> {
+        let name = format!("`{}`", key.get_ref());
+        let what = format!("a whole number, at least {least}");
+        let DeValue::Integer(integer) = value.get_ref() else {
+            self.wrong(value, &name, &what);
+            return None;
+        };
+        match u64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if number >= least => Some(self.set(key, number)),
+            _ => {
+                self.mistake(value.span(), format!("{name} is {what}, not {integer}"));
+                None
+            }
+        }
+    }
+
+    fn unknown(&mut self, key: &Key<'_>, table: &str, known: &[&str]) {
+        let name = key.get_ref().as_ref();
+        let within = if table.is_empty() { String::new() } else { format!(" in {table}") };
+        let mut message = format!("unknown key `{}`{within}", name.escape_debug());
+        match nearest(name, known) {
+            Some(known) => message.push_str(&format!("; is `{known}` meant?")),
+            None => message.push_str(&format!("; known are {}", known.join(", "))),
+        }
+        self.mistake(key.span(), message);
+    }
+
+    fn wrong(&mut self, value: &Value<'_>, what: &str, expected: &str) {
+        let found = match value.get_ref() {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a number with a fraction",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date or time",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        self.mistake(value.span(), format!("{what} is {expected}, not {found}"));
+    }
+
+    fn set<T>(&self, key: &Key<'_>, value: T) -> Set<T> {
+        Set { value, line: self.place(key.span()).0 }
+    }
+
+    fn mistake(&mut self, span: Range<usize>, message: String) {
+        let (line, column) = self.place(span);
+        self.mistakes.push(Mistake { line, column, message });
+    }
+
+    fn place(&self, span: Range<usize>) -> (usize, usize) {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let begin = before.rfind('\n').map_or(0, |at| at + 1);
+        (line, before.get(begin..).unwrap_or_default().chars().count() + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key() {
+        let text = "output = \"json\"\ncolor = 'never'\nascii = false\npassthrough = \"none\"\nevery = 0x10\n\
+            max-lines = 1_000\nmax-bytes = 512\nsnapshots = 2\n\n[thresholds]\nslow = 60\nquiet = 600\n\n\
+            [services]\nlog = [\"~/logs/{service}.log\"]\n[services.rclone]\nlog = \"/var/log/rclone\"\n\
+            [services.\"a.timer\"]\nlog = []\n";
+        let file = parse(text).unwrap();
+        let set = |value, line| Some(Set { value, line });
+        assert_eq!(file.output, Some(Set { value: OutputForm::Json, line: 1 }));
+        assert_eq!(file.color, Some(Set { value: When::Never, line: 2 }));
+        assert_eq!(file.ascii, Some(Set { value: false, line: 3 }));
+        assert_eq!(file.passthrough, Some(Set { value: PassthroughArg::None, line: 4 }));
+        assert_eq!((file.every, file.max_lines), (set(16, 5), set(1000, 6)));
+        assert_eq!((file.max_bytes, file.snapshots), (set(512, 7), set(2, 8)));
+        assert_eq!((file.slow, file.quiet), (set(60, 11), set(600, 12)));
+        assert_eq!(file.log, Some(Set { value: vec!["~/logs/{service}.log".to_owned()], line: 15 }));
+        let logs: Vec<_> =
+            file.logs.iter().map(|(name, set)| (name.as_str(), set.line, set.value.len())).collect();
+        assert_eq!(logs, [("a.timer", 19, 0), ("rclone", 17, 1)]);
+        assert_eq!(parse(""), Ok(ConfigFile::default()));
+    }
+
+    #[test]
+    fn mistakes_have_a_place_and_a_suggestion() {
+        let cases = [
+            ("colour = \"auto\"", "1:1: unknown key `colour`; is `color` meant?"),
+            ("\n  max_lines = 7", "2:3: unknown key `max_lines`; is `max-lines` meant?"),
+            ("xyzzy = 1", "1:1: unknown key `xyzzy`; known are output, color, ascii, "),
+            ("[thresholds]\nquite = 3", "2:1: unknown key `quite` in [thresholds]; is `quiet` meant?"),
+            ("[services]\nlogs = []", "2:1: unknown key `logs` in [services]; is `log` meant?"),
+            ("[services.\"é\"]\nlgo = []", "2:1: unknown key `lgo` in [services.é]; is `log` meant?"),
+            ("services.rclone = 1", "1:19: `rclone` is a table of a service, with `log`, not a whole number"),
+            (
+                "color = \"alwasy\"",
+                "1:9: `color` is one of auto, always, never, not \"alwasy\"; is \"always\" meant?",
+            ),
+            ("color = 1", "1:9: `color` is one of auto, always, never, not a whole number"),
+            ("ascii = \"no\"", "1:9: `ascii` is true or false, not a string"),
+            ("every = 4", "1:9: `every` is a whole number, at least 5, not 4"),
+            ("every = -4", "1:9: `every` is a whole number, at least 5, not -4"),
+            ("every = 99999999999999999999", "1:9: `every` is a whole number, at least 5, not 999"),
+            ("every = 1.5", "1:9: `every` is a whole number, at least 5, not a number with a fraction"),
+            ("thresholds = 1", "1:14: `thresholds` is a table, not a whole number"),
+            ("[services]\nlog = [1]", "2:8: `log` is a list of file names, not a whole number"),
+            ("[services]\nlog = [\"logs/{service}\"]", "2:8: \"logs/{service}\" is not absolute"),
+            ("[services]\nlog = [\"/log\"]", "2:8: \"/log\" is the same file for every service"),
+            (
+                "[services]\nlog = \"/l/{servcie}\"",
+                "2:7: \"/l/{servcie}\" has an unknown placeholder {servcie}; is {service} meant?",
+            ),
+            ("every = ", "1:9: "),
+            ("every = 5\nevery = 6", "2:1: duplicate key"),
+            ("é = é", "1:1: "),
+        ];
+        for (text, expected) in cases { is", "`max_lines`; is `max-lines` meant?");
+            let mistakes = parse(text).expect_err(text);
+            assert!(mistakes[0].to_string().starts_with(expected), "{text:?}: {mistakes:?}");
+        }
+        let both = parse("b = 1\nevery = 1\n").unwrap_err();
+        assert_eq!(both.iter().map(|mistake| mistake.line).collect::<Vec<_>>(), [1, 2]);
+    }
+}

@@ -1,0 +1,519 @@
+//! Settings in force, resolved once from arguments, configuration file, environment and defaults, in this order. Nothing
+//! below asks again.
+//!
+//! The environment comes last: `NO_COLOR` and the locale are wishes for every program, and no-color.org wants a
+//! program's own configuration to overrule it.
+
+mod file;
+mod services;
+mod source;
+mod suggest;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use file::Mistake;
+pub use services::ServiceLogs;
+pub use source::{Setting, SettingValue, Source};
+
+use crate::cli::{Cli, Command, ConfigCommand, OutputArgs, OutputForm, PassthroughArg, When};
+use file::{ConfigFile, Set};
+use source::Resolver;
+
+/// A larger file is no configuration.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What the surroundings are like.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// Standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Standard input is a terminal.
+    pub stdin_is_terminal: bool,
+    /// `NO_COLOR` is set and not empty (no-color.org).
+    pub no_color: bool,
+    /// `CLICOLOR_FORCE` is set and neither empty nor 0 (bixense.com/clicolors).
+    pub clicolor_force: bool,
+    /// `TERM` is `dumb`.
+    pub dumb_terminal: bool,
+    /// The locale's characters are UTF-8.
+    pub utf8: bool,
+    /// The user's home directory.
+    pub home: Option<String>,
+    /// Where the user's configuration files are: `XDG_CONFIG_HOME`, else `.config` in the home directory.
+    pub config_home: Option<PathBuf>,
+    /// Nix's log directory.
+    pub nix_log_dir: Option<String>,
+}
+
+impl Environment {
+    /// Asks the process's environment.
+    #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
+    pub fn read() -> Self {
+        use std::io::IsTerminal;
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let value = |name| std::env::var(name).unwrap_or_default();
+        let home = std::env::var("HOME").ok().filter(|home| home.starts_with('/'));
+        // Relative paths in XDG_CONFIG_HOME are to be ignored (XDG Base Directory Specification).
+        let xdg = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(value).find(|value| !value.is_empty());
+        Self {
+            stdout_is_terminal: std::io::stdout().is_terminal(),
+            stdin_is_terminal: std::io::stdin().is_terminal(),
+            no_color: set("NO_COLOR"),
+            clicolor_force: set("CLICOLOR_FORCE") && value("CLICOLOR_FORCE") != "0",
+            dumb_terminal: value("TERM") == "dumb",
+            utf8: locale.is_some_and(|locale| is_utf8(&locale)),
+            config_home: xdg.or_else(|| home.as_ref().map(|home| Path::new(home).join(".config"))),
+            home,
+            nix_log_dir: std::env::var("NIX_LOG_DIR").ok().or_else(|| {
+                let state = std::env::var("NIX_STATE_DIR").ok()?;
+                Some(std::path::Path::new(&state).parent()?.join("log/nix").to_string_lossy().into_owned())
+            }),
+        }
+    }
+}
+
+fn is_utf8(locale: &str) -> bool {
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Condensed lines.
+    Lines,
+    /// JSON lines.
+    Json,
+    /// Results only.
+    Quiet,
+}
+
+/// How it is said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// What is written.
+    pub form: Form,
+    /// With colours.
+    pub color: bool,
+    /// In ASCII.
+    pub ascii: bool,
+    /// Least time between two signs of life.
+    pub every: Duration,
+    /// Most lines.
+    pub max_lines: usize,
+    /// Most bytes.
+    pub max_bytes: usize,
+    /// Other programs' text.
+    pub passthrough: PassthroughArg,
+    /// Time between two snapshots.
+    pub snapshots: Option<Duration>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Task {
+    /// Read standard input.
+    Filter {
+        /// Where to keep it.
+        record: Option<PathBuf>,
+    },
+    /// Read files.
+    Replay {
+        /// Which.
+        files: Vec<PathBuf>,
+        /// How fast, if time is to pass at all.
+        speed: Option<f64>,
+        /// The command's exit status.
+        exit_status: Option<i32>,
+    },
+    /// Say that the configuration can be used: whether it can is found out in reading it.
+    ConfigCheck,
+    /// Say what is in force.
+    ConfigShow {
+        /// As JSON.
+        json: bool,
+    },
+    /// Print completions.
+    Completions(clap_complete::Shell),
+    /// Print the manual page.
+    Man,
+}
+
+/// When something takes so long that it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// A build is named once it has run for so long.
+    pub slow: Duration,
+    /// A builder that has printed nothing for so long is said to be quiet.
+    pub quiet: Duration,
+}
+
+/// All settings in force.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is to be done.
+    pub task: Task,
+    /// How it is said.
+    pub output: Output,
+    /// When something takes long.
+    pub thresholds: Thresholds,
+    /// Where services log to.
+    pub service_logs: ServiceLogs,
+    /// The user's home directory.
+    pub home: Option<String>,
+    /// Nix's log directory.
+    pub log_dir: String,
+    /// Standard input is a terminal.
+    pub stdin_is_terminal: bool,
+    /// The configuration file that was read, or would be if it existed.
+    pub config_file: Option<PathBuf>,
+    /// Whether it exists.
+    pub config_exists: bool,
+    /// Every setting that a file can set, with its source, in the order of the manual.
+    pub origins: Vec<Setting>,
+}
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is too long.
+    #[error("{} is too long for a configuration", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is no text, or has mistakes.
+    #[error("{}", mistakes.iter().map(|mistake| format!("{}:{mistake}", path.display())).collect::<Vec<_>>().join("\n"))]
+    Mistakes {
+        /// The file.
+        path: PathBuf,
+        /// In the order of the file.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+/// A configuration file that was looked for.
+#[derive(Debug, Default)]
+struct Loaded {
+    path: Option<PathBuf>,
+    exists: bool,
+    file: ConfigFile,
+}
+
+impl Settings {
+    /// Reads the configuration file and puts everything together. A file that was not named need not exist.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or has a mistake.
+    pub fn load(cli: Cli, environment: &Environment) -> Result<Self, ConfigError> {
+        let named = match &cli.command {
+            Some(Command::Config(ConfigCommand::Check { file: Some(file) })) => Some(file),
+            _ => cli.config.as_ref(),
+        };
+        let loaded = match (&cli.command, named, &environment.config_home) {
+            // They do not depend on it, and packagers call them.
+            (Some(Command::Completions { .. } | Command::Man), ..) => Loaded::default(),
+            (_, Some(path), _) => {
+                Loaded { path: Some(path.clone()), exists: true, file: parse(path, read(path)?)? }
+            }
+            (_, None, Some(home)) => {
+                let path = home.join("nixmon/config.toml");
+                match read(&path) {
+                    Ok(bytes) => Loaded { file: parse(&path, bytes)?, exists: true, path: Some(path) },
+                    Err(ConfigError::Read { source, .. }) if is_missing(&source) => {
+                        Loaded { path: Some(path), ..Loaded::default() }
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            (_, None, None) => Loaded::default(),
+        };
+        Ok(Self::resolve(cli, environment, loaded))
+    }
+
+    fn resolve(cli: Cli, environment: &Environment, loaded: Loaded) -> Self {
+        let Loaded { path, exists, file } = loaded;
+        let (task, args) = match cli.command {
+            None => (Task::Filter { record: cli.record }, cli.output),
+            Some(Command::Replay(replay)) => (
+                Task::Replay { files: replay.files, speed: replay.speed, exit_status: replay.exit_status },
+                replay.output,
+            ),
+            Some(Command::Config(ConfigCommand::Check { .. })) => (Task::ConfigCheck, cli.output),
+            Some(Command::Config(ConfigCommand::Show { json, output })) => {
+                (Task::ConfigShow { json }, *output)
+            }
+            Some(Command::Completions { shell }) => (Task::Completions(shell), cli.output),
+            Some(Command::Man) => (Task::Man, cli.output),
+        };
+        let service_logs = file.service_logs();
+        let mut resolver = Resolver::new(path.clone());
+        let output = output(&args, &file, environment, &mut resolver);
+        let seconds = |n| SettingValue::Number(n);
+        let thresholds = Thresholds {
+            slow: Duration::from_secs(resolver.pick("thresholds.slow", None, file.slow, 10, |n| seconds(*n))),
+            quiet: Duration::from_secs(
+                resolver.pick("thresholds.quiet", None, file.quiet, 180, |n| seconds(*n)),
+            ),
+        };
+        let list = |patterns: &Vec<String>| SettingValue::List(patterns.clone());
+        resolver.pick("services.log", None, file.log, Vec::new(), list);
+        for (name, patterns) in file.logs {
+            let key = format!("services.{}.log", source::key(&name));
+            resolver.pick(&key, None, Some(patterns), Vec::new(), list);
+        }
+        Self {
+            task,
+            output,
+            thresholds,
+            service_logs,
+            home: environment.home.clone(),
+            log_dir: environment.nix_log_dir.clone().unwrap_or_else(|| "/nix/var/log/nix".to_owned()),
+            stdin_is_terminal: environment.stdin_is_terminal,
+            config_file: path,
+            config_exists: exists,
+            origins: resolver.into_settings(),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where the configuration is read")]
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    let unreadable = |source| ConfigError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(ConfigError::TooLong { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+fn is_missing(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn parse(path: &Path, bytes: Vec<u8>) -> Result<ConfigFile, ConfigError> {
+    let mistakes = match String::from_utf8(bytes) {
+        Ok(text) => match file::parse(&text) {
+            Ok(file) => return Ok(file),
+            Err(mistakes) => mistakes,
+        },
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let before = error.as_bytes().get(..valid).unwrap_or_default();
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            vec![Mistake { line, column: 1, message: "not UTF-8".to_owned() }]
+        }
+    };
+    Err(ConfigError::Mistakes { path: path.to_owned(), mistakes })
+}
+
+fn output(
+    args: &OutputArgs,
+    file: &ConfigFile,
+    environment: &Environment,
+    resolver: &mut Resolver,
+) -> Output {
+    let number = |n: &u64| SettingValue::Number(*n);
+    let as_usize = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let form = resolver.pick("output", args.output, file.output.clone(), OutputForm::Auto, source::name);
+    let mut color = resolver.pick("color", args.color, file.color.clone(), When::Auto, source::name);
+    if color == When::Auto {
+        let decided = if environment.no_color {
+            Some((When::Never, "NO_COLOR"))
+        } else if environment.clicolor_force {
+            Some((When::Always, "CLICOLOR_FORCE"))
+        } else if environment.dumb_terminal {
+            Some((When::Never, "TERM"))
+        } else {
+            None
+        };
+        if let Some((when, variable)) = decided {
+            color = when;
+            resolver.environment(source::name(&when), variable);
+        }
+    }
+    let ascii = args.ascii.is_some() || file.ascii.is_some();
+    let mut in_ascii =
+        resolver.pick("ascii", args.ascii, file.ascii.clone(), false, |ascii| SettingValue::Switch(*ascii));
+    if !ascii && !environment.utf8 {
+        in_ascii = true;
+        resolver.environment(SettingValue::Switch(true), "LC_ALL, LC_CTYPE, LANG");
+    }
+    Output {
+        form: match form {
+            OutputForm::Auto | OutputForm::Lines => Form::Lines,
+            OutputForm::Json => Form::Json,
+            OutputForm::Quiet => Form::Quiet,
+        },
+        color: match color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => environment.stdout_is_terminal,
+        },
+        ascii: in_ascii,
+        passthrough: resolver.pick(
+            "passthrough",
+            args.passthrough,
+            file.passthrough.clone(),
+            PassthroughArg::Auto,
+            source::name,
+        ),
+        every: Duration::from_secs(resolver.pick("every", args.every, file.every.clone(), 30, number)),
+        max_lines: as_usize(resolver.pick("max-lines", args.max_lines, file.max_lines.clone(), 60, number)),
+        max_bytes: as_usize(resolver.pick("max-bytes", args.max_bytes, file.max_bytes.clone(), 8192, number)),
+        snapshots: resolver
+            .pick(
+                "snapshots",
+                args.snapshots.map(Some),
+                file.snapshots.clone().map(|set| Set { value: Some(set.value), line: set.line }),
+                None,
+                |n: &Option<u64>| n.map_or(SettingValue::Unset, SettingValue::Number),
+            )
+            .map(Duration::from_secs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn settings(args: &[&str], environment: &Environment, file: &str) -> Settings {
+        let cli = Cli::try_parse_from(std::iter::once(&"nixmon").chain(args)).unwrap();
+        let file = file::parse(file).unwrap();
+        Settings::resolve(cli, environment, Loaded { path: Some("/c.toml".into()), exists: true, file })
+    }
+
+    fn resolve(args: &[&str], environment: &Environment) -> Output {
+        settings(args, environment, "").output
+    }
+
+    #[test]
+    fn arguments_overrule_the_file_and_the_file_the_environment() {
+        let text = "color = \"always\"\nascii = false\nevery = 7\nsnapshots = 3\n[thresholds]\nslow = 60\n\
+            [services.\"a b\"]\nlog = [\"/x\"]\n";
+        let environment = Environment { no_color: true, ..Environment::default() };
+        let Settings { output, thresholds, origins, .. } = settings(&["--every", "9"], &environment, text);
+        assert!(output.color && !output.ascii);
+        assert_eq!((output.every.as_secs(), output.snapshots), (9, Some(Duration::from_secs(3))));
+        assert_eq!((thresholds.slow.as_secs(), thresholds.quiet.as_secs()), (60, 180));
+        let shown: Vec<String> = origins.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "output = \"auto\"  # default",
+                "color = \"always\"  # /c.toml:1",
+                "ascii = false  # /c.toml:2",
+                "passthrough = \"auto\"  # default",
+                "every = 9  # argument",
+                "max-lines = 60  # default",
+                "max-bytes = 8192  # default",
+                "snapshots = 3  # /c.toml:4",
+                "thresholds.slow = 60  # /c.toml:6",
+                "thresholds.quiet = 180  # default",
+                "services.log = []  # default",
+                "services.\"a b\".log = [\"/x\"]  # /c.toml:8",
+            ]
+        );
+        // What is shown can be kept as a file.
+        assert!(file::parse(&shown.join("\n")).is_ok());
+        let shown: Vec<String> =
+            settings(&[], &environment, "").origins.iter().map(ToString::to_string).collect();
+        assert_eq!(shown[1], "color = \"never\"  # environment: NO_COLOR");
+        assert_eq!(shown[2], "ascii = true  # environment: LC_ALL, LC_CTYPE, LANG");
+        assert_eq!(shown[7], "# snapshots is not set  # default");
+    }
+
+    #[test]
+    fn only_a_named_file_must_exist() {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = Environment { config_home: Some(dir.path().to_owned()), ..Environment::default() };
+        let load = |args: &[&str]| {
+            Settings::load(Cli::try_parse_from(std::iter::once(&"nixmon").chain(args)).unwrap(), &environment)
+        };
+        let missing = dir.path().join("no.toml").display().to_string();
+        let settings = load(&[]).unwrap();
+        assert!(!settings.config_exists);
+        let path = dir.path().join("nixmon/config.toml");
+        assert_eq!(settings.config_file.as_ref(), Some(&path));
+        for args in [
+            &["--config", &missing][..],
+            &["config", "check", &missing],
+            &["replay", "x", "--config", &missing],
+        ] {
+            assert!(matches!(load(args), Err(ConfigError::Read { .. })), "{args:?}");
+        }
+        std::fs::create_dir(dir.path().join("nixmon")).unwrap();
+        std::fs::File::create(&path).unwrap();
+        assert!(load(&["config", "check"]).unwrap().config_exists);
+        for (bytes, expected) in [(&b"evry = 9\ncolor = 1"[..], 2), (b"a = \"\xff\"", 1)] {
+            std::io::Write::write_all(
+                &mut std::fs::OpenOptions::new().write(true).truncate(true).open(&path).unwrap(),
+                bytes,
+            )
+            .unwrap();
+            let error = load(&[]).unwrap_err();
+            assert_eq!(error.to_string().lines().count(), expected, "{error}");
+            assert!(error.to_string().starts_with(&format!("{}:1:", path.display())), "{error}");
+            // These work whatever the file holds.
+            load(&["man"]).unwrap();
+        }
+    }
+
+    #[test]
+    fn colour_follows_arguments_then_environment_then_terminal() {
+        let terminal = Environment { stdout_is_terminal: true, utf8: true, ..Environment::default() };
+        let cases: &[(&[&str], Environment, bool)] = &[
+            (&[], Environment::default(), false),
+            (&[], terminal.clone(), true),
+            (&[], Environment { no_color: true, ..terminal.clone() }, false),
+            (&[], Environment { dumb_terminal: true, ..terminal.clone() }, false),
+            (&[], Environment { clicolor_force: true, ..Environment::default() }, true),
+            (&[], Environment { clicolor_force: true, no_color: true, ..terminal.clone() }, false),
+            (&["--color", "always"], Environment { no_color: true, ..Environment::default() }, true),
+            (&["--color=never"], terminal.clone(), false),
+            (&["replay", "--color=always", "x"], Environment::default(), true),
+        ];
+        for (args, environment, color) in cases {
+            assert_eq!(resolve(args, environment).color, *color, "{args:?} {environment:?}");
+        }
+    }
+
+    #[test]
+    fn ascii_where_the_locale_is_no_utf8() {
+        for (locale, utf8) in
+            [("C", false), ("", false), ("de_DE.UTF-8", true), ("C.utf8", true), ("POSIX", false)]
+        {
+            assert_eq!(is_utf8(locale), utf8, "{locale}");
+        }
+        let utf8 = Environment { utf8: true, ..Environment::default() };
+        assert!(!resolve(&[], &utf8).ascii);
+        assert!(resolve(&["--ascii"], &utf8).ascii);
+        assert!(resolve(&[], &Environment::default()).ascii);
+    }
+
+    #[test]
+    fn wrong_values_are_usage_errors() {
+        for args in
+            [["--every", "4"], ["--max-lines", "5"], ["--output", "x"], ["--speed", "0"], ["--nope", ""]]
+        {
+            assert!(Cli::try_parse_from(std::iter::once("nixmon").chain(args)).is_err(), "{args:?}");
+        }
+    }
+}
