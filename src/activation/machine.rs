@@ -188,7 +188,10 @@ impl Activation {
         } else {
             self.named = self.named.saturating_sub(1);
         }
-        self.other(&line, out)
+        let recognised = self.other(&line, out);
+        // What colmena logs of a node that failed is that node's output once more.
+        let repeated = self.labels && self.started() && colmena::logged(line.text).is_some();
+        if repeated && recognised == Recognised::No { Recognised::Relevant } else { recognised }
     }
 
     /// A record says that this derivation, by its name without digest, was built or is valid already: if it is a whole
@@ -269,7 +272,7 @@ impl Activation {
             return self.recognised(Some(label));
         }
         if whole {
-            return Recognised::No;
+            return if self.started() { Recognised::Relevant } else { Recognised::No };
         }
         if let Some(recognised) = self.in_block(&line, out) {
             return recognised;

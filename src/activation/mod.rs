@@ -61,7 +61,7 @@ pub use flake_inputs::{FlakeInput, FlakeInputs};
 pub use machine::Activation;
 pub use rule::EarlyStage;
 pub use run::{Excerpt, Run, RunId, RunStage, Scope, Unit, Units};
-pub use tools::launchd::agent_logs;
+pub use tools::launchd::{agent_logs, plist_logs};
 pub use verdict::{Outcome, Reported, Summary};
 
 /// The program that runs an activation, as the user knows it.

@@ -333,6 +333,28 @@ impl Run {
         self.explanation.iter().chain(&self.evidence).map(|line| line.text.as_str())
     }
 
+    /// The lines of [`evidence`](Self::evidence) that say why or how: without what is said by the failed step and units
+    /// themselves, the tool's advice beside a list of files, and warnings, which were told before.
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        let lines = || self.explanation.iter().chain(&self.evidence);
+        let most = lines().map(|line| line.weight).max();
+        let repeats = move |line: &Evidence| {
+            // Others say how it failed as well.
+            let only_names =
+                |unit: &Unit| line.text.strip_suffix(" failed").unwrap_or(&line.text).ends_with(&unit.name);
+            let said_by_unit = line.weight > Weight::Context
+                && line.weight < Weight::Cause
+                && self.failed.order.iter().any(only_names);
+            let said_by_step =
+                line.weight == Weight::Verdict && (most > Some(Weight::Verdict) || !self.failed.is_empty());
+            let beside_files = line.weight == Weight::Context && !self.files.is_empty();
+            let told = line.weight == Weight::Context
+                && (self.warnings.contains(&line.text) || line.text.starts_with("building '/nix/store/"));
+            said_by_unit || said_by_step || beside_files || told
+        };
+        lines().filter(move |line| !repeats(line)).map(|line| line.text.as_str())
+    }
+
     /// The one line that says most: why it failed, else what failed, else the last line.
     pub fn message(&self) -> Option<&str> {
         // What follows a failure of Nix's only says what else could not be built.

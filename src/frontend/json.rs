@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Sink;
 use crate::input::InputCounts;
 use crate::state::{Change, Moment, State};
+use crate::view::Evidence;
 use crate::wire;
 
 /// Writes changes as they happen, snapshots if asked, and the summary record last.
@@ -50,8 +51,8 @@ impl<W: Write> Json<W> {
     }
 
     /// The run has ended.
-    pub fn end(&mut self, state: &State, input: InputCounts, exit_code: i32) {
-        self.line(&wire::summary(state, input, exit_code));
+    pub fn end(&mut self, state: &State, evidence: &Evidence, input: InputCounts, exit_code: i32) {
+        self.line(&wire::summary(state, evidence, input, exit_code));
         self.flush();
     }
 

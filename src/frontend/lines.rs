@@ -4,12 +4,13 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::Sink;
+use super::activation::ActivationNews;
 use super::budget::{Budget, Limits, Share};
-use crate::activation::{ActivationChange, Tool, Unit, Verb};
+use crate::activation::ActivationChange;
 use crate::render::{self, Extent, Style};
-use crate::state::{Change, FailureId, Moment, Phase, State, TextKind};
-use crate::text::{Line, Palette, Role, duration, thousands};
-use crate::view::View;
+use crate::state::{Change, FailureId, Moment, Outcome, Phase, State, TextKind};
+use crate::text::{Line, Palette, Role, duration};
+use crate::view::{Evidence, View};
 
 /// What becomes of the text of other programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,14 +47,12 @@ pub struct Lines<W> {
     phase: Option<Phase>,
     /// Failures that were not told yet, and when they happened: what ends the run is told by the report alone.
     failures: Vec<(FailureId, Moment)>,
-    /// What an activation has done that was not told yet.
-    done: Vec<(Verb, Vec<Unit>)>,
-    failed_units: Vec<Unit>,
-    began: Option<(Tool, Option<String>)>,
-    pending_since: Option<Moment>,
+    activation: ActivationNews,
     /// The last heartbeat, to see whether anything has changed.
     last: String,
     hidden: u64,
+    /// Lines of activations that were not shown: worth a word only if one failed.
+    hidden_of_activation: u64,
     /// Bytes of an unfinished line that were shown already.
     shown_partial: Vec<u8>,
     said_evaluating: bool,
@@ -61,8 +60,6 @@ pub struct Lines<W> {
 
 /// A failure that the end of the run follows so soon is told by the report.
 const FAILURE_DELAY: Duration = Duration::from_millis(700);
-/// Units and steps are gathered for so long.
-const ACTIVATION_DELAY: Duration = Duration::from_millis(300);
 /// Evaluations shorter than this are not worth a line.
 const EVALUATION_DELAY: Duration = Duration::from_millis(200);
 /// Lines of other programs are cut after so many columns, unless all of it is asked for.
@@ -77,12 +74,10 @@ impl<W: Write> Lines<W> {
             options,
             phase: Some(Phase::Evaluating),
             failures: Vec::new(),
-            done: Vec::new(),
-            failed_units: Vec::new(),
-            began: None,
-            pending_since: None,
+            activation: ActivationNews::default(),
             last: String::new(),
             hidden: 0,
+            hidden_of_activation: 0,
             shown_partial: Vec::new(),
             said_evaluating: false,
         }
@@ -121,7 +116,7 @@ impl<W: Write> Lines<W> {
             self.tell_phase(state, now);
         }
         self.tell_failures(state, now);
-        if self.pending_since.is_some_and(|since| now.saturating_sub(since) >= ACTIVATION_DELAY) {
+        if self.activation.is_due(now) {
             self.tell_activation(state, now);
         }
         if self.budget.heartbeat_is_due(now) {
@@ -148,15 +143,19 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// The run has ended: the report. `existing` are log files that exist.
-    pub fn end(&mut self, state: &State, existing: &[String], now: Moment) {
+    /// The run has ended: the report. `evidence` is what was found of logs.
+    pub fn end(&mut self, state: &State, evidence: &Evidence, now: Moment) {
         self.end_partial();
-        if self.pending_since.is_some() {
-            self.tell_activation(state, now);
+        for line in self.activation.tell(state, &self.options.style, true) {
+            self.budgeted(Share::Events, line, now);
         }
         let (lines, bytes) = self.budget.report();
         let extent = Extent { lines, bytes };
-        let report = render::report(state, existing, self.hidden, &self.options.style, extent);
+        let hidden = match state.outcome() {
+            Some(Outcome::Success) => self.hidden,
+            _ => self.hidden + self.hidden_of_activation,
+        };
+        let report = render::report(state, evidence, hidden, &self.options.style, extent);
         for (i, line) in report.into_iter().enumerate() {
             let stamped = if i == 0 { self.stamp(line, now) } else { line };
             self.write(&stamped);
@@ -234,6 +233,8 @@ impl<W: Write> Lines<W> {
                 self.write(&line);
             }
             Passthrough::None if foreign => self.hidden += 1,
+            // What matters of it is told as steps, units and warnings, and by the report if it explains a failure.
+            Passthrough::Auto if kind == TextKind::Activation => self.hidden_of_activation += 1,
             Passthrough::Auto | Passthrough::None => {
                 line.truncate(MAX_COLUMNS, self.options.style.symbols.ellipsis);
                 let bytes = line.plain().len() + 1;
@@ -279,66 +280,29 @@ impl<W: Write> Lines<W> {
 
     fn activation(&mut self, state: &State, change: &ActivationChange, at: Moment) {
         match change {
-            ActivationChange::Began { tool, node, .. } => {
-                self.tell_activation(state, at);
-                self.began = Some((*tool, node.clone()));
-            }
-            ActivationChange::Step { .. } if self.began.is_some() => {}
-            ActivationChange::Units { verb, units, .. } => self.done.push((*verb, units.clone())),
-            ActivationChange::UnitsFailed { units, .. } => self.failed_units.extend(units.iter().cloned()),
             ActivationChange::Warning { text, .. } => {
+                self.tell_activation(state, at);
+                let text = ["warning: ", "error: "]
+                    .iter()
+                    .find_map(|level| text.strip_prefix(level))
+                    .unwrap_or(text);
                 let line = Line::new().with(Role::Warning, "warning: ").with(Role::Plain, text);
                 self.budgeted(Share::Text, line, at);
-                return;
             }
             ActivationChange::RollingBack { .. } => {
+                self.tell_activation(state, at);
                 let line = Line::new().with(Role::Warning, "Rolling back to the previous configuration");
                 self.budgeted(Share::Events, line, at);
-                return;
             }
-            _ => return,
+            _ => self.activation.note(change, at),
         }
-        self.pending_since.get_or_insert(at);
     }
 
-    /// `Activating home-manager… (linkGeneration)`, `Activating… restarted nginx.service; rclone.service failed`.
     fn tell_activation(&mut self, state: &State, now: Moment) {
-        self.pending_since = None;
-        let symbols = self.options.style.symbols;
-        let mut line = Line::new();
-        let mut parts = Vec::new();
-        match self.began.take() {
-            Some((tool, node)) => {
-                let on = node.map(|node| format!(" on {node}")).unwrap_or_default();
-                let tool = if tool == Tool::Unknown { String::new() } else { format!(" {}", tool.name()) };
-                line.push(Role::Heading, format!("Activating{tool}{on}{}", symbols.ellipsis));
-                if let Some(step) = state.activation().runs().last().and_then(|run| run.step.clone()) {
-                    parts.push((Role::Muted, format!("({step})")));
-                }
-            }
-            None if self.done.is_empty() && self.failed_units.is_empty() => return,
-            None => {
-                line.push(Role::Heading, format!("Activating{}", symbols.ellipsis));
-            }
+        for line in self.activation.tell(state, &self.options.style, false) {
+            self.budgeted(Share::Events, line, now);
+            self.budget.heard(now);
         }
-        for (verb, units) in std::mem::take(&mut self.done) {
-            let verb = match verb {
-                Verb::Started => "started",
-                Verb::Restarted => "restarted",
-                Verb::Stopped => "stopped",
-                Verb::Reloaded => "reloaded",
-            };
-            parts.push((Role::Plain, format!("{verb} {}", names(&units))));
-        }
-        let failed = std::mem::take(&mut self.failed_units);
-        if !failed.is_empty() {
-            parts.push((Role::Failure, format!("{} failed", names(&failed))));
-        }
-        for (i, (role, text)) in parts.into_iter().enumerate() {
-            line.push(Role::Plain, if i == 0 { " " } else { "; " });
-            line.push(role, text);
-        }
-        self.budgeted(Share::Events, line, now);
     }
 
     /// Writes a line with the time if its share has room.
@@ -371,13 +335,4 @@ impl<W: Write> Lines<W> {
         }
         self.sink.write(text.as_bytes());
     }
-}
-
-/// The names of a few units, or how many there are.
-fn names(units: &[Unit]) -> String {
-    const NAMED: usize = 4;
-    if units.len() > NAMED {
-        return format!("{} units", thousands(units.len() as u64));
-    }
-    units.iter().map(|unit| unit.name.as_str()).collect::<Vec<_>>().join(", ")
 }

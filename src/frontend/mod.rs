@@ -1,5 +1,6 @@
 //! Sinks: each owns a writer and nothing else. What they say comes from `render` and `wire`.
 
+mod activation;
 mod budget;
 mod json;
 mod lines;

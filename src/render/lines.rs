@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use super::Style;
+use super::{Style, Thresholds};
 use crate::nix::error::FailureKind;
 use crate::state::{Failure, Phase, State};
 use crate::text::{Line, Role, bytes, bytes_of, duration, rate, thousands};
 use crate::view::View;
 
-/// A build that has run for this long is named.
-/// A builder that has printed nothing for this long is said to be quiet. That is normal: linkers and test suites do it.
-const QUIET: Duration = Duration::from_secs(180);
 /// A download without bytes for this long is said to stand still.
 const STALLED: Duration = Duration::from_secs(20);
 
@@ -71,11 +68,11 @@ pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
                 parts.push((Role::Name, step));
             }
         }
-        _ => parts.extend(progress(view)),
+        _ => parts.extend(progress(view, &style.thresholds)),
     }
     if still {
         let since = view.now.saturating_sub(state.last_input());
-        parts.push(if since >= QUIET {
+        parts.push(if since >= style.thresholds.quiet {
             (Role::Muted, format!("in progress, quiet for {}", duration(since)))
         } else {
             (Role::Muted, "in progress".to_owned())
@@ -88,7 +85,7 @@ pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
     line
 }
 
-fn progress(view: &View<'_>) -> Vec<(Role, String)> {
+fn progress(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
     let mut parts = Vec::new();
     let builds = view.builds();
     let text = match builds.total {
@@ -107,7 +104,7 @@ fn progress(view: &View<'_>) -> Vec<(Role, String)> {
         parts.push((Role::Failure, format!("{} failed", thousands(builds.failed as u64))));
     }
     parts.extend(fetch_progress(view).map(|text| (Role::Plain, text)));
-    parts.extend(running(view));
+    parts.extend(running(view, thresholds));
     if builds.waiting > 0 {
         parts.push((Role::Muted, waiting(view.state, builds.waiting)));
     }
@@ -144,12 +141,12 @@ fn fetch_progress(view: &View<'_>) -> Option<String> {
 }
 
 /// The build that has run longest, once it is slow, and how many others run.
-fn running(view: &View<'_>) -> Vec<(Role, String)> {
+fn running(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
     let running = view.running();
     let Some((_, first)) = running.first() else { return Vec::new() };
     let elapsed = first.elapsed(view.now);
     // A build known from a line of text may have ended long ago.
-    if elapsed < SLOW || first.is_endless() {
+    if elapsed < thresholds.slow || first.is_endless() {
         let known = running.iter().filter(|(_, derivation)| !derivation.is_endless()).count();
         return if known > 0 { vec![(Role::Muted, format!("{known} running"))] } else { Vec::new() };
     }
@@ -162,7 +159,7 @@ fn running(view: &View<'_>) -> Vec<(Role, String)> {
     }
     text.push_str(&format!(" {}", duration(elapsed)));
     let quiet = view.now.saturating_sub(first.last_heard().unwrap_or(view.now));
-    if quiet >= QUIET {
+    if quiet >= thresholds.quiet {
         text.push_str(&format!(" (quiet for {})", duration(quiet)));
     }
     if running.len() > 1 {

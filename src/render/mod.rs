@@ -1,10 +1,15 @@
 //! How it reads: views to lines. Writes nothing; the size and the moment are arguments.
 
+mod activation;
 mod lines;
 mod report;
+mod updates;
 
+pub use activation::unit_names;
 pub use lines::{announcement, build_failed, heartbeat, phase};
 pub use report::{Extent, log_files, report};
+
+use std::time::Duration;
 
 use crate::nix::error::Location;
 use crate::nix::store_path;
@@ -17,6 +22,23 @@ pub struct Style {
     pub symbols: Symbols,
     /// Nothing but ASCII.
     pub ascii: bool,
+    /// When something takes long.
+    pub thresholds: Thresholds,
+}
+
+/// When something takes so long that it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// A build that has run for so long is named.
+    pub slow: Duration,
+    /// A builder that has printed nothing for so long is said to be quiet. That is normal: linkers and test suites do it.
+    pub quiet: Duration,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { slow: Duration::from_secs(10), quiet: Duration::from_secs(180) }
+    }
 }
 
 /// A position as a person would write it: inside a flake's source relative to the flake.

@@ -1,11 +1,12 @@
 //! The final report: one line on success; on failure what failed, why, and where to read on.
 
 use super::lines::{blocks_text, facts};
-use super::{Style, location};
-use crate::activation::{Run, RunStage, Unit};
+use super::{Style, activation, location, updates};
+use crate::activation::{Run, RunStage};
 use crate::nix::error::{FailureKind, Stage};
 use crate::state::{Failure, Outcome, Phase, State};
 use crate::text::{Line, Role, bytes, count, duration, thousands};
+use crate::view::Evidence;
 
 /// How long a report may be.
 #[derive(Clone, Copy, Debug)]
@@ -37,19 +38,21 @@ pub fn log_files(state: &State, log_dir: &str) -> Vec<String> {
     files
 }
 
-/// The report on a run that has ended. `existing` are the log files that exist, `hidden` is how many lines of other
-/// programs were not shown.
-pub fn report(state: &State, existing: &[String], hidden: u64, style: &Style, extent: Extent) -> Vec<Line> {
+/// The report on a run that has ended. `evidence` is what was found of logs, `hidden` is how many lines of other programs
+/// were not shown.
+pub fn report(state: &State, evidence: &Evidence, hidden: u64, style: &Style, extent: Extent) -> Vec<Line> {
     let mut lines = vec![verdict(state, style)];
+    lines.extend(activation::runs(state, style));
     match state.outcome() {
         Some(Outcome::Success) | None => {
-            lines.extend(warnings_of_success(state, style));
+            lines.extend(activation::success(state, evidence, style));
+            lines.extend(updates::lines(state, style));
             let named = state.failures().count();
             if named > 0 {
-                lines.extend(blocks(state, existing, style, extent));
+                lines.extend(blocks(state, evidence, style, extent));
             }
         }
-        Some(_) => lines.extend(blocks(state, existing, style, extent)),
+        Some(_) => lines.extend(blocks(state, evidence, style, extent)),
     }
     if hidden > 0 {
         let text = format!(
@@ -96,12 +99,16 @@ fn verdict(state: &State, style: &Style) -> Line {
     match state.outcome() {
         Some(Outcome::Success) | None => {
             let mut line = Line::new();
-            let applied = state.activation().started();
-            let failed_units = failed_units(state).len();
+            let failed_units = activation::failed_units(state).len();
             let role = if failed_units > 0 { Role::Warning } else { Role::Success };
             line.push(role, format!("{} ", symbols.success));
-            if applied {
-                line.push(role, "Configuration applied");
+            let runs = || state.activation().runs();
+            if state.activation().started() {
+                let only_shown = runs().all(|run| run.dry_run);
+                line.push(
+                    role,
+                    if only_shown { "Dry run: nothing was changed" } else { "Configuration applied" },
+                );
                 if failed_units > 0 {
                     line.push(
                         role,
@@ -112,13 +119,15 @@ fn verdict(state: &State, style: &Style) -> Line {
                 if !counts.is_empty() {
                     line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
                 }
+            } else if let Some(what) = updates::verdict(state, style).filter(|_| counts.is_empty()) {
+                line.push(role, what);
+                line.push(Role::Plain, format!(" in {elapsed}"));
             } else {
                 line.push(role, "Complete");
-                let what = match (counts.is_empty(), changed_inputs(state)) {
-                    (false, _) => format!(": {counts}"),
-                    (true, Some(inputs)) => format!(": {inputs}"),
-                    (true, None) if state.phase_reached() == Phase::Evaluating => String::new(),
-                    (true, None) => ": nothing to build".to_owned(),
+                let what = match counts.is_empty() {
+                    false => format!(": {counts}"),
+                    true if state.phase_reached() == Phase::Evaluating => String::new(),
+                    true => ": nothing to build".to_owned(),
                 };
                 line.push(Role::Plain, format!("{what} in {elapsed}"));
             }
@@ -126,6 +135,10 @@ fn verdict(state: &State, style: &Style) -> Line {
         }
         Some(Outcome::Failure) => {
             let mut line = Line::new().with(Role::Failure, format!("{} {}", symbols.failure, failed(state)));
+            // Everything was built: how much of it says nothing about the failure.
+            if state.failed_stage() == Some(Stage::Activation) {
+                return line;
+            }
             line.push(Role::Plain, format!(" after {elapsed}"));
             if !counts.is_empty() {
                 line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
@@ -134,6 +147,10 @@ fn verdict(state: &State, style: &Style) -> Line {
         }
         Some(Outcome::Interrupted) => {
             let mut line = Line::new().with(Role::Warning, format!("{} Interrupted", symbols.failure));
+            if state.failed_stage() == Some(Stage::Activation) {
+                let step = state.activation().runs().filter_map(|run| run.failed_step.as_deref()).last();
+                line.push(Role::Warning, format!(" in {}", step.unwrap_or("the activation")));
+            }
             line.push(Role::Plain, format!(" after {elapsed}"));
             if !counts.is_empty() {
                 line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
@@ -161,6 +178,10 @@ fn failed(state: &State) -> String {
         Some(Stage::Activation) => match state.activation_failed() {
             Some(run) if run.stage == RunStage::Refused => "Activation was refused".to_owned(),
             Some(Run { failed_step: Some(step), .. }) => format!("Activation failed in {step}"),
+            Some(run) if !run.units().failed.is_empty() => {
+                let n = run.units().failed.len() as u64;
+                format!("Activation failed: {}", count(n, "failed unit", "failed units"))
+            }
             _ => "Activation failed".to_owned(),
         },
         None => "Failed".to_owned(),
@@ -198,91 +219,15 @@ fn counts(state: &State) -> String {
     parts.join(", ")
 }
 
-fn changed_inputs(state: &State) -> Option<String> {
-    let inputs = state.flake_inputs();
-    let mut parts = Vec::new();
-    for (what, list) in [("updated", &inputs.updated), ("added", &inputs.added), ("removed", &inputs.removed)]
-    {
-        if !list.is_empty() {
-            let names: Vec<_> = list.iter().map(|input| input.name.as_str()).collect();
-            parts.push(format!("{what} {}", names.join(", ")));
-        }
-    }
-    (!parts.is_empty()).then(|| parts.join(" · "))
-}
-
-fn failed_units(state: &State) -> Vec<Unit> {
-    state.activation().summary().map(|summary| summary.units.failed).unwrap_or_default()
-}
-
-/// What a switch did, and its failed units; what an update changed.
-fn warnings_of_success(state: &State, style: &Style) -> Vec<Line> {
-    let mut lines = Vec::new();
-    if let Some(summary) = state.activation().summary() {
-        lines.extend(units_line(&summary.units, style));
-        for unit in &summary.units.failed {
-            lines.push(
-                Line::new()
-                    .with(Role::Failure, format!("  {} failed", unit.name))
-                    .with(Role::Muted, format!(" {} log: {}", style.symbols.bullet, unit.log_hint())),
-            );
-        }
-        if state.activation().runs().any(|run| run.reboot_needed) {
-            lines.push(Line::new().with(Role::Warning, "  takes effect only after a reboot"));
-        }
-    }
-    lines.extend(update_lines(state, style));
-    lines
-}
-
-fn update_lines(state: &State, style: &Style) -> Vec<Line> {
-    let inputs = state.flake_inputs();
-    let dated: Vec<_> = inputs.updated.iter().filter(|input| input.old_date != input.new_date).collect();
-    if state.phase_reached() > Phase::Evaluating || dated.is_empty() {
-        return Vec::new();
-    }
-    dated
-        .into_iter()
-        .take(12)
-        .filter_map(|input| {
-            let (old, new) = (input.old_date.as_deref()?, input.new_date.as_deref()?);
-            Some(
-                Line::new()
-                    .with(Role::Plain, format!("  {}: {old} {} {new}", input.name, style.symbols.arrow)),
-            )
-        })
-        .collect()
-}
-
-fn units_line(units: &crate::activation::Units, style: &Style) -> Option<Line> {
-    /// More names than this are a count.
-    const NAMED: usize = 4;
-    let mut parts = Vec::new();
-    for (verb, list) in [
-        ("started", &units.started),
-        ("restarted", &units.restarted),
-        ("stopped", &units.stopped),
-        ("reloaded", &units.reloaded),
-    ] {
-        match list.len() {
-            0 => {}
-            n if n <= NAMED => {
-                let names: Vec<_> = list.iter().map(|unit| unit.name.as_str()).collect();
-                parts.push(format!("{verb} {}", names.join(", ")));
-            }
-            n => parts.push(format!("{verb} {n} units")),
-        }
-    }
-    let text = parts.join(&format!(" {} ", style.symbols.bullet));
-    (!text.is_empty()).then(|| Line::new().with(Role::Muted, format!("  {text}")))
-}
-
 /// A block of lines for each root cause, as many as fit; the others are counted.
-fn blocks(state: &State, existing: &[String], style: &Style, extent: Extent) -> Vec<Line> {
+fn blocks(state: &State, evidence: &Evidence, style: &Style, extent: Extent) -> Vec<Line> {
     let mut all: Vec<Vec<Line>> =
-        state.activation_failed().map(|run| activation_block(run, style)).into_iter().collect();
-    all.extend(state.failures().map(|(_, failure)| failure_block(state, failure, existing, style)));
-    if all.is_empty() && state.outcome() == Some(Outcome::Failure) {
+        activation::failed_runs(state).map(|run| activation::block(run, evidence, style)).collect();
+    all.retain(|block| !block.is_empty());
+    all.extend(
+        state.failures().map(|(_, failure)| failure_block(state, failure, &evidence.log_files, style)),
+    );
+    if all.is_empty() && state.outcome() == Some(Outcome::Failure) && state.activation_failed().is_none() {
         all.push(unexplained(state));
     }
     // With many of them each gets less: first the log goes, then all but the heading.
@@ -425,38 +370,6 @@ fn is_said_by_heading(failure: &Failure) -> bool {
             | FailureKind::SubstitutionFailed
     ) || matches!(failure.kind, FailureKind::MissingFeature | FailureKind::PlatformMismatch)
         && !failure.details.is_empty()
-}
-
-fn activation_block(run: &Run, style: &Style) -> Vec<Line> {
-    let mut lines = Vec::new();
-    if let Some(node) = &run.node {
-        lines.push(Line::new().with(Role::Plain, format!("  on {node}")));
-    }
-    for line in run.evidence().take(LOG_LINES) {
-        lines.push(Line::new().with(Role::Plain, format!("    {line}")));
-    }
-    for file in run.files.iter().take(LOG_LINES) {
-        if !run.evidence().any(|line| line.contains(file.as_str())) {
-            lines.push(Line::new().with(Role::Path, format!("    {file}")));
-        }
-    }
-    let units = run.units();
-    for unit in &units.failed {
-        lines.push(Line::new().with(Role::Failure, format!("  {} failed", unit.name)));
-        if let Some(excerpt) = run.excerpts.iter().find(|excerpt| excerpt.unit == unit.name) {
-            lines.extend(
-                excerpt.lines.iter().take(4).map(|line| Line::new().with(Role::Plain, format!("    {line}"))),
-            );
-        }
-        lines.push(Line::new().with(Role::Muted, "    log: ").with(Role::Path, unit.log_hint()));
-    }
-    if units.failed.is_empty() {
-        for hint in run.log_hints() {
-            lines.push(Line::new().with(Role::Muted, "  log: ").with(Role::Path, hint));
-        }
-    }
-    let _ = style;
-    lines
 }
 
 /// A failure that nothing explains: the last lines that anybody printed.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::mpsc as blocking;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::recording::Recorder;
-use super::{ExitStatus, Pipeline, complain, drv_reader, frontend};
+use super::{ExitStatus, Pipeline, complain, drv_reader, frontend, service_logs};
 use crate::settings::Settings;
 use crate::state::{DerivationFacts, Request};
 
@@ -47,11 +47,12 @@ pub(super) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitS
 
 async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<ExitStatus> {
     let begun = Instant::now();
+    let begun_at = SystemTime::now();
     let (mut chunks, spare) = spawn_reader();
     let (answers, mut facts) = mpsc::unbounded_channel::<Option<DerivationFacts>>();
     let requests = drv_reader::spawn(answers);
     let mut asked = 0_usize;
-    let mut pipeline = Pipeline::new(frontend(Background::spawn(), &settings.output), &settings.log_dir);
+    let mut pipeline = Pipeline::new(frontend(Background::spawn(), settings));
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
@@ -119,7 +120,8 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     };
     // Late is as good as never.
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
-    let code = pipeline.end(None, begun.elapsed(), |file| Path::new(file).exists());
+    let code =
+        pipeline.end(None, begun.elapsed(), |state| service_logs::evidence(state, settings, Some(begun_at)));
     if let Some(recorder) = &mut recorder {
         recorder.flush();
     }

@@ -8,6 +8,7 @@ mod filter;
 mod pipeline;
 mod recording;
 mod replay;
+mod service_logs;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -20,8 +21,8 @@ pub use recording::{Recorder, Recording, Step};
 
 use crate::cli::{Cli, PassthroughArg};
 use crate::frontend::{Json, Limits, Lines, LinesOptions, Passthrough};
-use crate::render::Style;
-use crate::settings::{Form, Output, Settings, Task};
+use crate::render::{Style, Thresholds};
+use crate::settings::{self, Form, Settings, Task};
 use crate::text::{Palette, Symbols};
 use pipeline::Frontend;
 
@@ -107,11 +108,13 @@ fn print(bytes: &[u8]) {
 }
 
 /// The frontend that the settings ask for.
-fn frontend<W: Write>(writer: W, output: &Output) -> Frontend<W> {
+fn frontend<W: Write>(writer: W, settings: &Settings) -> Frontend<W> {
+    let Settings { output, thresholds, .. } = settings;
+    let settings::Thresholds { slow, quiet } = *thresholds;
     let symbols = if output.ascii { Symbols::ascii() } else { Symbols::unicode() };
     let options = LinesOptions {
         palette: if output.color { Palette::colored() } else { Palette::default() },
-        style: Style { symbols, ascii: output.ascii },
+        style: Style { symbols, ascii: output.ascii, thresholds: Thresholds { slow, quiet } },
         limits: Limits { lines: output.max_lines, bytes: output.max_bytes, every: output.every },
         passthrough: match output.passthrough {
             PassthroughArg::Auto => Passthrough::Auto,

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use crate::frontend::{Json, Lines, Sink};
 use crate::input::Reader;
-use crate::render;
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
+use crate::view::Evidence;
 
 /// Where the output goes.
 #[derive(Debug)]
@@ -25,18 +25,11 @@ pub struct Pipeline<W> {
     state: State,
     effects: Effects,
     frontend: Frontend<W>,
-    log_dir: String,
 }
 
 impl<W: Write> Pipeline<W> {
-    pub(super) fn new(frontend: Frontend<W>, log_dir: &str) -> Self {
-        Self {
-            reader: Reader::default(),
-            state: State::new(),
-            effects: Effects::default(),
-            frontend,
-            log_dir: log_dir.to_owned(),
-        }
+    pub(super) fn new(frontend: Frontend<W>) -> Self {
+        Self { reader: Reader::default(), state: State::new(), effects: Effects::default(), frontend }
     }
 
     /// The next bytes of the stream.
@@ -94,8 +87,13 @@ impl<W: Write> Pipeline<W> {
 
     /// The stream has ended. Returns the exit status of a filter.
     ///
-    /// `exists` says which log files there are.
-    pub fn end(&mut self, exit_status: Option<i32>, at: Moment, exists: impl Fn(&str) -> bool) -> i32 {
+    /// `gather` looks for logs once it is known what failed.
+    pub fn end(
+        &mut self,
+        exit_status: Option<i32>,
+        at: Moment,
+        gather: impl FnOnce(&State) -> Evidence,
+    ) -> i32 {
         let Self { reader, state, effects, frontend, .. } = self;
         reader.finish(|event| {
             state.apply(Input::Event(event), at, effects);
@@ -105,11 +103,9 @@ impl<W: Write> Pipeline<W> {
         let code = self.state.exit_code();
         match &mut self.frontend {
             Frontend::Lines(lines) => {
-                let files = render::log_files(&self.state, &self.log_dir);
-                let existing: Vec<String> = files.into_iter().filter(|file| exists(file)).collect();
-                lines.end(&self.state, &existing, at);
+                lines.end(&self.state, &gather(&self.state), at);
             }
-            Frontend::Json(json) => json.end(&self.state, self.reader.counts(), code),
+            Frontend::Json(json) => json.end(&self.state, &gather(&self.state), self.reader.counts(), code),
             Frontend::Quiet(_) => {}
         }
         code

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::recording::{Recording, Step};
-use super::{ExitStatus, Pipeline, frontend};
+use super::{ExitStatus, Pipeline, frontend, service_logs};
 use crate::settings::Settings;
 use crate::state::Moment;
 
@@ -23,7 +23,7 @@ pub(super) fn replay(
 ) -> Result<ExitStatus> {
     let recordings = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
     let stdout = std::io::stdout();
-    let mut pipeline = Pipeline::new(frontend(stdout.lock(), &settings.output), &settings.log_dir);
+    let mut pipeline = Pipeline::new(frontend(stdout.lock(), settings));
     let begun = Instant::now();
     let mut ticked = Moment::ZERO;
     let mut base = Moment::ZERO;
@@ -49,7 +49,8 @@ pub(super) fn replay(
         }
         base = now;
     }
-    let code = pipeline.end(exit_status.or(recorded_status), base, |file| Path::new(file).exists());
+    let code = pipeline
+        .end(exit_status.or(recorded_status), base, |state| service_logs::evidence(state, settings, None));
     Ok(ExitStatus::of(code))
 }
 

@@ -330,7 +330,7 @@ mod tests {
             ("every = 5\nevery = 6", "2:1: duplicate key"),
             ("é = é", "1:1: "),
         ];
-        for (text, expected) in cases { is", "`max_lines`; is `max-lines` meant?");
+        for (text, expected) in cases {
             let mistakes = parse(text).expect_err(text);
             assert!(mistakes[0].to_string().starts_with(expected), "{text:?}: {mistakes:?}");
         }

@@ -172,9 +172,15 @@ impl State {
         match recognised {
             Recognised::Consumed => true,
             Recognised::Relevant => {
-                if !any {
-                    let clean = sanitize(text);
-                    effects.changes.push(Change::Text(TextKind::Activation, clean.trim_end().to_owned()));
+                let clean = sanitize(text);
+                let clean = clean.trim_end();
+                // Nix at work inside a step: its error, if there is one, is what counts.
+                let chatter = matches!(
+                    human::parse(text),
+                    HumanLine::Building { .. } | HumanLine::Copying { .. } | HumanLine::Chatter
+                );
+                if !any && !chatter && !clean.is_empty() {
+                    effects.changes.push(Change::Text(TextKind::Activation, clean.to_owned()));
                 }
                 true
             }

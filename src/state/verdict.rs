@@ -229,8 +229,9 @@ impl State {
         match outcome {
             Outcome::Failure if switched == Some(Activated::Failure) => Some(Stage::Activation),
             Outcome::Failure => match self.failures().next() {
-                Some((_, failure)) => failure.stage,
-                None => early.or(self.stage_of_phase(self.phase_at_end)),
+                // What a tool says of the stage is more than a line that nothing explains.
+                Some((_, failure)) if early.is_none() || vagueness(failure.kind) == 0 => failure.stage,
+                _ => early.or(self.stage_of_phase(self.phase_at_end)),
             },
             _ if switched == Some(Activated::Interrupted) => Some(Stage::Activation),
             _ => self.stage_of_phase(self.interrupted.unwrap_or(self.phase_at_end)),

@@ -2,6 +2,10 @@
 //!
 //! Chooses and counts; how it reads is for `render` to say.
 
+mod evidence;
+
+pub use evidence::{Evidence, ServiceLog};
+
 use crate::state::{Derivation, DerivationId, DerivationState, Moment, PathState, State, StorePathInfo};
 
 /// A look at the state at one moment.

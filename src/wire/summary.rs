@@ -7,6 +7,7 @@ use crate::activation::Unit;
 use crate::input::InputCounts;
 use crate::nix::error;
 use crate::state::{DerivationState, Failure, Moment, Outcome, PathState, State};
+use crate::view::Evidence;
 
 /// What came of a run: the last line.
 #[derive(Clone, Debug, Serialize)]
@@ -181,10 +182,10 @@ impl From<InputCounts> for InputSummary {
 }
 
 /// The summary of a run that has ended.
-pub fn summary(state: &State, input: InputCounts, exit_code: i32) -> Summary {
+pub fn summary(state: &State, evidence: &Evidence, input: InputCounts, exit_code: i32) -> Summary {
     let mut failures: Vec<_> = state.failures().map(|(_, f)| self::failure(state, f)).collect();
     let stage = state.failed_stage();
-    failures.extend(activation_failure(state));
+    failures.extend(activation_failure(state, evidence));
     let inputs = state.flake_inputs();
     let names =
         |list: &[crate::activation::FlakeInput]| list.iter().map(|input| input.name.clone()).collect();
@@ -197,7 +198,7 @@ pub fn summary(state: &State, input: InputCounts, exit_code: i32) -> Summary {
         elapsed_ms: millis(state.now()),
         counts: counts(state),
         failures,
-        activation: activation(state),
+        activation: activation(state, evidence),
         flake_inputs: FlakeInputs {
             updated: names(&inputs.updated),
             added: names(&inputs.added),
@@ -255,7 +256,7 @@ pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
 }
 
 /// The failure that an activation is.
-fn activation_failure(state: &State) -> Option<SummaryFailure> {
+fn activation_failure(state: &State, evidence: &Evidence) -> Option<SummaryFailure> {
     let run = state.activation_failed()?;
     let units = run.units();
     let lines: Vec<String> = run.evidence().map(str::to_owned).collect();
@@ -280,7 +281,7 @@ fn activation_failure(state: &State) -> Option<SummaryFailure> {
         hashes: None,
         log_excerpt: lines.clone(),
         log_tail: lines,
-        log_hints: run.log_hints(),
+        log_hints: evidence.hints(&units.failed, run.log_hints()),
         advice: None,
         blocks: 0,
         machine: run.node.clone(),
@@ -290,7 +291,7 @@ fn activation_failure(state: &State) -> Option<SummaryFailure> {
     })
 }
 
-fn activation(state: &State) -> Option<SummaryActivation> {
+fn activation(state: &State, evidence: &Evidence) -> Option<SummaryActivation> {
     let summary = state.activation().summary()?;
     let names = |units: &[Unit]| units.iter().map(|unit| unit.name.clone()).collect();
     Some(SummaryActivation {
@@ -303,7 +304,7 @@ fn activation(state: &State) -> Option<SummaryActivation> {
             reloaded: names(&summary.units.reloaded),
             failed: names(&summary.units.failed),
         },
-        log_hints: summary.log_hints,
+        log_hints: evidence.hints(&summary.units.failed, summary.log_hints),
     })
 }
 

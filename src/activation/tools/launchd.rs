@@ -81,3 +81,51 @@ pub fn agent_logs(label: &str, home: &str) -> Vec<String> {
         })
         .collect()
 }
+
+/// The files that an agent's plist names, standard error first: `StandardErrorPath` and `StandardOutPath`
+/// (launchd.plist(5)), as the XML that home-manager and nix-darwin write. What is no such XML names none.
+pub fn plist_logs(xml: &str) -> Vec<String> {
+    let mut files: Vec<String> = Vec::new();
+    for key in ["StandardErrorPath", "StandardOutPath"] {
+        let after = xml.split_once(&format!("<key>{key}</key>")).map(|(_, after)| after.trim_start());
+        let text = after
+            .and_then(|after| after.strip_prefix("<string>"))
+            .and_then(|text| text.split_once("</string>"))
+            .map(|(text, _)| without_entities(text));
+        files.extend(
+            text.filter(|file| file.starts_with('/') && file != "/dev/null" && !files.contains(file)),
+        );
+    }
+    files
+}
+
+/// The five entities that XML has by itself; `&` last, since it may be the beginning of an escaped other.
+fn without_entities(text: &str) -> String {
+    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    entities.iter().fold(text.to_owned(), |text, (entity, is)| text.replace(entity, is))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_plists() {
+        let plist = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<plist version=\"1.0\">\n<dict>\n\
+            \t<key>Label</key>\n\t<string>org.nix-community.home.rclone</string>\n\
+            \t<key>StandardErrorPath</key>\n\t<string>/Users/demo/Logs &amp;amp; more/rclone.err</string>\n\
+            \t<key>StandardOutPath</key>\n\t<string>/Users/demo/rclone.log</string>\n</dict>\n</plist>\n";
+        let out = "/Users/demo/rclone.log";
+        let cases: [(String, &[&str]); 6] = [
+            (plist.to_owned(), &["/Users/demo/Logs &amp; more/rclone.err", out]),
+            (plist.replace("Logs &amp;amp; more/rclone.err", "rclone.log"), &[out]),
+            (plist.replace("/Users/demo/Logs &amp;amp; more/rclone.err", "/dev/null"), &[out]),
+            (plist.replace("<string>/Users", "<integer>/Users"), &[]),
+            (plist.replace("</string>", ""), &[]),
+            ("bplist00\u{0}".to_owned(), &[]),
+        ];
+        for (xml, expected) in cases {
+            assert_eq!(plist_logs(&xml), expected, "{xml}");
+        }
+    }
+}

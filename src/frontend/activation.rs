@@ -1,0 +1,166 @@
+//! What activations have done that was not told yet.
+
+use std::time::Duration;
+
+use crate::activation::{ActivationChange, Run, RunId, RunStage, Tool, Unit, Verb};
+use crate::render::{Style, unit_names};
+use crate::state::{Moment, Outcome, State};
+use crate::text::{Line, Role};
+
+/// Units and steps are gathered for so long.
+const DELAY: Duration = Duration::from_millis(300);
+/// Units that were stopped are told after so long: most of them are started again at once, which is a restart.
+const STOP_DELAY: Duration = Duration::from_secs(3);
+/// Units kept of each kind: more are a number anyway.
+const MAX_UNITS: usize = 1024;
+
+/// Gathers what activations do, so that it is a line for each and not a flood.
+#[derive(Debug, Default)]
+pub(super) struct ActivationNews {
+    /// In the order of their first news.
+    runs: Vec<RunNews>,
+    /// When the first of it was noted, but for units that were stopped.
+    since: Option<Moment>,
+    stopped_since: Option<Moment>,
+}
+
+#[derive(Debug)]
+struct RunNews {
+    run: RunId,
+    began: bool,
+    started: Vec<Unit>,
+    restarted: Vec<Unit>,
+    stopped: Vec<Unit>,
+    reloaded: Vec<Unit>,
+    failed: Vec<Unit>,
+}
+
+impl ActivationNews {
+    /// Something has happened. Warnings and the like are told at once, by the caller.
+    pub(super) fn note(&mut self, change: &ActivationChange, at: Moment) {
+        match change {
+            ActivationChange::Began { run, .. } => self.of(*run).began = true,
+            ActivationChange::Units { run, verb: Verb::Stopped, units } => {
+                add(&mut self.of(*run).stopped, units.iter().cloned());
+                self.stopped_since.get_or_insert(at);
+                return;
+            }
+            ActivationChange::Units { run, verb, units } => self.of(*run).acted(*verb, units),
+            ActivationChange::UnitsFailed { run, units } => {
+                add(&mut self.of(*run).failed, units.iter().cloned());
+            }
+            _ => return,
+        }
+        self.since.get_or_insert(at);
+    }
+
+    /// Whether it is time to tell.
+    pub(super) fn is_due(&self, now: Moment) -> bool {
+        let for_long =
+            |since: Option<Moment>, delay| since.is_some_and(|since| now.saturating_sub(since) >= delay);
+        for_long(self.since, DELAY) || for_long(self.stopped_since, STOP_DELAY)
+    }
+
+    /// A line for each activation of which there is news: `Activating home-manager… (linkGeneration)`,
+    /// `Activating… restarted nginx.service; rclone.service failed`. All of it counts as told.
+    ///
+    /// `at_end`: what the report will say is left out.
+    pub(super) fn tell(&mut self, state: &State, style: &Style, at_end: bool) -> Vec<Line> {
+        let news = std::mem::take(self);
+        news.runs.into_iter().filter_map(|news| news.line(state, style, at_end)).collect()
+    }
+
+    fn of(&mut self, run: RunId) -> &mut RunNews {
+        let at = self.runs.iter().position(|news| news.run == run).unwrap_or_else(|| {
+            self.runs.push(RunNews::new(run));
+            self.runs.len() - 1
+        });
+        &mut self.runs[at]
+    }
+}
+
+impl RunNews {
+    fn new(run: RunId) -> Self {
+        let none = Vec::new;
+        Self {
+            run,
+            began: false,
+            started: none(),
+            restarted: none(),
+            stopped: none(),
+            reloaded: none(),
+            failed: none(),
+        }
+    }
+
+    fn acted(&mut self, verb: Verb, units: &[Unit]) {
+        let (again, new): (Vec<Unit>, Vec<Unit>) =
+            units.iter().cloned().partition(|unit| self.stopped.contains(unit));
+        self.stopped.retain(|unit| !again.contains(unit));
+        add(&mut self.restarted, again);
+        let list = match verb {
+            Verb::Started => &mut self.started,
+            Verb::Reloaded => &mut self.reloaded,
+            Verb::Restarted | Verb::Stopped => &mut self.restarted,
+        };
+        add(list, new);
+    }
+
+    fn line(mut self, state: &State, style: &Style, at_end: bool) -> Option<Line> {
+        let run = state.activation().run(self.run)?;
+        let refused = run.stage == RunStage::Refused && run.step.is_none();
+        self.began &= !refused;
+        if at_end {
+            self.failed.clear();
+            if state.outcome() == Some(Outcome::Success) {
+                for told in [&mut self.started, &mut self.restarted, &mut self.stopped, &mut self.reloaded] {
+                    told.clear();
+                }
+            }
+        }
+        let mut line = Line::new().with(Role::Heading, format!("Activating{}", self.what(run)));
+        line.push(Role::Heading, style.symbols.ellipsis);
+        if let Some(step) = run.step.as_deref().filter(|_| self.began) {
+            line.push(Role::Muted, format!(" ({step})"));
+        }
+        let mut parts = Vec::new();
+        for (verb, units) in [
+            ("started", &self.started),
+            ("restarted", &self.restarted),
+            ("stopped", &self.stopped),
+            ("reloaded", &self.reloaded),
+        ] {
+            if !units.is_empty() {
+                parts.push((Role::Plain, format!("{verb} {}", unit_names(units))));
+            }
+        }
+        if !self.failed.is_empty() {
+            parts.push((Role::Failure, format!("{} failed", unit_names(&self.failed))));
+        }
+        if !self.began && parts.is_empty() {
+            return None;
+        }
+        for (i, (role, text)) in parts.into_iter().enumerate() {
+            line.push(Role::Plain, if i == 0 { " " } else { "; " });
+            line.push(role, text);
+        }
+        Some(line)
+    }
+
+    /// The machine, or at the beginning the tool.
+    fn what(&self, run: &Run) -> String {
+        match (&run.node, run.tool) {
+            (Some(node), _) => format!(" {node}"),
+            (None, tool) if self.began && tool != Tool::Unknown => format!(" {}", tool.name()),
+            _ => String::new(),
+        }
+    }
+}
+
+fn add(list: &mut Vec<Unit>, units: impl IntoIterator<Item = Unit>) {
+    for unit in units {
+        if list.len() < MAX_UNITS && !list.contains(&unit) {
+            list.push(unit);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! How an activation reads: what it did to units, why it failed, where to read on.
+
+use super::Style;
+use crate::activation::{Run, RunStage, Scope, Tool, Unit, Units};
+use crate::state::State;
+use crate::text::excerpt::excerpt;
+use crate::text::{Line, Role, count, thousands};
+use crate::view::Evidence;
+
+/// More names than this are a count.
+const NAMED: usize = 4;
+/// Lines that say why, for each run.
+const REASONS: usize = 8;
+/// Lines of a unit's log.
+const UNIT_LINES: usize = 4;
+/// Files that stand in the way.
+const FILES: usize = 6;
+/// Lines longer than this lose the digests of their store paths, in bytes.
+const LONG: usize = 120;
+/// Runs that have a line each.
+const RUNS: usize = 8;
+
+/// The names of a few units, or how many there are.
+pub fn unit_names(units: &[Unit]) -> String {
+    if units.len() > NAMED {
+        return format!("{} units", thousands(units.len() as u64));
+    }
+    units.iter().map(|unit| unit.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The units of all runs that failed.
+pub(super) fn failed_units(state: &State) -> Vec<Unit> {
+    state.activation().summary().map(|summary| summary.units.failed).unwrap_or_default()
+}
+
+/// The runs that failed.
+pub(super) fn failed_runs(state: &State) -> impl Iterator<Item = &Run> {
+    state.activation().runs().filter(|run| is_bad(run))
+}
+
+fn is_bad(run: &Run) -> bool {
+    matches!(run.stage, RunStage::Failed | RunStage::Refused | RunStage::RolledBack)
+}
+
+/// A line for each of several runs; one alone is the verdict's matter.
+pub(super) fn runs(state: &State, style: &Style) -> Vec<Line> {
+    let runs: Vec<&Run> = state.activation().runs().collect();
+    if runs.len() < 2 {
+        return Vec::new();
+    }
+    // The bad ones are never left out in favour of the others.
+    let (bad, good): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.stage != RunStage::Done);
+    let room = if runs.len() > RUNS { RUNS.saturating_sub(1) } else { RUNS };
+    let n_bad = bad.len().min(room);
+    let n_good = good.len().min(room - n_bad);
+    let shown = |run: &Run| {
+        let among = |list: &[&Run], n: usize| list.iter().take(n).any(|other| other.id == run.id);
+        among(&bad, n_bad) || among(&good, n_good)
+    };
+    let mut lines: Vec<Line> = runs.iter().filter(|run| shown(run)).map(|run| run_line(run, style)).collect();
+    let more = runs.len() - lines.len();
+    if more > 0 {
+        let well = if bad.len() == n_bad { " applied" } else { "" };
+        lines.push(Line::new().with(Role::Muted, format!("  and {more} more{well}")));
+    }
+    lines
+}
+
+/// `  ✓ web: restarted nginx.service`, `  ✗ db: failed in bootloader`.
+fn run_line(run: &Run, style: &Style) -> Line {
+    let symbols = &style.symbols;
+    let within = run.failed_step.as_ref().map(|step| format!(" in {step}")).unwrap_or_default();
+    let units = run.units();
+    let (role, symbol, mut what) = match run.stage {
+        RunStage::Done if units.failed.is_empty() => (Role::Success, symbols.success, String::new()),
+        RunStage::Done => (Role::Warning, symbols.success, format!("{} failed", unit_names(&units.failed))),
+        RunStage::Refused => (Role::Failure, symbols.failure, "refused".to_owned()),
+        RunStage::RolledBack => (Role::Failure, symbols.failure, "rolled back".to_owned()),
+        RunStage::Interrupted => (Role::Warning, symbols.failure, format!("interrupted{within}")),
+        _ => (Role::Failure, symbols.failure, format!("failed{within}")),
+    };
+    if run.stage == RunStage::Done
+        && let Some(done) = done(&units, style)
+    {
+        what = if what.is_empty() { done } else { format!("{what} {} {done}", symbols.bullet) };
+    }
+    let mut line = Line::new().with(role, format!("  {symbol} ")).with(Role::Name, name(run));
+    if !what.is_empty() {
+        line.push(Role::Plain, format!(": {what}"));
+    }
+    line
+}
+
+/// The machine, else the tool.
+fn name(run: &Run) -> String {
+    match &run.node {
+        Some(node) => node.clone(),
+        None if run.tool == Tool::Unknown => "switch".to_owned(),
+        None => run.tool.name().to_owned(),
+    }
+}
+
+/// `started a.service · restarted b.service`.
+fn done(units: &Units, style: &Style) -> Option<String> {
+    let parts: Vec<String> = [
+        ("started", &units.started),
+        ("restarted", &units.restarted),
+        ("stopped", &units.stopped),
+        ("reloaded", &units.reloaded),
+    ]
+    .into_iter()
+    .filter(|(_, list)| !list.is_empty())
+    .map(|(verb, list)| format!("{verb} {}", unit_names(list)))
+    .collect();
+    (!parts.is_empty()).then(|| parts.join(&format!(" {} ", style.symbols.bullet)))
+}
+
+/// What a switch that went well did, its failed units, and where to look at the others.
+pub(super) fn success(state: &State, evidence: &Evidence, style: &Style) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let runs: Vec<&Run> = state.activation().runs().collect();
+    if let [run] = runs.as_slice()
+        && let Some(done) = done(&run.units(), style)
+    {
+        lines.push(Line::new().with(Role::Muted, format!("  {done}")));
+    }
+    for run in runs.iter().filter(|run| !is_bad(run)) {
+        for unit in &run.units().failed {
+            lines.extend(failed_unit(run, unit, evidence, style));
+        }
+    }
+    for run in &runs {
+        lines.extend(affected(run, evidence));
+    }
+    if runs.iter().any(|run| run.reboot_needed) {
+        lines.push(Line::new().with(Role::Warning, "  takes effect only after a reboot"));
+    }
+    lines
+}
+
+/// Where to look at units that are running anew: one command for those of a manager.
+fn affected(run: &Run, evidence: &Evidence) -> Vec<Line> {
+    let units = run.units();
+    let running: Vec<&Unit> = [&units.restarted, &units.started, &units.reloaded]
+        .into_iter()
+        .flatten()
+        .filter(|unit| !units.failed.contains(unit))
+        .collect();
+    if running.is_empty() || running.len() > NAMED || run.dry_run {
+        return Vec::new();
+    }
+    let mut commands: Vec<String> =
+        running.iter().filter_map(|unit| evidence.of_unit(unit).next()).map(|log| log.file.clone()).collect();
+    for (user, of) in [("", false), ("--user ", true)] {
+        let named: Vec<String> = running
+            .iter()
+            .filter(|unit| match unit.scope {
+                Scope::System => !of,
+                Scope::User(_) => of,
+                Scope::Launchd { .. } => false,
+            })
+            .filter(|unit| evidence.of_unit(unit).next().is_none())
+            .map(|unit| format!("-u {}", unit.name))
+            .collect();
+        if !named.is_empty() {
+            commands.push(format!("journalctl {user}{} -b{}", named.join(" "), since(run, evidence)));
+        }
+    }
+    commands
+        .into_iter()
+        .map(|command| Line::new().with(Role::Muted, format!("  log{}: ", on(run))).with(Role::Path, command))
+        .collect()
+}
+
+/// ` on web` where the run is on another machine.
+fn on(run: &Run) -> String {
+    run.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default()
+}
+
+fn since(run: &Run, evidence: &Evidence) -> String {
+    // The clock of another machine may show another time, in another zone.
+    let began = evidence.switch_began.as_ref().filter(|_| run.node.is_none());
+    began.map(|time| format!(" --since \"{time}\"")).unwrap_or_default()
+}
+
+/// The command that shows a unit's log of this switch.
+fn command(run: &Run, unit: &Unit, evidence: &Evidence) -> String {
+    match unit.scope {
+        Scope::Launchd { .. } => unit.log_hint(),
+        Scope::System | Scope::User(_) => format!("{} -b{}", unit.log_hint(), since(run, evidence)),
+    }
+}
+
+/// A unit that failed: the last lines of its log, and where the rest is, best first.
+fn failed_unit(run: &Run, unit: &Unit, evidence: &Evidence, style: &Style) -> Vec<Line> {
+    let mut lines = vec![Line::new().with(Role::Failure, format!("  {} failed{}", unit.name, on(run)))];
+    let quoted = run.excerpts.iter().find(|excerpt| excerpt.unit == unit.name);
+    let logs: Vec<_> = evidence.of_unit(unit).collect();
+    let said: Vec<&str> = match logs.iter().find(|log| !log.lines.is_empty()) {
+        Some(log) => log.lines.iter().map(String::as_str).collect(),
+        None => quoted.iter().flat_map(|excerpt| excerpt.lines.iter().map(String::as_str)).collect(),
+    };
+    // A unit that is an activation itself, home-manager's module for NixOS: its steps went well but for the last.
+    let said: Vec<&str> = said
+        .into_iter()
+        .filter(|line| !line.starts_with("Activating ") && !line.starts_with("Starting Home Manager"))
+        .collect();
+    for line in excerpt(&said, UNIT_LINES) {
+        if line.follows_gap {
+            lines.push(Line::new().with(Role::Muted, format!("    {}", style.symbols.ellipsis)));
+        }
+        lines.push(Line::new().with(Role::Plain, format!("    {}", line.line.trim_end())));
+    }
+    let mut hints: Vec<String> = logs.iter().take(2).map(|log| log.file.clone()).collect();
+    hints.push(command(run, unit, evidence));
+    lines.push(Line::new().with(Role::Muted, "    log: ").with(Role::Path, hints.join("   ")));
+    lines
+}
+
+/// Why a run failed, its failed units, and where to read on.
+pub(super) fn block(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let units = run.units();
+    let reasons: Vec<&str> = run.reasons().collect();
+    if run.reboot_needed {
+        let why = "    its init does not fit the running system: it takes effect only after a reboot";
+        return vec![Line::new().with(Role::Plain, why)];
+    }
+    for line in excerpt_of_reasons(&reasons) {
+        lines.push(Line::new().with(Role::Plain, format!("    {}", short(line))));
+    }
+    let unsaid: Vec<&String> =
+        run.files.iter().filter(|file| !reasons.iter().any(|line| line.contains(file.as_str()))).collect();
+    for file in unsaid.iter().take(FILES) {
+        lines.push(Line::new().with(Role::Path, format!("    {file}")));
+    }
+    if unsaid.len() > FILES {
+        let more = count((unsaid.len() - FILES) as u64, "more file", "more files");
+        lines.push(Line::new().with(Role::Muted, format!("    {} {more}", style.symbols.ellipsis)));
+    }
+    if let Some(advice) = advice(run) {
+        lines.push(Line::new().with(Role::Muted, format!("    {} {advice}", style.symbols.arrow)));
+    }
+    for unit in &units.failed {
+        lines.extend(failed_unit(run, unit, evidence, style));
+    }
+    if units.failed.is_empty() {
+        for hint in run.log_hints() {
+            let hint = if hint.starts_with("journalctl ") {
+                format!("{hint} -b{}", since(run, evidence))
+            } else {
+                hint
+            };
+            lines.push(Line::new().with(Role::Muted, format!("    log{}: ", on(run))).with(Role::Path, hint));
+        }
+    }
+    // A unit says where it is.
+    let by_itself = reasons.is_empty() && run.files.is_empty() && !units.failed.is_empty();
+    if let Some(node) = run.node.as_ref().filter(|_| !lines.is_empty() && !by_itself) {
+        lines.insert(0, Line::new().with(Role::Plain, format!("  on {node}:")));
+    }
+    lines
+}
+
+/// A long line without the directory and the digest of store paths: what it says stands at its end.
+fn short(line: &str) -> String {
+    const DIR: &str = "/nix/store/";
+    const DIGEST: usize = 33;
+    if line.len() <= LONG {
+        return line.to_owned();
+    }
+    let mut parts = line.split(DIR);
+    let mut short = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_at_checked(DIGEST) {
+            Some((digest, rest)) if digest.ends_with('-') => short.push_str(rest),
+            _ => short.extend([DIR, part]),
+        }
+    }
+    short
+}
+
+/// The last of them, which are nearest to the failure.
+fn excerpt_of_reasons<'a>(reasons: &[&'a str]) -> Vec<&'a str> {
+    if reasons.len() <= REASONS {
+        return reasons.to_vec();
+    }
+    excerpt(reasons, REASONS).into_iter().map(|line| line.line).collect()
+}
+
+/// What to do about failures that happen to everybody.
+fn advice(run: &Run) -> Option<&'static str> {
+    let says = |text: &str| run.evidence().any(|line| line.contains(text));
+    match run.failed_step.as_deref() {
+        Some("checkLinkTargets") if !run.files.is_empty() => {
+            Some("move them away, or let home-manager do so: home-manager switch -b backup")
+        }
+        // ND:modules/system/etc.nix
+        _ if says("Unexpected files in /etc") => {
+            Some("rename each to NAME.before-nix-darwin if it is not needed, and switch again")
+        }
+        _ if says("must now be run as root") => Some("run it with sudo"),
+        Some("set-profile") if says("Permission denied") && run.tool != Tool::HomeManager => {
+            Some("run it with sudo, or as root")
+        }
+        Some("sudo") => Some("run it where sudo can ask for a password, or as root"),
+        _ => None,
+    }
+}
