@@ -114,7 +114,7 @@ fn last_lines(file: &str) -> std::io::Result<Vec<String>> {
     let text = String::from_utf8_lossy(&bytes);
     // The first line may have lost its beginning.
     let whole = if begin > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
-    let lines: Vec<String> = whole.lines().map(|line| clean(line)).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<String> = whole.lines().map(clean).filter(|line| !line.is_empty()).collect();
     let last: Vec<&str> =
         lines.iter().skip(lines.len().saturating_sub(LAST_LINES)).map(String::as_str).collect();
     Ok(excerpt(&last, SHOWN).into_iter().map(|line| line.line.to_owned()).collect())

@@ -389,6 +389,7 @@ fn output(
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test with files of its own")]
 mod tests {
     use clap::Parser;
 
@@ -460,14 +461,10 @@ mod tests {
             assert!(matches!(load(args), Err(ConfigError::Read { .. })), "{args:?}");
         }
         std::fs::create_dir(dir.path().join("nixmon")).unwrap();
-        std::fs::File::create(&path).unwrap();
+        std::fs::write(&path, "").unwrap();
         assert!(load(&["config", "check"]).unwrap().config_exists);
         for (bytes, expected) in [(&b"evry = 9\ncolor = 1"[..], 2), (b"a = \"\xff\"", 1)] {
-            std::io::Write::write_all(
-                &mut std::fs::OpenOptions::new().write(true).truncate(true).open(&path).unwrap(),
-                bytes,
-            )
-            .unwrap();
+            std::fs::write(&path, bytes).unwrap();
             let error = load(&[]).unwrap_err();
             assert_eq!(error.to_string().lines().count(), expected, "{error}");
             assert!(error.to_string().starts_with(&format!("{}:1:", path.display())), "{error}");
