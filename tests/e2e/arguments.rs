@@ -69,6 +69,11 @@ fn the_exit_status_of_a_replay_is_that_of_the_log() {
         write(&file, log);
         let args = [&["replay", file.to_str().unwrap()], *args].concat();
         let ended = Ended::of(nixmon(&args).spawn().unwrap());
-        assert_eq!((ended.status, ended.stderr.as_str()), (Some(*status), ""), "{log:?} {args:?}\n{}", ended.stdout);
+        assert_eq!(
+            (ended.status, ended.stderr.as_str()),
+            (Some(*status), ""),
+            "{log:?} {args:?}\n{}",
+            ended.stdout
+        );
     }
 }

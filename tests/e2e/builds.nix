@@ -20,7 +20,7 @@ let
 in
 rec {
   good = sh "good-1.0" "echo hello; ${touch}" { };
-  app = sh "app-1.0" "echo $good; ${touch}" { inherit good; };
+  app = sh "app-1.0" "echo $good > $out" { inherit good; };
 
   # A library fails; two depend on it, one of them through the other.
   bad =

@@ -201,8 +201,7 @@ pub(super) struct Watched {
 pub(super) fn watch(nix: &Nix, command: Command) -> Watched {
     let recording = nix.root().join(format!("{:?}.nixrec", thread::current().id()));
     let record = ["--record", recording.to_str().unwrap()];
-    let PipelineEnded { command, nixmon } =
-        Pipeline::start(command, nixmon_beside(nix, &record)).end();
+    let PipelineEnded { command, nixmon } = Pipeline::start(command, nixmon_beside(nix, &record)).end();
     assert_eq!(nixmon.stderr, "");
 
     let replay = |form: &str| {
@@ -234,12 +233,10 @@ fn without_times(lines: &str) -> String {
 pub(super) fn matches(value: &Value, expected: &Value) -> Result<(), String> {
     let differs = || Err(format!("{value} is not {expected}"));
     match (value, expected) {
-        (Value::Object(value), Value::Object(expected)) => {
-            expected.iter().try_for_each(|(key, expected)| {
-                matches(value.get(key).unwrap_or(&Value::Null), expected)
-                    .map_err(|error| format!("{key}: {error}"))
-            })
-        }
+        (Value::Object(value), Value::Object(expected)) => expected.iter().try_for_each(|(key, expected)| {
+            matches(value.get(key).unwrap_or(&Value::Null), expected)
+                .map_err(|error| format!("{key}: {error}"))
+        }),
         (Value::Array(values), Value::Array(expected)) if values.len() == expected.len() => {
             values.iter().zip(expected).try_for_each(|(value, expected)| matches(value, expected))
         }

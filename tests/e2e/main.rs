@@ -3,15 +3,14 @@
 #![expect(clippy::disallowed_methods, reason = "these tests start processes and watch the clock")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../common"]
 mod common {
     pub(crate) mod nix;
     pub(crate) mod require;
 }
 
-mod e2e {
-    mod arguments;
-    mod builds;
-    mod harness;
-    mod pipes;
-    mod signals;
-}
+mod arguments;
+mod builds;
+mod harness;
+mod pipes;
+mod signals;

@@ -5,9 +5,7 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::harness::{
-    Ended, Lines, Pipeline, closed_pipe, feed, nixmon, nixmon_beside, sh, wait, watch,
-};
+use super::harness::{Ended, Lines, Pipeline, closed_pipe, feed, nixmon, nixmon_beside, sh, wait, watch};
 use crate::common::nix::Nix;
 
 /// What the program prints on some input.
@@ -59,7 +57,8 @@ fn a_prompt_is_answered_through_the_pipe() {
 fn output_that_fails_does_not_stop_the_build() {
     let Some(nix) = Nix::new() else { return };
     let builds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/builds.nix");
-    let outputs: [(&str, fn() -> Option<Stdio>); 2] = [
+    type Open = fn() -> Option<Stdio>;
+    let outputs: [(&str, Open); 2] = [
         ("a pipe without a reader", || Some(closed_pipe().into())),
         ("a full disk", || Some(File::options().write(true).open("/dev/full").ok()?.into())),
     ];
@@ -70,14 +69,8 @@ fn output_that_fails_does_not_stop_the_build() {
             // Only Linux has /dev/full.
             let Some(output) = output() else { continue };
             let mut build = nix.command("nix");
-            build.args(["build", "--no-link", "--rebuild", "--log-format", "internal-json", "-v"]);
+            build.args(["build", "--no-link", "--log-format", "internal-json", "-v"]);
             build.args(["--file", builds, attribute]);
-            // --rebuild wants an output to compare with, and there is none at first.
-            if !nix.root().join(attribute).exists() {
-                build = nix.command("nix");
-                build.args(["build", "--no-link", "--log-format", "internal-json", "-v"]);
-                build.args(["--file", builds, attribute]);
-            }
             let mut command = nixmon_beside(&nix, &["--output", form, "--passthrough", "all"]);
             let (reader, writer) = std::io::pipe().unwrap();
             build.stdout(writer.try_clone().unwrap()).stderr(writer);
@@ -144,8 +137,16 @@ fn forms_of_output() {
     let store_path = "/nix/store/8sm6ml13ji72hg427ixjxbxr3vfyhkzp-hello-2.12";
     let input = format!("warning: naïve\n{store_path}\nwords of another program\n");
     let cases: [(&[&str], &[&str], &[&str]); 5] = [
-        (&["--output", "lines"], &["warning: naïve\n", store_path, "another program\n", "✓ Complete"], &["\x1b"]),
-        (&["--passthrough", "none"], &["warning: naïve\n", store_path, "✓ Complete", "1 line of other"], &["words"]),
+        (
+            &["--output", "lines"],
+            &["warning: naïve\n", store_path, "another program\n", "✓ Complete"],
+            &["\x1b"],
+        ),
+        (
+            &["--passthrough", "none"],
+            &["warning: naïve\n", store_path, "✓ Complete", "1 line of other"],
+            &["words"],
+        ),
         (&["--output", "quiet"], &[store_path], &["words", "Complete", "warning"]),
         (&["--output", "json"], &["{\"type\":", "naïve", store_path, "\"type\":\"summary\""], &["✓"]),
         (&["--color", "always"], &["\x1b["], &[]),
@@ -196,7 +197,11 @@ fn everything_is_ascii_where_the_locale_is() {
     let ended = Pipeline::start(build, command).end();
     assert_eq!((ended.command, ended.nixmon.status), (Some(1), Some(1)));
     assert!(ended.nixmon.stdout.is_ascii(), "{}", ended.nixmon.stdout);
-    assert!(ended.nixmon.stdout.contains("parser-0.4 failed in buildPhase, exit 2"), "{}", ended.nixmon.stdout);
+    assert!(
+        ended.nixmon.stdout.contains("parser-0.4 failed in buildPhase, exit 2"),
+        "{}",
+        ended.nixmon.stdout
+    );
 }
 
 #[test]

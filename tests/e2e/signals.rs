@@ -34,7 +34,11 @@ fn interrupt_of_both_is_told_as_one() {
         let shown = ended.nixmon.stdout;
         // Nix ends itself with the signal, as a shell wants it, or with a status.
         assert_ne!(ended.command, Some(0), "{command:?}");
-        assert_eq!((ended.nixmon.status, ended.nixmon.stderr.as_str()), (Some(130), ""), "{command:?}\n{shown}");
+        assert_eq!(
+            (ended.nixmon.status, ended.nixmon.stderr.as_str()),
+            (Some(130), ""),
+            "{command:?}\n{shown}"
+        );
         assert!(shown.contains("✗ Interrupted after "), "{command:?}\n{shown}");
         assert!(!shown.contains("failed"), "{command:?}\n{shown}");
     }
