@@ -41,6 +41,9 @@ fn interrupt_of_both_is_told_as_one() {
         );
         assert!(shown.contains("✗ Interrupted after "), "{command:?}\n{shown}");
         assert!(!shown.contains("failed"), "{command:?}\n{shown}");
+        // A text says when a build began, and not what was still under way.
+        let known = if command == JSON { "  stopped: slow-1.0 after " } else { " · 1 started\n" };
+        assert!(shown.contains(known), "{command:?}\n{shown}");
     }
 }
 
@@ -54,6 +57,7 @@ fn a_build_whose_nix_is_killed_is_incomplete() {
     assert_eq!(ended.command, None);
     assert_eq!((ended.nixmon.status, ended.nixmon.stderr.as_str()), (Some(1), ""), "{shown}");
     assert!(shown.contains("✗ Incomplete"), "{shown}");
+    assert!(shown.contains("  under way: slow-1.0 after "), "{shown}");
 }
 
 #[test]
