@@ -398,8 +398,7 @@ fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &
             .zip(failure.location.as_ref())
             .is_some_and(|(a, b)| a.file != b.file);
         let told = |detail: &str| failure.message.contains(detail.trim());
-        let details =
-            failure.details.iter().filter(|detail| !(elsewhere && is_code(detail)) && !told(detail));
+        let details = failure.details.iter().filter(|detail| !(told(detail) || elsewhere && is_code(detail)));
         for detail in details.take(LOG_LINES) {
             lines.push(Line::new().with(Role::Muted, format!("{indent}{}", short_paths(detail))));
         }

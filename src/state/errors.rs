@@ -134,6 +134,8 @@ impl State {
         /// Texts beyond this are shown again.
         const MAX_SEEN: usize = 1 << 16;
         // One cache that cannot be reached makes a warning for each path and each try.
+        // In text the warning holds the whole message of the error that Nix survives.
+        let text = if kind == TextKind::Warning { text.strip_prefix("error: ").unwrap_or(text) } else { text };
         let seen = if text.starts_with("unable to download '") { host(text).unwrap_or(text) } else { text };
         let hash = self.seen_texts.hasher().hash_one(seen);
         let known = self.seen_texts.contains(&hash);
