@@ -1,8 +1,11 @@
 //! How builds of real Nix end, and what is said about them.
 
 use std::fs;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -481,6 +484,91 @@ fn substitution_from_a_cache_in_a_directory() {
         matches(&watched.summary, &fetched).unwrap_or_else(|error| panic!("{error}\n{}", watched.lines));
         assert!(watched.lines.contains("Fetching…"), "{}", watched.lines);
         assert!(watched.lines.contains("✓ Complete: 2 fetched"), "{}", watched.lines);
+    }
+}
+
+/// Serves the files of a directory over HTTP until the test ends, except those that `fails` picks. Returns its address.
+fn serve(dir: PathBuf, fails: fn(&str) -> bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = String::new();
+            let mut reader = BufReader::new(&stream);
+            // The head of a request ends with an empty line.
+            while reader.read_line(&mut request).is_ok_and(|n| n > 2) {}
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let file = fs::read(dir.join(path.trim_start_matches('/')));
+            let (status, body) = match file {
+                _ if fails(path) => ("503 Service Unavailable", b"<html>\nbusy\n</html>\n".to_vec()),
+                Ok(body) => ("200 OK", body),
+                Err(_) => ("404 Not Found", Vec::new()),
+            };
+            let head =
+                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            // Nix may have gone.
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+    address
+}
+
+#[test]
+fn substitution_over_http() {
+    let Some(nix) = Nix::new() else { return };
+    let builds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/builds.nix");
+    let run = |words: &[&str]| {
+        let output = nix.command("nix").args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["build", "--no-link", "--file", builds, "good"]);
+    let path = run(&["eval", "--raw", "--file", builds, "good"]);
+    run(&["copy", "--to", &format!("file://{}/cache", nix.root().display()), &path]);
+
+    let fetched = json!({"outcome": "success", "counts": {"built": 0, "fetched": 1, "not_started": 0}});
+    let busy = json!({
+        "outcome": "failure", "failed_stage": "fetch", "counts": {"built": 0, "failed": 0},
+        "failures": [{
+            "stage": "fetch", "kind": "substitution-failed", "name": "good-1.0",
+            "details": ["…HTTP error 503 ('Service Unavailable')"],
+        }],
+    });
+    type Case = (fn(&str) -> bool, i32, Value, &'static str);
+    let cases: [Case; 2] = [
+        (|_| false, 0, fetched, "✓ Complete: 1 fetched"),
+        (
+            |path| path.starts_with("/nar/"),
+            1,
+            busy,
+            "  good-1.0 could not be fetched\n    unable to download 'http://",
+        ),
+    ];
+    for (fails, status, summary, line) in cases {
+        let cache = serve(nix.root().join("cache"), fails);
+        for program in ["nix", "nix-build"] {
+            run(&["store", "gc"]);
+            let mut command = nix.command(program);
+            match program {
+                "nix" => {
+                    command.args(["build", "--no-link", "--log-format", "internal-json", "-v", "--file"]);
+                    command.args([builds, "good"])
+                }
+                _ => command.args(["--no-out-link", builds, "-A", "good"]),
+            };
+            // More attempts take seconds.
+            for (name, value) in
+                [("substituters", cache.as_str()), ("require-sigs", "false"), ("download-attempts", "1")]
+            {
+                command.args(["--option", name, value]);
+            }
+            let watched = watch(&nix, command);
+            assert_eq!(watched.command, Some(status), "{program}\n{}", watched.lines);
+            matches(&watched.summary, &summary)
+                .unwrap_or_else(|error| panic!("{program}: {error}\n{}", watched.lines));
+            assert!(watched.lines.contains(line), "{program}: no {line:?}\n{}", watched.lines);
+            assert!(!watched.lines.contains("busy"), "{program}\n{}", watched.lines);
+        }
     }
 }
 
