@@ -218,15 +218,25 @@ pub(super) fn watch(nix: &Nix, command: Command) -> Watched {
     Watched { command, nixmon: nixmon.status, lines: nixmon.stdout, summary }
 }
 
-/// Lines without `[3s]`, ` in 3s`, ` after 3s`: a replay may round another way.
+/// What does not depend on when the clock ticks: texts that passed and the report, without `in 3s` and `after 3s`.
 fn without_times(lines: &str) -> String {
-    lines
-        .split_inclusive(['\n', ' '])
-        .filter(|word| {
-            let word = word.trim_matches(['[', ']', ' ', '\n', ',']);
-            !(word.ends_with('s') && word.starts_with(|c: char| c.is_ascii_digit()))
-        })
-        .collect()
+    let report = lines.lines().filter(|line| line.starts_with('[')).count();
+    let mut stamped = 0;
+    let mut kept = Vec::new();
+    for line in lines.lines() {
+        stamped += usize::from(line.starts_with('['));
+        // Of lines with a time the last is the first of the report.
+        if stamped == report || !line.starts_with('[') {
+            kept.push(line);
+        }
+    }
+    let is_time = |word: &&str| {
+        let word = word.trim_matches(['[', ']', ',']);
+        word.ends_with('s') && word.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let lines =
+        kept.iter().map(|line| line.split(' ').filter(|word| !is_time(word)).collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Whether a value is as expected: of an object only the keys that are expected count, `"…x"` is a text with x in it.
