@@ -68,8 +68,9 @@ demo: build ## Watch a real `nix build`, or a recorded one where there is no Nix
 	  echo; echo '$$ nix build .#broken |& nixmon'; \
 	  ! demo path:$(root)tests/demo\#broken; \
 	else \
-	  echo 'No Nix here that can write to its store. A recorded build:'; \
-	  $(nixmon) replay $(root)tests/fixtures/demo.nixrec; \
+	  echo 'No Nix here that can write to its store. Recorded, and shown three times as fast:'; \
+	  echo '$$ (nix build; nix build .#broken) |& nixmon'; \
+	  ! $(nixmon) replay --speed 3 $(root)tests/fixtures/demo.nixrec; \
 	fi
 
 .PHONY: install

@@ -55,6 +55,8 @@ pub struct Lines<W> {
     hidden_of_activation: u64,
     /// Bytes of an unfinished line that were shown already.
     shown_partial: Vec<u8>,
+    /// The same, where another line had to end it.
+    ended_partial: Vec<u8>,
     said_evaluating: bool,
 }
 
@@ -79,6 +81,7 @@ impl<W: Write> Lines<W> {
             hidden: 0,
             hidden_of_activation: 0,
             shown_partial: Vec::new(),
+            ended_partial: Vec::new(),
             said_evaluating: false,
         }
     }
@@ -112,6 +115,11 @@ impl<W: Write> Lines<W> {
 
     /// Time has passed.
     pub fn tick(&mut self, state: &State, now: Moment) {
+        // Somebody may be typing an answer: what can wait does.
+        let prompted = !self.shown_partial.is_empty();
+        if prompted && !self.budget.heartbeat_is_due(now) {
+            return;
+        }
         if self.phase == Some(Phase::Evaluating) && now >= EVALUATION_DELAY {
             self.tell_phase(state, now);
         }
@@ -138,7 +146,8 @@ impl<W: Write> Lines<W> {
         if let Some(new) = clean.get(shown..)
             && !new.is_empty()
         {
-            self.sink.write(new.as_bytes());
+            let new = new.to_owned();
+            self.write_raw(&new);
             self.shown_partial = bytes.to_vec();
         }
     }
@@ -251,8 +260,11 @@ impl<W: Write> Lines<W> {
 
     /// A line whose beginning was shown while it was unfinished: the rest of it.
     fn continue_partial(&mut self, text: &str) -> bool {
+        let ended = std::mem::take(&mut self.ended_partial);
         if self.shown_partial.is_empty() {
-            return false;
+            // A line of ours came between; if nothing has followed, all of it was shown.
+            return !ended.is_empty()
+                && crate::text::sanitize(&String::from_utf8_lossy(&ended)).trim_end() == text;
         }
         let shown = String::from_utf8_lossy(&self.shown_partial).into_owned();
         let shown = crate::text::sanitize(&shown).into_owned();
@@ -261,7 +273,7 @@ impl<W: Write> Lines<W> {
         match rest {
             Some(rest) => {
                 let rest = if shown.ends_with(' ') { rest.trim_start() } else { rest };
-                self.sink.write(format!("{rest}\n").as_bytes());
+                self.write_raw(&format!("{rest}\n"));
                 true
             }
             None => {
@@ -273,8 +285,17 @@ impl<W: Write> Lines<W> {
 
     fn end_partial(&mut self) {
         if !self.shown_partial.is_empty() {
-            self.shown_partial.clear();
+            self.ended_partial = std::mem::take(&mut self.shown_partial);
             self.sink.write(b"\n");
+        }
+    }
+
+    /// Writes text that is not a line of ours.
+    fn write_raw(&mut self, text: &str) {
+        if self.options.style.ascii {
+            self.sink.write(crate::text::ascii(text).as_bytes());
+        } else {
+            self.sink.write(text.as_bytes());
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Style, Thresholds};
 use crate::nix::error::FailureKind;
-use crate::state::{Failure, Phase, State};
+use crate::state::{Failure, PathState, Phase, State};
 use crate::text::{Line, Role, bytes, bytes_of, duration, rate, thousands};
 use crate::view::View;
 
@@ -13,7 +13,8 @@ const STALLED: Duration = Duration::from_secs(20);
 
 /// `Building… 42 to build, 128 to fetch (1.9 GiB)`: said once, when a phase begins.
 pub fn phase(view: &View<'_>, phase: Phase, style: &Style) -> Line {
-    let mut line = Line::new().with(Role::Heading, format!("{}{}", verb(phase), style.symbols.ellipsis));
+    let mut line =
+        Line::new().with(Role::Heading, format!("{}{}", verb(view.state, phase), style.symbols.ellipsis));
     let announced = announcement(view);
     if !announced.is_empty() && phase < Phase::Activating {
         line.push(Role::Plain, format!(" {announced}"));
@@ -21,9 +22,15 @@ pub fn phase(view: &View<'_>, phase: Phase, style: &Style) -> Line {
     line
 }
 
-fn verb(phase: Phase) -> &'static str {
+fn verb(state: &State, phase: Phase) -> &'static str {
+    let sent = || {
+        let count = |path| state.transfers().count(path);
+        count(PathState::Uploading) + count(PathState::Uploaded) > 0
+            && count(PathState::Fetching) + count(PathState::Fetched) + count(PathState::Ended) == 0
+    };
     match phase {
         Phase::Evaluating => "Evaluating",
+        Phase::Fetching if sent() => "Uploading",
         Phase::Fetching => "Fetching",
         Phase::Building => "Building",
         Phase::Activating => "Activating",
@@ -55,7 +62,8 @@ pub fn announcement(view: &View<'_>) -> String {
 pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
     let state = view.state;
     let symbols = &style.symbols;
-    let mut line = Line::new().with(Role::Heading, format!("{}{}", verb(state.phase()), symbols.ellipsis));
+    let mut line =
+        Line::new().with(Role::Heading, format!("{}{}", verb(state, state.phase()), symbols.ellipsis));
     let mut parts: Vec<(Role, String)> = Vec::new();
     match state.phase() {
         Phase::Evaluating => {
@@ -104,6 +112,10 @@ fn progress(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
         parts.push((Role::Failure, format!("{} failed", thousands(builds.failed as u64))));
     }
     parts.extend(fetch_progress(view).map(|text| (Role::Plain, text)));
+    let uploaded = view.state.transfers().count(PathState::Uploaded);
+    if uploaded > 0 {
+        parts.push((Role::Plain, format!("{} uploaded", thousands(uploaded as u64))));
+    }
     parts.extend(running(view, thresholds));
     if builds.waiting > 0 {
         parts.push((Role::Muted, waiting(view.state, builds.waiting)));

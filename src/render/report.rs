@@ -4,7 +4,7 @@ use super::lines::{blocks_text, facts};
 use super::{Style, activation, location, updates};
 use crate::activation::{Run, RunStage};
 use crate::nix::error::{FailureKind, Stage};
-use crate::state::{Failure, Outcome, Phase, State};
+use crate::state::{DerivationState, Failure, Outcome, Phase, State};
 use crate::text::{Line, Role, bytes, count, duration, thousands};
 use crate::view::Evidence;
 
@@ -52,7 +52,12 @@ pub fn report(state: &State, evidence: &Evidence, hidden: u64, style: &Style, ex
                 lines.extend(blocks(state, evidence, style, extent));
             }
         }
-        Some(_) => lines.extend(blocks(state, evidence, style, extent)),
+        Some(outcome) => {
+            if outcome != Outcome::Failure {
+                lines.extend(stopped(state));
+            }
+            lines.extend(blocks(state, evidence, style, extent));
+        }
     }
     if hidden > 0 {
         let text = format!(
@@ -62,7 +67,10 @@ pub fn report(state: &State, evidence: &Evidence, hidden: u64, style: &Style, ex
         lines.push(Line::new().with(Role::Muted, text));
     }
     for line in &mut lines {
-        line.truncate(MAX_COLUMNS, style.symbols.ellipsis);
+        // Half a path leads nowhere.
+        if !line.spans().iter().any(|span| span.role() == Role::Path) {
+            line.truncate(MAX_COLUMNS, style.symbols.ellipsis);
+        }
     }
     fit(lines, style, extent)
 }
@@ -199,11 +207,7 @@ fn counts(state: &State) -> String {
     let success = state.outcome() == Some(Outcome::Success);
     part(counts.built, "built");
     part(counts.failed, "failed");
-    if state.outcome_of_text_builds_unknown() {
-        part(counts.cancelled, "more started");
-    } else {
-        part(counts.cancelled, "stopped");
-    }
+    part(counts.cancelled, cancelled(state));
     part(counts.not_started, if success { "to build" } else { "not started" });
     if counts.fetched > 0 {
         let size = if counts.fetched_bytes > 0 {
@@ -217,6 +221,47 @@ fn counts(state: &State) -> String {
         parts.push(format!("{} uploaded", thousands(counts.uploaded as u64)));
     }
     parts.join(", ")
+}
+
+/// `  stopped: firefox-130.0 in buildPhase after 28s, webkit-2 after 5s, and 3 more`.
+fn stopped(state: &State) -> Option<Line> {
+    /// More names than this are a count.
+    const NAMED: usize = 3;
+    if state.outcome_of_text_builds_unknown() {
+        // They may have ended long before.
+        return None;
+    }
+    let mut stopped: Vec<_> = state
+        .derivations()
+        .iter()
+        .map(|(_, derivation)| derivation)
+        .filter(|derivation| derivation.state() == DerivationState::Cancelled)
+        .collect();
+    // The longest first.
+    stopped.sort_by_key(|derivation| derivation.started);
+    let more = stopped.len().saturating_sub(NAMED);
+    let mut line = Line::new().with(Role::Muted, format!("  {}: ", cancelled(state)));
+    for (i, derivation) in stopped.iter().take(NAMED).enumerate() {
+        line.push(Role::Plain, if i > 0 { ", " } else { "" }).push(Role::Name, derivation.name());
+        let phase = derivation.phase.as_deref().map(|phase| format!(" in {phase}")).unwrap_or_default();
+        line.push(Role::Plain, format!("{phase} after {}", duration(derivation.elapsed(state.now()))));
+    }
+    if more > 0 {
+        line.push(Role::Plain, format!(", and {} more", thousands(more as u64)));
+    }
+    (!stopped.is_empty()).then_some(line)
+}
+
+/// What is known of builds that were begun and have no end.
+fn cancelled(state: &State) -> &'static str {
+    let counts = state.counts();
+    match state.outcome() {
+        _ if state.outcome_of_text_builds_unknown() && counts.built + counts.failed > 0 => "more started",
+        _ if state.outcome_of_text_builds_unknown() => "started",
+        // Nobody has said that they were stopped.
+        Some(Outcome::Incomplete) => "under way",
+        _ => "stopped",
+    }
 }
 
 /// A block of lines for each root cause, as many as fit; the others are counted.
@@ -297,7 +342,8 @@ fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &
             .as_ref()
             .zip(failure.location.as_ref())
             .is_some_and(|(a, b)| a.file != b.file);
-        let details = failure.details.iter().filter(|detail| !(elsewhere && is_code(detail)));
+        let told = |detail: &str| failure.message.contains(detail.trim());
+        let details = failure.details.iter().filter(|detail| !(told(detail) || elsewhere && is_code(detail)));
         for detail in details.take(LOG_LINES) {
             lines.push(Line::new().with(Role::Muted, format!("{indent}{}", short_paths(detail))));
         }
@@ -314,7 +360,7 @@ fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &
     if let Some(hint) = failure.log_hints.first() {
         let mut line = Line::new().with(Role::Muted, format!("{indent}log: ")).with(Role::Path, hint.clone());
         if let Some(file) = log_file(state, failure, existing) {
-            line.push(Role::Muted, format!("  {file}"));
+            line.push(Role::Muted, "  ").push(Role::Path, file);
         }
         lines.push(line);
     }

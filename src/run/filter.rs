@@ -27,8 +27,8 @@ const CHUNK: usize = 64 << 10;
 /// Chunks that were read and not handled yet.
 const CHUNKS: usize = 16;
 
-/// Bytes and when they came.
-type Chunk = (Vec<u8>, Instant);
+/// Bytes and when they came, or why no more can be read.
+type Chunk = std::io::Result<(Vec<u8>, Instant)>;
 
 /// Reads standard input to its end.
 pub(super) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitStatus> {
@@ -77,7 +77,15 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             }
             _ = questions.recv() => pipeline.report_now(begun.elapsed()),
             chunk = chunks.recv() => {
-                let Some((bytes, at)) = chunk else { break };
+                let Some(chunk) = chunk else { break };
+                let (bytes, at) = match chunk.context("cannot read standard input") {
+                    Ok(chunk) => chunk,
+                    Err(error) if pipeline.has_read() => {
+                        complain(&error);
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                };
                 let at = at.saturating_duration_since(begun);
                 if let Some(recorder) = &mut recorder {
                     recorder.bytes(&bytes, at);
@@ -155,10 +163,13 @@ fn spawn_reader() -> (mpsc::Receiver<Chunk>, blocking::Sender<Vec<u8>>) {
                 Ok(0) => return,
                 Ok(n) => buffer.truncate(n),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                // A terminal that has gone, a directory: there is nothing more to read.
-                Err(_) => return,
+                // A terminal that has gone, a directory. If the other side has ended, nobody needs to know.
+                Err(error) => {
+                    let _ = sender.blocking_send(Err(error));
+                    return;
+                }
             }
-            if sender.blocking_send((buffer, Instant::now())).is_err() {
+            if sender.blocking_send(Ok((buffer, Instant::now()))).is_err() {
                 return;
             }
         }

@@ -111,6 +111,11 @@ impl<W: Write> Pipeline<W> {
         code
     }
 
+    /// Whether there was any input.
+    pub fn has_read(&self) -> bool {
+        self.reader.counts().bytes > 0
+    }
+
     /// What is known.
     pub fn state(&self) -> &State {
         &self.state

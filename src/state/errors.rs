@@ -134,6 +134,9 @@ impl State {
         /// Texts beyond this are shown again.
         const MAX_SEEN: usize = 1 << 16;
         // One cache that cannot be reached makes a warning for each path and each try.
+        // In text the warning holds the whole message of the error that Nix survives.
+        let text =
+            if kind == TextKind::Warning { text.strip_prefix("error: ").unwrap_or(text) } else { text };
         let seen = if text.starts_with("unable to download '") { host(text).unwrap_or(text) } else { text };
         let hash = self.seen_texts.hasher().hash_one(seen);
         let known = self.seen_texts.contains(&hash);
@@ -307,6 +310,13 @@ impl State {
         let failure = FailureId(self.failures.len());
         let mut record = Failure::from_error(error, stage, self.now);
         let hook = record.kind == FailureKind::PostBuildHook;
+        if record.kind == FailureKind::SubstitutionFailed
+            && let Some(cause) =
+                self.loose_errors.iter().rev().find(|cause| cause.failure.kind.stage() == Some(Stage::Fetch))
+        {
+            // Nix says before why it could not fetch, and then only that it could not.
+            record.details.push(cause.failure.message.clone());
+        }
         let derivation = self.derivations.get_mut(id);
         record.derivation = Some(id);
         record.name = Some(derivation.name().to_owned());

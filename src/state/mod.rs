@@ -96,6 +96,8 @@ pub struct State {
     raw_log: bool,
     /// Builder's lines of that kind that were not shown.
     raw_log_lines: u64,
+    /// A warning about a download was read, of which the server's answer may follow.
+    response_body: bool,
     /// Any record at all was read.
     records_seen: bool,
     /// Errors that may have ended a command.

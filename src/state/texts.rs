@@ -14,11 +14,20 @@ const MAX_OTHER: usize = 20;
 /// More derivations or paths than this are not taken from a list.
 const MAX_LISTED: usize = 1 << 20;
 
+/// What Nix puts before each line of a server's answer (`libutil/error.cc`).
+const RESPONSE_INDENT: &str = "       ";
+
 impl State {
     pub(super) fn line(&mut self, line: Line<'_>, effects: &mut Effects) {
         let is_entry = matches!(line.human, HumanLine::ListEntry(_) | HumanLine::ListHeader(_));
         if !is_entry {
             self.announced(effects);
+        }
+        if std::mem::take(&mut self.response_body)
+            && (line.text.trim().is_empty() || line.text.starts_with(RESPONSE_INDENT))
+        {
+            self.response_body = true;
+            return;
         }
         let consumed =
             self.activation_line(line.text, matches!(line.human, HumanLine::BuildLog { .. }), effects);
@@ -48,7 +57,11 @@ impl State {
             HumanLine::Chatter => {}
             _ if consumed => {}
             _ if self.flake_inputs.line(line.text) => effects.changes.push(Change::FlakeInputs),
-            HumanLine::Warning(text) => self.show(TextKind::Warning, &sanitize(text), effects),
+            HumanLine::Warning(text) => {
+                self.response_body =
+                    text.contains("unable to download '") && !text.contains("; retrying in ");
+                self.show(TextKind::Warning, &sanitize(text), effects);
+            }
             HumanLine::Trace(text) => self.show(TextKind::Trace, &sanitize(text), effects),
             HumanLine::StorePath(path) => {
                 self.raw_log = false;

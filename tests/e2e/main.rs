@@ -1,0 +1,16 @@
+//! The program behind real Nix, and beside other programs in a pipe.
+
+#![expect(clippy::disallowed_methods, reason = "these tests start processes and watch the clock")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../common"]
+mod common {
+    pub(crate) mod nix;
+    pub(crate) mod require;
+}
+
+mod arguments;
+mod builds;
+mod harness;
+mod pipes;
+mod signals;
