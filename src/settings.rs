@@ -84,6 +84,13 @@ pub struct Output {
     pub snapshots: Option<Duration>,
 }
 
+impl Default for Output {
+    /// As if nothing had been asked for, on something that is no terminal and shows UTF-8.
+    fn default() -> Self {
+        output(&OutputArgs::default(), &Environment { utf8: true, ..Environment::default() })
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Task {

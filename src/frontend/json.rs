@@ -74,4 +74,9 @@ impl<W: Write> Json<W> {
     pub fn sink(&self) -> &Sink<W> {
         &self.sink
     }
+
+    /// Takes the writer back.
+    pub fn into_writer(self) -> W {
+        self.sink.into_inner()
+    }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use crate::frontend::{Json, Lines, Sink};
 use crate::input::Reader;
 use crate::render;
+use crate::settings::Output;
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
 
 /// Where the output goes.
@@ -36,6 +37,20 @@ impl<W: Write> Pipeline<W> {
             effects: Effects::default(),
             frontend,
             log_dir: log_dir.to_owned(),
+        }
+    }
+
+    /// Writes to `writer` what `output` asks for; `log_dir` is where Nix keeps the logs of builds.
+    pub fn to_writer(writer: W, output: &Output, log_dir: &str) -> Self {
+        Self::new(super::frontend(writer, output), log_dir)
+    }
+
+    /// Takes the writer back.
+    pub fn into_writer(self) -> W {
+        match self.frontend {
+            Frontend::Lines(lines) => lines.into_writer(),
+            Frontend::Json(json) => json.into_writer(),
+            Frontend::Quiet(sink) => sink.into_inner(),
         }
     }
 
