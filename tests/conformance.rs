@@ -199,7 +199,8 @@ fn ask_of_outcome(case: &Case, known: &Value, filter: &Value, answers: &mut Answ
         answers.is("a failure is reported", told, true);
     }
     if outcome == "success" {
-        let told: Vec<&Value> = failures(known).iter().chain(failures(filter)).map(|f| &f["message"]).collect();
+        let told: Vec<&Value> =
+            failures(known).iter().chain(failures(filter)).map(|f| &f["message"]).collect();
         answers.is("no false failure", json!(told), json!([]));
     }
     let activated = scenario.starts_with("26-") && ["success", "activation-error"].contains(&outcome);
@@ -281,10 +282,8 @@ fn failed(truth: &Value) -> Vec<&str> {
         truth[of][list].as_array().into_iter().flatten().filter_map(Value::as_str)
     };
     let refused = names("not_started", "derivations").filter(|name| name.starts_with("needs-"));
-    let mut failed: Vec<&str> = names("failed", "derivations")
-        .chain(refused)
-        .chain(names("failed", "derivations_known"))
-        .collect();
+    let mut failed: Vec<&str> =
+        names("failed", "derivations").chain(refused).chain(names("failed", "derivations_known")).collect();
     failed.sort_unstable();
     failed
 }
@@ -322,8 +321,11 @@ fn ask_of_transcript(case: &Case, known: &Value, filter: &Value, answers: &mut A
     let hints = sorted(&truth["log_hints"]);
     if !hints.is_empty() {
         let of_failures = failures(known).iter().map(|failure| &failure["log_hints"]);
-        let told: BTreeSet<String> =
-            of_failures.chain([&activation["log_hints"]]).flat_map(sorted).filter_map(|hint| hint.as_str().map(str::to_owned)).collect();
+        let told: BTreeSet<String> = of_failures
+            .chain([&activation["log_hints"]])
+            .flat_map(sorted)
+            .filter_map(|hint| hint.as_str().map(str::to_owned))
+            .collect();
         let has = |hint: &Value| hint.as_str().is_some_and(|hint| told.contains(hint));
         // Of a launchd agent any place will do: its plist is not in the stream.
         let launchd = hints.iter().any(|hint| hint.as_str().unwrap().contains("launchctl"));

@@ -172,7 +172,10 @@ impl State {
         match recognised {
             Recognised::Consumed => true,
             Recognised::Relevant => {
-                if !any {
+                // What Nix builds and copies for an activation is told by the counts.
+                let counted =
+                    matches!(human::parse(text), HumanLine::Building { .. } | HumanLine::Copying { .. });
+                if !any && !counted {
                     let clean = sanitize(text);
                     effects.changes.push(Change::Text(TextKind::Activation, clean.trim_end().to_owned()));
                 }

@@ -101,8 +101,8 @@ pub(crate) fn each<T: Send>(cases: &[Case], work: impl Fn(&Case) -> T + Sync) ->
     let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
     let worker = || {
         let mut done = Vec::new();
-        while let Some((at, case)) = { Some(next.fetch_add(1, Ordering::Relaxed)) }
-            .and_then(|at| Some((at, cases.get(at)?)))
+        while let Some((at, case)) =
+            { Some(next.fetch_add(1, Ordering::Relaxed)) }.and_then(|at| Some((at, cases.get(at)?)))
         {
             done.push((at, work(case)));
         }
