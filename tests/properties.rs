@@ -112,7 +112,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
         "@nix {\"action\":\"result\",\"fields\":[\"\\ud800\\u0000\\u001b[31m\"],\"id\":1,\"type\":101}".to_owned(),
         "@nix {\"action\":\"result\",\"id\":1,\"payload\":{\"path\":7},\"type\":110}".to_owned(),
         "@nix {\"action\":\"result\",\"fields\":[],\"id\":1,\"type\":104}".to_owned(),
-        format!("@nix {{\"action\":\"msg\",\"level\":0,\"msg\":\"error: builder for '{drv}' failed with exit code 1\",\"raw_msg\":\"\"}}"),
+        format!("@nix {{\"action\":\"msg\",\"level\":0,\"msg\":\"error: builder for '{drv}' failed with exit code 1\"}}"),
         format!("building '{drv}'..."),
         format!("error: builder for '{drv}' failed with exit code 1;\n       last 10 log lines:\n       > x"),
         "error:\n       error: ".to_owned(),
