@@ -5,6 +5,7 @@
 //! `tests/fixtures/README.md`. Each question is asked of every case that it fits, and one line says how many were right.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "what was asked and answered is worth reading")]
 
 mod common {
     pub(crate) mod corpus;

@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common {
+    #[expect(dead_code, reason = "other tests need the rest")]
     pub(crate) mod corpus;
+    #[expect(dead_code, reason = "other tests need the rest")]
     pub(crate) mod play;
 }
 

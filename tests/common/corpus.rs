@@ -2,7 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test reads its fixtures")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(dead_code, reason = "not every test needs all of it")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -101,12 +100,13 @@ pub(crate) fn each<T: Send>(cases: &[Case], work: impl Fn(&Case) -> T + Sync) ->
     let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
     let worker = || {
         let mut done = Vec::new();
-        while let Some((at, case)) =
-            { Some(next.fetch_add(1, Ordering::Relaxed)) }.and_then(|at| Some((at, cases.get(at)?)))
-        {
-            done.push((at, work(case)));
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            match cases.get(at) {
+                Some(case) => done.push((at, work(case))),
+                None => return done,
+            }
         }
-        done
     };
     let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(worker)).collect();

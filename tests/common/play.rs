@@ -1,7 +1,6 @@
 //! Recordings and logs through the whole pipeline, with times as the loops of the program give them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(dead_code, reason = "not every test needs all of it")]
 
 use std::time::Duration;
 
