@@ -163,6 +163,23 @@ fn an_end_is_what_the_counter_said_before_it() {
 }
 
 #[test]
+fn a_name_in_a_message_settles_the_others_at_once() {
+    let begin = [start(1, 104, 0, &[]), build(2, "a"), build(3, "b"), progress(1, 0, 2, 0)];
+    // The counted failure was taken for the first that ended.
+    let mut run = Run::default();
+    run.feed(&begin);
+    run.feed(&[progress(1, 0, 0, 1), stop(2), stop(3)]);
+    assert_eq!(run.fates(), "a ended, b cancelled");
+    run.feed(&[error(&failed("b"))]);
+    assert_eq!(run.fates(), "a cancelled, b failed");
+    // It was named before any ended, so those that end later are what they are counted as.
+    let mut run = Run::default();
+    run.feed(&begin);
+    run.feed(&[progress(1, 0, 1, 1), error(&failed("b")), stop(3), progress(1, 1, 0, 1), stop(2)]);
+    assert_eq!(run.fates(), "a built, b failed");
+}
+
+#[test]
 fn the_end_of_the_stream_settles_what_is_open() {
     let open = [start(1, 104, 0, &[]), build(2, "a"), progress(1, 0, 1, 0)];
     check(&open, "a cancelled", "", Incomplete);
