@@ -75,4 +75,9 @@ impl<W: Write> Json<W> {
     pub fn sink(&self) -> &Sink<W> {
         &self.sink
     }
+
+    /// Takes the writer back.
+    pub fn into_writer(self) -> W {
+        self.sink.into_inner()
+    }
 }

@@ -127,7 +127,8 @@ impl<W: Write> Lines<W> {
         if self.activation.is_due(now) {
             self.tell_activation(state, now);
         }
-        if self.budget.heartbeat_is_due(now) {
+        // A failure that is told a moment later is told with the time at which it happened.
+        if self.failures.is_empty() && self.budget.heartbeat_is_due(now) {
             self.heartbeat(state, now);
         }
     }

@@ -16,7 +16,8 @@ pub fn phase(view: &View<'_>, phase: Phase, style: &Style) -> Line {
     let mut line =
         Line::new().with(Role::Heading, format!("{}{}", verb(view.state, phase), style.symbols.ellipsis));
     let announced = announcement(view);
-    if !announced.is_empty() && phase < Phase::Activating {
+    // While it evaluates, a list may have come half.
+    if !announced.is_empty() && matches!(phase, Phase::Fetching | Phase::Building) {
         line.push(Role::Plain, format!(" {announced}"));
     }
     line
@@ -80,7 +81,9 @@ pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
     }
     if still {
         let since = view.now.saturating_sub(state.last_input());
-        parts.push(if since >= style.thresholds.quiet {
+        // Of the build that is named it was said already.
+        let said = parts.iter().any(|(_, text)| text.contains("(quiet for "));
+        parts.push(if since >= style.thresholds.quiet && !said {
             (Role::Muted, format!("in progress, quiet for {}", duration(since)))
         } else {
             (Role::Muted, "in progress".to_owned())

@@ -52,7 +52,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let (answers, mut facts) = mpsc::unbounded_channel::<Option<DerivationFacts>>();
     let requests = drv_reader::spawn(answers);
     let mut asked = 0_usize;
-    let mut pipeline = Pipeline::new(frontend(Background::spawn(), settings));
+    let mut pipeline = Pipeline::new(frontend(Background::spawn(), &settings.output, settings.thresholds));
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for signals")?;

@@ -108,9 +108,8 @@ fn print(bytes: &[u8]) {
 }
 
 /// The frontend that the settings ask for.
-fn frontend<W: Write>(writer: W, settings: &Settings) -> Frontend<W> {
-    let Settings { output, thresholds, .. } = settings;
-    let settings::Thresholds { slow, quiet } = *thresholds;
+fn frontend<W: Write>(writer: W, output: &settings::Output, thresholds: settings::Thresholds) -> Frontend<W> {
+    let settings::Thresholds { slow, quiet } = thresholds;
     let symbols = if output.ascii { Symbols::ascii() } else { Symbols::unicode() };
     let options = LinesOptions {
         palette: if output.color { Palette::colored() } else { Palette::default() },

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use crate::frontend::{Json, Lines, Sink};
 use crate::input::Reader;
+use crate::settings::{Output, Thresholds};
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
 use crate::view::Evidence;
 
@@ -30,6 +31,20 @@ pub struct Pipeline<W> {
 impl<W: Write> Pipeline<W> {
     pub(super) fn new(frontend: Frontend<W>) -> Self {
         Self { reader: Reader::default(), state: State::new(), effects: Effects::default(), frontend }
+    }
+
+    /// Writes to `writer` what `output` asks for.
+    pub fn to_writer(writer: W, output: &Output) -> Self {
+        Self::new(super::frontend(writer, output, Thresholds::default()))
+    }
+
+    /// Takes the writer back.
+    pub fn into_writer(self) -> W {
+        match self.frontend {
+            Frontend::Lines(lines) => lines.into_writer(),
+            Frontend::Json(json) => json.into_writer(),
+            Frontend::Quiet(sink) => sink.into_inner(),
+        }
     }
 
     /// The next bytes of the stream.

@@ -23,7 +23,7 @@ pub(super) fn replay(
 ) -> Result<ExitStatus> {
     let recordings = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
     let stdout = std::io::stdout();
-    let mut pipeline = Pipeline::new(frontend(stdout.lock(), settings));
+    let mut pipeline = Pipeline::new(frontend(stdout.lock(), &settings.output, settings.thresholds));
     let begun = Instant::now();
     let mut ticked = Moment::ZERO;
     let mut base = Moment::ZERO;

@@ -112,6 +112,14 @@ pub struct Output {
     pub snapshots: Option<Duration>,
 }
 
+impl Default for Output {
+    /// As if nothing had been asked for, on something that is no terminal and shows UTF-8.
+    fn default() -> Self {
+        let environment = Environment { utf8: true, ..Environment::default() };
+        output(&OutputArgs::default(), &ConfigFile::default(), &environment, &mut Resolver::new(None))
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Task {
@@ -149,6 +157,12 @@ pub struct Thresholds {
     pub slow: Duration,
     /// A builder that has printed nothing for so long is said to be quiet.
     pub quiet: Duration,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { slow: Duration::from_secs(10), quiet: Duration::from_secs(180) }
+    }
 }
 
 /// All settings in force.
@@ -262,11 +276,22 @@ impl Settings {
         let mut resolver = Resolver::new(path.clone());
         let output = output(&args, &file, environment, &mut resolver);
         let seconds = |n| SettingValue::Number(n);
+        let usual = Thresholds::default();
         let thresholds = Thresholds {
-            slow: Duration::from_secs(resolver.pick("thresholds.slow", None, file.slow, 10, |n| seconds(*n))),
-            quiet: Duration::from_secs(
-                resolver.pick("thresholds.quiet", None, file.quiet, 180, |n| seconds(*n)),
-            ),
+            slow: Duration::from_secs(resolver.pick(
+                "thresholds.slow",
+                None,
+                file.slow,
+                usual.slow.as_secs(),
+                |n| seconds(*n),
+            )),
+            quiet: Duration::from_secs(resolver.pick(
+                "thresholds.quiet",
+                None,
+                file.quiet,
+                usual.quiet.as_secs(),
+                |n| seconds(*n),
+            )),
         };
         let list = |patterns: &Vec<String>| SettingValue::List(patterns.clone());
         resolver.pick("services.log", None, file.log, Vec::new(), list);

@@ -173,6 +173,14 @@ impl State {
             loose.retain(|failure| vagueness(failure.kind) == 0 && failure.stage != Some(Stage::Activation));
         } else if let Some(least) = loose.iter().map(|failure| vagueness(failure.kind)).min() {
             loose.retain(|failure| vagueness(failure.kind) == least);
+            // What only repeats others has a cause, and other work may have gone on after it: a download that failed
+            // while more were running.
+            let cause = self.loose_errors.iter().rev().find(|error| vagueness(error.failure.kind) < 2);
+            if least == 2
+                && let Some(cause) = cause
+            {
+                loose = vec![cause.failure.clone()];
+            }
         }
         if loose.is_empty() && !named && outcome == Outcome::Failure && self.activation_failed().is_none() {
             // All that is left: an error that seemed to be survived, or the last line.

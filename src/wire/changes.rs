@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::summary::{SummaryFailure, failure};
 use super::{SCHEMA, millis};
-use crate::activation::{ActivationChange, Unit, Verb};
+use crate::activation::{ActivationChange, RunStage, Unit, Verb};
 use crate::state::{BuildEnd, Change, Moment, State, TextKind};
 
 /// A change, as a line.
@@ -37,7 +37,7 @@ pub enum Event {
     ActivationStep { step: String },
     ActivationUnits { verb: &'static str, units: Vec<String> },
     ActivationNote { kind: &'static str, text: String },
-    ActivationEnded { result: String },
+    ActivationEnded { result: &'static str },
     Problem { problem: String },
 }
 
@@ -116,9 +116,7 @@ pub fn from_change(state: &State, change: &Change, at: Moment) -> Option<Record>
             ActivationChange::RebootNeeded { .. } => {
                 Event::ActivationNote { kind: "reboot-needed", text: String::new() }
             }
-            ActivationChange::Ended { stage, .. } => {
-                Event::ActivationEnded { result: format!("{stage:?}").to_lowercase() }
-            }
+            ActivationChange::Ended { stage, .. } => Event::ActivationEnded { result: stage_name(*stage) },
             _ => return None,
         },
         Change::Problem(problem) => Event::Problem { problem: problem.clone() },
@@ -135,6 +133,17 @@ fn text_kind(kind: TextKind) -> &'static str {
         TextKind::Result => "result",
         TextKind::Activation => "activation",
         TextKind::Other => "other",
+    }
+}
+
+fn stage_name(stage: RunStage) -> &'static str {
+    match stage {
+        RunStage::Activating => "activating",
+        RunStage::Refused => "refused",
+        RunStage::Done => "done",
+        RunStage::Failed => "failed",
+        RunStage::RolledBack => "rolled-back",
+        RunStage::Interrupted => "interrupted",
     }
 }
 

@@ -1,0 +1,56 @@
+//! A few small cases from beginning to end, as a person reads them: the condensed lines with their report, and the JSON
+//! lines. What they say is held against the truth by `tests/conformance.rs`; here it is how they say it.
+//!
+//! After a change that is meant, look at the differences with `cargo insta review`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common {
+    #[expect(dead_code, reason = "other tests need the rest")]
+    pub(crate) mod corpus;
+    #[expect(dead_code, reason = "other tests need the rest")]
+    pub(crate) mod play;
+}
+
+use common::corpus::{self, Case};
+use common::play::{self, json_output};
+use nixmon::run::Recording;
+use nixmon::settings::Output;
+
+/// A recording of a log in the program's own format, in which a line comes every so many milliseconds.
+///
+/// Real times are in no capture, and most of these builds are too short for signs of life.
+fn recording(case: &Case, millis: usize) -> Recording {
+    let mut text = b"nixmon-recording 1\n".to_vec();
+    for (i, line) in case.log.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        text.extend_from_slice(format!("{} ", i * millis).as_bytes());
+        text.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+        text.push(b'\n');
+    }
+    text.extend_from_slice(format!("0!{{\"exit_status\":{}}}\n", case.exit_status()).as_bytes());
+    let mut recording = Recording::parse(text).unwrap();
+    assert!(recording.timed);
+    let end = recording.steps.len() - 1;
+    recording.steps[end].0 = recording.steps[end - 1].0;
+    recording
+}
+
+#[test]
+fn condensed_lines() {
+    for case in corpus::plain() {
+        let (lines, code) = play::play(&recording(&case, 200), &Output::default(), None);
+        insta::with_settings!({ description => case.truth["outcome"].as_str().unwrap(), omit_expression => true }, {
+            insta::assert_snapshot!(format!("{}.lines", case.name), format!("{lines}exit status {code}\n"));
+        });
+    }
+}
+
+#[test]
+fn json_lines() {
+    for case in corpus::plain() {
+        let (lines, _) = play::play(&recording(&case, 200), &json_output(), None);
+        insta::with_settings!({ description => case.truth["outcome"].as_str().unwrap(), omit_expression => true }, {
+            insta::assert_snapshot!(format!("{}.json", case.name), lines);
+        });
+    }
+}

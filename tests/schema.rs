@@ -1,0 +1,133 @@
+//! `docs/output.schema.json` and what is written say the same: every line is valid, has no field that the schema does not
+//! know, and every type of line and every field of the schema is written by somebody.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common {
+    #[expect(dead_code, reason = "other tests need the rest")]
+    pub(crate) mod corpus;
+    #[expect(dead_code, reason = "other tests need the rest")]
+    pub(crate) mod play;
+}
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use common::{corpus, play};
+use nixmon::run::{Recording, Step};
+use nixmon::settings::Output;
+use serde_json::Value;
+
+const SCHEMA: &str = include_str!("../docs/output.schema.json");
+
+/// What no capture holds: a build that failed and was built after all, and input that cannot be used.
+const RARE: &str = r#"@nix {"action":"start","fields":["/nix/store/00000000000000000000000000000000-a.drv","",1,1],"id":1,"type":105}
+@nix {"action":"msg","level":0,"msg":"error: builder for '/nix/store/00000000000000000000000000000000-a.drv' failed with exit code 1"}
+@nix {"action":"stop","id":1}
+@nix {"action":"start","fields":["/nix/store/00000000000000000000000000000000-a.drv","",1,1],"id":2,"type":105}
+@nix {"action":"stop","id":2}
+@nix {"action":
+"#;
+
+/// All lines of several captures, each with the name of its case.
+fn lines() -> Vec<(String, Value)> {
+    let mut cases = corpus::plain();
+    cases.extend(corpus::archive_of(|name| {
+        name.starts_with("activation/")
+            || [
+                "14-flake-update",
+                "14-lock-new",
+                "11-nar-broken",
+                "11-nix-copy",
+                "27-trace",
+                "12-unreachable",
+            ]
+            .iter()
+            .any(|scenario| name.ends_with(scenario))
+    }));
+    let mut logs: Vec<(String, Vec<u8>)> = cases.into_iter().map(|case| (case.name, case.log)).collect();
+    logs.push(("rare".to_owned(), RARE.as_bytes().to_vec()));
+    let output = Output { snapshots: Some(Duration::from_secs(10)), ..play::json_output() };
+    let mut lines = Vec::new();
+    for (name, log) in logs {
+        let steps = log.split_inclusive(|byte| *byte == b'\n').zip(0..);
+        let steps = steps.map(|(line, i)| (Duration::from_millis(200 * i), Step::Bytes(line.to_vec())));
+        let recording = Recording { steps: steps.collect(), timed: true };
+        let (out, _) = play::play(&recording, &output, None);
+        lines.extend(out.lines().map(|line| (name.clone(), serde_json::from_str(line).unwrap())));
+    }
+    lines
+}
+
+/// The schema with every object closed, so that a field that it does not know is an error.
+fn strict(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mut object: serde_json::Map<String, Value> =
+                object.iter().map(|(key, value)| (key.clone(), strict(value))).collect();
+            if object.get("properties").is_some_and(Value::is_object) && object.contains_key("required") {
+                object.insert("additionalProperties".to_owned(), Value::Bool(false));
+            }
+            Value::Object(object)
+        }
+        Value::Array(array) => array.iter().map(strict).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn every_line_is_valid() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let (open, strict) =
+        (jsonschema::validator_for(&schema).unwrap(), jsonschema::validator_for(&strict(&schema)).unwrap());
+    let lines = lines();
+    assert!(lines.len() > 1000, "{}", lines.len());
+    for (case, line) in lines {
+        for validator in [&open, &strict] {
+            if let Err(error) = validator.validate(&line) {
+                panic!("{case}: {line}: {error}");
+            }
+        }
+        // Readers of the same schema must survive the next version.
+        let mut later = line.clone();
+        later["a field to come"] = Value::Bool(true);
+        assert!(open.is_valid(&later) && !strict.is_valid(&later), "{case}: {later}");
+    }
+}
+
+#[test]
+fn wrong_lines_are_not_valid() {
+    let schema = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    for line in [
+        r#"{"type":"phase","phase":"building","schema":1,"at_ms":1.5}"#,
+        r#"{"type":"phase","phase":"resting","schema":1,"at_ms":1}"#,
+        r#"{"type":"phase","phase":"building","schema":2,"at_ms":1}"#,
+        r#"{"type":"phases","phase":"building","schema":1,"at_ms":1}"#,
+        r#"{"type":"retracted","schema":1,"at_ms":1}"#,
+    ] {
+        assert!(!schema.is_valid(&serde_json::from_str(line).unwrap()), "{line}");
+    }
+}
+
+#[test]
+fn every_type_of_the_schema_is_written_and_described() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let described: BTreeSet<&str> = schema["oneOf"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["properties"]["type"]["const"].as_str().unwrap())
+        .collect();
+    let lines = lines();
+    let written: BTreeSet<&str> = lines.iter().map(|(_, line)| line["type"].as_str().unwrap()).collect();
+    assert_eq!(written, described);
+}
+
+#[test]
+fn the_last_line_is_the_summary_and_no_other() {
+    let mut lines = lines().into_iter().peekable();
+    while let Some((case, line)) = lines.next() {
+        let is_last = lines.peek().is_none_or(|(next, _)| *next != case);
+        assert_eq!(line["type"] == "summary", is_last, "{case}: {line}");
+    }
+}
