@@ -74,7 +74,7 @@ pub(super) fn lines(state: &State, style: &Style) -> Vec<Line> {
 
 fn dates(input: &FlakeInput, style: &Style) -> Option<String> {
     match (input.old_date.as_deref(), input.new_date.as_deref()?) {
-        (Some(old), new) => Some(format!("{old} {} {new}", style.symbols.arrow)),
-        (None, new) => Some(new.to_owned()),
+        (Some(old), new) if old != new => Some(format!("{old} {} {new}", style.symbols.arrow)),
+        (_, new) => Some(new.to_owned()),
     }
 }

@@ -438,7 +438,7 @@ fn flakes() {
     // Nix says nothing about the inputs of a lock file that is new.
     check(on_flake("flake lock"), 0, &locked(&[], &[]), "✓ Complete in ");
     write(&input, "{ outputs = { self }: { new = 1; }; }");
-    check(on_flake("flake update"), 0, &locked(&["some"], &[]), "✓ Complete: updated some in ");
+    check(on_flake("flake update"), 0, &locked(&["some"], &[]), "✓ Updated: some in ");
     let evaluated = json!({"outcome": "success", "counts": {"built": 0}});
     check(on_flake(&format!("flake check {demo}")), 0, &evaluated, "✓ Complete");
     let refused = json!({"outcome": "failure", "failures": [{"message": "…only works on derivations"}]});

@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn nixmon(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nixmon"));
     command.args(args).env("LC_ALL", "C.UTF-8").stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Nobody's settings: there is no such directory, and no test makes it.
+    command.env("XDG_CONFIG_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/no-config"));
     for name in ["NO_COLOR", "CLICOLOR_FORCE", "TERM", "LC_CTYPE", "LANG"] {
         command.env_remove(name);
     }
