@@ -62,20 +62,20 @@ pub struct Budget {
     last_heartbeat: Duration,
 }
 
-/// With this many heartbeats left for each part of the time that has passed, the last one comes when a run has taken
-/// hundreds of times as long as at the first one that was put off.
-const SPREAD: u32 = 3;
+/// While many heartbeats are left, the wait is this part of the time that has passed: the spacing of a day is that of an
+/// hour in proportion.
+const PART: u32 = 4;
 
 impl Budget {
     /// The whole of the limits.
     pub fn new(limits: Limits) -> Self {
-        // Of a dozen: four to the report, which matters most, three to heartbeats and to text, two to events.
+        // Heartbeats are most of what a long run says, the report is what matters most.
         Self {
             every: limits.every,
-            events: Room::of(&limits, 2, 12),
-            text: Room::of(&limits, 3, 12),
-            heartbeats: Room::of(&limits, 3, 12),
-            report: Room::of(&limits, 4, 12),
+            events: Room::of(&limits, 2, 15),
+            text: Room::of(&limits, 2, 15),
+            heartbeats: Room::of(&limits, 7, 15),
+            report: Room::of(&limits, 4, 15),
             last_heartbeat: Duration::ZERO,
         }
     }
@@ -94,14 +94,13 @@ impl Budget {
         fits
     }
 
-    /// Whether it is time for a heartbeat: the fewer are left, the longer the wait, in proportion to the time that has
-    /// passed.
+    /// Whether it is time for a heartbeat: the fewer are left, the longer the wait, in proportion to the time that has passed.
     pub fn heartbeat_is_due(&self, now: Duration) -> bool {
         let Ok(left) = u32::try_from(self.heartbeats.lines) else { return false };
         if left == 0 {
             return false;
         }
-        let wait = self.every.max(now / left * SPREAD);
+        let wait = self.every.max(now * 2 / left.min(2 * PART));
         now.saturating_sub(self.last_heartbeat) >= wait
     }
 
@@ -138,13 +137,18 @@ mod tests {
     fn heartbeats_come_often_at_first_and_never_end_soon() {
         let minutes = |n: u64| Duration::from_secs(60 * n);
         let short = heartbeats(Limits::default(), minutes(3));
-        assert_eq!(short, [30, 60, 90, 120, 165]);
+        assert_eq!(short, [30, 60, 90, 120, 160]);
+        let four_hours = heartbeats(Limits::default(), minutes(4 * 60));
+        let gaps: Vec<u64> = four_hours.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(
+            gaps.iter().zip(&four_hours).all(|(gap, from)| *gap <= 30.max(from * 2 / 3)),
+            "{four_hours:?}"
+        );
+        assert!(gaps.windows(2).all(|pair| pair[1] >= pair[0]), "{four_hours:?}");
         let day = heartbeats(Limits::default(), minutes(24 * 60));
-        assert!(day.len() <= 15, "{day:?}");
-        assert!(day.last() > Some(&(12 * 3600)), "{day:?}");
-        assert!(day.windows(3).skip(5).all(|w| w[2] - w[1] >= w[1] - w[0]), "{day:?}");
+        assert!(day.len() <= 28 && day.last() > Some(&(12 * 3600)), "{day:?}");
         let few = heartbeats(Limits { lines: 12, ..Limits::default() }, minutes(4 * 60));
-        assert_eq!(few.len(), 3, "{few:?}");
+        assert_eq!(few.len(), 5, "{few:?}");
     }
 
     #[test]

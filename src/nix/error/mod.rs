@@ -249,8 +249,8 @@ pub fn kind_of_log_line(line: &str) -> Option<FailureKind> {
     let line = sanitize(layout::clip(line));
     let line = line.trim_start();
     // 2.8 lets the error through in the binary form in which the child hands it to Nix.
-    let line = line.find("executing '").and_then(|at| line.get(at..)).unwrap_or(line);
-    rules::classify_log_line(line)
+    let bare = || line.find("executing '").and_then(|at| line.get(at..));
+    rules::classify_log_line(line).or_else(|| rules::classify_log_line(bare()?))
 }
 
 /// Reads an error.

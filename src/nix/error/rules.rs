@@ -183,6 +183,7 @@ const REASONS: &[Rule] = &[
 
 const LOG_LINES: &[Rule] = &[
     ("error: executing '/{_}': No such file or directory", BadBuilder),
+    ("executing '/{_}': No such file or directory", BadBuilder),
     ("*while setting up the build environment: executing '", BadBuilder),
     ("*No space left on device", DiskFull),
 ];
