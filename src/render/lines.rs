@@ -79,20 +79,22 @@ pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
         }
         _ => parts.extend(progress(view, &style.thresholds)),
     }
+    let mut note = None;
     if still {
         let since = view.now.saturating_sub(state.last_input());
-        // Of the build that is named it was said already.
-        let said = parts.iter().any(|(_, text)| text.contains("(quiet for "));
-        parts.push(if since >= style.thresholds.quiet && !said {
-            (Role::Muted, format!("in progress, quiet for {}", duration(since)))
-        } else {
-            (Role::Muted, "in progress".to_owned())
-        });
+        // A build that is named with its time says it already.
+        let named = state.phase() <= Phase::Building && parts.iter().any(|(role, _)| *role == Role::Name);
+        if since >= style.thresholds.quiet && !named {
+            note = Some(format!(" (in progress, quiet for {})", duration(since)));
+        } else if !named {
+            note = Some(" (in progress)".to_owned());
+        }
     }
     for (i, (role, text)) in parts.into_iter().enumerate() {
         line.push(Role::Muted, if i == 0 { " ".to_owned() } else { format!(" {} ", symbols.bullet) });
         line.push(role, text);
     }
+    line.push(Role::Muted, note.unwrap_or_default());
     line
 }
 

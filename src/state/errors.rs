@@ -146,6 +146,17 @@ impl State {
         effects.changes.push(Change::Text(kind, text.to_owned()));
     }
 
+    /// An error behind a label such as colmena's.
+    pub(super) fn labelled_error(&mut self, text: &str, effects: &mut Effects) {
+        self.error(parse_error(&ErrorText { msg: text, ..ErrorText::default() }), true, effects);
+    }
+
+    /// A path that Nix knows no way to obtain.
+    pub(super) fn unobtainable(&mut self, path: &str) {
+        let message = format!("error: don't know how to build these paths: {path}");
+        self.loose_error(parse_error(&ErrorText { msg: &message, ..ErrorText::default() }), false);
+    }
+
     /// An error in human-readable form.
     pub(super) fn error_text(&mut self, text: &str, effects: &mut Effects) {
         self.announced(effects);
@@ -348,6 +359,14 @@ impl State {
         {
             record.kind = kind;
             record.advice = kind.advice();
+            for line in record.excerpt.iter_mut().flatten() {
+                // 2.8 puts the error into the log in the binary form in which the child hands it over.
+                if let Some(at) =
+                    line.find("executing '").filter(|at| *at > 0 && !line.starts_with("error: "))
+                {
+                    line.drain(..at);
+                }
+            }
         }
         // What a hook prints is in no log.
         if started && !hook {

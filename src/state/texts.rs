@@ -32,6 +32,11 @@ impl State {
         let consumed =
             self.activation_line(line.text, matches!(line.human, HumanLine::BuildLog { .. }), effects);
         self.note_last(line.text);
+        let unlabelled = self.activation.text_of(line.text);
+        if !consumed && unlabelled.len() < line.text.len() && human::parse(unlabelled) == HumanLine::Error {
+            let unlabelled = unlabelled.to_owned();
+            return self.labelled_error(&unlabelled, effects);
+        }
         match line.human {
             HumanLine::Building { derivation, machine } => {
                 self.went_on(None);
@@ -131,7 +136,8 @@ impl State {
                             self.transfers.set(id, PathState::Planned);
                         }
                     }
-                    Some(_) => {}
+                    Some(List::Unknown) => self.unobtainable(path),
+                    Some(List::Build(_)) => {}
                     None => return false,
                 }
                 true

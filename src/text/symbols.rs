@@ -68,7 +68,7 @@ impl Symbols {
     pub const fn ascii() -> Self {
         Symbols {
             success: "ok",
-            failure: "FAIL",
+            failure: "x",
             warning: "!",
             running: ">",
             waiting: "=",
@@ -109,7 +109,7 @@ pub fn ascii(text: &str) -> Cow<'_, str> {
 fn transliterated(c: char) -> &'static str {
     match c {
         '✓' => "ok",
-        '✗' => "FAIL",
+        '✗' => "x",
         '⚠' => "!",
         '▶' => ">",
         '⏸' => "=",
