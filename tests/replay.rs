@@ -3,6 +3,7 @@
 //!
 //! After a change that is meant, look at the differences with `cargo insta review`.
 
+#![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common {

@@ -1,6 +1,7 @@
 //! `docs/output.schema.json` and what is written say the same: every line is valid, has no field that the schema does not
 //! know, and every type of line and every field of the schema is written by somebody.
 
+#![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common {
