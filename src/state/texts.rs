@@ -96,6 +96,9 @@ impl State {
 
     /// A line of an announced list, or the header of one. Returns whether it is.
     pub(super) fn list_line(&mut self, text: &str, effects: &mut Effects) -> bool {
+        if !["th", "  /", "don't know"].iter().any(|start| text.starts_with(start)) {
+            return false;
+        }
         match human::parse(text) {
             HumanLine::ListHeader(list) => {
                 self.list = Some(list);
