@@ -21,7 +21,7 @@ fn path(n: usize) -> String {
 }
 
 /// `n` derivations are announced and built, sixteen at a time; each prints a few lines.
-pub fn builds(n: usize) -> String {
+pub(crate) fn builds(n: usize) -> String {
     let mut out = begin(n);
     for from in (0..n).step_by(16) {
         let batch = from..n.min(from + 16);
@@ -45,7 +45,7 @@ pub fn builds(n: usize) -> String {
 }
 
 /// The first half of the builds has been built, and some run.
-pub fn half_done(n: usize) -> String {
+pub(crate) fn half_done(n: usize) -> String {
     let whole = builds(n);
     let mut middle = whole.len() / 2;
     while !whole[..middle].ends_with('\n') {
@@ -55,7 +55,7 @@ pub fn half_done(n: usize) -> String {
 }
 
 /// One build prints `n` lines.
-pub fn log_lines(n: usize) -> String {
+pub(crate) fn log_lines(n: usize) -> String {
     let mut out = begin(1);
     start(&mut out, 0);
     log(&mut out, 0, n);
@@ -63,7 +63,7 @@ pub fn log_lines(n: usize) -> String {
 }
 
 /// `n` remarks of the evaluation, each level once in eight.
-pub fn messages(n: usize) -> String {
+pub(crate) fn messages(n: usize) -> String {
     let mut out = String::new();
     for at in 0..n {
         let level = at % 8;

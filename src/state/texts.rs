@@ -11,6 +11,8 @@ use crate::text::sanitize;
 
 /// Lines of other programs that are kept for a failure that nothing else explains.
 const MAX_OTHER: usize = 20;
+/// Of each of them so many bytes are kept.
+const MAX_OTHER_LINE: usize = 4 << 10;
 /// More derivations or paths than this are not taken from a list.
 const MAX_LISTED: usize = 1 << 20;
 
@@ -74,7 +76,7 @@ impl State {
         if self.other_text.len() == MAX_OTHER {
             self.other_text.pop_front();
         }
-        self.other_text.push_back(clean.to_owned());
+        self.other_text.push_back(clean[..clean.floor_char_boundary(MAX_OTHER_LINE)].to_owned());
         effects.changes.push(Change::Text(TextKind::Other, clean.to_owned()));
     }
 
