@@ -52,8 +52,9 @@ lint: ## Check format, lints and licences
 	fi
 
 .PHONY: bench
-bench: ## Measure
-	cargo bench $(manifest)
+bench: ## Measure each stage, and count the instructions of three workloads
+	cargo bench $(manifest) --bench stages
+	$(root)benches/instructions
 
 # Two builds: a good one, and one that fails, which is what it is for. --impure makes their derivations new each time.
 .PHONY: demo

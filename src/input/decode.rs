@@ -1,7 +1,5 @@
 //! One record's bytes to a [`LogMessage`].
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value};
 
 use super::scan::scan;
@@ -28,26 +26,18 @@ pub struct Scratch {
 ///
 /// Bad UTF-8 is replaced, as Nix itself does. Keys, actions and types that are not known are no error.
 pub fn decode<'a>(record: &'a [u8], scratch: &'a mut Scratch) -> Result<LogMessage<'a>, DecodeError> {
-    // One pass tells what the fast path cannot take: control characters, which JSON forbids in strings.
-    let (lowest, highest) = record.iter().fold((u8::MAX, 0), |(lo, hi), &b| (lo.min(b), hi.max(b)));
-    let text = if highest < 0x80 {
-        std::str::from_utf8(record).map(Cow::Borrowed).unwrap_or_else(|_| String::from_utf8_lossy(record))
-    } else {
-        String::from_utf8_lossy(record)
-    };
     let scratch: &'a mut String = &mut scratch.text;
-    if lowest >= 0x20 {
-        match text {
-            Cow::Borrowed(text) => {
-                if let Some(message) = scan(text, false) {
-                    return Ok(message);
-                }
-                return rewrite(text, scratch);
-            }
-            Cow::Owned(text) => return rewrite(&text, scratch),
-        }
+    let Ok(text) = std::str::from_utf8(record) else {
+        return rewrite(&String::from_utf8_lossy(record), scratch);
+    };
+    // JSON forbids control characters in strings and allows some elsewhere; the full parser knows which.
+    let lowest = record.iter().fold(u8::MAX, |lowest, &byte| lowest.min(byte));
+    if lowest >= b' '
+        && let Some(message) = scan(text, false)
+    {
+        return Ok(message);
     }
-    rewrite(&text, scratch)
+    rewrite(text, scratch)
 }
 
 /// The slow and complete way: a full parser, then the record in the plain form that the scanner reads.

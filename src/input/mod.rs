@@ -81,6 +81,8 @@ pub struct InputCounts {
 
 /// Where records begin.
 const PREFIX: &[u8] = b"@nix ";
+/// Of a longer line of text the beginning is read: it is copied several times on its way, and nobody reads so much.
+const MAX_TEXT: usize = 1 << 20;
 /// How much of an unusable record is kept to show.
 const EXCERPT: usize = 120;
 /// The head of a torn record is kept up to this length, in case its tail comes on the next line.
@@ -205,7 +207,7 @@ impl Lines {
             return;
         }
         self.counts.text_lines += 1;
-        let raw = visible(bytes);
+        let raw = visible(&bytes[..bytes.len().min(MAX_TEXT)]);
         let text = strip_escapes(&raw);
         if self.error.is_open() {
             if self.error.take(&text) {

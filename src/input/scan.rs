@@ -8,6 +8,10 @@ use crate::nix::log::{ActivityType, Field, Fields, LogMessage, Position, ResultT
 /// Reads one record. `trusted` text is known to be valid JSON, so nested values may be skipped over unread.
 pub(super) fn scan(record: &str, trusted: bool) -> Option<LogMessage<'_>> {
     let mut scanner = Scanner { text: record, at: 0, trusted };
+    if let Some(message) = scanner.usual() {
+        return Some(message);
+    }
+    scanner.at = 0;
     let keys = scanner.object()?;
     keys.into_message()
 }
@@ -108,6 +112,37 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// A record exactly as Nix writes nearly all: no spaces, keys in alphabetical order, none that is rare.
+    fn usual(&mut self) -> Option<LogMessage<'a>> {
+        self.word(r#"{"action":""#)?;
+        let message = match self.peek()? {
+            b'r' => {
+                self.word(r#"result","fields":"#)?;
+                let mut fields = Fields::default();
+                self.fields(&mut fields)?;
+                let id = self.int_of(r#","id":"#)?;
+                let kind = ResultType::from(self.int_of(r#","type":"#)?);
+                LogMessage::Result { id, kind, fields, payload: None }
+            }
+            b's' if self.word(r#"stop""#).is_some() => LogMessage::Stop { id: self.int_of(r#","id":"#)? },
+            b'm' => {
+                self.word(r#"msg""#)?;
+                let level = self.int_of(r#","level":"#)?;
+                self.word(r#","msg":"#)?;
+                let msg = self.text()?;
+                LogMessage::Msg { level, msg, raw_msg: None, position: Position::default(), trace: None }
+            }
+            _ => return None,
+        };
+        self.word("}")?;
+        (self.at == self.text.len()).then_some(message)
+    }
+
+    fn int_of(&mut self, key: &str) -> Option<u64> {
+        self.word(key)?;
+        self.int()
+    }
+
     fn object(&mut self) -> Option<Keys<'a>> {
         let mut keys = Keys::default();
         self.spaces();
@@ -192,7 +227,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn word(&mut self, word: &str) -> Option<()> {
-        self.text.get(self.at..)?.starts_with(word).then(|| self.at += word.len())
+        self.text.as_bytes().get(self.at..)?.starts_with(word.as_bytes()).then(|| self.at += word.len())
     }
 
     /// An unsigned integer that fits; signs, fractions and leading zeros are for the full parser.
@@ -200,10 +235,14 @@ impl<'a> Scanner<'a> {
         let from = self.at;
         let mut value: u64 = 0;
         while let Some(digit @ b'0'..=b'9') = self.peek() {
-            value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
             self.at += 1;
         }
         let digits = self.at - from;
+        // Nineteen digits always fit.
+        if digits > 19 {
+            value = self.text.get(from..self.at)?.parse().ok()?;
+        }
         let leading_zero = digits > 1 && self.text.as_bytes()[from] == b'0';
         let goes_on = matches!(self.peek(), Some(b'.' | b'e' | b'E'));
         (digits > 0 && !leading_zero && !goes_on).then_some(value)

@@ -141,6 +141,14 @@ impl<'a> Text<'a> {
         self.raw.is_empty()
     }
 
+    /// Whether the text may begin with one of these ASCII characters; an escape may stand for any.
+    pub fn may_begin_with(&self, chars: &[u8]) -> bool {
+        self.raw
+            .as_bytes()
+            .first()
+            .is_some_and(|first| chars.contains(first) || self.escaped && *first == b'\\')
+    }
+
     /// The text itself; borrowed where the JSON form has no escapes.
     pub fn decode(&self) -> Cow<'a, str> {
         if self.escaped {
@@ -223,27 +231,35 @@ pub enum Field<'a> {
 }
 
 /// The `fields` of a record. Up to four are held in place, which is as many as any known record has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fields<'a> {
-    head: [Option<Field<'a>>; 4],
+    head: [Field<'a>; 4],
+    in_head: usize,
     more: Vec<Field<'a>>,
+}
+
+impl Default for Fields<'_> {
+    fn default() -> Self {
+        Self { head: [Field::Other; 4], in_head: 0, more: Vec::new() }
+    }
 }
 
 impl<'a> Fields<'a> {
     /// Adds a field at the end.
     pub fn push(&mut self, field: Field<'a>) {
-        match self.head.iter_mut().find(|slot| slot.is_none()) {
-            Some(slot) => *slot = Some(field),
+        match self.head.get_mut(self.in_head) {
+            Some(slot) => {
+                *slot = field;
+                self.in_head += 1;
+            }
             None => self.more.push(field),
         }
     }
 
     /// The field at a position.
     pub fn get(&self, index: usize) -> Option<Field<'a>> {
-        match self.head.get(index) {
-            Some(field) => *field,
-            None => self.more.get(index - self.head.len()).copied(),
-        }
+        let head = self.head.get(..self.in_head).unwrap_or_default();
+        head.get(index).or_else(|| self.more.get(index.checked_sub(self.in_head)?)).copied()
     }
 
     /// The string at a position.
@@ -264,12 +280,12 @@ impl<'a> Fields<'a> {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.head.iter().flatten().count() + self.more.len()
+        self.in_head + self.more.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.head[0].is_none()
+        self.in_head == 0
     }
 }
 

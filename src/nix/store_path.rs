@@ -20,6 +20,9 @@ pub const ENCODED_DIGEST_SIZE: usize = nixbase32::encode_len(DIGEST_SIZE);
 /// Longest permitted name (`src/libstore/path.cc` in Nix: `StorePath::MaxPathLen`).
 pub const MAX_NAME_LEN: usize = 211;
 
+/// Bytes of a longer path are not kept: no system takes it (`PATH_MAX` of Linux).
+pub const MAX_LEN: usize = 4096;
+
 /// Suffix of the names of derivations.
 pub const DRV_EXTENSION: &str = ".drv";
 

@@ -15,15 +15,30 @@ const FIRST_READ: usize = 8 << 10;
 /// A larger file is none that Nix has made.
 const MAX_FILE: u64 = 64 << 20;
 
-/// Starts the thread. It answers every request, `None` where the file cannot be read or understood.
-pub(super) fn spawn(answers: UnboundedSender<Option<DerivationFacts>>) -> mpsc::Sender<String> {
-    let (requests, todo) = mpsc::channel::<String>();
+/// At most so many files are read before what they say is handed on.
+const BATCH: usize = 64;
+
+/// What was found out about some of the files that were asked for.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// How many files were looked at.
+    pub(super) n_asked: usize,
+    /// What those say that can be read and understood.
+    pub(super) facts: Vec<DerivationFacts>,
+}
+
+/// Starts the thread. It answers every request.
+pub(super) fn spawn(answers: UnboundedSender<Answer>) -> mpsc::Sender<Vec<String>> {
+    let (requests, todo) = mpsc::channel::<Vec<String>>();
     let builder = thread::Builder::new().name("drv-reader".to_owned());
     // Without the thread there are no answers, and less is said.
     let _ = builder.spawn(move || {
-        for path in todo {
-            if answers.send(read(&path)).is_err() {
-                return;
+        for paths in todo {
+            for paths in paths.chunks(BATCH) {
+                let facts = paths.iter().filter_map(|path| read(path)).collect();
+                if answers.send(Answer { n_asked: paths.len(), facts }).is_err() {
+                    return;
+                }
             }
         }
     });

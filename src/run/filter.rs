@@ -11,10 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::drv_reader::Answer;
 use super::recording::Recorder;
 use super::{ExitStatus, Pipeline, complain, drv_reader, frontend, service_logs};
 use crate::settings::Settings;
-use crate::state::{DerivationFacts, Request};
+use crate::state::Request;
 
 /// How often time is told to the state.
 const TICK: Duration = Duration::from_millis(250);
@@ -22,10 +23,10 @@ const TICK: Duration = Duration::from_millis(250);
 const SETTLE: Duration = Duration::from_millis(40);
 /// At the end, `.drv` files that were asked for are waited for this long.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
-/// What one read takes at most; a pipe holds that much by default.
-const CHUNK: usize = 64 << 10;
+/// What one read takes at most; fewer and larger reads cost less in a flood.
+const CHUNK: usize = 256 << 10;
 /// Chunks that were read and not handled yet.
-const CHUNKS: usize = 16;
+const CHUNKS: usize = 4;
 
 /// Bytes and when they came, or why no more can be read.
 type Chunk = std::io::Result<(Vec<u8>, Instant)>;
@@ -49,7 +50,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let begun = Instant::now();
     let begun_at = SystemTime::now();
     let (mut chunks, spare) = spawn_reader();
-    let (answers, mut facts) = mpsc::unbounded_channel::<Option<DerivationFacts>>();
+    let (answers, mut facts) = mpsc::unbounded_channel::<Answer>();
     let requests = drv_reader::spawn(answers);
     let mut asked = 0_usize;
     let mut pipeline = Pipeline::new(frontend(Background::spawn(), &settings.output, settings.thresholds));
@@ -96,8 +97,8 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                 let _ = spare.send(bytes);
             }
             Some(answer) = facts.recv() => {
-                asked = asked.saturating_sub(1);
-                take(answer, &mut pipeline, recorder.as_mut(), begun.elapsed());
+                asked = asked.saturating_sub(answer.n_asked);
+                take(&answer, &mut pipeline, recorder.as_mut(), begun.elapsed());
             }
             () = tokio::time::sleep(SETTLE), if unsettled => {
                 unsettled = false;
@@ -115,15 +116,17 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                 }
             }
         }
-        for Request::ReadDerivation(path) in pipeline.requests() {
-            asked += usize::from(requests.send(path).is_ok());
+        let paths: Vec<String> = pipeline.requests().map(|Request::ReadDerivation(path)| path).collect();
+        let n_paths = paths.len();
+        if n_paths > 0 && requests.send(paths).is_ok() {
+            asked += n_paths;
         }
     }
     let waiting = async {
         while asked > 0 {
             let Some(answer) = facts.recv().await else { break };
-            asked -= 1;
-            take(answer, &mut pipeline, recorder.as_mut(), begun.elapsed());
+            asked = asked.saturating_sub(answer.n_asked);
+            take(&answer, &mut pipeline, recorder.as_mut(), begun.elapsed());
         }
     };
     // Late is as good as never.
@@ -137,16 +140,16 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
 }
 
 fn take(
-    answer: Option<DerivationFacts>,
+    answer: &Answer,
     pipeline: &mut Pipeline<Background>,
-    recorder: Option<&mut Recorder>,
+    mut recorder: Option<&mut Recorder>,
     at: Duration,
 ) {
-    if let Some(facts) = answer {
-        if let Some(recorder) = recorder {
-            recorder.derivation(&facts, at);
+    for facts in &answer.facts {
+        if let Some(recorder) = &mut recorder {
+            recorder.derivation(facts, at);
         }
-        pipeline.derivation(&facts, at);
+        pipeline.derivation(facts, at);
     }
 }
 
@@ -155,7 +158,10 @@ fn spawn_reader() -> (mpsc::Receiver<Chunk>, blocking::Sender<Vec<u8>>) {
     let (sender, receiver) = mpsc::channel(CHUNKS);
     let (spare, spares) = blocking::channel::<Vec<u8>>();
     thread::spawn(move || {
+        // A pipe holds 64 KiB unless we ask for more; where that is refused, reads are smaller.
         let mut stdin = std::io::stdin().lock();
+        #[cfg(target_os = "linux")]
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdin, CHUNK);
         loop {
             let mut buffer = spares.try_recv().unwrap_or_default();
             buffer.resize(CHUNK, 0);

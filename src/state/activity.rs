@@ -49,7 +49,7 @@ pub(super) struct Activity {
 }
 
 /// More activities than this are not followed; Nix runs some hundreds at once.
-const MAX_ACTIVITIES: usize = 1 << 20;
+pub(super) const MAX_ACTIVITIES: usize = 1 << 20;
 
 /// Activities by Nix's id.
 #[derive(Debug, Default)]
@@ -74,6 +74,15 @@ impl Activities {
 
     pub(super) fn remove(&mut self, id: u64) -> Option<Activity> {
         self.0.remove(&id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What they are, in no order.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.0.values().map(|activity| activity.kind)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -142,6 +142,11 @@ impl StateCounts {
     }
 }
 
+/// Derivations beyond this share one entry.
+pub(super) const MAX_DERIVATIONS: usize = 1 << 20;
+/// The name of that entry.
+const FURTHER: &str = "further derivations";
+
 /// All derivations of a stream.
 #[derive(Debug, Default)]
 pub struct Derivations {
@@ -157,8 +162,12 @@ pub struct Derivations {
 impl Derivations {
     /// The derivation with this path, made if it is new.
     pub fn get_or_insert(&mut self, path: &str) -> DerivationId {
+        let path = &path[..path.floor_char_boundary(store_path::MAX_LEN)];
         if let Some(id) = self.find(path) {
             return id;
+        }
+        if self.graph.node_count() + 1 >= MAX_DERIVATIONS && path != FURTHER {
+            return self.get_or_insert(FURTHER);
         }
         let id = DerivationId(self.graph.add_node(Derivation { path: path.into(), ..Derivation::default() }));
         self.by_path.insert(path.into(), id);
@@ -168,6 +177,7 @@ impl Derivations {
 
     /// The derivation with this path.
     pub fn find(&self, path: &str) -> Option<DerivationId> {
+        let path = &path[..path.floor_char_boundary(store_path::MAX_LEN)];
         self.by_path.get(path).or_else(|| self.resolved.get(path)).copied()
     }
 
@@ -178,7 +188,8 @@ impl Derivations {
 
     /// Records that building `path` means building another derivation, which content addressing made of it.
     pub fn resolve(&mut self, path: &str, resolved: &str) {
-        if path != resolved && !self.by_path.contains_key(resolved) {
+        let resolved = &resolved[..resolved.floor_char_boundary(store_path::MAX_LEN)];
+        if path != resolved && !self.by_path.contains_key(resolved) && self.resolved.len() < MAX_DERIVATIONS {
             let id = self.get_or_insert(path);
             self.resolved.insert(resolved.into(), id);
         }
@@ -216,7 +227,7 @@ impl Derivations {
     }
 
     /// All of them, in the order in which the stream named them.
-    pub fn iter(&self) -> impl Iterator<Item = (DerivationId, &Derivation)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (DerivationId, &Derivation)> {
         self.graph.node_indices().map(|node| (DerivationId(node), &self.graph[node]))
     }
 

@@ -1,5 +1,10 @@
 //! What errors do to the state: root causes, what follows from them, and errors that Nix survives.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::change::{BuildEnd, Change, Effects, Phase, TextKind};
 use super::derivation::{DerivationId, DerivationState};
 use super::failure::{Failure, FailureId};
@@ -20,9 +25,15 @@ const LOOSE_LINES: usize = 4;
 /// How many lines of a log's end are kept with a failure.
 const TAIL_LINES: usize = 10;
 /// More root causes than this are counted as the last one; nobody reads so many.
-const MAX_FAILURES: usize = 10_000;
+pub(super) const MAX_FAILURES: usize = 10_000;
 /// More errors than this without a derivation are not kept.
-const MAX_LOOSE: usize = 100;
+pub(super) const MAX_LOOSE: usize = 100;
+
+/// What a remark of Nix's says of a build that failed.
+static DISK_FULL: LazyLock<Finder<'_>> =
+    LazyLock::new(|| Finder::new("may have been caused by lack of free disk space"));
+/// Where the page begins that a server sends with an error.
+static RESPONSE_BODY: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(" response body:"));
 
 /// An error that names no derivation. Whether it ended its command shows only afterwards.
 #[derive(Debug)]
@@ -57,7 +68,8 @@ impl State {
     ) {
         if level >= 3 {
             // Of what Nix says by default and with -v, only the lists matter; the rest is told by activities.
-            let text = msg.decode();
+            let listed = msg.may_begin_with(b"t d");
+            let text = if listed { msg.decode() } else { Cow::Borrowed("") };
             if text.starts_with("th") || text.starts_with("  /") || text.starts_with("don't know") {
                 self.list_line(&text, effects);
             } else {
@@ -103,7 +115,7 @@ impl State {
         }
         let clean = sanitize(&plain);
         let clean = clean.trim();
-        if clean.contains("may have been caused by lack of free disk space") {
+        if DISK_FULL.find(clean.as_bytes()).is_some() {
             self.disk_was_full();
             return;
         }
@@ -112,7 +124,8 @@ impl State {
             return;
         }
         // The page that a server sends with an error is nobody's reading.
-        let clean = clean.split_once(" response body:").map_or(clean, |(before, _)| before.trim_end());
+        let body = RESPONSE_BODY.find(clean.as_bytes());
+        let clean = body.and_then(|at| clean.get(..at)).map_or(clean, str::trim_end);
         let (kind, clean) = match clean.split_once(": ") {
             Some(("warning" | "evaluation warning", rest)) => {
                 (TextKind::Warning, rest.strip_prefix("error: ").unwrap_or(rest))
@@ -283,7 +296,7 @@ impl State {
 
     /// The build that was last counted as failed without being named.
     fn latest_unnamed(&self) -> Option<DerivationId> {
-        let ids = self.processes.values().filter_map(|process| process.unnamed.last()).copied();
+        let ids = self.processes.values().filter_map(|process| process.unnamed.back()).copied();
         ids.max_by_key(|id| (self.derivations.get(*id).ended, *id))
     }
 
@@ -420,7 +433,7 @@ impl State {
             DerivationState::Cancelled => {
                 let mut processes: Vec<_> = self.processes.values_mut().collect();
                 processes.sort_unstable_by_key(|process| process.number);
-                mistaken = processes.into_iter().rev().find_map(|process| process.unnamed.pop());
+                mistaken = processes.into_iter().rev().find_map(|process| process.unnamed.pop_back());
             }
             _ => {}
         }

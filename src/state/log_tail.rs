@@ -9,6 +9,8 @@ use crate::text::{last_carriage, sanitize};
 
 /// The tail holds between this many bytes and twice as many.
 const KEEP: usize = 16 << 10;
+/// Room for a short log, so that it need not grow line by line.
+const FIRST: usize = 2 << 10;
 /// A longer line keeps its beginning.
 const MAX_LINE: usize = 4 << 10;
 /// How many lines that look like errors are kept from before the tail.
@@ -34,6 +36,9 @@ pub struct LogTail {
 impl LogTail {
     /// Adds a line in its JSON form.
     pub fn push(&mut self, text: Text<'_>) {
+        if self.buffer.capacity() == 0 {
+            self.buffer.reserve(FIRST);
+        }
         let from = self.buffer.len();
         text.decode_into(&mut self.buffer);
         self.end_line(from);

@@ -9,6 +9,7 @@ mod change;
 mod derivation;
 mod errors;
 mod failure;
+mod invariants;
 mod log_tail;
 mod process;
 mod records;
@@ -32,7 +33,7 @@ use crate::input::{Event, ProblemKind};
 use crate::nix::error::NixError;
 use activity::Activities;
 use errors::LooseError;
-use process::{Pid, Process};
+use process::{MAX_PROCESSES, Pid, Process};
 
 /// Anything that is fed to the state.
 #[derive(Clone, Debug)]
@@ -188,6 +189,8 @@ impl State {
 
     fn process(&mut self, pid: Pid) -> &mut Process {
         let n = self.processes.len();
+        let full = n >= MAX_PROCESSES && !self.processes.contains_key(&pid);
+        let pid = if full { Pid::FURTHER } else { pid };
         self.processes.entry(pid).or_insert_with(|| Process::new(n))
     }
 

@@ -14,6 +14,9 @@ use super::transfer::PathId;
 pub(super) struct Pid(u64);
 
 impl Pid {
+    /// Stands for all processes beyond [`MAX_PROCESSES`]; no id has it.
+    pub(super) const FURTHER: Self = Self(u64::MAX);
+
     pub(super) fn of(activity: u64) -> Self {
         Self(activity >> 32)
     }
@@ -35,7 +38,11 @@ pub(super) struct Counter {
 }
 
 /// More than this are never open at once.
-const MAX_CREDITS: usize = 4096;
+pub(super) const MAX_CREDITS: usize = 4096;
+/// Processes beyond this share one entry: a stream of so many commands is none that one person reads.
+pub(super) const MAX_PROCESSES: usize = 1 << 14;
+/// Builds and paths of a process that wait for something: the oldest are forgotten beyond this.
+pub(super) const MAX_OPEN: usize = 4096;
 
 /// Ends that were counted and whose activity has not ended yet.
 #[derive(Debug, Default)]
@@ -58,6 +65,11 @@ impl Credits {
         *counter = Counter { done, running, failed };
     }
 
+    /// How many ends are open.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The end of the next activity.
     pub(super) fn take(&mut self) -> Option<Credit> {
         self.0.pop_front()
@@ -78,7 +90,7 @@ pub(super) struct Process {
     pub(super) builds: Credits,
     pub(super) paths: Credits,
     /// Builds that ended and were counted as failed, and that no message has named yet.
-    pub(super) unnamed: Vec<DerivationId>,
+    pub(super) unnamed: VecDeque<DerivationId>,
     /// Paths that ended without being counted yet.
     pub(super) undecided: VecDeque<PathId>,
     /// Copies that have begun and whose download has not.
@@ -99,7 +111,7 @@ impl Process {
             number,
             builds: Credits::default(),
             paths: Credits::default(),
-            unnamed: Vec::new(),
+            unnamed: VecDeque::new(),
             undecided: VecDeque::new(),
             copies: VecDeque::new(),
             counts_builds: false,
@@ -108,6 +120,14 @@ impl Process {
             realised_last: false,
         }
     }
+}
+
+/// Adds at the end; beyond [`MAX_OPEN`] the oldest is forgotten.
+pub(super) fn push_bounded<T>(open: &mut VecDeque<T>, item: T) {
+    if open.len() >= MAX_OPEN {
+        open.pop_front();
+    }
+    open.push_back(item);
 }
 
 #[cfg(test)]

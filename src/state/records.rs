@@ -3,7 +3,7 @@
 use super::activity::{Activity, Kind};
 use super::change::{BuildEnd, Change, Effects, Phase};
 use super::derivation::{DerivationId, DerivationState};
-use super::process::{Counter, Credit, Pid};
+use super::process::{Counter, Credit, Pid, push_bounded};
 use super::transfer::{PathId, PathState};
 use super::{LogTail, State};
 use crate::nix::log::{ActivityType, Fields, LogMessage, ResultType, Text};
@@ -181,7 +181,7 @@ impl State {
         let Some(path) = fields.str(0) else { return Kind::Other };
         let path = path.decode();
         if let Some(Activity { kind: Kind::Substitute(id), .. }) = self.activities.get(parent) {
-            self.process(pid).copies.push_back(id);
+            push_bounded(&mut self.process(pid).copies, id);
             return Kind::SubstituteCopy(id);
         }
         if matches!(self.activities.get(parent), Some(Activity { kind: Kind::MachineCopy, .. }))
@@ -193,7 +193,7 @@ impl State {
             && let Some(id) = self.transfers.find(&path)
             && self.transfers.get(id).state() == PathState::Fetching
         {
-            self.process(pid).copies.push_back(id);
+            push_bounded(&mut self.process(pid).copies, id);
             return Kind::SubstituteCopy(id);
         }
         if self.process(pid).realising > 0 {
@@ -372,7 +372,7 @@ impl State {
                     if let Kind::Substitute(_) = activity.kind {
                         self.transfers.set(path, PathState::Ended);
                     }
-                    self.process(pid).undecided.push_back(path);
+                    push_bounded(&mut self.process(pid).undecided, path);
                     self.decide_paths(pid, effects);
                 } else {
                     self.path_ended(path, true, effects);
@@ -419,7 +419,7 @@ impl State {
         match process.builds.take() {
             Some(Credit::Done) => self.build_ended(id, BuildEnd::Built, effects),
             Some(Credit::Failed) => {
-                process.unnamed.push(id);
+                push_bounded(&mut process.unnamed, id);
                 self.derivations.set(id, DerivationState::Ended);
                 self.own(effects);
             }

@@ -11,6 +11,8 @@ use crate::text::sanitize;
 
 /// Lines of other programs that are kept for a failure that nothing else explains.
 const MAX_OTHER: usize = 20;
+/// Of each of them so many bytes are kept.
+const MAX_OTHER_LINE: usize = 4 << 10;
 /// More derivations or paths than this are not taken from a list.
 const MAX_LISTED: usize = 1 << 20;
 
@@ -92,7 +94,7 @@ impl State {
         if self.other_text.len() == MAX_OTHER {
             self.other_text.pop_front();
         }
-        self.other_text.push_back(clean.to_owned());
+        self.other_text.push_back(clean[..clean.floor_char_boundary(MAX_OTHER_LINE)].to_owned());
         effects.changes.push(Change::Text(TextKind::Other, clean.to_owned()));
     }
 
@@ -114,6 +116,9 @@ impl State {
 
     /// A line of an announced list, or the header of one. Returns whether it is.
     pub(super) fn list_line(&mut self, text: &str, effects: &mut Effects) -> bool {
+        if !["th", "  /", "don't know"].iter().any(|start| text.starts_with(start)) {
+            return false;
+        }
         match human::parse(text) {
             HumanLine::ListHeader(list) => {
                 self.list = Some(list);

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use foldhash::fast::RandomState;
 
 use super::Moment;
+use super::invariants::expect;
 use crate::nix::store_path;
 
 /// A store path of this stream.
@@ -88,10 +89,15 @@ pub struct Transfers {
     counts: [usize; PathState::ALL],
     /// What was announced.
     pub announced: Announced,
-    /// Bytes that have arrived for paths.
-    bytes: u64,
+    /// Bytes that have arrived for paths: the sum of what each has, which may be more than 64 bits hold if the input is hostile.
+    bytes: u128,
     samples: VecDeque<(Moment, u64)>,
 }
+
+/// Paths beyond this share one entry.
+pub(super) const MAX_PATHS: usize = 1 << 20;
+/// The name of that entry.
+const FURTHER: &str = "further paths";
 
 /// The rate is the mean of about this long.
 const RATE_WINDOW: Moment = Moment::from_secs(10);
@@ -99,8 +105,12 @@ const RATE_WINDOW: Moment = Moment::from_secs(10);
 impl Transfers {
     /// The path, made if it is new.
     pub fn get_or_insert(&mut self, path: &str) -> PathId {
+        let path = &path[..path.floor_char_boundary(store_path::MAX_LEN)];
         if let Some(id) = self.by_path.get(path) {
             return *id;
+        }
+        if self.paths.len() + 1 >= MAX_PATHS && path != FURTHER {
+            return self.get_or_insert(FURTHER);
         }
         let id = PathId(u32::try_from(self.paths.len()).unwrap_or(u32::MAX));
         self.paths.push(StorePathInfo { path: path.into(), ..StorePathInfo::default() });
@@ -111,7 +121,7 @@ impl Transfers {
 
     /// The path, if it was named.
     pub fn find(&self, path: &str) -> Option<PathId> {
-        self.by_path.get(path).copied()
+        self.by_path.get(&path[..path.floor_char_boundary(store_path::MAX_LEN)]).copied()
     }
 
     /// One of them.
@@ -146,21 +156,21 @@ impl Transfers {
 
     /// Bytes that have arrived for paths.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        u64::try_from(self.bytes).unwrap_or(u64::MAX)
     }
 
     /// News of a path's bytes: the download's where there is one, since it is what passes through the network.
     pub(super) fn progress(&mut self, id: PathId, done: u64, expected: u64, download: bool, at: Moment) {
         let path = &mut self.paths[id.0 as usize];
         if download && !path.downloads {
-            self.bytes -= path.done;
+            self.bytes -= u128::from(path.done);
             path.downloads = true;
             path.done = 0;
         } else if !download && path.downloads {
             return;
         }
         if done > path.done {
-            self.bytes = self.bytes.saturating_add(done - path.done);
+            self.bytes += u128::from(done - path.done);
             path.done = done;
             path.last_bytes = Some(at);
         }
@@ -170,7 +180,7 @@ impl Transfers {
     /// A path begins again from nothing.
     pub(super) fn restart(&mut self, id: PathId, from: Option<&str>, at: Moment) {
         let path = &mut self.paths[id.0 as usize];
-        self.bytes -= path.done;
+        self.bytes -= u128::from(path.done);
         path.done = 0;
         path.expected = 0;
         // Of what comes over HTTP the download counts, not what it unpacks to.
@@ -181,9 +191,21 @@ impl Transfers {
         path.from = from.map(Into::into);
     }
 
+    /// See [`super::State::check_invariants`].
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mut counts = [0; PathState::ALL];
+        let mut bytes = 0;
+        for path in &self.paths {
+            counts[path.state as usize] += 1;
+            bytes += u128::from(path.done);
+        }
+        expect(counts == self.counts, "the counts of paths equal a recount")?;
+        expect(bytes == self.bytes, "bytes are those of all paths")
+    }
+
     /// Takes a sample for the rate.
     pub(super) fn tick(&mut self, at: Moment) {
-        self.samples.push_back((at, self.bytes));
+        self.samples.push_back((at, self.bytes()));
         while self.samples.len() > 2 && at.saturating_sub(self.samples[1].0) >= RATE_WINDOW {
             self.samples.pop_front();
         }
@@ -196,7 +218,7 @@ impl Transfers {
         if millis < 500 {
             return 0;
         }
-        let gained = u128::from(self.bytes.saturating_sub(bytes));
+        let gained = u128::from(self.bytes().saturating_sub(bytes));
         u64::try_from(gained * 1000 / millis).unwrap_or(u64::MAX)
     }
 }

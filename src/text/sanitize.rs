@@ -11,7 +11,11 @@ const INTRODUCERS: [char; 7] = ['\u{1b}', '\u{90}', '\u{98}', '\u{9b}', '\u{9d}'
 /// terminal gives it up: at another escape, at CAN or SUB, at a character that cannot be in it. Unlike in a terminal it
 /// also ends with its line, so that one broken line cannot hide those after it.
 pub fn strip_escapes(text: &str) -> Cow<'_, str> {
-    let Some(first) = text.find(INTRODUCERS) else {
+    // ESC is one byte; of the C1 forms the first is 0xc2, as of few other characters.
+    let Some(from) = memchr::memchr2(0x1b, 0xc2, text.as_bytes()) else {
+        return Cow::Borrowed(text);
+    };
+    let Some(first) = text.get(from..).and_then(|rest| rest.find(INTRODUCERS)).map(|at| from + at) else {
         return Cow::Borrowed(text);
     };
     let mut out = String::with_capacity(text.len());

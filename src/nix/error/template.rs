@@ -30,6 +30,14 @@ pub(super) fn captures<'t>(template: &'static str, text: &'t str) -> Option<Capt
         Some(template) => (true, template),
         None => (false, template),
     };
+    // Nearly all templates differ from a text in the first byte.
+    if !anywhere
+        && let (Some(first), Some(other)) = (template.bytes().next(), text.bytes().next())
+        && first != b'{'
+        && !first.eq_ignore_ascii_case(&other)
+    {
+        return None;
+    }
     let mut captures = Captures::default();
     let (literal, rest) = next_literal(template);
     let mut text = if anywhere {

@@ -11,7 +11,7 @@ const NEEDLES: [[u8; 4]; 32] = [
     *b"atal", // error, undefined, fatal
     *b"no s", *b"deni", *b"err!", *b"kill", *b"ceba", *b"egme", *b"wron",
     *b"an't", // no such, traceback, segment
-    *b"core", *b"emor", *b"hrow", *b"no p", *b"forb", *b"go: ", *b".go:",
+    *b"(cor", *b"emor", *b"hrow", *b"no p", *b"forb", *b"go: ", *b".go:",
     *b"l: (", // memory, throw, curl: (22)
     *b"bad_", *b"boun", *b"unab", *b"miss", *b"err_", *b"le d", *b".kt:",
     *b"** (", // unbound, missing, multiple definition
@@ -41,18 +41,47 @@ const fn masks() -> [[u64; 2]; 256] {
     masks
 }
 
-/// Whether any needle occurs in the line, in upper or lower case.
-pub(super) fn any(line: &[u8]) -> bool {
-    let mut low = 0;
-    let mut high = 0;
-    let mut hits = 0;
-    for &byte in line {
-        let [mask_low, mask_high] = MASKS[usize::from(byte)];
-        low = (low << 1 | STARTS) & mask_low;
-        high = (high << 1 | STARTS) & mask_high;
-        hits |= low | high;
+/// Which needles occur in a text, in upper or lower case: the bit of each one's last byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hits([u64; 2]);
+
+impl Hits {
+    /// Looks for all needles in one pass.
+    pub(super) const fn of(text: &[u8]) -> Self {
+        let (mut low, mut high) = (0, 0);
+        let (mut hits_low, mut hits_high) = (0, 0);
+        let mut at = 0;
+        while at < text.len() {
+            let [mask_low, mask_high] = MASKS[text[at] as usize];
+            low = (low << 1 | STARTS) & mask_low;
+            high = (high << 1 | STARTS) & mask_high;
+            hits_low |= low;
+            hits_high |= high;
+            at += 1;
+        }
+        Self([hits_low & ENDS, hits_high & ENDS])
     }
-    hits & ENDS != 0
+
+    /// Those of each phrase: a text without one of them does not have the phrase.
+    pub(super) const fn of_each<const N: usize>(phrases: &[&[u8]]) -> [Self; N] {
+        let mut hits = [Self([0; 2]); N];
+        let mut at = 0;
+        while at < N {
+            hits[at] = Self::of(phrases[at]);
+            at += 1;
+        }
+        hits
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == [0; 2]
+    }
+
+    /// Whether all of `other` are among them.
+    pub(super) fn include(self, other: Self) -> bool {
+        self.0[0] & other.0[0] == other.0[0] && self.0[1] & other.0[1] == other.0[1]
+    }
 }
 
 #[cfg(test)]
@@ -65,7 +94,7 @@ mod tests {
             for (before, after) in [("", ""), ("x", "y"), ("rro", ""), ("", "fai")] {
                 for cased in [needle.to_ascii_lowercase(), needle.to_ascii_uppercase()] {
                     let line = [before.as_bytes(), &cased, after.as_bytes()].concat();
-                    assert!(any(&line), "{}", String::from_utf8_lossy(&line));
+                    assert!(!Hits::of(&line).is_empty(), "{}", String::from_utf8_lossy(&line));
                 }
             }
         }
@@ -76,7 +105,7 @@ mod tests {
         for line in
             ["", "rro", "rrro", "ror", "fai l", "cc -O2 -c src/file1.c", "rrfail".get(..5).unwrap_or("")]
         {
-            assert!(!any(line.as_bytes()), "{line}");
+            assert!(Hits::of(line.as_bytes()).is_empty(), "{line}");
         }
     }
 }

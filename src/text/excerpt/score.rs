@@ -3,9 +3,9 @@
 //! Rules name forms, not tools: `LOCATION: error: TEXT` is the same in thirty compilers. A form that only one tool has
 //! is in a table below with that tool's name.
 
-use memchr::{memchr2, memmem};
+use memchr::{memchr_iter, memchr2, memmem};
 
-use super::needles;
+use super::needles::Hits;
 
 /// Bytes of a line that are looked at. What is further right is not read by a person either, and so a line of any
 /// length costs the same.
@@ -36,48 +36,88 @@ pub fn score(line: &str) -> Score {
 /// Meant for every line of every log. Lines without any of the words in question, nearly all, cost one pass of a few
 /// instructions per byte; the others are judged as [`score`] does.
 pub fn is_error_line(line: &[u8]) -> bool {
-    score_bytes(line) == Score::Strong
+    let line = readable(line);
+    let hits = Hits::of(line);
+    // Most lines with such words are warnings and steps, which are told soonest.
+    (!hits.is_empty() || starts_like_error(line))
+        && !is_harmless(line.trim_ascii_start())
+        && told_by_form(line, hits) == Some(Score::Strong)
 }
 
 pub(super) fn score_bytes(line: &[u8]) -> Score {
-    let line = line.get(..N_READ).unwrap_or(line).trim_ascii_end();
-    if !needles::any(line) && !starts_like_error(line) {
+    let line = readable(line);
+    let hits = Hits::of(line);
+    if hits.is_empty() && !starts_like_error(line) {
         return Score::None;
     }
-    let text = line.trim_ascii_start();
-    if is_consequence(text) {
-        return Score::Consequence;
+    if let Some(score) = told_by_form(line, hits) {
+        return score;
     }
-    if is_harmless(text) || text.ends_with(b" 0") && counts_zero(text) {
-        return Score::None;
-    }
-    // autoconf's question may be followed by the error on the same line.
-    let text = if text.starts_with(b"checking ") { after_dots(text) } else { text };
-    let marked = marked(text);
-    if marked == Score::Strong || is_strong(line, text) {
-        return Score::Strong;
-    }
+    let text = after_question(line.trim_ascii_start());
     if counts_zero(text) {
         return Score::None;
     }
-    if marked == Score::Weak || WEAK.iter().any(|words| contains(text, words)) {
+    if marked(text) == Score::Weak || contains_any(text, hits, WEAK, &WEAK_HITS) {
         Score::Weak
     } else {
         Score::None
     }
 }
 
+fn readable(line: &[u8]) -> &[u8] {
+    line.get(..N_READ).unwrap_or(line).trim_ascii_end()
+}
+
+/// The score of a line that has the form of an error, of a consequence, or of a line that is never an error; what is left
+/// is at most weak. `hits` are the line's.
+fn told_by_form(line: &[u8], hits: Hits) -> Option<Score> {
+    let text = line.trim_ascii_start();
+    if is_consequence(text, hits) {
+        return Some(Score::Consequence);
+    }
+    if is_harmless(text) || text.ends_with(b" 0") && counts_zero(text) {
+        return Some(Score::None);
+    }
+    let text = after_question(text);
+    let is_marked = hits.include(RROR) && marked(text) == Score::Strong;
+    (is_marked || is_strong(line, text, hits)).then_some(Score::Strong)
+}
+
+/// autoconf's question may be followed by the error on the same line.
+fn after_question(text: &[u8]) -> &[u8] {
+    if text.starts_with(b"checking ") { after_dots(text) } else { text }
+}
+
 pub(super) fn contains(text: &[u8], needle: &[u8]) -> bool {
-    memmem::find(text, needle).is_some()
+    find(text, needle).is_some()
+}
+
+/// Where a short needle occurs first. `memmem` prepares each search with tables, which takes longer than to look through a
+/// line of a log.
+fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
+    let (&first, rest) = needle.split_first()?;
+    memchr_iter(first, text).find(|at| {
+        let after = text.get(at + 1..).unwrap_or_default();
+        after.first() == rest.first() && after.starts_with(rest)
+    })
+}
+
+/// Without this needle there is no "error".
+const RROR: Hits = Hits::of(b"rror");
+
+/// Whether one of the phrases occurs; only those whose needles occur are looked for.
+fn contains_any(text: &[u8], hits: Hits, phrases: &[&[u8]], phrase_hits: &[Hits]) -> bool {
+    phrases.iter().zip(phrase_hits).any(|(phrase, needed)| hits.include(*needed) && contains(text, phrase))
 }
 
 /// What follows `checking for x... `.
 fn after_dots(text: &[u8]) -> &[u8] {
-    memmem::find(text, b"... ").and_then(|at| text.get(at + 4..)).unwrap_or(text)
+    find(text, b"... ").and_then(|at| text.get(at + 4..)).unwrap_or(text)
 }
 
 fn starts_with_any(text: &[u8], starts: &[&[u8]]) -> bool {
-    starts.iter().any(|start| text.starts_with(start))
+    // Nearly all differ in the first byte.
+    starts.iter().any(|start| text.first() == start.first() && text.starts_with(start))
 }
 
 /// Forms without a needle, told by the first bytes: pytest's explanation, TeX, shellcheck.
@@ -187,7 +227,7 @@ const HARMLESS_ENDS: &[&[u8]] = &[
 
 fn is_harmless(text: &[u8]) -> bool {
     starts_with_any(text, HARMLESS_STARTS)
-        || HARMLESS_ENDS.iter().any(|end| text.ends_with(end))
+        || HARMLESS_ENDS.iter().any(|end| text.last() == end.last() && text.ends_with(end))
         || is_numbered_step(text)
         || is_test_result(text)
         // autoconf's question, unless the answer is the error itself
@@ -213,10 +253,13 @@ fn is_test_result(text: &[u8]) -> bool {
 
 /// A warning or a note, also one that talks of errors; but not an error that quotes a warning.
 fn is_warning_or_note(text: &[u8]) -> bool {
-    let first = ["warning:", "Warning:", "WARNING", "note:", "remark:", "hint:"]
-        .iter()
-        .filter_map(|word| memmem::find(text, word.as_bytes()))
-        .min();
+    const LABELS: &[&[u8]] = &[b"warning", b"Warning", b"note", b"remark", b"hint"];
+    let before_label = |colon: usize| {
+        let before = text.get(..colon)?;
+        LABELS.iter().find_map(|label| before.strip_suffix(*label)).map(<[u8]>::len)
+    };
+    let labelled = memchr_iter(b':', text).find_map(before_label);
+    let first = labelled.into_iter().chain(find(text, b"WARNING")).min();
     first.is_some_and(|at| {
         // In "linker: error: warning: …" the first word decides.
         !text.get(..at).is_some_and(|before| {
@@ -300,8 +343,9 @@ const CONSEQUENCES: &[&[u8]] = &[
     b" dependencies of derivation ",
     b" dependency of derivation ",
 ];
+static CONSEQUENCES_HITS: [Hits; CONSEQUENCES.len()] = Hits::of_each(CONSEQUENCES);
 
-fn is_consequence(text: &[u8]) -> bool {
+fn is_consequence(text: &[u8], hits: Hits) -> bool {
     if text == b"FAIL" || is_make_consequence(text) || is_error_count(text) {
         return true;
     }
@@ -309,14 +353,14 @@ fn is_consequence(text: &[u8]) -> bool {
         return false;
     }
     starts_with_any(text, CONSEQUENCE_STARTS)
-        || CONSEQUENCES.iter().any(|words| contains(text, words))
+        || contains_any(text, hits, CONSEQUENCES, &CONSEQUENCES_HITS)
         || text.starts_with(b"error: command ") && contains(text, b" failed with exit ")
         || text.starts_with(b"Makefile:") && contains(text, b": recipe for target")
 }
 
 /// `make[2]: *** [Makefile:12: foo.o] Error 1`: some command failed and has said why, but not `…] Killed`.
 pub(super) fn is_make_consequence(text: &[u8]) -> bool {
-    memmem::find(text, b"*** [")
+    find(text, b"*** [")
         .and_then(|at| text.get(at..))
         .and_then(|rest| memmem::rfind(rest, b"] Error ").and_then(|at| rest.get(at + 8..)))
         .is_some_and(|code| code.first().is_some_and(u8::is_ascii_digit))
@@ -391,6 +435,7 @@ const STRONG: &[&[u8]] = &[
     b"hunks FAILED",
     b"hunk FAILED",
 ];
+static STRONG_HITS: [Hits; STRONG.len()] = Hits::of_each(STRONG);
 
 /// Words of failure: not certain enough to come before anything else.
 const WEAK: &[&[u8]] = &[
@@ -423,13 +468,14 @@ const WEAK: &[&[u8]] = &[
     b"does not exist",
     b"syntax error",
 ];
+static WEAK_HITS: [Hits; WEAK.len()] = Hits::of_each(WEAK);
 
 /// Forms that no table says.
-fn is_strong(line: &[u8], text: &[u8]) -> bool {
+fn is_strong(line: &[u8], text: &[u8], hits: Hits) -> bool {
     if starts_like_error(line) || starts_with_any(text, STRONG_STARTS) {
         return true;
     }
-    if STRONG.iter().any(|words| contains(text, words)) {
+    if contains_any(text, hits, STRONG, &STRONG_HITS) {
         return true;
     }
     is_exception(undecorated(text))
@@ -478,7 +524,7 @@ fn is_go_error(text: &[u8]) -> bool {
     if let Some(rest) = text.strip_prefix(b"go: ") {
         return !rest.is_empty();
     }
-    let Some(at) = memmem::find(text, b".go:") else { return false };
+    let Some(at) = find(text, b".go:") else { return false };
     let before = text.get(..at).unwrap_or_default();
     let mut parts = text.get(at + 4..).unwrap_or_default().splitn(3, |&b| b == b':');
     let is_number =
@@ -492,7 +538,7 @@ fn is_go_error(text: &[u8]) -> bool {
 /// `make: *** No rule to make target 'x'.  Stop.`, `Makefile:3: *** missing separator.  Stop.`,
 /// `make: *** [Makefile:7: a.o] Killed`
 fn is_make_cause(text: &[u8]) -> bool {
-    let Some(at) = memmem::find(text, b": *** ") else { return false };
+    let Some(at) = find(text, b": *** ") else { return false };
     let before = text.get(..at).unwrap_or_default();
     let rest = text.get(at + 6..).unwrap_or_default();
     let is_make = contains(before, b"make") || before.last().is_some_and(u8::is_ascii_digit);
