@@ -8,10 +8,10 @@ use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use nixmon::frontend::{Limits, Lines, LinesOptions, Passthrough};
 use nixmon::input::{Framer, Reader, Scratch, decode};
-use nixmon::render::{self, Extent, Style};
+use nixmon::render::{self, Extent, Style, Thresholds};
 use nixmon::state::{Effects, Input, State};
 use nixmon::text::{Palette, Symbols};
-use nixmon::view::View;
+use nixmon::view::{Evidence, View};
 
 fn main() {
     divan::main();
@@ -80,7 +80,7 @@ fn view(bencher: Bencher<'_, '_>, n: usize) {
 #[divan::bench(args = SIZES, max_time = 5)]
 fn rendering_heartbeat(bencher: Bencher<'_, '_>, n: usize) {
     let state = state_of(&streams::half_done(n));
-    let style = Style { symbols: Symbols::unicode(), ascii: false };
+    let style = Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() };
     bencher.bench_local(|| render::heartbeat(&View::new(black_box(&state), NOW), false, &style));
 }
 
@@ -88,9 +88,9 @@ fn rendering_heartbeat(bencher: Bencher<'_, '_>, n: usize) {
 fn rendering_report(bencher: Bencher<'_, '_>, n: usize) {
     let mut state = state_of(&streams::half_done(n));
     state.apply(Input::End(None), NOW, &mut Effects::default());
-    let style = Style { symbols: Symbols::unicode(), ascii: false };
+    let style = Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() };
     let extent = Extent { lines: 60, bytes: 8192 };
-    bencher.bench_local(|| render::report(black_box(&state), &[], 0, &style, extent));
+    bencher.bench_local(|| render::report(black_box(&state), &Evidence::default(), 0, &style, extent));
 }
 
 #[divan::bench]
@@ -99,7 +99,7 @@ fn whole(bencher: Bencher<'_, '_>) {
     bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
         let options = LinesOptions {
             palette: Palette::default(),
-            style: Style { symbols: Symbols::unicode(), ascii: false },
+            style: Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() },
             limits: Limits::default(),
             passthrough: Passthrough::Auto,
         };
@@ -111,7 +111,7 @@ fn whole(bencher: Bencher<'_, '_>) {
             effects.changes.clear();
             effects.requests.clear();
         });
-        lines.end(&state, &[], NOW);
+        lines.end(&state, &Evidence::default(), NOW);
         lines.into_writer()
     });
 }

@@ -7,10 +7,10 @@ use nixmon::frontend::{Limits, Lines, LinesOptions, Passthrough};
 use nixmon::input::Reader;
 use nixmon::nix::derivation::{Derivation, DerivationInputs};
 use nixmon::nix::log::{ActivityType, Field, Fields, LogMessage, Position, ResultType, Text};
-use nixmon::render::Style;
+use nixmon::render::{Style, Thresholds};
 use nixmon::state::{DerivationFacts, Effects, Input, State};
 use nixmon::text::{Palette, Symbols, sanitize, strip_escapes};
-use nixmon::view::View;
+use nixmon::view::{Evidence, View};
 
 /// State and frontend, with what must hold checked after every input.
 struct Run {
@@ -25,7 +25,7 @@ impl Run {
     fn new() -> Self {
         let options = LinesOptions {
             palette: Palette::default(),
-            style: Style { symbols: Symbols::unicode(), ascii: false },
+            style: Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() },
             limits: Limits::default(),
             passthrough: Passthrough::Auto,
         };
@@ -62,7 +62,7 @@ impl Run {
 
     fn end(mut self, exit_status: Option<i32>) {
         self.apply(Input::End(exit_status));
-        self.lines.end(&self.state, &[], self.now);
+        self.lines.end(&self.state, &Evidence::default(), self.now);
         self.check();
         let written = self.lines.into_writer();
         let text = std::str::from_utf8(&written).expect("the output is UTF-8");
