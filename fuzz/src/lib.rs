@@ -40,7 +40,7 @@ impl Run {
         self.effects.changes.clear();
         self.effects.requests.clear();
         // A recount costs as much as the state is large.
-        if self.n_inputs < 256 || self.n_inputs % 64 == 0 {
+        if self.n_inputs < 256 || self.n_inputs.is_multiple_of(64) {
             self.check();
         }
     }
@@ -209,7 +209,7 @@ fn step(run: &mut Run, source: &mut Source<'_>) {
         }
         10..=11 => {
             let msg = Text::plain(source.of(&TEXTS));
-            let raw_msg = (source.byte() % 2 == 0).then_some(msg);
+            let raw_msg = source.byte().is_multiple_of(2).then_some(msg);
             let level = source.number();
             run.apply(record(LogMessage::Msg {
                 level,
