@@ -140,10 +140,7 @@ mod tests {
         assert_eq!(short, [30, 60, 90, 120, 150]);
         let four_hours = heartbeats(Limits::default(), minutes(4 * 60));
         let gaps: Vec<u64> = four_hours.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(
-            gaps.iter().zip(&four_hours).all(|(gap, from)| *gap <= 30.max(from + 1)),
-            "{four_hours:?}"
-        );
+        assert!(gaps.iter().zip(&four_hours).all(|(gap, from)| *gap <= 30.max(from + 1)), "{four_hours:?}");
         assert!(gaps.windows(2).all(|pair| pair[1] >= pair[0]), "{four_hours:?}");
         let day = heartbeats(Limits::default(), minutes(24 * 60));
         assert!(day.len() <= 28 && day.last() > Some(&(12 * 3600)), "{day:?}");

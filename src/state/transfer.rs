@@ -1,6 +1,6 @@
 //! Store paths that are fetched or uploaded, and the bytes on their way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
@@ -86,6 +86,8 @@ pub struct Transfers {
     paths: Vec<StorePathInfo>,
     by_path: HashMap<Box<str>, PathId, RandomState>,
     counts: [usize; PathState::ALL],
+    /// Those on their way, here or elsewhere.
+    moving: BTreeSet<PathId>,
     /// What was announced.
     pub announced: Announced,
     /// Bytes that have arrived for paths.
@@ -124,6 +126,16 @@ impl Transfers {
         self.counts[path.state as usize] -= 1;
         self.counts[state as usize] += 1;
         path.state = state;
+        if matches!(state, PathState::Fetching | PathState::Uploading) {
+            self.moving.insert(id);
+        } else {
+            self.moving.remove(&id);
+        }
+    }
+
+    /// Those on their way, here or elsewhere, in the order in which the stream named them.
+    pub fn moving(&self) -> impl Iterator<Item = (PathId, &StorePathInfo)> {
+        self.moving.iter().map(|id| (*id, self.get(*id)))
     }
 
     /// How many are in a state.
