@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use nixmon::frontend::{Limits, Lines, LinesOptions, Passthrough};
+use nixmon::frontend::{Limits, Lines, LinesOptions, LogLines, Passthrough};
 use nixmon::input::{Framer, Reader, Scratch, decode};
 use nixmon::render::{self, Extent, Style, Thresholds};
 use nixmon::state::{Effects, Input, State};
@@ -89,7 +89,7 @@ fn rendering_report(bencher: Bencher<'_, '_>, n: usize) {
     let mut state = state_of(&streams::half_done(n));
     state.apply(Input::End(None), NOW, &mut Effects::default());
     let style = Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() };
-    let extent = Extent { lines: 60, bytes: 8192 };
+    let extent = Extent { lines: 60, bytes: 8192, log_lines: 8 };
     bencher.bench_local(|| render::report(black_box(&state), &Evidence::default(), 0, &style, extent));
 }
 
@@ -102,6 +102,7 @@ fn whole(bencher: Bencher<'_, '_>) {
             style: Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() },
             limits: Limits::default(),
             passthrough: Passthrough::Auto,
+            logs: LogLines::default(),
         };
         let mut lines = Lines::new(Vec::new(), options);
         let (mut reader, mut state, mut effects) = (Reader::default(), State::new(), Effects::default());

@@ -113,6 +113,15 @@ pub struct OutputArgs {
     /// What becomes of the text of other programs [default: auto]
     #[arg(long, value_enum, value_name = "HOW")]
     pub passthrough: Option<PassthroughArg>,
+    /// What is shown of builds' logs [default: failed]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub logs: Option<LogsArg>,
+    /// Show at most N lines of each build's log [default: 8 of one that fails]
+    #[arg(long, value_name = "N")]
+    pub log_lines: Option<usize>,
+    /// Leave the window title and the terminal's progress sign alone
+    #[arg(long)]
+    pub no_title: bool,
     /// With --output json: a snapshot every so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(MIN_SNAPSHOTS..))]
     pub snapshots: Option<u64>,
@@ -123,6 +132,9 @@ pub struct OutputArgs {
 pub enum OutputForm {
     /// What fits where the output goes
     Auto,
+    /// A live view at the bottom of the terminal
+    #[cfg(feature = "live")]
+    Live,
     /// Condensed lines
     Lines,
     /// JSON lines, of which the last is the summary
@@ -151,6 +163,17 @@ pub enum PassthroughArg {
     All,
     /// Only results pass
     None,
+}
+
+/// What is shown of builds' logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogsArg {
+    /// Of builds that fail, the lines that say why
+    Failed,
+    /// Nothing
+    None,
+    /// All lines of all builds, each with the build's name
+    All,
 }
 
 fn positive(text: &str) -> Result<f64, String> {

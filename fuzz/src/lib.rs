@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use nixmon::frontend::{Limits, Lines, LinesOptions, Passthrough};
+use nixmon::frontend::{Limits, Lines, LinesOptions, LogLines, Passthrough};
 use nixmon::input::Reader;
 use nixmon::nix::derivation::{Derivation, DerivationInputs};
 use nixmon::nix::log::{ActivityType, Field, Fields, LogMessage, Position, ResultType, Text};
@@ -28,6 +28,7 @@ impl Run {
             style: Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() },
             limits: Limits::default(),
             passthrough: Passthrough::Auto,
+            logs: LogLines::default(),
         };
         let lines = Lines::new(Vec::new(), options);
         Self { state: State::new(), effects: Effects::default(), lines, now: Duration::ZERO, n_inputs: 0 }

@@ -1,14 +1,15 @@
 //! Condensed lines for people's logs, CI and agents.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use super::Sink;
 use super::activation::ActivationNews;
 use super::budget::{Budget, Limits, Share};
+use super::{LogLines, Sink};
 use crate::activation::ActivationChange;
 use crate::render::{self, Extent, Style};
-use crate::state::{Change, FailureId, Moment, Outcome, Phase, State, TextKind};
+use crate::state::{Change, DerivationId, FailureId, Moment, Outcome, Phase, State, TextKind};
 use crate::text::{Line, Palette, Role, duration};
 use crate::view::{Evidence, View};
 
@@ -35,6 +36,8 @@ pub struct LinesOptions {
     pub limits: Limits,
     /// What becomes of other programs' text.
     pub passthrough: Passthrough,
+    /// What becomes of builds' logs.
+    pub logs: LogLines,
 }
 
 /// Writes condensed lines.
@@ -58,6 +61,8 @@ pub struct Lines<W> {
     /// The same, where another line had to end it.
     ended_partial: Vec<u8>,
     said_evaluating: bool,
+    /// How many log lines of a build were shown.
+    log_counts: BTreeMap<DerivationId, usize>,
 }
 
 /// A failure that the end of the run follows so soon is told by the report.
@@ -83,6 +88,7 @@ impl<W: Write> Lines<W> {
             shown_partial: Vec::new(),
             ended_partial: Vec::new(),
             said_evaluating: false,
+            log_counts: BTreeMap::new(),
         }
     }
 
@@ -100,6 +106,7 @@ impl<W: Write> Lines<W> {
                 }
                 Change::Retracted(id) => self.failures.retain(|(other, _)| other != id),
                 Change::Text(kind, text) => self.text(*kind, text, at),
+                Change::LogLine(id, line) => self.log_line(state, *id, line),
                 Change::Problem(problem) => {
                     let line = Line::new().with(Role::Muted, format!("nixmon: unusable input: {problem}"));
                     self.budgeted(Share::Text, line, at);
@@ -160,7 +167,7 @@ impl<W: Write> Lines<W> {
             self.budgeted(Share::Events, line, now);
         }
         let (lines, bytes) = self.budget.report();
-        let extent = Extent { lines, bytes };
+        let extent = Extent { lines, bytes, log_lines: self.options.logs.of_failure() };
         let hidden = match state.outcome() {
             Some(Outcome::Success) => self.hidden,
             _ => self.hidden + self.hidden_of_activation,
@@ -257,6 +264,22 @@ impl<W: Write> Lines<W> {
             }
         }
         let _ = now;
+    }
+
+    /// A line of a build's log, beside the limits: somebody has asked for it.
+    fn log_line(&mut self, state: &State, id: DerivationId, line: &str) {
+        let LogLines::All(most) = self.options.logs else { return };
+        let shown = self.log_counts.entry(id).or_default();
+        *shown += 1;
+        if most.is_some_and(|most| *shown > most) {
+            return;
+        }
+        let name = state.derivations().get(id).name();
+        let line = Line::new()
+            .with(Role::Muted, format!("{name}> "))
+            .with(Role::Plain, crate::text::last_carriage(line).trim_end());
+        self.end_partial();
+        self.write(&line);
     }
 
     /// A line whose beginning was shown while it was unfinished: the rest of it.

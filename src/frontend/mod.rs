@@ -2,14 +2,59 @@
 
 mod activation;
 mod budget;
+#[cfg(feature = "live")]
+mod canvas;
 mod json;
 mod lines;
+#[cfg(feature = "live")]
+mod live;
 
 use std::io::{self, Write};
 
 pub use budget::{Budget, Limits};
 pub use json::Json;
 pub use lines::{Lines, LinesOptions, Passthrough};
+#[cfg(feature = "live")]
+pub use live::{Live, LiveOptions};
+
+/// What whoever drives a live view knows about its terminal at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// It has not taken yet what was written: this frame is skipped.
+    pub busy: bool,
+    /// The user has typed since the last frame.
+    pub typed: bool,
+    /// Another program asks for a password.
+    pub asking: bool,
+}
+
+/// What is shown of builds' logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLines {
+    /// Nothing.
+    None,
+    /// So many lines of those that fail.
+    Failed(usize),
+    /// All, or so many of each build.
+    All(Option<usize>),
+}
+
+impl Default for LogLines {
+    fn default() -> Self {
+        Self::Failed(crate::render::LOG_LINES)
+    }
+}
+
+impl LogLines {
+    /// Most lines of the log of one failure.
+    pub fn of_failure(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Failed(lines) => lines,
+            Self::All(_) => crate::render::LOG_LINES,
+        }
+    }
+}
 
 /// A writer that survives its own failure: once our output is gone we write no more, and reading goes on, since the
 /// build must not stop because nobody looks.

@@ -186,7 +186,7 @@ fn running(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
 }
 
 /// `ssh-ng://root@builder?…` as people say it.
-fn machine_name(uri: &str) -> &str {
+pub(super) fn machine_name(uri: &str) -> &str {
     let uri = uri.split('?').next().unwrap_or(uri);
     uri.split_once("://").map_or(uri, |(_, host)| host.rsplit_once('@').map_or(host, |(_, host)| host))
 }

@@ -15,10 +15,12 @@ pub struct Extent {
     pub lines: usize,
     /// Bytes, as far as the first line allows.
     pub bytes: usize,
+    /// Lines of the log for each failure. Up to [`LOG_LINES`] those that say why are chosen; more are the log's last.
+    pub log_lines: usize,
 }
 
-/// A failure takes at most this many lines of the log.
-const LOG_LINES: usize = 8;
+/// A failure takes this many lines of the log unless somebody asks for others.
+pub const LOG_LINES: usize = 8;
 /// Lines longer than this are cut: a minified file or a linker's command line says nothing after that.
 const MAX_COLUMNS: usize = 200;
 
@@ -269,9 +271,9 @@ fn blocks(state: &State, evidence: &Evidence, style: &Style, extent: Extent) -> 
     let mut all: Vec<Vec<Line>> =
         activation::failed_runs(state).map(|run| activation::block(run, evidence, style)).collect();
     all.retain(|block| !block.is_empty());
-    all.extend(
-        state.failures().map(|(_, failure)| failure_block(state, failure, &evidence.log_files, style)),
-    );
+    let log_lines = extent.log_lines;
+    let block = |failure| failure_block(state, failure, &evidence.log_files, log_lines, style);
+    all.extend(state.failures().map(|(_, failure)| block(failure)));
     if all.is_empty() && state.outcome() == Some(Outcome::Failure) && state.activation_failed().is_none() {
         all.push(unexplained(state));
     }
@@ -307,7 +309,14 @@ fn shorten(block: &mut Vec<Line>, lines: usize) {
     }
 }
 
-fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &Style) -> Vec<Line> {
+/// What failed, why, and where to read on; at most `log_lines` lines of the log.
+pub fn failure_block(
+    state: &State,
+    failure: &Failure,
+    existing: &[String],
+    log_lines: usize,
+    style: &Style,
+) -> Vec<Line> {
     let mut lines = Vec::new();
     let symbols = &style.symbols;
     let indent = "    ";
@@ -348,8 +357,12 @@ fn failure_block(state: &State, failure: &Failure, existing: &[String], style: &
             lines.push(Line::new().with(Role::Muted, format!("{indent}{}", short_paths(detail))));
         }
     }
-    if !failure.excerpt.is_empty() {
-        lines.extend(failure.excerpt.iter().take(LOG_LINES + 2).map(|line| match line {
+    if log_lines > LOG_LINES && failure.log_tail.len() > failure.excerpt.len() {
+        let from = failure.log_tail.len().saturating_sub(log_lines);
+        let tail = failure.log_tail.iter().skip(from);
+        lines.extend(tail.map(|line| Line::new().with(Role::Plain, format!("{indent}{line}"))));
+    } else if log_lines > 0 && !failure.excerpt.is_empty() {
+        lines.extend(failure.excerpt.iter().take(log_lines + 2).map(|line| match line {
             Some(line) => Line::new().with(Role::Plain, format!("{indent}{line}")),
             None => Line::new().with(Role::Muted, format!("{indent}{}", symbols.ellipsis)),
         }));

@@ -7,18 +7,24 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
+use rustix::process::{self, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::background::Background;
 use super::drv_reader::Answer;
 use super::recording::Recorder;
-use super::{ExitStatus, Pipeline, complain, drv_reader, frontend, service_logs};
+use super::{ExitStatus, Pipeline, complain, drv_reader, pipeline, service_logs};
 use crate::settings::Settings;
 use crate::state::Request;
 
 /// How often time is told to the state.
 const TICK: Duration = Duration::from_millis(250);
+/// Least time between two frames of a live view.
+const FRAME: Duration = Duration::from_millis(100);
+/// How often a live view is drawn where nothing happens, for its clocks.
+const CLOCK: Duration = Duration::from_secs(1);
 /// A line that is unfinished for this long is a prompt; an error that nothing follows is whole.
 const SETTLE: Duration = Duration::from_millis(40);
 /// At the end, `.drv` files that were asked for are waited for this long.
@@ -53,12 +59,26 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let (answers, mut facts) = mpsc::unbounded_channel::<Answer>();
     let requests = drv_reader::spawn(answers);
     let mut asked = 0_usize;
-    let mut pipeline = Pipeline::new(frontend(Background::spawn(), &settings.output, settings.thresholds));
+    let (mut pipeline, mut watch) = pipeline(Background::spawn, settings);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
     let mut terminations = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+    let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
+    let mut quits = signal(SignalKind::quit()).context("cannot listen for signals")?;
     let mut questions = signal(SignalKind::user_defined1()).context("cannot listen for signals")?;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let mut infos = signal(SignalKind::info()).context("cannot listen for signals")?;
+    // Nobody sends it: this system has none.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let mut infos = Never;
+    let mut resizes = signal(SignalKind::window_change()).context("cannot listen for signals")?;
+    // Only a live view has something to put right before it stops.
+    let mut stops =
+        watch.is_live().then(|| signal(SignalKind::from_raw(Signal::TSTP.as_raw()))).transpose()?;
+    let mut frame_at = tokio::time::Instant::now();
+    let mut drawn = frame_at;
+    let mut dirty = false;
     let mut interrupted = false;
     let mut unsettled = false;
     let mut record_warned = false;
@@ -76,7 +96,38 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                 pipeline.interrupt(begun.elapsed());
                 break;
             }
-            _ = questions.recv() => pipeline.report_now(begun.elapsed()),
+            _ = hangups.recv() => {
+                pipeline.interrupt(begun.elapsed());
+                break;
+            }
+            _ = quits.recv() => {
+                pipeline.interrupt(begun.elapsed());
+                break;
+            }
+            _ = questions.recv() => {
+                report_now(&mut pipeline, begun.elapsed());
+                dirty = true;
+            }
+            _ = infos.recv() => {
+                report_now(&mut pipeline, begun.elapsed());
+                dirty = true;
+            }
+            _ = resizes.recv() => dirty = true,
+            Some(()) = async { stops.as_mut()?.recv().await } => {
+                pipeline.leave();
+                watch.settle();
+                // If it cannot be sent we go on.
+                let _ = process::kill_process(process::getpid(), Signal::STOP);
+                dirty = true;
+            }
+            () = tokio::time::sleep_until(frame_at), if dirty && watch.is_live() => {
+                drawn = tokio::time::Instant::now();
+                frame_at = drawn + FRAME;
+                let condition = watch.condition();
+                // A terminal that is still busy with the last frame gets the next one but one.
+                dirty = condition.busy;
+                pipeline.frame(begun.elapsed(), condition);
+            }
             chunk = chunks.recv() => {
                 let Some(chunk) = chunk else { break };
                 let (bytes, at) = match chunk.context("cannot read standard input") {
@@ -93,19 +144,23 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                 }
                 pipeline.feed(&bytes, at);
                 unsettled = true;
+                dirty = true;
                 // The reader goes on with the same buffer; if it has ended, nobody needs it.
                 let _ = spare.send(bytes);
             }
             Some(answer) = facts.recv() => {
                 asked = asked.saturating_sub(answer.n_asked);
                 take(&answer, &mut pipeline, recorder.as_mut(), begun.elapsed());
+                dirty = true;
             }
             () = tokio::time::sleep(SETTLE), if unsettled => {
                 unsettled = false;
+                dirty = true;
                 pipeline.settle(begun.elapsed());
             }
             _ = ticks.tick() => {
                 pipeline.tick(begun.elapsed());
+                dirty |= drawn.elapsed() >= CLOCK || watch.has_typed();
                 if let Some(recorder) = &mut recorder {
                     recorder.flush();
                     if let Some(error) = recorder.broken()
@@ -137,6 +192,25 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         recorder.flush();
     }
     Ok(ExitStatus::of(code))
+}
+
+/// Says how the run stands, also where the output is not for people.
+fn report_now(pipeline: &mut Pipeline<Background>, at: Duration) {
+    if let Some(line) = pipeline.report_now(at) {
+        // Nobody is left to tell if this fails.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+/// A signal that this system does not have.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+struct Never;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl Never {
+    async fn recv(&mut self) -> Option<()> {
+        std::future::pending().await
+    }
 }
 
 fn take(
@@ -181,54 +255,4 @@ fn spawn_reader() -> (mpsc::Receiver<Chunk>, blocking::Sender<Vec<u8>>) {
         }
     });
     (receiver, spare)
-}
-
-/// Standard output on a thread of its own: a terminal that stands still must not keep us from reading, since Nix would
-/// wait for us.
-#[derive(Debug)]
-struct Background {
-    sender: Option<blocking::SyncSender<Vec<u8>>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-/// Writes that may wait for a reader who is slow; of condensed lines there are never so many.
-const WRITES: usize = 1024;
-
-impl Background {
-    fn spawn() -> Self {
-        let (sender, writes) = blocking::sync_channel::<Vec<u8>>(WRITES);
-        let thread = thread::spawn(move || {
-            let mut stdout = std::io::stdout().lock();
-            for bytes in writes {
-                // The reader has gone: whatever else there is to say, nobody hears it.
-                if stdout.write_all(&bytes).and_then(|()| stdout.flush()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { sender: Some(sender), thread: Some(thread) }
-    }
-}
-
-impl Write for Background {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let gone = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        let sender = self.sender.as_ref().ok_or_else(gone)?;
-        sender.send(bytes.to_vec()).map_err(|_| gone())?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.sender = None;
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to say but that it is done.
-            let _ = thread.join();
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the clock, files and processes are this module's business")]
 
+mod background;
 mod config;
 mod drv_reader;
 mod filter;
@@ -9,6 +10,8 @@ mod pipeline;
 mod recording;
 mod replay;
 mod service_logs;
+#[cfg(feature = "live")]
+mod terminal;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -19,10 +22,12 @@ use clap::CommandFactory;
 pub use pipeline::Pipeline;
 pub use recording::{Recorder, Recording, Step};
 
-use crate::cli::{Cli, PassthroughArg};
-use crate::frontend::{Json, Limits, Lines, LinesOptions, Passthrough};
+use crate::cli::{Cli, LogsArg, PassthroughArg};
+use crate::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough};
+#[cfg(feature = "live")]
+use crate::frontend::{Live, LiveOptions};
 use crate::render::{Style, Thresholds};
-use crate::settings::{self, Form, Settings, Task};
+use crate::settings::{self, Form, Output, Settings, Task};
 use crate::text::{Palette, Symbols};
 use pipeline::Frontend;
 
@@ -107,23 +112,104 @@ fn print(bytes: &[u8]) {
     let _ = std::io::stdout().write_all(bytes);
 }
 
-/// The frontend that the settings ask for.
-fn frontend<W: Write>(writer: W, output: &settings::Output, thresholds: settings::Thresholds) -> Frontend<W> {
-    let settings::Thresholds { slow, quiet } = thresholds;
+/// What a live view has to know about its terminal; nothing where there is none.
+#[derive(Debug, Default)]
+struct Watch {
+    #[cfg(feature = "live")]
+    terminal: Option<terminal::Watch>,
+}
+
+impl Watch {
+    /// Whether there is a view to be drawn.
+    fn is_live(&self) -> bool {
+        #[cfg(feature = "live")]
+        return self.terminal.is_some();
+        #[cfg(not(feature = "live"))]
+        false
+    }
+
+    /// How the terminal is at the moment.
+    fn condition(&mut self) -> Condition {
+        #[cfg(feature = "live")]
+        return self.terminal.as_mut().map(terminal::Watch::condition).unwrap_or_default();
+        #[cfg(not(feature = "live"))]
+        Condition::default()
+    }
+}
+
+impl Watch {
+    /// Whether the user has typed since the last frame.
+    fn has_typed(&self) -> bool {
+        #[cfg(feature = "live")]
+        return self.terminal.as_ref().is_some_and(terminal::Watch::has_typed);
+        #[cfg(not(feature = "live"))]
+        false
+    }
+
+    /// Waits until the terminal has taken what was written, but not long.
+    fn settle(&self) {
+        #[cfg(feature = "live")]
+        if let Some(terminal) = &self.terminal {
+            terminal.settle();
+        }
+    }
+}
+
+/// A pipeline whose output is what the settings ask for; `writer` is for all but a live view.
+fn pipeline<W: Write>(writer: impl FnOnce() -> W, settings: &Settings) -> (Pipeline<W>, Watch) {
+    let settings::Thresholds { slow, quiet } = settings.thresholds;
+    let thresholds = Thresholds { slow, quiet };
+    #[cfg(feature = "live")]
+    if settings.output.form == Form::Live {
+        let output = &settings.output;
+        let LinesOptions { palette, style, passthrough, logs, .. } = options(output, thresholds);
+        let options = LiveOptions {
+            palette,
+            style,
+            passthrough,
+            logs,
+            report_lines: output.max_lines,
+            title: output.title,
+            progress: output.progress,
+        };
+        terminal::reset_at_panic(Live::reset_sequence(&options));
+        let (terminal, watch) = terminal::open();
+        let live = Live::new(Box::new(terminal), options);
+        let pipeline = Pipeline::new(Frontend::Live(Box::new(live)), logs);
+        return (pipeline, Watch { terminal: Some(watch) });
+    }
+    (to_writer(writer(), &settings.output, thresholds), Watch::default())
+}
+
+/// A pipeline that writes to a writer: condensed lines where a live view is asked for.
+fn to_writer<W: Write>(writer: W, output: &Output, thresholds: Thresholds) -> Pipeline<W> {
+    let options = options(output, thresholds);
+    let logs = options.logs;
+    let frontend = match output.form {
+        #[cfg(feature = "live")]
+        Form::Live => Frontend::Lines(Box::new(Lines::new(writer, options))),
+        Form::Lines => Frontend::Lines(Box::new(Lines::new(writer, options))),
+        Form::Json => Frontend::Json(Json::new(writer, output.snapshots)),
+        Form::Quiet => Frontend::Quiet(crate::frontend::Sink::new(writer)),
+    };
+    Pipeline::new(frontend, logs)
+}
+
+fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
     let symbols = if output.ascii { Symbols::ascii() } else { Symbols::unicode() };
-    let options = LinesOptions {
+    LinesOptions {
         palette: if output.color { Palette::colored() } else { Palette::default() },
-        style: Style { symbols, ascii: output.ascii, thresholds: Thresholds { slow, quiet } },
+        style: Style { symbols, ascii: output.ascii, thresholds },
         limits: Limits { lines: output.max_lines, bytes: output.max_bytes, every: output.every },
         passthrough: match output.passthrough {
             PassthroughArg::Auto => Passthrough::Auto,
             PassthroughArg::All => Passthrough::All,
             PassthroughArg::None => Passthrough::None,
         },
-    };
-    match output.form {
-        Form::Lines => Frontend::Lines(Box::new(Lines::new(writer, options))),
-        Form::Json => Frontend::Json(Json::new(writer, output.snapshots)),
-        Form::Quiet => Frontend::Quiet(crate::frontend::Sink::new(writer)),
+        logs: match output.logs {
+            LogsArg::Failed => LogLines::Failed(output.log_lines.unwrap_or(crate::render::LOG_LINES)),
+            LogsArg::None => LogLines::None,
+            LogsArg::All => LogLines::All(output.log_lines),
+        },
     }
 }

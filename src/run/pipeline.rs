@@ -2,15 +2,22 @@
 
 use std::io::Write;
 
-use crate::frontend::{Json, Lines, Sink};
+#[cfg(feature = "live")]
+use crate::frontend::Live;
+use crate::frontend::{Condition, Json, Lines, LogLines, Sink};
 use crate::input::Reader;
-use crate::settings::{Output, Thresholds};
+use crate::render::{self, Style, Thresholds};
+use crate::settings::Output;
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
-use crate::view::Evidence;
+use crate::text::Symbols;
+use crate::view::{Evidence, View};
 
 /// Where the output goes.
 #[derive(Debug)]
 pub(super) enum Frontend<W> {
+    /// A live view.
+    #[cfg(feature = "live")]
+    Live(Box<Live>),
     /// Condensed lines.
     Lines(Box<Lines<W>>),
     /// JSON lines.
@@ -29,26 +36,38 @@ pub struct Pipeline<W> {
 }
 
 impl<W: Write> Pipeline<W> {
-    pub(super) fn new(frontend: Frontend<W>) -> Self {
-        Self { reader: Reader::default(), state: State::new(), effects: Effects::default(), frontend }
+    pub(super) fn new(frontend: Frontend<W>, logs: LogLines) -> Self {
+        let mut state = State::new();
+        match logs {
+            LogLines::All(_) => state.report_log_lines(),
+            LogLines::Failed(lines) => state.keep_log_lines(lines),
+            LogLines::None => {}
+        }
+        Self { reader: Reader::default(), state, effects: Effects::default(), frontend }
     }
 
-    /// Writes to `writer` what `output` asks for.
+    /// Writes to `writer` what `output` asks for; a live view has a terminal of its own and does not.
     pub fn to_writer(writer: W, output: &Output) -> Self {
-        Self::new(super::frontend(writer, output, Thresholds::default()))
+        super::to_writer(writer, output, Thresholds::default())
     }
 
-    /// Takes the writer back.
-    pub fn into_writer(self) -> W {
+    /// Takes the writer back; a live view has none.
+    pub fn into_writer(self) -> Option<W> {
         match self.frontend {
-            Frontend::Lines(lines) => lines.into_writer(),
-            Frontend::Json(json) => json.into_writer(),
-            Frontend::Quiet(sink) => sink.into_inner(),
+            #[cfg(feature = "live")]
+            Frontend::Live(_) => None,
+            Frontend::Lines(lines) => Some(lines.into_writer()),
+            Frontend::Json(json) => Some(json.into_writer()),
+            Frontend::Quiet(sink) => Some(sink.into_inner()),
         }
     }
 
     /// The next bytes of the stream.
     pub fn feed(&mut self, bytes: &[u8], at: Moment) {
+        #[cfg(feature = "live")]
+        if let Frontend::Live(live) = &mut self.frontend {
+            live.touch();
+        }
         let Self { reader, state, effects, frontend, .. } = self;
         reader.feed(bytes, |event| {
             state.apply(Input::Event(event), at, effects);
@@ -63,8 +82,29 @@ impl<W: Write> Pipeline<W> {
             state.apply(Input::Event(event), at, effects);
             publish(state, effects, frontend, at);
         });
-        if let (Frontend::Lines(lines), Some(partial)) = (frontend, reader.partial_text()) {
-            lines.partial(partial);
+        match (frontend, reader.partial_text()) {
+            (Frontend::Lines(lines), Some(partial)) => lines.partial(partial),
+            #[cfg(feature = "live")]
+            (Frontend::Live(live), Some(partial)) => live.partial(partial),
+            _ => {}
+        }
+    }
+
+    /// Draws a frame of a live view, if it would differ from the last one.
+    pub fn frame(&mut self, at: Moment, condition: Condition) {
+        #[cfg(feature = "live")]
+        if let Frontend::Live(live) = &mut self.frontend {
+            live.draw(&self.state, at, condition);
+        }
+        #[cfg(not(feature = "live"))]
+        let _ = (at, condition);
+    }
+
+    /// Takes a live view away until the next frame.
+    pub fn leave(&mut self) {
+        #[cfg(feature = "live")]
+        if let Frontend::Live(live) = &mut self.frontend {
+            live.leave();
         }
     }
 
@@ -72,6 +112,8 @@ impl<W: Write> Pipeline<W> {
     pub fn tick(&mut self, at: Moment) {
         self.apply(Input::Tick, at);
         match &mut self.frontend {
+            #[cfg(feature = "live")]
+            Frontend::Live(_) => {}
             Frontend::Lines(lines) => lines.tick(&self.state, at),
             Frontend::Json(json) => json.tick(&self.state, at),
             Frontend::Quiet(_) => {}
@@ -93,11 +135,21 @@ impl<W: Write> Pipeline<W> {
         self.effects.requests.drain(..)
     }
 
-    /// How the run stands, whatever was said before.
-    pub fn report_now(&mut self, at: Moment) {
-        if let Frontend::Lines(lines) = &mut self.frontend {
-            lines.report_now(&self.state, at);
+    /// How the run stands, whatever was said before. Returns what is to be said elsewhere, where the output is not for
+    /// people.
+    pub fn report_now(&mut self, at: Moment) -> Option<String> {
+        match &mut self.frontend {
+            #[cfg(feature = "live")]
+            Frontend::Live(live) => live.report_now(&self.state, at),
+            Frontend::Lines(lines) => lines.report_now(&self.state, at),
+            Frontend::Json(_) | Frontend::Quiet(_) => {
+                let style =
+                    Style { symbols: Symbols::ascii(), ascii: true, thresholds: Thresholds::default() };
+                let line = render::heartbeat(&View::new(&self.state, at), false, &style);
+                return Some(crate::text::ascii(&line.plain()).into_owned());
+            }
         }
+        None
     }
 
     /// The stream has ended. Returns the exit status of a filter.
@@ -117,6 +169,10 @@ impl<W: Write> Pipeline<W> {
         self.apply(Input::End(exit_status), at);
         let code = self.state.exit_code();
         match &mut self.frontend {
+            #[cfg(feature = "live")]
+            Frontend::Live(live) => {
+                live.end(&self.state, &gather(&self.state));
+            }
             Frontend::Lines(lines) => {
                 lines.end(&self.state, &gather(&self.state), at);
             }
@@ -147,6 +203,8 @@ fn publish<W: Write>(state: &State, effects: &mut Effects, frontend: &mut Fronte
         return;
     }
     match frontend {
+        #[cfg(feature = "live")]
+        Frontend::Live(live) => live.changes(state, &effects.changes, at),
         Frontend::Lines(lines) => lines.changes(state, &effects.changes, at),
         Frontend::Json(json) => json.changes(state, &effects.changes, at),
         Frontend::Quiet(sink) => {

@@ -2,12 +2,16 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::recording::{Recording, Step};
-use super::{ExitStatus, Pipeline, frontend, service_logs};
+use super::{ExitStatus, Pipeline, Watch, pipeline, service_logs};
 use crate::settings::Settings;
 use crate::state::Moment;
 
@@ -23,8 +27,9 @@ pub(super) fn replay(
 ) -> Result<ExitStatus> {
     let recordings = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
     let stdout = std::io::stdout();
-    let mut pipeline = Pipeline::new(frontend(stdout.lock(), &settings.output, settings.thresholds));
     let begun = Instant::now();
+    let (mut pipeline, watch) = pipeline(|| stdout.lock(), settings);
+    let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
     let mut base = Moment::ZERO;
     let mut recorded_status = None;
@@ -35,7 +40,12 @@ pub(super) fn replay(
             while ticked + TICK <= now {
                 ticked += TICK;
                 if let Some(speed) = speed {
-                    wait(begun, ticked.div_f64(speed));
+                    screen.wait(&mut pipeline, ticked, ticked.div_f64(speed));
+                    if screen.is_interrupted() {
+                        pipeline.interrupt(ticked);
+                        pipeline.end(None, ticked, |state| service_logs::evidence(state, settings, None));
+                        return Ok(ExitStatus::Interrupted);
+                    }
                 }
                 pipeline.tick(ticked);
             }
@@ -54,11 +64,68 @@ pub(super) fn replay(
     Ok(ExitStatus::of(code))
 }
 
-fn wait(begun: Instant, until: Duration) {
-    let left = until.saturating_sub(begun.elapsed());
-    if !left.is_zero() {
-        std::thread::sleep(left);
+/// The terminal of a replay in which time passes.
+struct Screen {
+    watch: Watch,
+    begun: Instant,
+    drawn: Instant,
+    interrupted: Arc<AtomicBool>,
+}
+
+/// Least time between two frames of a live view.
+const FRAME: Duration = Duration::from_millis(100);
+
+impl Screen {
+    fn new(watch: Watch, begun: Instant) -> Self {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        if watch.is_live() {
+            spawn_signals(Arc::clone(&interrupted));
+        }
+        Self { watch, begun, drawn: begun, interrupted }
     }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Lets time pass, and draws meanwhile: `at` is the moment of the recording, `until` that of ours.
+    fn wait<W: std::io::Write>(&mut self, pipeline: &mut Pipeline<W>, at: Moment, until: Duration) {
+        loop {
+            if self.drawn.elapsed() >= FRAME && self.watch.is_live() {
+                self.drawn = Instant::now();
+                pipeline.frame(at, self.watch.condition());
+            }
+            let left = until.saturating_sub(self.begun.elapsed());
+            if left.is_zero() || self.is_interrupted() {
+                return;
+            }
+            std::thread::sleep(left.min(FRAME));
+        }
+    }
+}
+
+/// Notes that the user wants an end, so that the terminal is put right before it.
+fn spawn_signals(interrupted: Arc<AtomicBool>) {
+    thread::spawn(move || {
+        let wait = async {
+            let mut interrupts = signal(SignalKind::interrupt())?;
+            let mut terminations = signal(SignalKind::terminate())?;
+            let mut hangups = signal(SignalKind::hangup())?;
+            let mut quits = signal(SignalKind::quit())?;
+            tokio::select! {
+                _ = interrupts.recv() => {}
+                _ = terminations.recv() => {}
+                _ = hangups.recv() => {}
+                _ = quits.recv() => {}
+            }
+            interrupted.store(true, Ordering::Relaxed);
+            std::io::Result::Ok(())
+        };
+        // Without it a signal ends us at once, and leaves the view where it is.
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            let _ = runtime.block_on(wait);
+        }
+    });
 }
 
 fn read(file: &Path) -> Result<Recording> {

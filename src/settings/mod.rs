@@ -17,7 +17,7 @@ pub use file::Mistake;
 pub use services::ServiceLogs;
 pub use source::{Setting, SettingValue, Source};
 
-use crate::cli::{Cli, Command, ConfigCommand, OutputArgs, OutputForm, PassthroughArg, When};
+use crate::cli::{Cli, Command, ConfigCommand, LogsArg, OutputArgs, OutputForm, PassthroughArg, When};
 use file::{ConfigFile, Set};
 use source::Resolver;
 
@@ -37,6 +37,12 @@ pub struct Environment {
     pub clicolor_force: bool,
     /// `TERM` is `dumb`.
     pub dumb_terminal: bool,
+    /// The terminal can move its cursor: `TERM` names one that is not known for the opposite.
+    pub moves_cursor: bool,
+    /// The terminal takes a window title.
+    pub takes_title: bool,
+    /// The terminal takes progress by OSC 9;4.
+    pub takes_progress: bool,
     /// The locale's characters are UTF-8.
     pub utf8: bool,
     /// The user's home directory.
@@ -64,6 +70,9 @@ impl Environment {
             no_color: set("NO_COLOR"),
             clicolor_force: set("CLICOLOR_FORCE") && value("CLICOLOR_FORCE") != "0",
             dumb_terminal: value("TERM") == "dumb",
+            moves_cursor: moves_cursor(&value("TERM")),
+            takes_title: takes_title(&value("TERM")),
+            takes_progress: takes_progress(&value("TERM_PROGRAM"), set("WT_SESSION"), &value("ConEmuANSI")),
             utf8: locale.is_some_and(|locale| is_utf8(&locale)),
             config_home: xdg.or_else(|| home.as_ref().map(|home| Path::new(home).join(".config"))),
             home,
@@ -75,6 +84,23 @@ impl Environment {
     }
 }
 
+/// Whether a terminal of this name can move its cursor. Editors' shells and consoles of CI systems cannot.
+fn moves_cursor(term: &str) -> bool {
+    !matches!(term, "" | "dumb" | "unknown" | "emacs" | "network" | "dialup")
+}
+
+/// Whether a terminal of this name takes a title and keeps the old one; others would print it or ignore it.
+fn takes_title(term: &str) -> bool {
+    const FAMILIES: [&str; 10] =
+        ["xterm", "rxvt", "tmux", "screen", "alacritty", "foot", "ghostty", "wezterm", "vte", "st-"];
+    FAMILIES.iter().any(|family| term.starts_with(family))
+}
+
+/// Whether the terminal is one of those that take OSC 9;4 for progress. Others show it as a notification.
+fn takes_progress(program: &str, windows_terminal: bool, con_emu: &str) -> bool {
+    windows_terminal || con_emu == "ON" || matches!(program, "ghostty" | "WezTerm")
+}
+
 fn is_utf8(locale: &str) -> bool {
     let locale = locale.to_ascii_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
@@ -83,6 +109,9 @@ fn is_utf8(locale: &str) -> bool {
 /// What is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
+    /// A live view.
+    #[cfg(feature = "live")]
+    Live,
     /// Condensed lines.
     Lines,
     /// JSON lines.
@@ -108,6 +137,14 @@ pub struct Output {
     pub max_bytes: usize,
     /// Other programs' text.
     pub passthrough: PassthroughArg,
+    /// Builds' logs.
+    pub logs: LogsArg,
+    /// Most lines of each log.
+    pub log_lines: Option<usize>,
+    /// Set a window title.
+    pub title: bool,
+    /// Tell the terminal how far the run is.
+    pub progress: bool,
     /// Time between two snapshots.
     pub snapshots: Option<Duration>,
 }
@@ -381,6 +418,13 @@ fn output(
     }
     Output {
         form: match form {
+            #[cfg(feature = "live")]
+            OutputForm::Auto if environment.stdout_is_terminal && environment.moves_cursor => Form::Live,
+            // Without a terminal there is nothing to draw on.
+            #[cfg(feature = "live")]
+            OutputForm::Live if environment.stdout_is_terminal => Form::Live,
+            #[cfg(feature = "live")]
+            OutputForm::Live => Form::Lines,
             OutputForm::Auto | OutputForm::Lines => Form::Lines,
             OutputForm::Json => Form::Json,
             OutputForm::Quiet => Form::Quiet,
@@ -398,6 +442,10 @@ fn output(
             PassthroughArg::Auto,
             source::name,
         ),
+        logs: args.logs.unwrap_or(LogsArg::Failed),
+        log_lines: args.log_lines,
+        title: environment.takes_title && !args.no_title,
+        progress: environment.takes_progress && !args.no_title,
         every: Duration::from_secs(resolver.pick("every", args.every, file.every.clone(), 30, number)),
         max_lines: as_usize(resolver.pick("max-lines", args.max_lines, file.max_lines.clone(), 60, number)),
         max_bytes: as_usize(resolver.pick("max-bytes", args.max_bytes, file.max_bytes.clone(), 8192, number)),
@@ -428,6 +476,40 @@ mod tests {
 
     fn resolve(args: &[&str], environment: &Environment) -> Output {
         settings(args, environment, "").output
+    }
+
+    #[cfg(feature = "live")]
+    #[test]
+    fn a_live_view_where_the_cursor_moves() {
+        let terminal = Environment { stdout_is_terminal: true, moves_cursor: true, ..Environment::default() };
+        let dumb = Environment { moves_cursor: moves_cursor("dumb"), ..terminal.clone() };
+        for (args, environment, form) in [
+            (&[][..], &terminal, Form::Live),
+            (&["--output=auto"], &terminal, Form::Live),
+            (&["--output=lines"], &terminal, Form::Lines),
+            (&[], &dumb, Form::Lines),
+            (&["--output=live"], &dumb, Form::Live),
+            (&[], &Environment::default(), Form::Lines),
+            (&["--output=live"], &Environment::default(), Form::Lines),
+        ] {
+            assert_eq!(resolve(args, environment).form, form, "{args:?} {environment:?}");
+        }
+        for (term, moves, title) in [
+            ("xterm-256color", true, true),
+            ("tmux-256color", true, true),
+            ("linux", true, false),
+            ("", false, false),
+        ] {
+            assert_eq!((moves_cursor(term), takes_title(term)), (moves, title), "{term}");
+        }
+        for (program, windows, con_emu, takes) in [
+            ("ghostty", false, "", true),
+            ("tmux", false, "", false),
+            ("", true, "", true),
+            ("", false, "ON", true),
+        ] {
+            assert_eq!(takes_progress(program, windows, con_emu), takes, "{program}");
+        }
     }
 
     #[test]

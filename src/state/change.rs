@@ -86,6 +86,9 @@ pub enum Change {
     Retracted(FailureId),
     /// Text for people, free of escapes.
     Text(TextKind, String),
+    /// A line of a build's log, as the builder wrote it; only where [`State::report_log_lines`](super::State::report_log_lines)
+    /// asks for it, since log lines are most of a long stream.
+    LogLine(DerivationId, String),
     /// A flake's lock file changed; the state has the inputs.
     FlakeInputs,
     /// An activation goes on.

@@ -1,6 +1,6 @@
 //! Derivations: one state each, counters on the side, and the graph between them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::RandomState;
 use petgraph::Direction;
@@ -157,6 +157,9 @@ pub struct Derivations {
     /// The content-addressed derivation that another one was resolved to.
     resolved: HashMap<Box<str>, DerivationId, RandomState>,
     counts: StateCounts,
+    /// Those that are building, so that a look at them costs nothing where there are many others.
+    building: BTreeSet<DerivationId>,
+    revision: u64,
 }
 
 impl Derivations {
@@ -209,7 +212,24 @@ impl Derivations {
         let derivation = &mut self.graph[id.0];
         self.counts.0[derivation.state as usize] -= 1;
         self.counts.0[state as usize] += 1;
+        if derivation.state == DerivationState::Building {
+            self.building.remove(&id);
+        }
+        if state == DerivationState::Building {
+            self.building.insert(id);
+        }
         derivation.state = state;
+        self.revision += 1;
+    }
+
+    /// Those that are building, in the order in which the stream named them.
+    pub fn building(&self) -> impl Iterator<Item = (DerivationId, &Derivation)> {
+        self.building.iter().map(|id| (*id, self.get(*id)))
+    }
+
+    /// A number that grows with every change of a state or of the graph.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// How many are in each state.
@@ -233,6 +253,7 @@ impl Derivations {
 
     /// Records what a derivation's file says.
     pub(super) fn add_inputs(&mut self, id: DerivationId, inputs: &[String], outputs: &[String]) {
+        self.revision += 1;
         for input in inputs {
             let input = self.get_or_insert(input);
             if input != id && self.graph.find_edge(id.0, input.0).is_none() {
@@ -274,5 +295,45 @@ impl Derivations {
         }
         blocked.sort_unstable();
         blocked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STATES: [DerivationState; DerivationState::ALL] = [
+        DerivationState::Unknown,
+        DerivationState::Planned,
+        DerivationState::Waiting,
+        DerivationState::Building,
+        DerivationState::Ended,
+        DerivationState::Built,
+        DerivationState::Failed,
+        DerivationState::Cancelled,
+        DerivationState::Skipped,
+    ];
+
+    proptest! {
+        #[test]
+        fn what_is_kept_on_the_side_is_what_the_states_say(
+            steps in proptest::collection::vec((0..8_u8, 0..STATES.len()), 0..60),
+        ) {
+            let mut derivations = Derivations::default();
+            for (name, state) in steps {
+                let id = derivations.get_or_insert(&format!("/nix/store/{name}.drv"));
+                derivations.set(id, STATES[state]);
+                prop_assert_eq!(derivations.counts(), derivations.recount());
+                let building: Vec<_> = derivations.building().map(|(id, _)| id).collect();
+                let recounted: Vec<_> = derivations
+                    .iter()
+                    .filter(|(_, derivation)| derivation.state() == DerivationState::Building)
+                    .map(|(id, _)| id)
+                    .collect();
+                prop_assert_eq!(building, recounted);
+            }
+        }
     }
 }

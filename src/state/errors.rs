@@ -353,12 +353,12 @@ impl State {
         derivation.failure = (!hook).then_some(failure);
         if hook {
             record.phase = None;
-            take_log(&mut record, std::mem::take(&mut self.hook_log));
+            take_log(&mut record, std::mem::take(&mut self.hook_log), self.tail_lines);
         } else if let Some(log) = log {
-            take_log(&mut record, *log);
+            take_log(&mut record, *log, self.tail_lines);
         } else if self.raw_log && !self.loose_log.is_empty() && record.log_tail.is_empty() {
             // Whose they are is not said; with several builds they are of all, and the last ones most likely its own.
-            take_log(&mut record, std::mem::take(&mut self.loose_log));
+            take_log(&mut record, std::mem::take(&mut self.loose_log), self.tail_lines);
             let from = record.excerpt.len().saturating_sub(LOOSE_LINES);
             record.excerpt.drain(..from);
             if record.excerpt.first() == Some(&None) {
@@ -572,13 +572,13 @@ fn readable_machine(machine: &str) -> String {
 }
 
 /// Takes from a log what a report needs.
-fn take_log(failure: &mut Failure, log: LogTail) {
+fn take_log(failure: &mut Failure, log: LogTail, lines: usize) {
     if log.is_empty() || is_told_by_message(failure.kind) {
         explain(failure);
         return;
     }
+    failure.log_tail = log.tail(lines.max(TAIL_LINES));
     let (early, lines) = log.lines();
-    failure.log_tail = log.tail(TAIL_LINES);
     pick(failure, &lines, early);
 }
 

@@ -125,12 +125,26 @@ pub struct State {
     evaluating: Option<String>,
     exit_status: Option<i32>,
     outcome: Option<Outcome>,
+    /// Somebody wants every line of every log.
+    log_lines: bool,
+    /// How many of a failed build's last lines somebody wants, if more than usual.
+    tail_lines: usize,
 }
 
 impl State {
     /// Knows nothing yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Asks for a [`Change::LogLine`] for every line of a build's log.
+    pub fn report_log_lines(&mut self) {
+        self.log_lines = true;
+    }
+
+    /// Keeps so many of a failed build's last lines, if that is more than usual. A log's tail is bounded all the same.
+    pub fn keep_log_lines(&mut self, lines: usize) {
+        self.tail_lines = lines;
     }
 
     /// Takes one input. What it leads to is appended to `effects`.

@@ -263,10 +263,15 @@ impl State {
         match (kind, &mut activity.kind) {
             (ResultType::BuildLogLine, Kind::Build(derivation)) => {
                 if let Some(line) = fields.str(0) {
-                    let derivation = self.derivations.get_mut(*derivation);
+                    let id = *derivation;
+                    let derivation = self.derivations.get_mut(id);
                     let log = derivation.log.get_or_insert_default();
                     log.push(line);
                     log.last_at = self.now;
+                    if self.log_lines {
+                        let line = log.last().unwrap_or_default().to_owned();
+                        effects.changes.push(Change::LogLine(id, line));
+                    }
                 }
             }
             (ResultType::Progress, Kind::Download(path)) => {

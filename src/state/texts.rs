@@ -101,6 +101,9 @@ impl State {
     /// A builder's line with its name before it. Returns whether there is such a build.
     fn log_line(&mut self, name: &str, line: &str, effects: &mut Effects) -> bool {
         let Some(id) = self.by_log_name.get(name).copied() else { return false };
+        if self.log_lines {
+            effects.changes.push(Change::LogLine(id, line.to_owned()));
+        }
         let now = self.now;
         let derivation = self.derivations.get_mut(id);
         if derivation.state() == DerivationState::Building {

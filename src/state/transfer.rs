@@ -1,6 +1,6 @@
 //! Store paths that are fetched or uploaded, and the bytes on their way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
@@ -87,6 +87,8 @@ pub struct Transfers {
     paths: Vec<StorePathInfo>,
     by_path: HashMap<Box<str>, PathId, RandomState>,
     counts: [usize; PathState::ALL],
+    /// Those on their way, here or elsewhere.
+    moving: BTreeSet<PathId>,
     /// What was announced.
     pub announced: Announced,
     /// Bytes that have arrived for paths: the sum of what each has, which may be more than 64 bits hold if the input is hostile.
@@ -134,6 +136,16 @@ impl Transfers {
         self.counts[path.state as usize] -= 1;
         self.counts[state as usize] += 1;
         path.state = state;
+        if matches!(state, PathState::Fetching | PathState::Uploading) {
+            self.moving.insert(id);
+        } else {
+            self.moving.remove(&id);
+        }
+    }
+
+    /// Those on their way, here or elsewhere, in the order in which the stream named them.
+    pub fn moving(&self) -> impl Iterator<Item = (PathId, &StorePathInfo)> {
+        self.moving.iter().map(|id| (*id, self.get(*id)))
     }
 
     /// How many are in a state.

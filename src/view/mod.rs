@@ -3,8 +3,10 @@
 //! Chooses and counts; how it reads is for `render` to say.
 
 mod evidence;
+mod tree;
 
 pub use evidence::{Evidence, ServiceLog};
+pub use tree::{Blockers, Node, Row, Tree, TreeOptions, tree};
 
 use crate::state::{Derivation, DerivationId, DerivationState, Moment, PathState, State, StorePathInfo};
 
@@ -90,12 +92,7 @@ impl<'a> View<'a> {
 
     /// The builds that run, the longest first.
     pub fn running(&self) -> Vec<(DerivationId, &'a Derivation)> {
-        let mut running: Vec<_> = self
-            .state
-            .derivations()
-            .iter()
-            .filter(|(_, derivation)| derivation.state() == DerivationState::Building)
-            .collect();
+        let mut running: Vec<_> = self.state.derivations().building().collect();
         running.sort_by_key(|(id, derivation)| (derivation.started, *id));
         running
     }
@@ -105,7 +102,7 @@ impl<'a> View<'a> {
         let mut fetching: Vec<_> = self
             .state
             .transfers()
-            .iter()
+            .moving()
             .map(|(_, path)| path)
             .filter(|path| path.state() == PathState::Fetching)
             .collect();

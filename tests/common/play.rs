@@ -30,7 +30,7 @@ pub(crate) fn play(recording: &Recording, output: &Output, exit_status: Option<i
         drop(pipeline.requests());
     }
     let code = pipeline.end(exit_status.or(recorded_status), now, |_| Evidence::default());
-    (String::from_utf8(pipeline.into_writer()).unwrap(), code)
+    (String::from_utf8(pipeline.into_writer().unwrap()).unwrap(), code)
 }
 
 /// A log in which no time passes.

@@ -1,0 +1,426 @@
+//! The live view: a frame at the bottom of the terminal, and above it what a scrollback should hold.
+//!
+//! Knows no clock and asks for no signal: whoever drives it says when to draw, at most as often as it likes. What a frame
+//! says comes from `render`; this module decides what scrolls away, and keeps the frame from jumping.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::TermLike;
+
+use super::canvas::{Canvas, Picture, RESET};
+use super::{Condition, LogLines, Passthrough};
+use crate::activation::ActivationChange;
+use crate::render::{self, BegunStep, Extent, Memory, Style, Viewport};
+use crate::state::{Change, DerivationId, FailureId, Moment, Outcome, Phase, State, TextKind};
+use crate::text::{Line, Palette, Role, ascii, sanitize, truncate, width};
+use crate::view::{Evidence, View};
+
+/// How a live view looks and what it may say.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// Colours.
+    pub palette: Palette,
+    /// Signs.
+    pub style: Style,
+    /// What becomes of other programs' text.
+    pub passthrough: Passthrough,
+    /// What becomes of builds' logs.
+    pub logs: LogLines,
+    /// Most lines of the final report.
+    pub report_lines: usize,
+    /// The terminal takes a window title (OSC 2) and keeps the old one (`CSI 22 t`).
+    pub title: bool,
+    /// The terminal takes progress (OSC 9;4). Others take OSC 9 for a notification.
+    pub progress: bool,
+}
+
+/// Draws the live view.
+#[derive(Debug)]
+pub struct Live {
+    canvas: Canvas,
+    options: LiveOptions,
+    /// What is to scroll away above the next frame: whole lines.
+    above: String,
+    /// Lines of other programs that found no room.
+    hidden: u64,
+    /// Failures that were not told yet: what ends the run is told by the report alone.
+    failures: Vec<(FailureId, Moment)>,
+    steps: Vec<BegunStep>,
+    memory: Memory,
+    /// How many log lines of a build were shown.
+    log_counts: BTreeMap<DerivationId, usize>,
+    /// The beginning of a line that has stood there for a moment.
+    partial: Option<String>,
+    /// A frame keeps its height for a while after it could be lower, and since when it could.
+    height: (usize, Moment),
+    title: String,
+    titled_at: Option<Moment>,
+    progress: String,
+}
+
+/// A failure that the end of the run follows so soon is told by the report.
+const FAILURE_DELAY: Duration = Duration::from_millis(700);
+/// A run that ends before needs no view.
+const FIRST_FRAME: Duration = Duration::from_millis(150);
+/// A frame does not get lower before it could be for this long.
+const SHRINK_DELAY: Duration = Duration::from_secs(3);
+/// A window title changes no more often.
+const TITLE_DELAY: Duration = Duration::from_secs(1);
+/// What waits to scroll, in bytes: a terminal that stands still does not fill our memory.
+const MAX_ABOVE: usize = 1 << 20;
+/// Lines of other programs are cut after so many columns, unless all of it is asked for.
+const MAX_COLUMNS: usize = 1000;
+/// Steps of activations that are kept.
+const MAX_STEPS: usize = 200;
+/// A prompt is not longer.
+const MAX_PROMPT: usize = 400;
+/// The report's bytes: the terminal is the user's, not a log with a limit.
+const REPORT_BYTES: usize = 1 << 16;
+
+impl Live {
+    /// Draws on a terminal.
+    pub fn new(term: Box<dyn TermLike>, options: LiveOptions) -> Self {
+        Self {
+            canvas: Canvas::new(term),
+            options,
+            above: String::new(),
+            hidden: 0,
+            failures: Vec::new(),
+            steps: Vec::new(),
+            memory: Memory::default(),
+            log_counts: BTreeMap::new(),
+            partial: None,
+            height: (0, Moment::ZERO),
+            title: String::new(),
+            titled_at: None,
+            progress: String::new(),
+        }
+    }
+
+    /// What puts the terminal right when nothing else can any more, at a panic.
+    pub fn reset_sequence(options: &LiveOptions) -> String {
+        format!("{RESET}{}", restore_controls(options.title, options.progress))
+    }
+
+    /// Input has come: an unfinished line may be finished.
+    pub fn touch(&mut self) {
+        self.partial = None;
+    }
+
+    /// The beginning of a line has stood there for a moment: a prompt, or a program that prints dots.
+    pub fn partial(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        self.partial = (!bytes.is_empty() && bytes.len() <= MAX_PROMPT)
+            .then(|| sanitize(&text).into_owned())
+            .filter(|_| self.options.passthrough != Passthrough::None);
+    }
+
+    /// Changes have been accepted.
+    pub fn changes(&mut self, state: &State, changes: &[Change], at: Moment) {
+        for change in changes {
+            match change {
+                Change::Failed(id) if state.failure(*id).derivation.is_some() => {
+                    self.failures.push((*id, at))
+                }
+                Change::Retracted(id) => self.failures.retain(|(other, _)| other != id),
+                Change::Text(kind, text) => self.text(*kind, text),
+                Change::LogLine(id, line) => self.log_line(state, *id, line),
+                Change::Problem(problem) => {
+                    self.say(&Line::new().with(Role::Muted, format!("nixmon: unusable input: {problem}")));
+                }
+                Change::BuildEnded(id, _) => {
+                    self.log_counts.remove(id);
+                }
+                Change::Activation(change) => self.activation(change, at),
+                _ => {}
+            }
+        }
+    }
+
+    fn activation(&mut self, change: &ActivationChange, at: Moment) {
+        match change {
+            ActivationChange::Began { .. } => self.steps.clear(),
+            ActivationChange::Step { name, .. } => {
+                if self.steps.len() == MAX_STEPS {
+                    self.steps.remove(0);
+                }
+                self.steps.push(BegunStep { name: name.clone(), at });
+            }
+            ActivationChange::UnitsFailed { units, .. } => {
+                for unit in units {
+                    let hint = format!("  log: {}", unit.log_hint());
+                    let failure = format!("{} {} failed", self.options.style.symbols.failure, unit.name);
+                    self.say(&Line::new().with(Role::Failure, failure).with(Role::Muted, hint));
+                }
+            }
+            ActivationChange::Warning { text, .. } => {
+                self.say(&Line::new().with(Role::Warning, "warning: ").with(Role::Plain, text));
+            }
+            ActivationChange::RollingBack { .. } => {
+                self.say(&Line::new().with(Role::Warning, "Rolling back to the previous configuration"));
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, kind: TextKind, text: &str) {
+        let foreign = matches!(kind, TextKind::Other | TextKind::Activation);
+        if foreign && self.options.passthrough == Passthrough::None {
+            self.hidden += 1;
+            return;
+        }
+        let (role, prefix) = match kind {
+            TextKind::Warning => (Role::Warning, "warning: "),
+            TextKind::Trace => (Role::Muted, "trace: "),
+            TextKind::Notice | TextKind::Other | TextKind::Activation | TextKind::Result => (Role::Plain, ""),
+        };
+        let mut line = Line::new().with(role, prefix).with(Role::Plain, text);
+        if self.options.passthrough == Passthrough::Auto && kind != TextKind::Result {
+            line.truncate(MAX_COLUMNS, self.options.style.symbols.ellipsis);
+        }
+        self.say(&line);
+    }
+
+    fn log_line(&mut self, state: &State, id: DerivationId, line: &str) {
+        let LogLines::All(most) = self.options.logs else { return };
+        let shown = self.log_counts.entry(id).or_default();
+        *shown += 1;
+        let text = match most {
+            Some(most) if *shown == most.saturating_add(1) => self.options.style.symbols.ellipsis,
+            Some(most) if *shown > most => return,
+            _ => crate::text::last_carriage(line).trim_end(),
+        };
+        let name = state.derivations().get(id).name();
+        self.say(&Line::new().with(Role::Muted, format!("{name}> ")).with(Role::Plain, text));
+    }
+
+    /// Lets a line scroll away above the next frame.
+    fn say(&mut self, line: &Line) {
+        if self.above.len() > MAX_ABOVE {
+            self.hidden += 1;
+            return;
+        }
+        let painted = self.paint(line);
+        self.above.push_str(&painted);
+        self.above.push('\n');
+    }
+
+    fn paint(&self, line: &Line) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = line.write(&self.options.palette, &mut text);
+        if self.options.style.ascii { ascii(&text).into_owned() } else { text }
+    }
+
+    /// Draws a frame, if anything differs from the last one.
+    pub fn draw(&mut self, state: &State, now: Moment, condition: Condition) {
+        if condition.busy || now < FIRST_FRAME && self.above.is_empty() {
+            return;
+        }
+        self.tell_failures(state, now);
+        let resized = self.canvas.is_resized();
+        let prompt = self.partial.as_deref().is_some_and(is_prompt);
+        if condition.asking && !resized {
+            // What asks has written its question where the cursor is, and only the next frame would remove it.
+            return;
+        }
+        let viewport = self.viewport();
+        let mut rows = self.rows(state, now, viewport, resized);
+        let mut column = 0;
+        if let Some(first) = rows.first_mut()
+            && let Some(partial) = &self.partial
+        {
+            let partial =
+                if self.options.style.ascii { ascii(partial).into_owned() } else { partial.clone() };
+            let text = truncate(&partial, viewport.columns.saturating_sub(1), "");
+            column = width(&text);
+            *first = text.into_owned();
+        }
+        let controls = self.controls(state, now);
+        let picture = Picture {
+            column,
+            // While somebody answers, the terminal shows what they type.
+            cursor: prompt || rows.is_empty(),
+            again: condition.typed && !prompt,
+            rows,
+            controls,
+        };
+        let above = std::mem::take(&mut self.above);
+        // A terminal that has gone shows nothing; reading goes on.
+        let _ = self.canvas.draw(&above, picture);
+    }
+
+    fn viewport(&self) -> Viewport {
+        let (columns, rows) = self.canvas.size();
+        // Terminals that do not know their size say that it is 0.
+        let or = |n: u16, default| if n == 0 { default } else { usize::from(n) };
+        Viewport { columns: or(columns, 80), rows: or(rows, 24) }
+    }
+
+    /// The painted rows: an empty one, or an unfinished line, then the frame.
+    fn rows(&mut self, state: &State, now: Moment, viewport: Viewport, resized: bool) -> Vec<String> {
+        if state.phase() == Phase::Done {
+            return Vec::new();
+        }
+        let view = View::new(state, now);
+        let lines = render::frame(&view, &self.steps, &mut self.memory, viewport, &self.options.style);
+        let gap = usize::from(viewport.rows > viewport.frame_rows());
+        let wanted = lines.len() + gap;
+        let (kept, since) = self.height;
+        if wanted >= kept || resized || now.saturating_sub(since) >= SHRINK_DELAY {
+            self.height = (wanted, now);
+        }
+        let mut rows = vec![String::new(); self.height.0.saturating_sub(lines.len())];
+        rows.extend(lines.iter().map(|line| self.paint(line)));
+        rows
+    }
+
+    fn tell_failures(&mut self, state: &State, now: Moment) {
+        let due = self.failures.iter().filter(|(_, at)| now.saturating_sub(*at) >= FAILURE_DELAY).count();
+        let due: Vec<_> = self.failures.drain(..due).collect();
+        for (id, _) in due {
+            let log_lines = self.options.logs.of_failure();
+            let block = render::failure_block(state, state.failure(id), &[], log_lines, &self.options.style);
+            for (i, mut line) in block.into_iter().enumerate() {
+                if i == 0 {
+                    let symbol = self.options.style.symbols.failure;
+                    let mut heading = Line::new().with(Role::Failure, symbol);
+                    heading.append(trim_indent(line));
+                    line = heading;
+                }
+                line.truncate(MAX_COLUMNS, self.options.style.symbols.ellipsis);
+                self.say(&line);
+            }
+        }
+    }
+
+    /// Window title and progress, if they differ from the last ones.
+    fn controls(&mut self, state: &State, now: Moment) -> String {
+        let mut controls = String::new();
+        let view = View::new(state, now);
+        if self.options.progress {
+            let progress = progress(&view);
+            if progress != self.progress {
+                controls.push_str(&format!("\x1b]9;4;{progress}\x1b\\"));
+                self.progress = progress;
+            }
+        }
+        let due = self.titled_at.is_none_or(|at| now.saturating_sub(at) >= TITLE_DELAY);
+        if self.options.title && due {
+            let title = title(&view);
+            if title != self.title {
+                if self.titled_at.is_none() {
+                    controls.push_str("\x1b[22;2t");
+                }
+                controls.push_str(&format!("\x1b]2;{title}\x1b\\"));
+                self.title = title;
+                self.titled_at = Some(now);
+            }
+        }
+        controls
+    }
+
+    /// Takes the view away: the terminal is needed for something else. The next frame brings it back.
+    pub fn leave(&mut self) {
+        let above = std::mem::take(&mut self.above);
+        let controls = self.restore();
+        // A terminal that has gone needs nothing.
+        let _ = self.canvas.leave(&above, &controls);
+    }
+
+    fn restore(&mut self) -> String {
+        let titled = self.titled_at.take().is_some();
+        self.title.clear();
+        let progressed = !std::mem::take(&mut self.progress).is_empty();
+        restore_controls(titled, progressed)
+    }
+
+    /// The run has ended: the report stands where the view was. `evidence` is what was found of logs.
+    pub fn end(&mut self, state: &State, evidence: &Evidence) {
+        self.failures.clear();
+        let extent = Extent {
+            lines: self.options.report_lines,
+            bytes: REPORT_BYTES,
+            log_lines: self.options.logs.of_failure(),
+        };
+        let report = render::report(state, evidence, self.hidden, &self.options.style, extent);
+        for line in report {
+            let painted = self.paint(&line);
+            self.above.push_str(&painted);
+            self.above.push('\n');
+        }
+        self.leave();
+    }
+
+    /// How the run stands, now, as lines that stay.
+    pub fn report_now(&mut self, state: &State, now: Moment) {
+        let viewport = Viewport { rows: usize::MAX, ..self.viewport() };
+        let view = View::new(state, now);
+        for line in render::frame(&view, &self.steps, &mut self.memory, viewport, &self.options.style) {
+            self.say(&line);
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // At a panic its message stands there already; the panic hook has put the terminal right.
+        if !std::thread::panicking() {
+            self.leave();
+        }
+    }
+}
+
+fn trim_indent(line: Line) -> Line {
+    let mut trimmed = Line::new().with(Role::Plain, " ");
+    for (i, span) in line.spans().iter().enumerate() {
+        let text = if i == 0 { span.text().trim_start() } else { span.text() };
+        trimmed.push(span.role(), text);
+    }
+    trimmed
+}
+
+/// Whether an unfinished line asks for something.
+fn is_prompt(text: &str) -> bool {
+    text.trim_end().ends_with([':', '?', ']', ')', '>']) && !text.trim().is_empty()
+}
+
+fn restore_controls(title: bool, progress: bool) -> String {
+    let title = if title { "\x1b[23;2t" } else { "" };
+    let progress = if progress { "\x1b]9;4;0;0\x1b\\" } else { "" };
+    format!("{progress}{title}")
+}
+
+/// `state;percent` of OSC 9;4: 1 is normal, 2 an error, 3 of unknown length.
+fn progress(view: &View<'_>) -> String {
+    let builds = view.builds();
+    let fetches = view.fetches();
+    let failed = builds.failed > 0 || view.state.outcome() == Some(Outcome::Failure);
+    let percent = match builds.total {
+        Some(total) if total > 0 => Some(builds.built * 100 / total),
+        _ if fetches.total_bytes > 0 => {
+            let percent = u128::from(fetches.bytes) * 100 / u128::from(fetches.total_bytes);
+            Some(usize::try_from(percent).unwrap_or(100))
+        }
+        _ => None,
+    };
+    match percent.map(|percent| percent.min(100)) {
+        Some(percent) => format!("{};{percent}", if failed { 2 } else { 1 }),
+        None if failed => "2;100".to_owned(),
+        None => "3;0".to_owned(),
+    }
+}
+
+/// Our own words and numbers: nothing foreign gets into a title.
+fn title(view: &View<'_>) -> String {
+    let builds = view.builds();
+    let mut title = format!("nixmon: {}", view.state.phase().as_str());
+    if let Some(total) = builds.total.filter(|total| *total > 0) {
+        title.push_str(&format!(" {}/{total}", builds.built));
+    }
+    if builds.failed > 0 {
+        title.push_str(&format!(", {} failed", builds.failed));
+    }
+    title
+}

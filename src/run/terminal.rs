@@ -1,0 +1,155 @@
+//! The terminal behind a live view: its size, its modes, and writing to it without waiting.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::TermLike;
+use rustix::stdio;
+use rustix::termios::{self, LocalModes};
+
+use super::background::Background;
+use crate::frontend::Condition;
+
+/// Standard output, which is a terminal.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    background: Arc<Mutex<Background>>,
+    /// What was written since the last flush: a frame goes out in one piece.
+    buffer: Mutex<String>,
+}
+
+/// What goes on at the terminal beside our writing.
+#[derive(Debug)]
+pub(super) struct Watch {
+    background: Arc<Mutex<Background>>,
+    /// Bytes that were typed and read by nobody.
+    typed: u64,
+    /// The terminal has shown what is typed at least once.
+    echoes: bool,
+    opened: Instant,
+}
+
+/// A terminal that does not show what is typed from the beginning on belongs to a password prompt, for so long.
+const PROMPT: Duration = Duration::from_secs(60);
+
+/// Takes standard output.
+pub(super) fn open() -> (Terminal, Watch) {
+    let background = Arc::new(Mutex::new(Background::spawn()));
+    let terminal = Terminal { background: Arc::clone(&background), buffer: Mutex::new(String::new()) };
+    (terminal, Watch { background, typed: typed(), echoes: echoes(), opened: Instant::now() })
+}
+
+/// Puts the terminal right before a panic says anything, since what it says would stand in the view.
+pub(super) fn reset_at_panic(sequence: String) {
+    let next = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // Not through the standard library: another thread holds its lock. If it fails nobody can be told.
+        let _ = rustix::io::write(stdio::stdout(), sequence.as_bytes());
+        next(panic);
+    }));
+}
+
+impl Watch {
+    /// How the terminal is at the moment.
+    pub(super) fn condition(&mut self) -> Condition {
+        let typed = typed();
+        let echoes = echoes();
+        self.echoes |= echoes;
+        let busy = self.background.lock().unwrap_or_else(PoisonError::into_inner).is_busy();
+        Condition {
+            busy,
+            typed: std::mem::replace(&mut self.typed, typed) != typed,
+            // sudo, ssh and their kind turn the echo off for as long as they read a password.
+            asking: !echoes && (self.echoes || self.opened.elapsed() < PROMPT),
+        }
+    }
+}
+
+impl Watch {
+    /// Whether the user has typed since the last frame.
+    pub(super) fn has_typed(&self) -> bool {
+        typed() != self.typed
+    }
+
+    /// Waits until the terminal has taken what was written, but not long.
+    pub(super) fn settle(&self) {
+        for _ in 0..20 {
+            if !self.background.lock().unwrap_or_else(PoisonError::into_inner).is_busy() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Bytes that wait to be read from the terminal: whole lines, which have moved the cursor.
+fn typed() -> u64 {
+    rustix::io::ioctl_fionread(stdio::stdout()).unwrap_or(0)
+}
+
+fn echoes() -> bool {
+    termios::tcgetattr(stdio::stdout()).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO))
+}
+
+impl Terminal {
+    fn push(&self, text: &str) -> io::Result<()> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner).push_str(text);
+        Ok(())
+    }
+
+    fn size(&self) -> (u16, u16) {
+        termios::tcgetwinsize(stdio::stdout()).map_or((0, 0), |size| (size.ws_col, size.ws_row))
+    }
+
+    fn go(&self, n: usize, direction: char) -> io::Result<()> {
+        if n == 0 { Ok(()) } else { self.push(&format!("\x1b[{n}{direction}")) }
+    }
+}
+
+impl TermLike for Terminal {
+    fn width(&self) -> u16 {
+        self.size().0
+    }
+
+    fn height(&self) -> u16 {
+        self.size().1
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'A')
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'B')
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'C')
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'D')
+    }
+
+    fn write_line(&self, s: &str) -> io::Result<()> {
+        self.push(s)?;
+        self.push("\r\n")
+    }
+
+    fn write_str(&self, s: &str) -> io::Result<()> {
+        self.push(s)
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.push("\r\x1b[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let text = std::mem::take(&mut *self.buffer.lock().unwrap_or_else(PoisonError::into_inner));
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.background.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes())
+    }
+}

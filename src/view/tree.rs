@@ -1,0 +1,290 @@
+//! Which derivations and paths a live view shows: what fails and what runs, under what needs it.
+//!
+//! Work is bounded by what runs and by the rows, not by how many derivations there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::View;
+use crate::state::{Derivation, DerivationId, DerivationState, Moment, PathId};
+
+/// How much there is room for, and what is known from before.
+#[derive(Debug)]
+pub struct TreeOptions<'a> {
+    /// Most rows.
+    pub rows: usize,
+    /// Whether there is room for what stands above: a narrow terminal has none to indent names.
+    pub ancestors: bool,
+    /// How many derivations each build keeps waiting.
+    pub blockers: &'a mut Blockers,
+}
+
+/// Rows of a live view, top to bottom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// In order.
+    pub rows: Vec<Row>,
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// For each level from the root's children to this row: whether it is the last child there.
+    pub last: Vec<bool>,
+    /// Whether derivations between this one and the row above it in the tree are left out.
+    pub indirect: bool,
+    /// What it shows.
+    pub node: Node,
+}
+
+/// What a row shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// A derivation that fails, runs, waits for a lock or a machine, or needs one that does.
+    Derivation {
+        /// Which.
+        id: DerivationId,
+        /// How many wanted derivations wait for it, directly or not; 0 for those that are only here because of others.
+        blocks: usize,
+    },
+    /// A path on its way.
+    Path(PathId),
+    /// What there is no room for.
+    More {
+        /// Builds that run.
+        running: usize,
+        /// Paths on their way.
+        moving: usize,
+    },
+}
+
+/// How many derivations each build keeps waiting: costly where there are many, so remembered for some seconds.
+#[derive(Clone, Debug, Default)]
+pub struct Blockers(BTreeMap<DerivationId, Known>);
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    blocks: usize,
+    revision: u64,
+    at: Moment,
+}
+
+/// What was counted is good for so long, even if something has changed since.
+const RECOUNT: Moment = Moment::from_secs(2);
+/// A path has no more levels than this above it: a chain of dependencies can be as long as the whole graph.
+const MAX_CHAIN: usize = 64;
+/// Failures take at most this many rows; they were told in full already.
+const MAX_FAILED: usize = 4;
+/// Builds that a line of text has started may have ended long ago: only the newest are worth a row.
+const MAX_ENDLESS: usize = 3;
+
+impl Blockers {
+    fn get(&mut self, view: &View<'_>, id: DerivationId) -> usize {
+        let derivations = view.state.derivations();
+        let revision = derivations.revision();
+        if let Some(known) = self.0.get(&id)
+            && (known.revision == revision || view.now.saturating_sub(known.at) < RECOUNT)
+        {
+            return known.blocks;
+        }
+        let blocks = derivations.blocked_by(id).len();
+        self.0.insert(id, Known { blocks, revision, at: view.now });
+        blocks
+    }
+
+    /// Forgets all but what is shown.
+    fn keep(&mut self, shown: &BTreeSet<DerivationId>) {
+        self.0.retain(|id, _| shown.contains(id));
+    }
+}
+
+/// Chooses rows.
+///
+/// Of more builds than there is room for, those that have run longest are shown, so that a row stays until its build has
+/// ended. The order is that in which the stream named derivations, which does not change either.
+pub fn tree(view: &View<'_>, options: TreeOptions<'_>) -> Tree {
+    let TreeOptions { rows, ancestors: deep, blockers } = options;
+    let failed = failed(view);
+    let running = running(view);
+    let moving: Vec<PathId> = view.state.transfers().moving().map(|(id, _)| id).collect();
+    if rows == 0 {
+        return Tree::default();
+    }
+    let n_failed = failed.len().min(MAX_FAILED).min((rows / 4).max(usize::from(running.is_empty())));
+    let fewest_moving = moving.len().min((rows / 4).max(usize::from(running.len() < rows)));
+    let n_running = running.len().min(rows.saturating_sub(n_failed + fewest_moving));
+    // Beside builds, paths leave room for what the builds are for.
+    let most_moving =
+        if running.is_empty() { rows } else { (rows / 3).max(rows.saturating_sub(2 * running.len() + 2)) };
+    let n_moving = moving.len().min(most_moving).min(rows.saturating_sub(n_failed + n_running));
+    let (mut n_running, mut n_moving) = (n_running, n_moving);
+    let is_more = |n_running, n_moving| n_running < running.len() || n_moving < moving.len();
+    // The row that says what is left out costs one of them.
+    if is_more(n_running, n_moving) && rows >= 3 && n_failed + n_running + n_moving == rows {
+        if n_moving > 1 || n_running == 0 { n_moving -= 1 } else { n_running -= 1 }
+    }
+    let mut shown: BTreeSet<DerivationId> = failed.iter().rev().take(n_failed).copied().collect();
+    shown.extend(running.iter().take(n_running).copied());
+    let counted = shown.clone();
+    let more = is_more(n_running, n_moving) && n_failed + n_running + n_moving < rows;
+    let room = rows.saturating_sub(shown.len() + n_moving + usize::from(more));
+    let mut parents = Parents::default();
+    if deep {
+        shown.extend(ancestors(view, &counted, room.min(counted.len() + 2), &mut parents));
+    }
+    blockers.keep(&counted);
+    let mut tree = Tree { rows: arrange(view, &shown, &mut parents) };
+    for row in &mut tree.rows {
+        if let Node::Derivation { id, blocks } = &mut row.node
+            && counted.contains(id)
+        {
+            *blocks = blockers.get(view, *id);
+        }
+    }
+    let flat = |node| Row { last: Vec::new(), indirect: false, node };
+    tree.rows.extend(chosen_paths(view, &moving, n_moving).into_iter().map(|id| flat(Node::Path(id))));
+    if more {
+        let (running, moving) = (running.len() - n_running, moving.len() - n_moving);
+        tree.rows.push(flat(Node::More { running, moving }));
+    }
+    tree
+}
+
+/// Derivations that have failed, in the order in which they did.
+fn failed(view: &View<'_>) -> Vec<DerivationId> {
+    let mut seen = BTreeSet::new();
+    let failed = view.state.failures().filter_map(|(_, failure)| failure.derivation);
+    let state = |id: &DerivationId| view.state.derivations().get(*id).state();
+    failed.filter(|id| state(id) == DerivationState::Failed && seen.insert(*id)).collect()
+}
+
+/// Builds that run, the longest first.
+fn running(view: &View<'_>) -> Vec<DerivationId> {
+    let key = |(id, derivation): &(DerivationId, &Derivation)| (derivation.started, *id);
+    let (endless, mut running): (Vec<_>, Vec<_>) =
+        view.state.derivations().building().partition(|(_, derivation)| derivation.is_endless());
+    running.sort_by_key(key);
+    let mut endless = endless;
+    endless.sort_by_key(key);
+    let newest = endless.len().saturating_sub(MAX_ENDLESS);
+    running.into_iter().chain(endless.into_iter().skip(newest)).map(|(id, _)| id).collect()
+}
+
+/// The paths that are shown: those that have had no bytes for the longest time, in the order of the stream.
+fn chosen_paths(view: &View<'_>, moving: &[PathId], n: usize) -> Vec<PathId> {
+    let mut chosen = moving.to_vec();
+    if n < chosen.len() {
+        let transfers = view.state.transfers();
+        chosen.sort_by_key(|id| (transfers.get(*id).started, *id));
+        chosen.truncate(n);
+        chosen.sort_unstable();
+    }
+    chosen
+}
+
+/// Who needs whom, as far as it was asked.
+#[derive(Debug, Default)]
+struct Parents(BTreeMap<DerivationId, Option<DerivationId>>);
+
+impl Parents {
+    /// The derivation below which a reader looks for this one: of those that need it and are not built, the one that the
+    /// stream names first. Nix names in the order in which it will build, so this is what comes next.
+    fn of(&mut self, view: &View<'_>, id: DerivationId) -> Option<DerivationId> {
+        let derivations = view.state.derivations();
+        *self.0.entry(id).or_insert_with(|| {
+            let wanted = |other: &DerivationId| {
+                let state = derivations.get(*other).state();
+                *other != id && !matches!(state, DerivationState::Unknown | DerivationState::Built)
+            };
+            derivations.dependents(id).filter(wanted).min()
+        })
+    }
+
+    /// What is above it, nearest first. Ends where a hostile graph turns round.
+    fn chain(&mut self, view: &View<'_>, id: DerivationId) -> Vec<DerivationId> {
+        let mut chain = Vec::new();
+        let mut at = id;
+        while let Some(parent) = self.of(view, at) {
+            if parent == id || chain.contains(&parent) || chain.len() == MAX_CHAIN {
+                break;
+            }
+            chain.push(parent);
+            at = parent;
+        }
+        chain
+    }
+}
+
+/// What is worth a row above `shown`: what was asked for, then where branches meet, then what comes next.
+fn ancestors(
+    view: &View<'_>,
+    shown: &BTreeSet<DerivationId>,
+    room: usize,
+    parents: &mut Parents,
+) -> BTreeSet<DerivationId> {
+    let mut roots = BTreeMap::<DerivationId, usize>::new();
+    let mut below = BTreeMap::<DerivationId, BTreeSet<DerivationId>>::new();
+    let mut nearest = Vec::new();
+    for id in shown {
+        let chain = parents.chain(view, *id);
+        if let Some(root) = chain.last() {
+            *roots.entry(*root).or_default() += 1;
+        }
+        nearest.extend(chain.first().copied());
+        let mut child = *id;
+        for parent in chain {
+            below.entry(parent).or_default().insert(child);
+            child = parent;
+        }
+    }
+    let mut roots: Vec<_> = roots.into_iter().collect();
+    roots.sort_by_key(|(id, n)| (std::cmp::Reverse(*n), *id));
+    let mut joints: Vec<_> =
+        below.iter().filter(|(_, children)| children.len() > 1).map(|(id, c)| (c.len(), *id)).collect();
+    joints.sort_by_key(|(n, id)| (std::cmp::Reverse(*n), *id));
+    let mut chosen = BTreeSet::new();
+    let candidates = roots.into_iter().map(|(id, _)| id).chain(joints.into_iter().map(|(_, id)| id));
+    for id in candidates.chain(nearest) {
+        if chosen.len() == room {
+            break;
+        }
+        if !shown.contains(&id) {
+            chosen.insert(id);
+        }
+    }
+    chosen
+}
+
+/// Puts each below the nearest one above it that is shown.
+fn arrange(view: &View<'_>, shown: &BTreeSet<DerivationId>, parents: &mut Parents) -> Vec<Row> {
+    let mut children = BTreeMap::<Option<DerivationId>, Vec<(DerivationId, bool)>>::new();
+    for id in shown {
+        let chain = parents.chain(view, *id);
+        let above = chain.iter().position(|parent| shown.contains(parent));
+        let parent = above.and_then(|at| chain.get(at)).copied();
+        let indirect = above.is_some_and(|at| at > 0);
+        children.entry(parent).or_default().push((*id, indirect));
+    }
+    let mut rows = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut todo: Vec<(DerivationId, bool, Vec<bool>)> = Vec::new();
+    // What turns round has no root; it comes last, as if it were one.
+    let roots = children.get(&None).cloned().unwrap_or_default();
+    let rest = shown.iter().map(|id| (*id, false));
+    for (root, indirect) in roots.into_iter().chain(rest) {
+        todo.push((root, indirect, Vec::new()));
+        while let Some((id, indirect, last)) = todo.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            let below = children.get(&Some(id)).map(Vec::as_slice).unwrap_or_default();
+            let n_below = below.len();
+            for (i, (child, indirect)) in below.iter().enumerate().rev() {
+                let mut levels = last.clone();
+                levels.push(i + 1 == n_below);
+                todo.push((*child, *indirect, levels));
+            }
+            rows.push(Row { last, indirect, node: Node::Derivation { id, blocks: 0 } });
+        }
+    }
+    rows
+}
