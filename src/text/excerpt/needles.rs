@@ -1,9 +1,10 @@
 //! One pass over a log line that says whether any of a fixed set of four-byte needles occurs, in either case.
 //!
 //! As in shift-and matching (Baeza-Yates and Gonnet) there are tables of bits per input byte, but one for each place in a
-//! needle, so that no step waits for more than the one before it. The time is the same for every needle count up to 32 and for every input, so a hostile line costs no more than another: about one
-//! nanosecond per byte. A vectorised substring search per needle was measured too and is slower from eleven needles on:
-//! log lines are short, and each search has a fixed cost.
+//! needle, so that no step waits for more than the one before it. The time is the same for every needle count up to 32 and
+//! for every input, so a hostile line costs no more than another: less than a nanosecond per byte. A vectorised substring
+//! search per needle was measured too and is slower from eleven needles on: log lines are short, and each search has a
+//! fixed cost.
 
 /// What occurs in every line that [`super::score()`] may find remarkable, apart from the few told by their first byte.
 const NEEDLES: [[u8; 4]; 32] = [
