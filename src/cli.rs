@@ -18,7 +18,7 @@ pub const MIN_SNAPSHOTS: u64 = 1;
 /// Reads what Nix and the tools around it print, and writes a condensed, truthful summary: phases, counts, failures with
 /// their cause, and where to read on: `nix build --log-format internal-json |& nixmon`.
 #[derive(Debug, Parser)]
-#[command(name = "nixmon", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(name = "nixmon", version, max_term_width = 100)]
 #[command(after_help = "Exit status: 0 success, 1 something failed, 2 wrong usage, 130 interrupted.")]
 pub struct Cli {
     /// What to do instead of reading standard input.
@@ -66,9 +66,6 @@ pub enum ConfigCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// As they would be given to the filter.
-        #[command(flatten)]
-        output: Box<OutputArgs>,
     },
 }
 
@@ -84,46 +81,43 @@ pub struct ReplayArgs {
     /// The exit status of the command, which a log does not tell
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(i32).range(0..=255))]
     pub exit_status: Option<i32>,
-    /// How to say it.
-    #[command(flatten)]
-    pub output: OutputArgs,
 }
 
 /// How to say it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct OutputArgs {
     /// Form of the output [default: auto]
-    #[arg(long, short, value_enum, value_name = "FORM")]
+    #[arg(global = true, long, short, value_enum, value_name = "FORM")]
     pub output: Option<OutputForm>,
     /// When to use colours [default: auto]
-    #[arg(long, value_enum, value_name = "WHEN")]
+    #[arg(global = true, long, value_enum, value_name = "WHEN")]
     pub color: Option<When>,
     /// Print ASCII only; the default where the locale has no UTF-8
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(global = true, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ascii: Option<bool>,
     /// Least seconds between two signs of life, not under 5 [default: 30]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(MIN_EVERY..))]
+    #[arg(global = true, long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(MIN_EVERY..))]
     pub every: Option<u64>,
     /// Print at most N lines, however long the build takes [default: 60]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(MIN_LINES..))]
+    #[arg(global = true, long, value_name = "N", value_parser = clap::value_parser!(u64).range(MIN_LINES..))]
     pub max_lines: Option<u64>,
     /// Print at most N bytes, however long the build takes [default: 8192]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(MIN_BYTES..))]
+    #[arg(global = true, long, value_name = "N", value_parser = clap::value_parser!(u64).range(MIN_BYTES..))]
     pub max_bytes: Option<u64>,
     /// What becomes of the text of other programs [default: auto]
-    #[arg(long, value_enum, value_name = "HOW")]
+    #[arg(global = true, long, value_enum, value_name = "HOW")]
     pub passthrough: Option<PassthroughArg>,
     /// What is shown of builds' logs [default: failed]
-    #[arg(long, value_enum, value_name = "WHICH")]
+    #[arg(global = true, long, value_enum, value_name = "WHICH")]
     pub logs: Option<LogsArg>,
     /// Show at most N lines of each build's log [default: 8 of one that fails]
-    #[arg(long, value_name = "N")]
+    #[arg(global = true, long, value_name = "N")]
     pub log_lines: Option<usize>,
     /// Leave the window title and the terminal's progress sign alone
-    #[arg(long)]
+    #[arg(global = true, long)]
     pub no_title: bool,
     /// With --output json: a snapshot every so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(MIN_SNAPSHOTS..))]
+    #[arg(global = true, long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(MIN_SNAPSHOTS..))]
     pub snapshots: Option<u64>,
 }
 

@@ -17,7 +17,9 @@ pub use file::Mistake;
 pub use services::ServiceLogs;
 pub use source::{Setting, SettingValue, Source};
 
-use crate::cli::{Cli, Command, ConfigCommand, LogsArg, OutputArgs, OutputForm, PassthroughArg, When};
+use crate::cli::{
+    Cli, Command, ConfigCommand, LogsArg, OutputArgs, OutputForm, PassthroughArg, ReplayArgs, When,
+};
 use file::{ConfigFile, Set};
 use source::Resolver;
 
@@ -227,7 +229,7 @@ pub struct Settings {
     pub origins: Vec<Setting>,
 }
 
-/// Why a configuration file cannot be used.
+/// Why arguments or a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be read.
@@ -244,6 +246,9 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// Only what is read from standard input can be recorded.
+    #[error("--record goes with standard input, not with a command")]
+    RecordWithCommand,
     /// It is no text, or has mistakes.
     #[error("{}", mistakes.iter().map(|mistake| format!("{}:{mistake}", path.display())).collect::<Vec<_>>().join("\n"))]
     Mistakes {
@@ -269,6 +274,9 @@ impl Settings {
     ///
     /// If the file cannot be read or has a mistake.
     pub fn load(cli: Cli, environment: &Environment) -> Result<Self, ConfigError> {
+        if cli.record.is_some() && cli.command.is_some() {
+            return Err(ConfigError::RecordWithCommand);
+        }
         let named = match &cli.command {
             Some(Command::Config(ConfigCommand::Check { file: Some(file) })) => Some(file),
             _ => cli.config.as_ref(),
@@ -296,18 +304,16 @@ impl Settings {
 
     fn resolve(cli: Cli, environment: &Environment, loaded: Loaded) -> Self {
         let Loaded { path, exists, file } = loaded;
-        let (task, args) = match cli.command {
-            None => (Task::Filter { record: cli.record }, cli.output),
-            Some(Command::Replay(replay)) => (
-                Task::Replay { files: replay.files, speed: replay.speed, exit_status: replay.exit_status },
-                replay.output,
-            ),
-            Some(Command::Config(ConfigCommand::Check { .. })) => (Task::ConfigCheck, cli.output),
-            Some(Command::Config(ConfigCommand::Show { json, output })) => {
-                (Task::ConfigShow { json }, *output)
+        let args = cli.output;
+        let task = match cli.command {
+            None => Task::Filter { record: cli.record },
+            Some(Command::Replay(ReplayArgs { files, speed, exit_status })) => {
+                Task::Replay { files, speed, exit_status }
             }
-            Some(Command::Completions { shell }) => (Task::Completions(shell), cli.output),
-            Some(Command::Man) => (Task::Man, cli.output),
+            Some(Command::Config(ConfigCommand::Check { .. })) => Task::ConfigCheck,
+            Some(Command::Config(ConfigCommand::Show { json })) => Task::ConfigShow { json },
+            Some(Command::Completions { shell }) => Task::Completions(shell),
+            Some(Command::Man) => Task::Man,
         };
         let service_logs = file.service_logs();
         let mut resolver = Resolver::new(path.clone());
