@@ -44,6 +44,10 @@ pub struct Live {
     above: String,
     /// Lines of other programs that found no room.
     hidden: u64,
+    /// Lines of an activation that were not shown; they count only if it fails.
+    hidden_of_activation: u64,
+    /// Failures that stand above with their logs.
+    n_told: usize,
     /// Failures that were not told yet: what ends the run is told by the report alone.
     failures: Vec<(FailureId, Moment)>,
     steps: Vec<BegunStep>,
@@ -86,6 +90,8 @@ impl Live {
             options,
             above: String::new(),
             hidden: 0,
+            hidden_of_activation: 0,
+            n_told: 0,
             failures: Vec::new(),
             steps: Vec::new(),
             memory: Memory::default(),
@@ -168,6 +174,11 @@ impl Live {
         let foreign = matches!(kind, TextKind::Other | TextKind::Activation);
         if foreign && self.options.passthrough == Passthrough::None {
             self.hidden += 1;
+            return;
+        }
+        // What matters of it is shown as steps and units, and by the report if it explains a failure.
+        if kind == TextKind::Activation && self.options.passthrough == Passthrough::Auto {
+            self.hidden_of_activation += 1;
             return;
         }
         let (role, prefix) = match kind {
@@ -280,6 +291,7 @@ impl Live {
         let due = self.failures.iter().filter(|(_, at)| now.saturating_sub(*at) >= FAILURE_DELAY).count();
         let due: Vec<_> = self.failures.drain(..due).collect();
         for (id, _) in due {
+            self.n_told += 1;
             let log_lines = self.options.logs.of_failure();
             let block = render::failure_block(state, state.failure(id), &[], log_lines, &self.options.style);
             for (i, mut line) in block.into_iter().enumerate() {
@@ -339,12 +351,15 @@ impl Live {
     /// The run has ended: the report stands where the view was. `evidence` is what was found of logs.
     pub fn end(&mut self, state: &State, evidence: &Evidence) {
         self.failures.clear();
-        let extent = Extent {
-            lines: self.options.report_lines,
-            bytes: REPORT_BYTES,
-            log_lines: self.options.logs.of_failure(),
+        // What stands above with its log needs no second one.
+        let all_told = self.n_told > 0 && self.n_told == state.failures().count();
+        let log_lines = if all_told { 0 } else { self.options.logs.of_failure() };
+        let extent = Extent { lines: self.options.report_lines, bytes: REPORT_BYTES, log_lines };
+        let hidden = match state.outcome() {
+            Some(Outcome::Success) => self.hidden,
+            _ => self.hidden + self.hidden_of_activation,
         };
-        let report = render::report(state, evidence, self.hidden, &self.options.style, extent);
+        let report = render::report(state, evidence, hidden, &self.options.style, extent);
         for line in report {
             let painted = self.paint(&line);
             self.above.push_str(&painted);
