@@ -162,6 +162,33 @@ fn logs_are_shown_if_asked_for() {
 }
 
 #[test]
+fn what_stands_above_is_not_reported_again() {
+    let term = InMemoryTerm::new(40, 100);
+    let mut live = Live::new(Box::new(term.clone()), options());
+    let (mut state, mut reader, mut effects) = (State::new(), Reader::default(), Effects::default());
+    let failed = "@nix {\"action\":\"msg\",\"level\":0,\"msg\":\"error: builder for \
+        '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-hello-2.12.drv' failed with exit code 2\",\"raw_msg\":\"builder for \
+        '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-hello-2.12.drv' failed with exit code 2\"}\n";
+    for (second, piece) in [(1, START), (2, LOG), (3, failed), (9, "")] {
+        let at = Duration::from_secs(second);
+        live.touch();
+        reader.feed(piece.as_bytes(), |event| {
+            state.apply(Input::Event(event), at, &mut effects);
+            live.changes(&state, &effects.changes, at);
+            effects.changes.clear();
+        });
+        live.draw(&state, at, Condition::default());
+    }
+    let told = term.contents();
+    assert!(told.contains("hello-2.12 failed, exit 2") && told.contains("    compiling"), "{told}");
+    state.apply(Input::End(Some(1)), Duration::from_secs(9), &mut effects);
+    live.end(&state, &Evidence::default());
+    let all = term.contents();
+    assert_eq!(all.matches("    compiling").count(), 1, "{all}");
+    assert!(all.contains("Build failed") && all.matches("hello-2.12 failed").count() == 2, "{all}");
+}
+
+#[test]
 fn nothing_is_written_where_nothing_changes() {
     let term = InMemoryTerm::new(24, 80);
     let mut live = Live::new(Box::new(term.clone()), options());
