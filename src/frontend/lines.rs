@@ -105,7 +105,7 @@ impl<W: Write> Lines<W> {
                     self.failures.push((*id, at))
                 }
                 Change::Retracted(id) => self.failures.retain(|(other, _)| other != id),
-                Change::Text(kind, text) => self.text(*kind, text, at),
+                Change::Text(kind, text) => self.text(*kind, text),
                 Change::LogLine(id, line) => self.log_line(state, *id, line),
                 Change::Problem(problem) => {
                     let line = Line::new().with(Role::Muted, format!("nixmon: unusable input: {problem}"));
@@ -228,7 +228,7 @@ impl<W: Write> Lines<W> {
         self.budget.heard(now);
     }
 
-    fn text(&mut self, kind: TextKind, text: &str, now: Moment) {
+    fn text(&mut self, kind: TextKind, text: &str) {
         if kind == TextKind::Result {
             self.end_partial();
             self.sink.write(format!("{text}\n").as_bytes());
@@ -263,7 +263,6 @@ impl<W: Write> Lines<W> {
                 }
             }
         }
-        let _ = now;
     }
 
     /// A line of a build's log, beside the limits: somebody has asked for it.

@@ -259,6 +259,10 @@ impl State {
         payload: Option<&str>,
         effects: &mut Effects,
     ) {
+        if let (ResultType::BuildResult, Some(payload)) = (kind, payload) {
+            // Determinate Nix reports these on any activity, and on none.
+            return self.build_result(payload, effects);
+        }
         let Some(activity) = self.activities.get_mut(id) else { return };
         match (kind, &mut activity.kind) {
             (ResultType::BuildLogLine, Kind::Build(derivation)) => {
@@ -321,18 +325,7 @@ impl State {
                     self.hook_log.push(line);
                 }
             }
-            // Determinate Nix: a mismatch is told before its error.
-            (ResultType::FetchToStoreOrHashMismatch, Kind::Build(_)) => {}
-            (ResultType::BuildResult, _) => {
-                if let Some(payload) = payload {
-                    self.build_result(payload, effects);
-                }
-            }
             _ => {}
-        }
-        // Determinate Nix reports results also on no activity at all.
-        if kind == ResultType::BuildResult && id == 0 {
-            self.went_on(None);
         }
     }
 

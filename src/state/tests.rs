@@ -499,3 +499,17 @@ fn time_and_phases_only_go_forward() {
     assert_eq!(run.state.outcome(), Some(Success), "the end comes once");
     assert_eq!(run.state.phase(), Phase::Done);
 }
+
+#[test]
+fn a_build_result_on_no_activity_is_heard() {
+    let mut run = Run::default();
+    // The end was not counted, as if the counter's record had been lost.
+    run.feed(&[start(9, 104, 0, &[]), progress(9, 0, 1, 0), build(1, "a"), stop(1)]);
+    let id = run.state.derivations().find(&drv("a")).unwrap();
+    assert_eq!(run.state.derivations().get(id).state(), DerivationState::Cancelled);
+    let path = drv("a");
+    run.feed(&[format!(
+        r#"@nix {{"action":"result","id":0,"type":110,"payload":{{"path":{{"drvPath":"{path}"}},"success":true,"status":"Built"}}}}"#
+    )]);
+    assert_eq!(run.state.derivations().get(id).state(), DerivationState::Built);
+}
