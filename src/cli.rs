@@ -1,6 +1,8 @@
 //! The command line. Types only; what they mean together is for `settings` to say.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -13,13 +15,19 @@ pub const MIN_BYTES: u64 = 512;
 /// Least value of `--snapshots`, in seconds.
 pub const MIN_SNAPSHOTS: u64 = 1;
 
+const AFTER_HELP: &str = "\
+nixmon build|shell|develop|flake ARGUMENTS are `nixmon run -- nix …`; all arguments behind the name are Nix's.
+
+Exit status: 0 success, 1 something failed, 2 wrong usage, 130 interrupted; of `run` and `wait` that of the command, or \
+128 and the number of the signal that ended it.";
+
 /// Watches a Nix build and says in few lines what matters.
 ///
 /// Reads what Nix and the tools around it print, and writes a condensed, truthful summary: phases, counts, failures with
 /// their cause, and where to read on: `nix build --log-format internal-json |& nixmon`.
 #[derive(Debug, Parser)]
 #[command(name = "nixmon", version, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 success, 1 something failed, 2 wrong usage, 130 interrupted.")]
+#[command(after_help = AFTER_HELP)]
 pub struct Cli {
     /// What to do instead of reading standard input.
     #[command(subcommand)]
@@ -38,6 +46,23 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a command and watch it; ends with its exit status
+    Run(RunArgs),
+    /// Run a command in the background: prints the number of the run and returns at once
+    Start(StartArgs),
+    /// Say how a run stands
+    Status(StatusArgs),
+    /// Wait until a run ends, or there is something new, and print what is new
+    Wait(WaitArgs),
+    /// Print what a run and its builds printed
+    Log(LogArgs),
+    /// End a run: SIGTERM to all its processes, later SIGKILL
+    Stop(StopArgs),
+    /// List runs, the latest first
+    List(ListArgs),
+    /// Look after the runs that are kept
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Read logs or recordings from files, as if they came now
     Replay(ReplayArgs),
     /// Check the configuration file, or show what is in force
@@ -50,6 +75,172 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+    /// Holds on to a command if its monitor dies. For nixmon itself.
+    #[command(hide = true)]
+    Guard,
+    /// Watches a run of `start`. For nixmon itself.
+    #[command(hide = true)]
+    Monitor {
+        /// Where the run is kept.
+        directory: PathBuf,
+    },
+    /// A shorthand for a command of Nix, with its arguments as they are.
+    #[command(external_subcommand)]
+    Nix(Vec<OsString>),
+}
+
+/// What to run.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// A target of the configuration: [target.NAME]
+    #[arg(value_name = "TARGET", required_unless_present = "command", conflicts_with = "command")]
+    pub target: Option<String>,
+    /// The command and its arguments, behind --
+    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+    /// Name the run [default: the target's name]
+    #[arg(long, value_name = "NAME", value_parser = run_name)]
+    pub name: Option<String>,
+    /// Say once what hangs if the run takes longer than this; it is not stopped [default: 15m for a switch]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Run also if a run of this name goes on
+    #[arg(long)]
+    pub allow_concurrent: bool,
+    /// Tell the desktop how the run ended
+    #[arg(long)]
+    pub notify: bool,
+    /// When the run has ended, run this with sh, with the summary record on its standard input
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
+    pub on_end: Option<String>,
+}
+
+/// What to run in the background.
+#[derive(Clone, Debug, Args)]
+pub struct StartArgs {
+    /// What to run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Begin when this run has ended well; if it fails do not begin
+    #[arg(long, value_name = "RUN")]
+    pub after: Option<String>,
+}
+
+/// Which run to tell of.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The number of a run, or a name for the latest run of it [default: the latest run]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to wait for.
+#[derive(Clone, Debug, Args)]
+pub struct WaitArgs {
+    /// The number of a run, or a name for the latest run of it [default: the latest run]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// What to wait for
+    #[arg(long = "for", value_name = "WHAT", value_enum, default_value_t = WaitFor::End)]
+    pub what: WaitFor,
+    /// Print only what came after this; `wait` and `status` print cursors
+    #[arg(long, value_name = "CURSOR")]
+    pub since: Option<u64>,
+    /// Give up after this time, with exit status 124
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Print JSON lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitFor {
+    /// The end of the run
+    End,
+    /// Anything worth a line, or the end
+    Change,
+}
+
+/// What to print of a run.
+#[derive(Clone, Debug, Args)]
+pub struct LogArgs {
+    /// The number of a run, or a name for the latest run of it [default: the latest run]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Go on until the run ends
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only the log of a derivation: its name, its path, or the beginning of one of both
+    #[arg(long, value_name = "DERIVATION", conflicts_with = "unit")]
+    pub derivation: Option<String>,
+    /// Only what is said of a unit or service, and the end of its own log
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<String>,
+    /// Only lines that match this regular expression
+    #[arg(long, value_name = "REGEX")]
+    pub grep: Option<String>,
+    /// Only lines A to B of what would be printed, from 1; from the end if negative; either may be left out
+    #[arg(long, value_name = "A:B", allow_hyphen_values = true, value_parser = line_range)]
+    pub lines: Option<LineRange>,
+    /// Print the input as it came, records and all
+    #[arg(long, conflicts_with_all = ["derivation", "unit"])]
+    pub raw: bool,
+}
+
+/// A range of lines, both ends included and from 1; negative ones count from the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineRange {
+    /// The first.
+    pub first: Option<i64>,
+    /// The last.
+    pub last: Option<i64>,
+}
+
+/// Which run to end.
+#[derive(Clone, Debug, Args)]
+pub struct StopArgs {
+    /// The number of a run, or a name for the latest run of it [default: the only run that goes on]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Time between SIGTERM and SIGKILL
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    pub grace: Duration,
+}
+
+/// Which runs to list.
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// All that are kept, not the latest 20
+    #[arg(long, short)]
+    pub all: bool,
+    /// Print JSON lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with the runs that are kept.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Remove runs that are old, many or large; never one that goes on
+    Prune {
+        /// Older than so many days [default: 30]
+        #[arg(long, value_name = "DAYS")]
+        keep_days: Option<u64>,
+        /// All but the latest N [default: 100]
+        #[arg(long, value_name = "N")]
+        keep_runs: Option<u64>,
+        /// The oldest, until the rest takes at most so many MiB [default: 1024]
+        #[arg(long, value_name = "MIB")]
+        keep_mib: Option<u64>,
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// What to do with the configuration.
@@ -72,7 +263,7 @@ pub enum ConfigCommand {
 /// What to replay, and how.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// Logs or recordings, one after the other; .zst too; - is standard input
+    /// Logs or recordings, one after the other; .zst too; - is standard input; a number or name that is no file is a run's
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
     /// Let time pass N times as fast as it was recorded, instead of not at all
@@ -174,5 +365,78 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
         _ => Err("not a positive number".to_owned()),
+    }
+}
+
+/// `50s`, `15m`, `1h 30m`, or a number of seconds.
+///
+/// # Errors
+///
+/// If it is none of these.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|duration| duration.try_into().ok())
+        .ok_or_else(|| "not a duration like 50s, 15m or 1h30m".to_owned())
+}
+
+/// The name of a run or a target: it must not be taken for a number, nor be a file's path.
+///
+/// # Errors
+///
+/// If it could be.
+pub fn run_name(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+' | ':');
+    if text.is_empty() || text.len() > 64 || !text.chars().all(good) || text.starts_with(['-', '.']) {
+        return Err("a name has letters, digits and - _ . @ + :, at most 64 bytes".to_owned());
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("a number would be taken for that of a run".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn line_range(text: &str) -> Result<LineRange, String> {
+    let number = |text: &str| match text {
+        "" => Ok(None),
+        _ => match text.parse::<i64>() {
+            Ok(0) | Err(_) => Err("lines are counted from 1, as in 10:20, :50 or -20:".to_owned()),
+            Ok(n) => Ok(Some(n)),
+        },
+    };
+    match text.split_once(':') {
+        Some((first, last)) => Ok(LineRange { first: number(first)?, last: number(last)? }),
+        None => number(text).map(|line| LineRange { first: line, last: line }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let seconds = |text| duration(text).ok().map(|duration| duration.as_secs());
+        assert_eq!(["50s", "15m", "1h30m", "1h 30m", "7"].map(seconds), [50, 900, 5400, 5400, 7].map(Some));
+        assert_eq!(["", "-5s", "soon", "5 x", "1.5.2"].map(seconds), [None; 5]);
+    }
+
+    #[test]
+    fn ranges_of_lines() {
+        let range = |text| line_range(text).ok().map(|range| (range.first, range.last));
+        assert_eq!(range("3:7"), Some((Some(3), Some(7))));
+        assert_eq!(range("-20:"), Some((Some(-20), None)));
+        assert_eq!(range(":5"), Some((None, Some(5))));
+        assert_eq!(range("4"), Some((Some(4), Some(4))));
+        assert_eq!(["0:3", "a:b", "1:2:3", "3:0"].map(range), [None; 4]);
+    }
+
+    #[test]
+    fn names() {
+        assert!(["home", "a.b@c", "7up"].iter().all(|name| run_name(name).is_ok()));
+        assert!(["", "12", "../x", "a b", "-x", ".x", "a\nb"].iter().all(|name| run_name(name).is_err()));
     }
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "the clock, files and processes are this module's business")]
 
 mod background;
+mod clients;
+mod command;
 mod config;
 mod drv_reader;
 mod filter;
@@ -33,7 +35,8 @@ use pipeline::Frontend;
 
 /// What the program ends with.
 ///
-/// A filter cannot see the exit status of the command before it in the pipe, so this is what the stream tells.
+/// A filter cannot see the exit status of the command before it in the pipe, so this is what the stream tells. `run` and
+/// `wait` end as the command did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// 0: nothing failed.
@@ -44,6 +47,10 @@ pub enum ExitStatus {
     Usage,
     /// 130: the user ended it.
     Interrupted,
+    /// 124, as of `timeout`: what was waited for has not happened in time.
+    TimedOut,
+    /// That of a command, as a shell says it.
+    Command(u8),
 }
 
 impl ExitStatus {
@@ -54,6 +61,8 @@ impl ExitStatus {
             Self::Failure => 1,
             Self::Usage => 2,
             Self::Interrupted => 130,
+            Self::TimedOut => 124,
+            Self::Command(status) => status,
         }
     }
 
@@ -77,6 +86,16 @@ pub fn run(settings: &Settings) -> Result<ExitStatus> {
     match &settings.task {
         Task::Filter { record } => filter::filter(settings, record.as_deref()),
         Task::Replay { files, speed, exit_status } => replay::replay(settings, files, *speed, *exit_status),
+        Task::Run(task) => command::run(settings, task),
+        Task::Start { run, after } => command::start(settings, run, after.as_deref()),
+        Task::Guard => command::guard(),
+        Task::Monitor(directory) => command::monitor(settings, directory),
+        Task::Status(args) => clients::status(settings, args),
+        Task::Wait(args) => clients::wait(settings, args),
+        Task::Log(args) => clients::log(settings, args),
+        Task::Stop(args) => clients::stop(settings, args),
+        Task::List(args) => clients::list(settings, args),
+        Task::Prune { dry_run } => clients::prune(settings, *dry_run),
         Task::ConfigCheck => {
             print(format!("{}\n", config::checked(settings)).as_bytes());
             Ok(ExitStatus::Success)

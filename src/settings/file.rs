@@ -5,14 +5,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::run::TargetFile;
 use super::services::{self, ServiceLogs};
 use super::suggest::nearest;
-use crate::cli::{MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, When};
+use crate::cli::{
+    MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, When, duration, run_name,
+};
 
 /// A value that a file sets, and the line of its key, from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +46,24 @@ pub(super) struct ConfigFile {
     pub(super) log: Option<Set<Vec<String>>>,
     /// Patterns of single services, by name.
     pub(super) logs: BTreeMap<String, Set<Vec<String>>>,
+    /// Days.
+    pub(super) keep_days: Option<Set<u64>>,
+    pub(super) keep_runs: Option<Set<u64>>,
+    pub(super) keep_mib: Option<Set<u64>>,
+    /// By name.
+    pub(super) targets: BTreeMap<String, TargetFile>,
 }
 
 impl ConfigFile {
-    pub(super) fn service_logs(&self) -> ServiceLogs {
+    /// The patterns that hold for a target, whose own come first.
+    pub(super) fn service_logs(&self, target: Option<&str>) -> ServiceLogs {
+        let target = target.and_then(|name| self.targets.get(name));
+        let general = target.and_then(|target| target.log.as_ref()).or(self.log.as_ref());
+        let mut single = self.logs.clone();
+        single.extend(target.into_iter().flat_map(|target| target.logs.clone()));
         ServiceLogs::new(
-            self.log.as_ref().map(|set| set.value.clone()).unwrap_or_default(),
-            self.logs.iter().map(|(name, set)| (name.clone(), set.value.clone())).collect(),
+            general.map(|set| set.value.clone()).unwrap_or_default(),
+            single.into_iter().map(|(name, set)| (name, set.value)).collect(),
         )
     }
 }
@@ -85,7 +100,7 @@ pub(super) fn parse(text: &str) -> Result<ConfigFile, Vec<Mistake>> {
 type Key<'a> = Spanned<DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
-const TOP: [&str; 10] = [
+const TOP: [&str; 12] = [
     "output",
     "color",
     "ascii",
@@ -96,7 +111,11 @@ const TOP: [&str; 10] = [
     "snapshots",
     "thresholds",
     "services",
+    "runs",
+    "target",
 ];
+const RUNS: [&str; 3] = ["keep-days", "keep-runs", "keep-mib"];
+const TARGET: [&str; 5] = ["command", "directory", "expected", "timeout", "services"];
 const THRESHOLDS: [&str; 2] = ["slow", "quiet"];
 const SERVICE: [&str; 1] = ["log"];
 
@@ -126,22 +145,117 @@ impl Reader<'_> {
                         }
                     }
                 }
-                "services" => self.services(key, value, file),
+                "services" => self.services(key, value, &mut file.log, &mut file.logs),
+                "runs" => {
+                    for (key, value) in self.table(key, value).into_iter().flatten() {
+                        match key.get_ref().as_ref() {
+                            "keep-days" => file.keep_days = self.number(key, value, 0),
+                            "keep-runs" => file.keep_runs = self.number(key, value, 0),
+                            "keep-mib" => file.keep_mib = self.number(key, value, 0),
+                            _ => self.unknown(key, "[runs]", &RUNS),
+                        }
+                    }
+                }
+                "target" => {
+                    for (key, value) in self.table(key, value).into_iter().flatten() {
+                        let target = self.target(key, value);
+                        file.targets.insert(key.get_ref().as_ref().to_owned(), target);
+                    }
+                }
                 _ => self.unknown(key, "", &TOP),
             }
         }
     }
 
-    fn services(&mut self, key: &Key<'_>, value: &Value<'_>, file: &mut ConfigFile) {
+    fn target(&mut self, key: &Key<'_>, value: &Value<'_>) -> TargetFile {
+        let name = key.get_ref().as_ref();
+        if let Err(message) = run_name(name) {
+            self.mistake(key.span(), format!("`{}` is no name of a target: {message}", name.escape_debug()));
+        }
+        let table = format!("[target.{name}]");
+        let mut target = TargetFile { line: self.place(key.span()).0, ..TargetFile::default() };
+        for (key, value) in self.table(key, value).into_iter().flatten() {
+            match key.get_ref().as_ref() {
+                "command" => target.command = self.command(key, value),
+                "directory" => target.directory = self.directory(key, value),
+                "expected" => target.expected = self.duration(key, value),
+                "timeout" => target.timeout = self.duration(key, value),
+                "services" => self.services(key, value, &mut target.log, &mut target.logs),
+                _ => self.unknown(key, &table, &TARGET),
+            }
+        }
+        if target.command.is_none() && value.get_ref().is_table() {
+            self.mistake(key.span(), format!("{table} has no `command`"));
+        }
+        target
+    }
+
+    /// The program and its arguments; a single text is for `sh -c`.
+    fn command(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<Vec<String>>> {
+        let words = match value.get_ref() {
+            DeValue::String(text) => Some(vec!["sh".to_owned(), "-c".to_owned(), text.as_ref().to_owned()]),
+            DeValue::Array(items) => items
+                .iter()
+                .map(|item| match item.get_ref() {
+                    DeValue::String(text) => Some(text.as_ref().to_owned()),
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
+        };
+        match words.filter(|words| words.first().is_some_and(|program| !program.is_empty())) {
+            Some(words) => Some(self.set(key, words)),
+            None => {
+                self.wrong(value, "`command`", "a list of the program and its arguments, or a line for sh");
+                None
+            }
+        }
+    }
+
+    fn directory(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<String>> {
+        let DeValue::String(text) = value.get_ref() else {
+            self.wrong(value, "`directory`", "the name of a directory");
+            return None;
+        };
+        if !text.starts_with('/') && !text.starts_with("~/") && text != "~" {
+            self.mistake(value.span(), "`directory` begins with neither / nor ~/".to_owned());
+            return None;
+        }
+        Some(self.set(key, text.as_ref().to_owned()))
+    }
+
+    fn duration(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<Duration>> {
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.as_ref(),
+            DeValue::Integer(integer) => integer.as_str(),
+            _ => "",
+        };
+        match duration(text) {
+            Ok(duration) if !duration.is_zero() => Some(self.set(key, duration)),
+            _ => {
+                let what = "a duration like \"15m\", or a number of seconds";
+                self.wrong(value, &format!("`{}`", key.get_ref()), what);
+                None
+            }
+        }
+    }
+
+    fn services(
+        &mut self,
+        key: &Key<'_>,
+        value: &Value<'_>,
+        log: &mut Option<Set<Vec<String>>>,
+        logs: &mut BTreeMap<String, Set<Vec<String>>>,
+    ) {
         for (key, value) in self.table(key, value).into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if name == "log" {
-                file.log = self.patterns(key, value, true);
+                *log = self.patterns(key, value, true);
             } else if let DeValue::Table(table) = value.get_ref() {
                 for (key, value) in table {
                     if key.get_ref() == "log" {
                         let patterns = self.patterns(key, value, false);
-                        file.logs.extend(patterns.map(|patterns| (name.to_owned(), patterns)));
+                        logs.extend(patterns.map(|patterns| (name.to_owned(), patterns)));
                     } else {
                         self.unknown(key, &format!("[services.{name}]"), &SERVICE);
                     }

@@ -5,6 +5,7 @@
 //! program's own configuration to overrule it.
 
 mod file;
+mod run;
 mod services;
 mod source;
 mod suggest;
@@ -14,11 +15,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use file::Mistake;
+pub use run::{Retention, RunError, RunTask};
 pub use services::ServiceLogs;
 pub use source::{Setting, SettingValue, Source};
 
 use crate::cli::{
-    Cli, Command, ConfigCommand, LogsArg, OutputArgs, OutputForm, PassthroughArg, ReplayArgs, When,
+    Cli, Command, ConfigCommand, ListArgs, LogArgs, LogsArg, OutputArgs, OutputForm, PassthroughArg,
+    ReplayArgs, RunsCommand, StartArgs, StatusArgs, StopArgs, WaitArgs, When,
 };
 use file::{ConfigFile, Set};
 use source::Resolver;
@@ -31,6 +34,10 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct Environment {
     /// Standard output is a terminal.
     pub stdout_is_terminal: bool,
+    /// Standard error is a terminal.
+    pub stderr_is_terminal: bool,
+    /// Standard output and standard error are the same file, so that what goes to one stands among what goes to the other.
+    pub stdout_is_stderr: bool,
     /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
     /// `NO_COLOR` is set and not empty (no-color.org).
@@ -51,6 +58,8 @@ pub struct Environment {
     pub home: Option<String>,
     /// Where the user's configuration files are: `XDG_CONFIG_HOME`, else `.config` in the home directory.
     pub config_home: Option<PathBuf>,
+    /// Where the user's programs keep what they know: `XDG_STATE_HOME`, else `.local/state` in the home directory.
+    pub state_home: Option<PathBuf>,
     /// Nix's log directory.
     pub nix_log_dir: Option<String>,
 }
@@ -63,11 +72,14 @@ impl Environment {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let value = |name| std::env::var(name).unwrap_or_default();
         let home = std::env::var("HOME").ok().filter(|home| home.starts_with('/'));
-        // Relative paths in XDG_CONFIG_HOME are to be ignored (XDG Base Directory Specification).
-        let xdg = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        // Relative paths are to be ignored (XDG Base Directory Specification).
+        let xdg = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let in_home = |path| home.as_ref().map(|home| Path::new(home).join(path));
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(value).find(|value| !value.is_empty());
         Self {
             stdout_is_terminal: std::io::stdout().is_terminal(),
+            stderr_is_terminal: std::io::stderr().is_terminal(),
+            stdout_is_stderr: is_same_file(&std::io::stdout(), &std::io::stderr()),
             stdin_is_terminal: std::io::stdin().is_terminal(),
             no_color: set("NO_COLOR"),
             clicolor_force: set("CLICOLOR_FORCE") && value("CLICOLOR_FORCE") != "0",
@@ -76,14 +88,23 @@ impl Environment {
             takes_title: takes_title(&value("TERM")),
             takes_progress: takes_progress(&value("TERM_PROGRAM"), set("WT_SESSION"), &value("ConEmuANSI")),
             utf8: locale.is_some_and(|locale| is_utf8(&locale)),
-            config_home: xdg.or_else(|| home.as_ref().map(|home| Path::new(home).join(".config"))),
-            home,
+            config_home: xdg("XDG_CONFIG_HOME").or_else(|| in_home(".config")),
+            state_home: xdg("XDG_STATE_HOME").or_else(|| in_home(".local/state")),
             nix_log_dir: std::env::var("NIX_LOG_DIR").ok().or_else(|| {
                 let state = std::env::var("NIX_STATE_DIR").ok()?;
                 Some(std::path::Path::new(&state).parent()?.join("log/nix").to_string_lossy().into_owned())
             }),
+            home,
         }
     }
+}
+
+fn is_same_file(a: &impl std::os::fd::AsFd, b: &impl std::os::fd::AsFd) -> bool {
+    let identity = |file: &dyn std::os::fd::AsFd| {
+        let stat = rustix::fs::fstat(file.as_fd()).ok()?;
+        Some((stat.st_dev, stat.st_ino))
+    };
+    identity(a).is_some_and(|a| Some(a) == identity(b))
 }
 
 /// Whether a terminal of this name can move its cursor. Editors' shells and consoles of CI systems cannot.
@@ -160,7 +181,7 @@ impl Default for Output {
 }
 
 /// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Task {
     /// Read standard input.
     Filter {
@@ -176,6 +197,34 @@ pub enum Task {
         /// The command's exit status.
         exit_status: Option<i32>,
     },
+    /// Run a command.
+    Run(RunTask),
+    /// Run a command in the background.
+    Start {
+        /// Which.
+        run: RunTask,
+        /// When this run has ended well.
+        after: Option<String>,
+    },
+    /// Say how a run stands.
+    Status(StatusArgs),
+    /// Wait for a run.
+    Wait(WaitArgs),
+    /// Print what a run printed.
+    Log(LogArgs),
+    /// End a run.
+    Stop(StopArgs),
+    /// List runs.
+    List(ListArgs),
+    /// Remove runs.
+    Prune {
+        /// Only say which.
+        dry_run: bool,
+    },
+    /// Be the guard of a command.
+    Guard,
+    /// Be the monitor of a run in the background.
+    Monitor(PathBuf),
     /// Say that the configuration can be used: whether it can is found out in reading it.
     ConfigCheck,
     /// Say what is in force.
@@ -219,8 +268,14 @@ pub struct Settings {
     pub home: Option<String>,
     /// Nix's log directory.
     pub log_dir: String,
+    /// Where the user's programs keep what they know.
+    pub state_home: Option<PathBuf>,
+    /// What is kept of runs.
+    pub retention: Retention,
     /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
+    /// Standard output and standard error are the same file.
+    pub stdout_is_stderr: bool,
     /// The configuration file that was read, or would be if it existed.
     pub config_file: Option<PathBuf>,
     /// Whether it exists.
@@ -246,6 +301,9 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
     },
+    /// There is nothing to run.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// Only what is read from standard input can be recorded.
     #[error("--record goes with standard input, not with a command")]
     RecordWithCommand,
@@ -283,7 +341,7 @@ impl Settings {
         };
         let loaded = match (&cli.command, named, &environment.config_home) {
             // They do not depend on it, and packagers call them.
-            (Some(Command::Completions { .. } | Command::Man), ..) => Loaded::default(),
+            (Some(Command::Completions { .. } | Command::Man | Command::Guard), ..) => Loaded::default(),
             (_, Some(path), _) => {
                 Loaded { path: Some(path.clone()), exists: true, file: parse(path, read(path)?)? }
             }
@@ -299,12 +357,14 @@ impl Settings {
             }
             (_, None, None) => Loaded::default(),
         };
-        Ok(Self::resolve(cli, environment, loaded))
+        Self::resolve(cli, environment, loaded)
     }
 
-    fn resolve(cli: Cli, environment: &Environment, loaded: Loaded) -> Self {
+    fn resolve(cli: Cli, environment: &Environment, loaded: Loaded) -> Result<Self, ConfigError> {
         let Loaded { path, exists, file } = loaded;
         let args = cli.output;
+        let mut retention = Kept::default();
+        let mut target = None;
         let task = match cli.command {
             None => Task::Filter { record: cli.record },
             Some(Command::Replay(ReplayArgs { files, speed, exit_status })) => {
@@ -314,10 +374,42 @@ impl Settings {
             Some(Command::Config(ConfigCommand::Show { json })) => Task::ConfigShow { json },
             Some(Command::Completions { shell }) => Task::Completions(shell),
             Some(Command::Man) => Task::Man,
+            Some(Command::Run(args)) => {
+                target.clone_from(&args.target);
+                Task::Run(run::task(args, &file.targets, environment.home.as_deref())?)
+            }
+            Some(Command::Start(StartArgs { run: args, after })) => {
+                target.clone_from(&args.target);
+                let run = run::task(args, &file.targets, environment.home.as_deref())?;
+                Task::Start { run, after }
+            }
+            Some(Command::Nix(words)) => Task::Run(run::shorthand(words)?),
+            Some(Command::Status(args)) => Task::Status(args),
+            Some(Command::Wait(args)) => Task::Wait(args),
+            Some(Command::Log(args)) => Task::Log(args),
+            Some(Command::Stop(args)) => Task::Stop(args),
+            Some(Command::List(args)) => Task::List(args),
+            Some(Command::Runs(RunsCommand::Prune { keep_days, keep_runs, keep_mib, dry_run })) => {
+                retention = Kept { days: keep_days, runs: keep_runs, mib: keep_mib };
+                Task::Prune { dry_run }
+            }
+            Some(Command::Guard) => Task::Guard,
+            Some(Command::Monitor { directory }) => Task::Monitor(directory),
         };
-        let service_logs = file.service_logs();
+        let service_logs = file.service_logs(target.as_deref());
         let mut resolver = Resolver::new(path.clone());
-        let output = output(&args, &file, environment, &mut resolver);
+        // What a command prints on its standard output is its own; of JSON there is one place to be looked for.
+        let is_run = matches!(task, Task::Run(_));
+        let json = args.output.or(file.output.as_ref().map(|set| set.value)) == Some(OutputForm::Json);
+        let report_environment = Environment {
+            stdout_is_terminal: if is_run && !json {
+                environment.stderr_is_terminal
+            } else {
+                environment.stdout_is_terminal
+            },
+            ..environment.clone()
+        };
+        let output = output(&args, &file, &report_environment, &mut resolver);
         let seconds = |n| SettingValue::Number(n);
         let usual = Thresholds::default();
         let thresholds = Thresholds {
@@ -336,25 +428,45 @@ impl Settings {
                 |n| seconds(*n),
             )),
         };
+        let usual = Retention::default();
+        let mut number =
+            |key, argument, set, usual| resolver.pick(key, argument, set, usual, |n| seconds(*n));
+        let retention = Retention {
+            days: number("runs.keep-days", retention.days, file.keep_days, usual.days),
+            runs: number("runs.keep-runs", retention.runs, file.keep_runs, usual.runs),
+            mib: number("runs.keep-mib", retention.mib, file.keep_mib, usual.mib),
+        };
         let list = |patterns: &Vec<String>| SettingValue::List(patterns.clone());
         resolver.pick("services.log", None, file.log, Vec::new(), list);
         for (name, patterns) in file.logs {
             let key = format!("services.{}.log", source::key(&name));
             resolver.pick(&key, None, Some(patterns), Vec::new(), list);
         }
-        Self {
+        run::show(file.targets, &mut resolver);
+        Ok(Self {
             task,
             output,
             thresholds,
             service_logs,
+            state_home: environment.state_home.clone(),
+            retention,
+            stdout_is_stderr: environment.stdout_is_stderr,
             home: environment.home.clone(),
             log_dir: environment.nix_log_dir.clone().unwrap_or_else(|| "/nix/var/log/nix".to_owned()),
             stdin_is_terminal: environment.stdin_is_terminal,
             config_file: path,
             config_exists: exists,
             origins: resolver.into_settings(),
-        }
+        })
     }
+}
+
+/// What arguments say of [`Retention`].
+#[derive(Debug, Default)]
+struct Kept {
+    days: Option<u64>,
+    runs: Option<u64>,
+    mib: Option<u64>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where the configuration is read")]
@@ -478,6 +590,7 @@ mod tests {
         let cli = Cli::try_parse_from(std::iter::once(&"nixmon").chain(args)).unwrap();
         let file = file::parse(file).unwrap();
         Settings::resolve(cli, environment, Loaded { path: Some("/c.toml".into()), exists: true, file })
+            .unwrap()
     }
 
     fn resolve(args: &[&str], environment: &Environment) -> Output {

@@ -155,6 +155,14 @@ impl Resolver {
         value
     }
 
+    /// Notes what only the file can set, if it does.
+    pub(super) fn shown<T>(&mut self, key: &str, file: Option<Set<T>>, show: impl Fn(&T) -> SettingValue) {
+        if let Some(Set { value, line }) = file {
+            let source = Source::File { path: self.path.clone().unwrap_or_default(), line };
+            self.settings.push(Setting { key: key.to_owned(), value: show(&value), source });
+        }
+    }
+
     /// The environment decides what was left open by the setting picked last.
     pub(super) fn environment(&mut self, value: SettingValue, variable: &'static str) {
         if let Some(last) = self.settings.last_mut() {

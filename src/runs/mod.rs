@@ -1,0 +1,41 @@
+//! The runs that are kept: a directory for each, in a store that several processes and versions of nixmon share.
+//!
+//! `$XDG_STATE_HOME/nixmon/runs/` holds
+//!
+//! - `next`: the number of the next run; numbers are never given twice. `lock`: held while it changes.
+//! - `N/facts.json` ([`Facts`]): what was started, where and by whom; written once, and again when its processes are known.
+//! - `N/status.json` ([`Status`]): how the run stands; replaced as a whole at least every ten seconds.
+//! - `N/input.zst`, `N/rest.zst`: the raw input with its times, as a recording; `rest.zst` is what the guard kept after the
+//!   monitor's death.
+//! - `N/lines.txt`: the condensed lines; a cursor is a number of lines of it. `N/changes.jsonl.zst`: the same as JSON lines.
+//! - `N/exit.json` ([`Exit`]): what became of the command, written by whoever waited for it.
+//! - `N/summary.json`: the summary record.
+//! - `N/monitor.lock`, `N/guard.lock`: locked by a process as long as it lives, which no reused process number can fake.
+//! - `N/log.sock`: the socket that Nix writes its log to, while the run goes on.
+//!
+//! Files are replaced by renaming, so a reader sees one state or the other. A directory whose `format` is unknown is left
+//! alone and said to be of another version.
+
+#![expect(clippy::disallowed_methods, reason = "the files of this store are this module's business")]
+
+mod facts;
+mod status;
+
+pub use facts::{Environment, Exit, Facts, ProcessId};
+pub use status::{Activity, LastFailure, RunState, Status};
+
+/// The version of everything in a run's directory.
+pub const FORMAT: u32 = 1;
+
+/// The number of a run. Counts up from 1 and is never given twice.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct RunId(pub u64);
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,107 @@
+//! How a run stands.
+
+use serde::{Deserialize, Serialize};
+
+use super::RunId;
+
+/// How a run stands, as its monitor wrote it last. Everything that `status` and `list` print.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// [`super::FORMAT`].
+    pub format: u32,
+    /// Which run.
+    pub id: RunId,
+    /// What it is called.
+    pub name: Option<String>,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Where it is.
+    pub state: RunState,
+    /// When it was asked for, in milliseconds since 1970.
+    pub created_at: u64,
+    /// When the command began, in milliseconds since 1970.
+    pub started_at: Option<u64>,
+    /// When it ended, in milliseconds since 1970.
+    pub ended_at: Option<u64>,
+    /// When this was written, in milliseconds since 1970.
+    pub heartbeat_at: u64,
+    /// The run that has to end well before.
+    pub after: Option<RunId>,
+    /// What its processes do.
+    pub activity: Activity,
+    /// For how long it has printed nothing, in milliseconds.
+    pub silent_ms: u64,
+    /// Processor time of its processes so far, in milliseconds, where it is known.
+    pub cpu_ms: Option<u64>,
+    /// Nix's phase: `evaluating`, `fetching`, `building`, `activating`, `done`.
+    pub phase: String,
+    /// One line that says how it stands.
+    pub line: String,
+    /// What is slow or hangs, a line each.
+    pub slow: Vec<String>,
+    /// It has taken longer than its timeout.
+    pub overdue: bool,
+    /// How long it usually takes, in milliseconds.
+    pub expected_ms: Option<u64>,
+    /// Derivations wanted.
+    pub wanted: usize,
+    /// Derivations whose builders run.
+    pub running: usize,
+    /// Derivations built.
+    pub built: usize,
+    /// Derivations that failed by themselves.
+    pub failed: usize,
+    /// Store paths wanted from elsewhere.
+    pub to_fetch: usize,
+    /// Store paths that arrived.
+    pub fetched: usize,
+    /// The root cause that was seen last.
+    pub last_failure: Option<LastFailure>,
+    /// `success`, `failure`, `interrupted`, `incomplete`; or `not-started`, for a run whose predecessor failed.
+    pub outcome: Option<String>,
+    /// As a shell says it.
+    pub exit_code: Option<i32>,
+    /// Lines in `lines.txt`: what comes later is new.
+    pub cursor: u64,
+    /// Why the record is not whole, if it is not.
+    pub incomplete: Option<String>,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// Waits for another run.
+    Queued,
+    /// The command runs.
+    #[default]
+    Running,
+    /// The command has ended.
+    Ended,
+    /// The monitor died before the end; what is known was found out later. Only of a command that still runs, or whose
+    /// end nobody saw.
+    Lost,
+}
+
+/// What the processes of a run do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activity {
+    /// It has printed something of late.
+    #[default]
+    Busy,
+    /// It has not, but its processes compute or the network is used.
+    Quiet,
+    /// It has not, its processes have taken no processor time and the network was still.
+    Stuck,
+}
+
+/// A root cause, in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastFailure {
+    /// What failed.
+    pub name: Option<String>,
+    /// Why.
+    pub message: String,
+}

@@ -1,0 +1,170 @@
+//! What is to be run: a command behind `--`, or a target of the configuration.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::file::Set;
+use super::source::{self, Resolver, SettingValue};
+use super::suggest::nearest;
+use crate::cli::RunArgs;
+
+/// The subcommands of Nix that have a shorthand.
+pub(super) const SHORTHANDS: [&str; 4] = ["build", "shell", "develop", "flake"];
+
+/// A target: `[target.NAME]` of the configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TargetFile {
+    /// The line of the table.
+    pub(super) line: usize,
+    /// The program and its arguments.
+    pub(super) command: Option<Set<Vec<String>>>,
+    /// Where it runs; may begin with `~/`.
+    pub(super) directory: Option<Set<String>>,
+    /// How long it usually takes.
+    pub(super) expected: Option<Set<Duration>>,
+    /// After how long it is said what hangs.
+    pub(super) timeout: Option<Set<Duration>>,
+    /// Where its services log to, before what `[services]` says.
+    pub(super) log: Option<Set<Vec<String>>>,
+    /// The same for single services.
+    pub(super) logs: BTreeMap<String, Set<Vec<String>>>,
+}
+
+/// What is to be run, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunTask {
+    /// What the run is called.
+    pub name: Option<String>,
+    /// It is a target of the configuration.
+    pub is_target: bool,
+    /// The program and its arguments; not empty.
+    pub command: Vec<OsString>,
+    /// Where it runs, if not here.
+    pub directory: Option<PathBuf>,
+    /// How long it usually takes.
+    pub expected: Option<Duration>,
+    /// After how long it is said what hangs; without it, as is usual for what the command does.
+    pub timeout: Option<Duration>,
+    /// Run also if a run of this name goes on.
+    pub allow_concurrent: bool,
+    /// Tell the desktop of the end.
+    pub notify: bool,
+    /// A command for the end.
+    pub on_end: Option<String>,
+}
+
+/// Why a command line names nothing that can be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// No target of this name.
+    #[error("no target `{name}` in the configuration{}; a command goes behind --: nixmon run -- {name} …", meant(.suggestion.as_deref()))]
+    UnknownTarget {
+        /// The name.
+        name: String,
+        /// What may be meant.
+        suggestion: Option<String>,
+    },
+    /// A word that is no command of ours.
+    #[error("unknown command `{name}`{}", meant(.suggestion.as_deref()))]
+    UnknownCommand {
+        /// The word.
+        name: String,
+        /// What may be meant.
+        suggestion: Option<String>,
+    },
+    /// A target's directory begins with `~/`, and there is no home directory.
+    #[error("target `{0}` runs below ~/, and there is no home directory")]
+    NoHome(String),
+}
+
+fn meant(name: Option<&str>) -> String {
+    name.map_or(String::new(), |name| format!(", is `{name}` meant?"))
+}
+
+/// Puts arguments and targets together.
+pub(super) fn task(
+    args: RunArgs,
+    targets: &BTreeMap<String, TargetFile>,
+    home: Option<&str>,
+) -> Result<RunTask, RunError> {
+    let RunArgs { target, command, name, timeout, allow_concurrent, notify, on_end } = args;
+    let mut task = RunTask { name, command, timeout, allow_concurrent, notify, on_end, ..RunTask::default() };
+    let Some(target_name) = target else { return Ok(task) };
+    let command = |target: &TargetFile| Some(target.command.as_ref()?.value.clone());
+    let Some((target, command)) =
+        targets.get(&target_name).and_then(|target| Some((target, command(target)?)))
+    else {
+        let names: Vec<&str> = targets.keys().map(String::as_str).collect();
+        let suggestion = nearest(&target_name, &names).map(str::to_owned);
+        return Err(RunError::UnknownTarget { name: target_name, suggestion });
+    };
+    task.command = command.into_iter().map(Into::into).collect();
+    task.directory = match &target.directory {
+        Some(set) => match (set.value.strip_prefix('~'), home) {
+            (Some(rest), Some(home)) => Some(PathBuf::from(format!("{}{rest}", home.trim_end_matches('/')))),
+            (Some(_), None) => return Err(RunError::NoHome(target_name)),
+            (None, _) => Some(PathBuf::from(&set.value)),
+        },
+        None => None,
+    };
+    task.expected = target.expected.as_ref().map(|set| set.value);
+    task.timeout = task.timeout.or(target.timeout.as_ref().map(|set| set.value));
+    task.name.get_or_insert(target_name);
+    task.is_target = true;
+    Ok(task)
+}
+
+/// The command that a shorthand stands for: the words behind `nixmon`.
+pub(super) fn shorthand(words: Vec<OsString>) -> Result<RunTask, RunError> {
+    let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    if !SHORTHANDS.contains(&name.as_str()) {
+        let known: Vec<&str> = SHORTHANDS
+            .iter()
+            .copied()
+            .chain(["run", "start", "status", "wait", "log", "stop", "list", "runs", "replay", "config"])
+            .collect();
+        let suggestion = nearest(&name, &known).map(str::to_owned);
+        return Err(RunError::UnknownCommand { name, suggestion });
+    }
+    let command = std::iter::once(OsString::from("nix")).chain(words).collect();
+    Ok(RunTask { command, ..RunTask::default() })
+}
+
+/// What is kept of runs that have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Those that are not older than so many days.
+    pub days: u64,
+    /// At most so many.
+    pub runs: u64,
+    /// At most so many MiB in all.
+    pub mib: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { days: 30, runs: 100, mib: 1024 }
+    }
+}
+
+/// Shows targets among the settings in force.
+pub(super) fn show(targets: BTreeMap<String, TargetFile>, resolver: &mut Resolver) {
+    let words = |words: &Vec<String>| SettingValue::List(words.clone());
+    let text = |text: &String| SettingValue::Text(text.clone());
+    let seconds = |duration: &Duration| SettingValue::Number(duration.as_secs());
+    for (name, target) in targets {
+        let key = |last: &str| format!("target.{}.{last}", source::key(&name));
+        let TargetFile { command, directory, expected, timeout, log, logs, .. } = target;
+        resolver.shown(&key("command"), command, words);
+        resolver.shown(&key("directory"), directory, text);
+        resolver.shown(&key("expected"), expected, seconds);
+        resolver.shown(&key("timeout"), timeout, seconds);
+        resolver.shown(&key("services.log"), log, words);
+        for (service, patterns) in logs {
+            let key = key(&format!("services.{}.log", source::key(&service)));
+            resolver.shown(&key, Some(patterns), words);
+        }
+    }
+}
