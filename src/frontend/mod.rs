@@ -8,6 +8,7 @@ mod json;
 mod lines;
 #[cfg(feature = "live")]
 mod live;
+mod log;
 
 use std::io::{self, Write};
 
@@ -16,6 +17,7 @@ pub use json::Json;
 pub use lines::{Lines, LinesOptions, Passthrough};
 #[cfg(feature = "live")]
 pub use live::{Live, LiveOptions};
+pub use log::{Closeness, Log, LogOf, is_unit};
 
 /// What whoever drives a live view knows about its terminal at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,9 +81,33 @@ impl<W: Write> Sink<W> {
         }
     }
 
+    /// Writes what can wait for more, or does nothing any more.
+    pub fn write_buffered(&mut self, bytes: &[u8]) {
+        if self.broken.is_none()
+            && let Err(error) = self.writer.write_all(bytes)
+        {
+            self.broken = Some(error);
+        }
+    }
+
+    /// Writes what has waited.
+    pub fn flush(&mut self) {
+        self.write(&[]);
+    }
+
     /// Why nothing is written any more.
     pub fn broken(&self) -> Option<&io::Error> {
         self.broken.as_ref()
+    }
+
+    /// The writer.
+    pub fn writer(&self) -> &W {
+        &self.writer
+    }
+
+    /// The writer.
+    pub fn writer_mut(&mut self) -> &mut W {
+        &mut self.writer
     }
 
     /// The writer.

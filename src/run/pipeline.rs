@@ -4,7 +4,7 @@ use std::io::Write;
 
 #[cfg(feature = "live")]
 use crate::frontend::Live;
-use crate::frontend::{Condition, Json, Lines, LogLines, Sink};
+use crate::frontend::{Condition, Json, Lines, Log, LogLines, Sink};
 use crate::input::Reader;
 use crate::render::{self, Style, Thresholds};
 use crate::settings::Output;
@@ -22,6 +22,8 @@ pub(super) enum Frontend<W> {
     Lines(Box<Lines<W>>),
     /// JSON lines.
     Json(Json<W>),
+    /// Every line.
+    Log(Box<Log<W>>),
     /// Results only.
     Quiet(Sink<W>),
 }
@@ -58,7 +60,24 @@ impl<W: Write> Pipeline<W> {
             Frontend::Live(_) => None,
             Frontend::Lines(lines) => Some(lines.into_writer()),
             Frontend::Json(json) => Some(json.into_writer()),
+            Frontend::Log(log) => Some(log.into_writer()),
             Frontend::Quiet(sink) => Some(sink.into_inner()),
+        }
+    }
+
+    /// The frontend that writes every line, if this is the one.
+    pub(super) fn log_mut(&mut self) -> Option<&mut Log<W>> {
+        match &mut self.frontend {
+            Frontend::Log(log) => Some(log),
+            _ => None,
+        }
+    }
+
+    /// What is known, and the frontend that writes every line, if this is the one.
+    pub(super) fn state_and_log(&self) -> (&State, Option<&Log<W>>) {
+        match &self.frontend {
+            Frontend::Log(log) => (&self.state, Some(log)),
+            _ => (&self.state, None),
         }
     }
 
@@ -116,7 +135,7 @@ impl<W: Write> Pipeline<W> {
             Frontend::Live(_) => {}
             Frontend::Lines(lines) => lines.tick(&self.state, at),
             Frontend::Json(json) => json.tick(&self.state, at),
-            Frontend::Quiet(_) => {}
+            Frontend::Log(_) | Frontend::Quiet(_) => {}
         }
     }
 
@@ -142,7 +161,7 @@ impl<W: Write> Pipeline<W> {
             #[cfg(feature = "live")]
             Frontend::Live(live) => live.report_now(&self.state, at),
             Frontend::Lines(lines) => lines.report_now(&self.state, at),
-            Frontend::Json(_) | Frontend::Quiet(_) => {
+            Frontend::Json(_) | Frontend::Log(_) | Frontend::Quiet(_) => {
                 let style =
                     Style { symbols: Symbols::ascii(), ascii: true, thresholds: Thresholds::default() };
                 let line = render::heartbeat(&View::new(&self.state, at), false, &style);
@@ -177,7 +196,7 @@ impl<W: Write> Pipeline<W> {
                 lines.end(&self.state, &gather(&self.state), at);
             }
             Frontend::Json(json) => json.end(&self.state, &gather(&self.state), self.reader.counts(), code),
-            Frontend::Quiet(_) => {}
+            Frontend::Log(_) | Frontend::Quiet(_) => {}
         }
         code
     }
@@ -207,6 +226,7 @@ fn publish<W: Write>(state: &State, effects: &mut Effects, frontend: &mut Fronte
         Frontend::Live(live) => live.changes(state, &effects.changes, at),
         Frontend::Lines(lines) => lines.changes(state, &effects.changes, at),
         Frontend::Json(json) => json.changes(state, &effects.changes, at),
+        Frontend::Log(log) => log.changes(state, &effects.changes),
         Frontend::Quiet(sink) => {
             for change in &effects.changes {
                 if let Change::Text(TextKind::Result, text) = change {

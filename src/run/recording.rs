@@ -21,6 +21,8 @@ use crate::state::{DerivationFacts, Moment};
 
 /// The first line of every recording; the number is the version of the format.
 const HEADER: &str = "nixmon-recording 1";
+/// What the first line begins with.
+pub(super) const TITLE: &[u8] = b"nixmon-recording ";
 
 /// Writes a recording.
 pub struct Recorder {
@@ -126,7 +128,7 @@ pub struct Recording {
 }
 
 /// The magic number of a zstd frame.
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(super) const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Plain logs are fed in pieces of this size.
 const PIECE: usize = 64 << 10;
 
@@ -134,7 +136,7 @@ impl Recording {
     /// Reads a recording or a plain log, compressed or not.
     pub fn parse(bytes: Vec<u8>) -> Result<Self> {
         let bytes = if bytes.starts_with(&ZSTD) { decompress(&bytes)? } else { bytes };
-        let Some(rest) = bytes.strip_prefix(b"nixmon-recording ") else {
+        let Some(rest) = bytes.strip_prefix(TITLE) else {
             let steps =
                 bytes.chunks(PIECE).map(|piece| (Moment::ZERO, Step::Bytes(piece.to_vec()))).collect();
             return Ok(Self { steps, timed: false });
@@ -165,7 +167,8 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-fn step(line: &[u8]) -> Option<(Moment, Step)> {
+/// Reads a line behind the first.
+pub(super) fn step(line: &[u8]) -> Option<(Moment, Step)> {
     let mark = line.iter().position(|byte| !byte.is_ascii_digit())?;
     let millis: u64 = std::str::from_utf8(&line[..mark]).ok()?.parse().ok()?;
     let (at, rest) = (Duration::from_millis(millis), &line[mark + 1..]);

@@ -11,7 +11,8 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::recording::{Recording, Step};
-use super::{ExitStatus, Pipeline, Watch, pipeline, service_logs};
+use super::{ExitStatus, Pipeline, Watch, clients, pipeline, service_logs};
+use crate::runs::RunDir;
 use crate::settings::Settings;
 use crate::state::Moment;
 
@@ -25,7 +26,22 @@ pub(super) fn replay(
     speed: Option<f64>,
     exit_status: Option<i32>,
 ) -> Result<ExitStatus> {
-    let recordings = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
+    let mut recordings = Vec::new();
+    let mut kept_status = None;
+    for file in files {
+        match run_of(settings, file)? {
+            Some(dir) => {
+                for file in [dir.input(), dir.rest()].iter().filter(|file| file.exists()) {
+                    recordings.push(read(file)?);
+                }
+                if recordings.is_empty() {
+                    anyhow::bail!("run {} has no recording", dir.id());
+                }
+                kept_status = dir.exit()?.map(|exit| exit.status());
+            }
+            None => recordings.push(read(file)?),
+        }
+    }
     let stdout = std::io::stdout();
     let begun = Instant::now();
     let (mut pipeline, watch) = pipeline(|| stdout.lock(), settings);
@@ -59,8 +75,9 @@ pub(super) fn replay(
         }
         base = now;
     }
-    let code = pipeline
-        .end(exit_status.or(recorded_status), base, |state| service_logs::evidence(state, settings, None));
+    let code = pipeline.end(exit_status.or(kept_status).or(recorded_status), base, |state| {
+        service_logs::evidence(state, settings, None)
+    });
     Ok(ExitStatus::of(code))
 }
 
@@ -126,6 +143,23 @@ fn spawn_signals(interrupted: Arc<AtomicBool>) {
             let _ = runtime.block_on(wait);
         }
     });
+}
+
+/// The run that is meant by a number or a name which is no file.
+fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
+    let name = file.to_str().filter(|name| *name != "-" && !name.contains('/'));
+    let Some(name) = name.filter(|_| std::fs::symlink_metadata(file).is_err()) else { return Ok(None) };
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number && crate::cli::run_name(name).is_err() {
+        return Ok(None);
+    }
+    // Without a place for runs there are only files.
+    let Ok(store) = clients::store(settings) else { return Ok(None) };
+    match store.find(Some(name)) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(error) if is_number => Err(error.into()),
+        Err(error) => Err(anyhow::anyhow!("there is no file {}, and {error}", file.display())),
+    }
 }
 
 fn read(file: &Path) -> Result<Recording> {

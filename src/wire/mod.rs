@@ -5,9 +5,11 @@
 //! programs, and a test holds both together.
 
 mod changes;
+mod run;
 mod summary;
 
 pub use changes::{Record, from_change};
+pub use run::{RunFailure, RunLine, RunStatus, UnreadableRun};
 pub use summary::{Location, Snapshot, Summary, SummaryFailure, snapshot, summary};
 
 /// The version of all types here.

@@ -1,31 +1,82 @@
-//! What looks at runs from outside.
+//! What looks at runs from outside: it reads what their monitors write, and never speaks with them.
 
-use anyhow::{Result, bail};
+mod list;
+mod log;
+mod prune;
+mod recover;
+mod say;
+mod select;
+mod status;
+mod steps;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod wait;
 
-use super::ExitStatus;
-use crate::cli::{ListArgs, LogArgs, StatusArgs, StopArgs, WaitArgs};
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+
+pub(super) use list::list;
+pub(super) use log::log;
+pub(super) use prune::prune;
+#[expect(unused_imports, reason = "for whoever waits for another run to begin")]
+pub(super) use recover::{Look, look};
+pub(super) use status::status;
+pub(super) use stop::stop;
+pub(super) use wait::wait;
+
+use crate::runs::Store;
 use crate::settings::Settings;
+use crate::text::{self, Line, Palette};
 
-pub(super) fn status(_settings: &Settings, _args: &StatusArgs) -> Result<ExitStatus> {
-    bail!("not here yet")
+/// The store of runs.
+pub(super) fn store(settings: &Settings) -> Result<Store> {
+    let home = settings.state_home.as_ref();
+    let home =
+        home.context("runs have no place: neither XDG_STATE_HOME nor HOME is set to an absolute path")?;
+    Ok(Store::new(home.join("nixmon/runs")).with_socket_dirs(settings.socket_dirs.clone()))
 }
 
-pub(super) fn wait(_settings: &Settings, _args: &WaitArgs) -> Result<ExitStatus> {
-    bail!("not here yet")
+/// Milliseconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-pub(super) fn log(_settings: &Settings, _args: &LogArgs) -> Result<ExitStatus> {
-    bail!("not here yet")
+/// The time of day in the time zone of this machine, with the date if it is another one than that of `now`.
+fn local_clock(at: u64, now: u64) -> String {
+    let zoned = |millis: u64| {
+        let millis = i64::try_from(millis).ok()?;
+        let time = jiff::Timestamp::from_millisecond(millis).ok()?;
+        Some(time.to_zoned(jiff::tz::TimeZone::system()))
+    };
+    let (Some(at), Some(now)) = (zoned(at), zoned(now)) else { return "an unknown time".to_owned() };
+    let format = if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+    at.strftime(format).to_string()
 }
 
-pub(super) fn stop(_settings: &Settings, _args: &StopArgs) -> Result<ExitStatus> {
-    bail!("not here yet")
+/// A line as it is written.
+fn written(settings: &Settings, line: &Line) -> String {
+    let palette = if settings.output.color { Palette::colored() } else { Palette::default() };
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = line.write(&palette, &mut out);
+    out.push('\n');
+    if settings.output.ascii { text::ascii(&out).into_owned() } else { out }
 }
 
-pub(super) fn list(_settings: &Settings, _args: &ListArgs) -> Result<ExitStatus> {
-    bail!("not here yet")
+/// Writes lines. A reader who has gone is no error.
+fn tell(settings: &Settings, lines: &[Line]) {
+    let text: String = lines.iter().map(|line| written(settings, line)).collect();
+    super::print(text.as_bytes());
 }
 
-pub(super) fn prune(_settings: &Settings, _dry_run: bool) -> Result<ExitStatus> {
-    bail!("not here yet")
+/// Writes a line of JSON. Says whether somebody still reads.
+fn tell_json(value: &impl serde::Serialize) -> bool {
+    // Of our own types none can fail to be written.
+    let mut json = serde_json::to_vec(value).unwrap_or_default();
+    json.push(b'\n');
+    std::io::stdout().write_all(&json).is_ok()
 }

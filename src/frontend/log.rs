@@ -1,0 +1,243 @@
+//! What a run and its builds printed, line by line.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use super::Sink;
+use crate::activation::ActivationChange;
+use crate::render::{self, Style};
+use crate::state::{Change, Derivation, DerivationId, State, TextKind};
+use crate::text::{Line, Role, last_carriage};
+
+/// Which lines are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogOf {
+    /// All.
+    Run,
+    /// Those of derivations that are at least so close to what is wanted.
+    Derivations {
+        /// A path, a name, or the beginning of one.
+        wanted: String,
+        /// How close.
+        closeness: Closeness,
+    },
+    /// Those that name this unit.
+    Unit(String),
+    /// None: they are only counted.
+    Nothing,
+}
+
+/// How close a derivation is to what somebody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Closeness {
+    /// It is its path or its name.
+    Exact,
+    /// It is its name without the version.
+    Name,
+    /// It is the beginning of its name, or of its path behind the store's.
+    Prefix,
+}
+
+impl Closeness {
+    /// How close a derivation is; `None` if it is another one.
+    pub fn of(path: &str, name: &str, wanted: &str) -> Option<Self> {
+        let base = path.rsplit('/').next().unwrap_or(path);
+        if wanted.is_empty() {
+            None
+        } else if path == wanted || name == wanted || base == wanted {
+            Some(Self::Exact)
+        } else if Self::without_version(name) == wanted {
+            Some(Self::Name)
+        } else if name.starts_with(wanted) || base.starts_with(wanted) {
+            Some(Self::Prefix)
+        } else {
+            None
+        }
+    }
+
+    /// The name up to the first dash that no letter follows, as Nix cuts it (`libstore/names.cc`).
+    pub fn without_version(name: &str) -> &str {
+        let is_version = |at: &usize| name[at + 1..].chars().next().is_some_and(|c| !c.is_ascii_alphabetic());
+        let at = name.match_indices('-').map(|(at, _)| at).find(is_version);
+        at.map_or(name, |at| &name[..at])
+    }
+}
+
+/// Writes every line: the builders' with the name of the derivation, messages, other programs' text, failures.
+#[derive(Debug)]
+pub struct Log<W> {
+    sink: Sink<W>,
+    of: LogOf,
+    style: Style,
+    counts: BTreeMap<DerivationId, u64>,
+}
+
+impl<W: Write> Log<W> {
+    /// Writes to `writer`.
+    pub fn new(writer: W, of: LogOf, style: Style) -> Self {
+        Self { sink: Sink::new(writer), of, style, counts: BTreeMap::new() }
+    }
+
+    /// How many lines of its log a derivation had.
+    pub fn n_lines(&self, id: DerivationId) -> u64 {
+        self.counts.get(&id).copied().unwrap_or(0)
+    }
+
+    /// The sink.
+    pub fn sink(&self) -> &Sink<W> {
+        &self.sink
+    }
+
+    /// The writer.
+    pub fn writer(&self) -> &W {
+        self.sink.writer()
+    }
+
+    /// The writer.
+    pub fn writer_mut(&mut self) -> &mut W {
+        self.sink.writer_mut()
+    }
+
+    /// Takes the writer back.
+    pub fn into_writer(self) -> W {
+        self.sink.into_inner()
+    }
+
+    /// Changes have been accepted.
+    pub fn changes(&mut self, state: &State, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::LogLine(id, line) => self.log_line(state, *id, line),
+                Change::Text(kind, text) => self.text(*kind, text),
+                Change::Failed(id) => {
+                    let failure = state.failure(*id);
+                    let derivation = failure.derivation.map(|id| state.derivations().get(id));
+                    if self.wants(derivation) {
+                        let mut line = Line::new();
+                        let mut indent = "";
+                        if derivation.is_some() {
+                            self.write(&render::build_failed(state, failure, &self.style));
+                            indent = "  ";
+                        } else {
+                            line.push(Role::Failure, format!("{} ", self.style.symbols.failure));
+                        }
+                        line.push(Role::Plain, format!("{indent}{}", failure.message));
+                        self.write(&line);
+                    }
+                }
+                Change::Activation(ActivationChange::UnitsFailed { units, .. }) => {
+                    if let LogOf::Unit(wanted) = &self.of
+                        && let Some(unit) = units.iter().find(|unit| is_unit(&unit.name, wanted))
+                    {
+                        let sign = self.style.symbols.failure;
+                        self.write(&Line::new().with(Role::Failure, format!("{sign} {} failed", unit.name)));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn wants(&self, derivation: Option<&Derivation>) -> bool {
+        match &self.of {
+            LogOf::Run => true,
+            LogOf::Derivations { wanted, closeness } => derivation
+                .and_then(|derivation| Closeness::of(&derivation.path, derivation.name(), wanted))
+                .is_some_and(|close| close <= *closeness),
+            LogOf::Unit(_) | LogOf::Nothing => false,
+        }
+    }
+
+    fn log_line(&mut self, state: &State, id: DerivationId, line: &str) {
+        let n_lines = self.counts.entry(id).or_default();
+        *n_lines = n_lines.saturating_add(1);
+        let derivation = state.derivations().get(id);
+        if self.wants(Some(derivation)) {
+            let text = last_carriage(line).trim_end();
+            let line = Line::new().with(Role::Muted, format!("{}> ", derivation.name()));
+            self.write(&line.with(Role::Plain, text));
+        }
+    }
+
+    fn text(&mut self, kind: TextKind, text: &str) {
+        let prefix = match kind {
+            TextKind::Warning => "warning: ",
+            TextKind::Trace => "trace: ",
+            TextKind::Notice | TextKind::Other | TextKind::Activation | TextKind::Result => "",
+        };
+        for line in text.lines() {
+            let is_wanted = match &self.of {
+                LogOf::Run => true,
+                LogOf::Unit(unit) => names_unit(line, unit),
+                LogOf::Derivations { .. } | LogOf::Nothing => false,
+            };
+            if is_wanted {
+                self.write(&Line::new().with(Role::Plain, prefix).with(Role::Plain, line));
+            }
+        }
+    }
+
+    fn write(&mut self, line: &Line) {
+        let mut text = line.plain();
+        text.push('\n');
+        self.sink.write_buffered(text.as_bytes());
+    }
+}
+
+/// Whether a unit's name is the one that somebody asks for: `nginx` is `nginx.service`, and a label of launchd may be
+/// asked for by its last part.
+pub fn is_unit(name: &str, wanted: &str) -> bool {
+    name == wanted
+        || name.strip_suffix(".service") == Some(wanted)
+        || name.rsplit_once('.').is_some_and(|(_, last)| last == wanted && last != "service")
+}
+
+/// Whether a line names a unit, not only one whose name holds it.
+fn names_unit(line: &str, unit: &str) -> bool {
+    let of_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '@');
+    !unit.is_empty()
+        && line.match_indices(unit).any(|(at, _)| {
+            let before = line.get(..at).and_then(|text| text.chars().last());
+            let after = line.get(at + unit.len()..).and_then(|text| text.chars().next());
+            !before.is_some_and(of_name) && !after.is_some_and(of_name)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_close() {
+        use Closeness::{Exact, Name, Prefix};
+        let path = "/nix/store/0c0b1sxsdmm0l8d1vkydmgp0jnsvhjmj-python3.11-foo-1.2.drv";
+        for (wanted, expected) in [
+            (path, Some(Exact)),
+            ("python3.11-foo-1.2", Some(Exact)),
+            ("0c0b1sxsdmm0l8d1vkydmgp0jnsvhjmj-python3.11-foo-1.2.drv", Some(Exact)),
+            ("python3.11-foo", Some(Name)),
+            ("python3", Some(Prefix)),
+            ("0c0b1", Some(Prefix)),
+            ("foo", None),
+            ("", None),
+        ] {
+            assert_eq!(Closeness::of(path, "python3.11-foo-1.2", wanted), expected, "{wanted}");
+        }
+        for (name, expected) in
+            [("a-1", "a"), ("a-b-2c", "a-b"), ("a", "a"), ("-", "-"), ("é-é", "é"), ("", "")]
+        {
+            assert_eq!(Closeness::without_version(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_units() {
+        assert!(is_unit("nginx.service", "nginx") && is_unit("nginx.service", "nginx.service"));
+        assert!(is_unit("org.nix-community.home.rclone", "rclone"));
+        assert!(!is_unit("nginx.service", "service") && !is_unit("nginx.service", "ngin"));
+        assert!(names_unit("restarting: nginx.service", "nginx"));
+        assert!(names_unit("nginx failed", "nginx"));
+        assert!(!names_unit("php-nginx.service, nginx-prepare.service", "nginx"));
+        assert!(!names_unit("anything", ""));
+    }
+}

@@ -1,0 +1,116 @@
+//! `nixmon list`.
+
+use anyhow::Result;
+
+use super::recover::look;
+use super::{local_clock, now, say, store, tell, tell_json};
+use crate::cli::ListArgs;
+use crate::run::ExitStatus;
+use crate::runs::{RunId, RunState, Status};
+use crate::settings::Settings;
+use crate::text::{Line, Role, sanitize, truncate};
+use crate::wire::{SCHEMA, UnreadableRun};
+
+/// So many of the latest are listed unless all are asked for.
+const LATEST: usize = 20;
+/// Columns of a table.
+const COLUMNS: usize = 80;
+/// Most columns of a name or a command.
+const NAME: usize = 24;
+/// Least columns between two cells.
+const GAP: usize = 2;
+
+pub(in crate::run) fn list(settings: &Settings, args: &ListArgs) -> Result<ExitStatus> {
+    let store = store(settings)?;
+    let ids = store.ids()?;
+    let n = if args.all { ids.len() } else { LATEST.min(ids.len()) };
+    let mut rows = Vec::new();
+    for id in ids.iter().rev().take(n) {
+        let looked = store.open(*id).map_err(Into::into).and_then(|dir| look(&dir, settings));
+        let row = looked.map(|look| look.status).map_err(|error| error.to_string());
+        if args.json {
+            let is_read = match &row {
+                Ok(status) => tell_json(&say::json(status)),
+                Err(error) => {
+                    let error = error.clone();
+                    tell_json(&UnreadableRun { r#type: "unreadable-run", schema: SCHEMA, run: id.0, error })
+                }
+            };
+            if !is_read {
+                break;
+            }
+        } else {
+            rows.push((*id, row));
+        }
+    }
+    if !args.json {
+        let mut lines = table(&rows, now());
+        if ids.len() > n {
+            let more = say::runs(ids.len() - n);
+            lines.push(Line::new().with(Role::Muted, format!("{more} more: nixmon list --all")));
+        }
+        if ids.is_empty() {
+            lines.push(Line::new().with(Role::Plain, "no runs"));
+        }
+        tell(settings, &lines);
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// The latest first.
+pub(super) fn table(rows: &[(RunId, Result<Status, String>)], now: u64) -> Vec<Line> {
+    let cells: Vec<_> =
+        rows.iter().map(|(id, row)| (id, row.as_ref().map(|status| cells(status, now)))).collect();
+    let mut widths = [0; 4];
+    for cells in cells.iter().filter_map(|(_, row)| row.as_ref().ok()) {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = (*width).max(cell.width());
+        }
+    }
+    let id_width = rows.iter().map(|(id, _)| id.to_string().len()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for (id, row) in cells {
+        let mut line = Line::new().with(Role::Heading, format!("{id:>id_width$}", id = id.to_string()));
+        match row {
+            Ok(cells) => {
+                let mut column = id_width;
+                for (i, cell) in cells.into_iter().enumerate() {
+                    line.pad(column + GAP);
+                    column += GAP + widths.get(i).copied().unwrap_or(0);
+                    line.append(cell);
+                }
+            }
+            Err(error) => {
+                // The number is said already.
+                let error = error.strip_prefix(&format!("run {id} ")).unwrap_or(error);
+                line.push(Role::Plain, "  ").push(Role::Muted, error);
+                lines.push(line);
+                continue;
+            }
+        }
+        line.truncate(COLUMNS, "…");
+        lines.push(line);
+    }
+    lines
+}
+
+/// Name or command, when, how long, how it ended or what it does, and counts.
+fn cells(status: &Status, now: u64) -> [Line; 5] {
+    let name = match &status.name {
+        Some(name) => sanitize(name).into_owned(),
+        None => say::short_command(&status.command),
+    };
+    let state = match status.state {
+        RunState::Queued => Line::new().with(Role::Muted, "queued"),
+        RunState::Running => say::activity(status),
+        RunState::Lost => Line::new().with(Role::Warning, "lost its monitor"),
+        RunState::Ended => say::outcome_word(status),
+    };
+    [
+        Line::new().with(Role::Name, truncate(&name, NAME, "…")),
+        Line::new().with(Role::Plain, local_clock(status.started_at.unwrap_or(status.created_at), now)),
+        Line::new().with(Role::Plain, say::elapsed(status, now).unwrap_or_default()),
+        state,
+        say::counts(status),
+    ]
+}

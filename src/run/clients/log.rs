@@ -1,0 +1,319 @@
+//! `nixmon log`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, StdoutLock, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::recover::{Feed, Look, look};
+use super::select::Selected;
+use super::steps::Steps;
+use super::store;
+use crate::cli::LogArgs;
+use crate::frontend::{Closeness, Log, LogLines, LogOf, is_unit};
+use crate::render::{Style, Thresholds};
+use crate::run::pipeline::Frontend;
+use crate::run::recording::Step;
+use crate::run::{ExitStatus, Pipeline, complain, options, service_logs};
+use crate::settings::{Settings, nearest};
+use crate::state::{DerivationState, State};
+use crate::text::{Line, Role, count, last_carriage, sanitize, strip_escapes};
+
+/// How often it is looked whether there is more.
+const POLL: Duration = Duration::from_millis(200);
+/// Names of derivations or units in an error.
+const NAMES: usize = 8;
+
+type Out = Selected<BufWriter<StdoutLock<'static>>>;
+
+pub(in crate::run) fn log(settings: &Settings, args: &LogArgs) -> Result<ExitStatus> {
+    let dir = store(settings)?.find(args.run.as_deref())?;
+    let grep = args.grep.as_deref().map(regex).transpose()?;
+    let look = look(&dir, settings)?;
+    let has_recording = dir.input().exists() || dir.rest().exists();
+    let may_come = args.follow && look.life.goes_on();
+    if !has_recording && !may_come {
+        bail!("run {} has no recording", dir.id());
+    }
+    let out = Selected::new(BufWriter::new(std::io::stdout().lock()), grep, args.lines);
+    let result = if args.raw { raw(settings, args, look, out) } else { readable(settings, args, look, out) };
+    match result {
+        // Whoever read it has enough.
+        Err(error) if is_closed(&error) => Ok(ExitStatus::Success),
+        Err(error) => Err(error),
+        Ok(()) => Ok(ExitStatus::Success),
+    }
+}
+
+fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+fn regex(text: &str) -> Result<Regex> {
+    // The usual limit, said here so that it is known to exist.
+    RegexBuilder::new(text).size_limit(10 << 20).build().with_context(|| format!("--grep {text}"))
+}
+
+/// Hands on all steps, and if asked for those that come later, until the run has ended.
+fn play(
+    settings: &Settings,
+    follow: bool,
+    look_first: &Look,
+    mut take: impl FnMut(Option<(Duration, &Step)>) -> Result<()>,
+) -> Result<Steps> {
+    let mut steps = Steps::of(&look_first.dir);
+    let mut goes_on = look_first.life.goes_on();
+    loop {
+        while let Some((at, step)) = steps.next().context("cannot read the recording")? {
+            take(Some((at, &step)))?;
+        }
+        take(None)?;
+        if !follow || !goes_on {
+            break;
+        }
+        std::thread::sleep(POLL);
+        // Looked at before the steps: once it has ended there are no more.
+        goes_on = look(&look_first.dir, settings)?.life.goes_on();
+    }
+    if steps.is_damaged() {
+        complain(&anyhow::anyhow!(
+            "the recording of run {} is damaged; the rest of it is lost",
+            look_first.dir.id()
+        ));
+    }
+    Ok(steps)
+}
+
+fn raw(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Result<()> {
+    play(settings, args.follow, &look, |step| {
+        match step {
+            Some((_, Step::Bytes(bytes))) => out.write_all(bytes)?,
+            Some(_) => {}
+            None => out.settle(false)?,
+        }
+        Ok(())
+    })?;
+    Ok(out.settle(true)?)
+}
+
+fn readable(settings: &Settings, args: &LogArgs, look: Look, out: Out) -> Result<()> {
+    let style = options(&settings.output, Thresholds::default()).style;
+    let mut of = LogOf::Run;
+    let mut kept_by_nix = Vec::new();
+    if let Some(wanted) = &args.derivation {
+        let may_come = args.follow && look.life.goes_on();
+        let chosen = choose(settings, &look, wanted, style, may_come)?;
+        of = LogOf::Derivations { wanted: chosen.wanted, closeness: chosen.closeness };
+        kept_by_nix = chosen.without_lines;
+    } else if let Some(unit) = &args.unit {
+        of = LogOf::Unit(unit.clone());
+    }
+    let log = Log::new(out, of, style);
+    let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
+    let steps = play(settings, args.follow, &look, |step| {
+        match step {
+            Some((at, step)) => pipeline.step(step, at),
+            None => check(&mut pipeline, Selected::settle)?,
+        }
+        check(&mut pipeline, |_, _| Ok(()))
+    })?;
+    // The last line may lack its end; of a run that goes on, it may yet come.
+    let has_ended = !look.life.goes_on() || args.follow;
+    if has_ended {
+        let exit = look.dir.exit()?.map(|exit| exit.status());
+        pipeline.end(exit, steps.now(), |_| Default::default());
+    } else {
+        pipeline.settle(steps.now());
+    }
+    let mut last = Vec::new();
+    if let Some(unit) = &args.unit {
+        let is_said = pipeline.log_mut().is_some_and(|log| log.writer().n_lines() > 0);
+        last = unit_log(settings, &look, pipeline.state(), unit, is_said)?;
+    }
+    let Some(mut out) = pipeline.into_writer() else { return Ok(()) };
+    for line in last {
+        writeln!(out, "{}", line.plain())?;
+    }
+    for (path, name) in kept_by_nix {
+        nix_log(settings, &path, &name, &mut out)?;
+    }
+    Ok(out.settle(true)?)
+}
+
+/// Does something with the writer, and tells what became of it.
+fn check(
+    pipeline: &mut Pipeline<Out>,
+    with: impl FnOnce(&mut Out, bool) -> std::io::Result<()>,
+) -> Result<()> {
+    let Some(log) = pipeline.log_mut() else { return Ok(()) };
+    if let Some(error) = log.sink().broken() {
+        return Err(std::io::Error::from(error.kind()).into());
+    }
+    Ok(with(log.writer_mut(), false)?)
+}
+
+/// What `--derivation` means in a run.
+struct Chosen {
+    wanted: String,
+    closeness: Closeness,
+    /// Those that have begun and of whose log there is nothing: path and name.
+    without_lines: Vec<(String, String)>,
+}
+
+fn choose(settings: &Settings, look: &Look, wanted: &str, style: Style, may_come: bool) -> Result<Chosen> {
+    let log = Log::new(std::io::sink(), LogOf::Nothing, style);
+    let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
+    play(settings, false, look, |step| {
+        if let Some((at, step)) = step {
+            pipeline.step(step, at);
+        }
+        Ok(())
+    })?;
+    let (state, log) = pipeline.state_and_log();
+    let derivations = state.derivations();
+    // An output stands for what it is built by.
+    let by_output = derivations.find_by_output(wanted).map(|id| derivations.get(id).path.to_string());
+    let wanted = by_output.unwrap_or_else(|| wanted.to_owned());
+    let close = |path: &str, name: &str| Closeness::of(path, name, &wanted);
+    let best = derivations.iter().filter_map(|(_, other)| close(&other.path, other.name())).min();
+    let Some(closeness) = best.or(may_come.then_some(Closeness::Prefix)) else {
+        let names: Vec<&str> = derivations.iter().map(|(_, derivation)| derivation.name()).collect();
+        bail!("run {} has no derivation {}; {}", look.dir.id(), sanitize(&wanted), similar(&wanted, &names));
+    };
+    let without_lines = derivations
+        .iter()
+        .filter(|(_, other)| close(&other.path, other.name()).is_some_and(|close| close <= closeness))
+        .filter(|(id, _)| log.is_none_or(|log| log.n_lines(*id) == 0))
+        .filter(|(_, other)| {
+            matches!(other.state(), DerivationState::Built | DerivationState::Failed | DerivationState::Ended)
+        })
+        .map(|(_, other)| (other.path.to_string(), other.name().to_owned()))
+        .collect();
+    Ok(Chosen { wanted, closeness, without_lines })
+}
+
+/// What else there is, for whoever asks for something that is not there.
+fn similar(wanted: &str, names: &[&str]) -> String {
+    if names.is_empty() {
+        return "it names none".to_owned();
+    }
+    let holds = |name: &&&str| !wanted.is_empty() && name.contains(wanted);
+    let mut found: Vec<&str> = names.iter().filter(holds).take(NAMES).copied().collect();
+    found.extend(nearest(wanted, names));
+    if found.is_empty() {
+        let stems: Vec<&str> = names.iter().map(|name| Closeness::without_version(name)).collect();
+        found.extend(nearest(wanted, &stems));
+    }
+    found.dedup();
+    match found.is_empty() {
+        true => format!("it names {}", count(names.len() as u64, "other", "others")),
+        false => format!("similar are {}", sanitize(&found.join(", "))),
+    }
+}
+
+/// What the unit's own log says, or where it is.
+fn unit_log(
+    settings: &Settings,
+    look: &Look,
+    state: &State,
+    wanted: &str,
+    is_said: bool,
+) -> Result<Vec<Line>> {
+    let mut names: Vec<String> = Vec::new();
+    let mut found = None;
+    for run in state.activation().runs() {
+        let units = run.units();
+        let lists = [units.failed, units.restarted, units.started, units.reloaded, units.stopped];
+        for unit in lists.into_iter().flatten() {
+            if found.is_none() && is_unit(&unit.name, wanted) {
+                found = Some(unit);
+            } else if !names.contains(&unit.name) {
+                names.push(unit.name);
+            }
+        }
+    }
+    let Some(unit) = found else {
+        if is_said {
+            return Ok(Vec::new());
+        }
+        names.truncate(NAMES);
+        let known = match names.is_empty() {
+            true => "it says nothing of any".to_owned(),
+            false => format!("it says something of {}", sanitize(&names.join(", "))),
+        };
+        bail!("run {} says nothing of a unit {}; {known}", look.dir.id(), sanitize(wanted));
+    };
+    let began = look.status.started_at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_millis(at)));
+    let evidence = service_logs::evidence(state, settings, began);
+    let mut lines = Vec::new();
+    for log in evidence.of_unit(&unit) {
+        if log.lines.is_empty() {
+            lines.push(Line::new().with(Role::Muted, format!("its log: {}", log.file)));
+            continue;
+        }
+        lines.push(Line::new().with(Role::Muted, format!("from the end of {}:", log.file)));
+        lines.extend(log.lines.iter().map(|line| Line::new().with(Role::Plain, format!("  {line}"))));
+    }
+    lines.push(Line::new().with(Role::Muted, format!("read on: {}", unit.log_hint())));
+    Ok(lines)
+}
+
+/// What Nix has kept of a derivation's log, which the recording lacks.
+fn nix_log(settings: &Settings, path: &str, name: &str, out: &mut Out) -> Result<()> {
+    let Some(file) = log_file(&settings.log_dir, path) else {
+        complain(&anyhow::anyhow!(
+            "the recording has no log of {}, and Nix has kept none here",
+            sanitize(name)
+        ));
+        return Ok(());
+    };
+    complain(&anyhow::anyhow!(
+        "the recording has no log of {}; this is what Nix has kept: {}",
+        sanitize(name),
+        file.display()
+    ));
+    let (reader, child) = open_log(&file)?;
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    // A longer line is cut there: it is none of a text.
+    while (&mut reader).take(1 << 20).read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        let text = strip_escapes(&text);
+        let line_out = Line::new().with(Role::Muted, format!("{name}> "));
+        let text = last_carriage(text.trim_end_matches('\n')).trim_end();
+        writeln!(out, "{}", line_out.with(Role::Plain, text).plain())?;
+        line.clear();
+    }
+    if let Some(mut child) = child {
+        let status = child.wait()?;
+        if !status.success() {
+            bail!("cannot decompress {}: bzip2 ended with {status}", file.display());
+        }
+    }
+    Ok(())
+}
+
+/// Nix's log file of a derivation: `drvs/ab/c…-name.drv.bz2`, below its log directory (`libstore/local-fs-store.cc`).
+fn log_file(log_dir: &str, path: &str) -> Option<PathBuf> {
+    let base = path.rsplit('/').next()?;
+    let (head, tail) = (base.get(..2)?, base.get(2..)?);
+    let dir = Path::new(log_dir).join("drvs").join(head);
+    [format!("{tail}.bz2"), tail.to_owned()].iter().map(|name| dir.join(name)).find(|file| file.is_file())
+}
+
+fn open_log(file: &Path) -> Result<(Box<dyn Read>, Option<Child>)> {
+    if file.extension().is_none_or(|extension| extension != "bz2") {
+        let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+        return Ok((Box::new(opened), None));
+    }
+    let mut command = Command::new("bzip2");
+    command.arg("-dc").arg(file).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child =
+        command.spawn().with_context(|| format!("cannot decompress {} without bzip2", file.display()))?;
+    let stdout = child.stdout.take().context("bzip2 has no output")?;
+    Ok((Box::new(stdout), Some(child)))
+}

@@ -1,0 +1,50 @@
+//! `nixmon runs prune`.
+
+use anyhow::Result;
+
+use super::{local_clock, now, say, store, tell};
+use crate::run::ExitStatus;
+use crate::runs::{Reason, Removed};
+use crate::settings::Settings;
+use crate::text::{Line, Role, bytes, sanitize};
+
+/// If more are removed, only their number is said.
+const LINES: usize = 20;
+
+pub(in crate::run) fn prune(settings: &Settings, dry_run: bool) -> Result<ExitStatus> {
+    let now = now();
+    let removed = store(settings)?.prune(&settings.retention, now, dry_run)?;
+    tell(settings, &lines(&removed, dry_run, now));
+    Ok(ExitStatus::Success)
+}
+
+pub(super) fn lines(removed: &[Removed], dry_run: bool, now: u64) -> Vec<Line> {
+    let verb = if dry_run { "would remove" } else { "removed" };
+    if removed.is_empty() {
+        return vec![Line::new().with(Role::Plain, "nothing to remove")];
+    }
+    let mut lines: Vec<Line> = Vec::new();
+    if removed.len() <= LINES {
+        lines.extend(removed.iter().map(|run| {
+            let about = run.name.as_ref().map(|name| sanitize(name).into_owned());
+            let about = about.unwrap_or_else(|| say::short_command(&run.command));
+            let reason = match run.reason {
+                Reason::Age => "too old",
+                Reason::Count => "too many",
+                Reason::Size => "too large together",
+            };
+            let text = format!(
+                "{verb} run {} ({about}) of {}, {}: {reason}",
+                run.id,
+                local_clock(run.at, now),
+                bytes(run.bytes)
+            );
+            Line::new().with(Role::Plain, text)
+        }));
+    }
+    if removed.len() > 1 {
+        let size = bytes(removed.iter().map(|run| run.bytes).sum());
+        lines.push(Line::new().with(Role::Plain, format!("{verb} {}, {size}", say::runs(removed.len()))));
+    }
+    lines
+}

@@ -1,0 +1,305 @@
+//! How a run stands, also one whose monitor has died: then its end is found out from what was kept.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::steps::Steps;
+use super::{local_clock, now};
+use crate::render::{self, Extent, Style};
+use crate::run::pipeline::Frontend;
+use crate::run::recording::Step;
+use crate::run::{Pipeline, options, service_logs};
+use crate::runs::{Exit, FORMAT, Facts, LastFailure, Life, RunDir, RunState, Status, StoreError};
+use crate::settings::{Output, Settings};
+use crate::state::{DerivationState, Moment, PathState, State};
+use crate::view::Evidence;
+use crate::{frontend, text};
+
+/// Time passes in steps of this length.
+const TICK: Duration = Duration::from_millis(250);
+/// In a longer pause nothing is told.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+
+/// A run as it stands.
+#[derive(Debug)]
+pub(in crate::run) struct Look {
+    /// Its directory.
+    pub(in crate::run) dir: RunDir,
+    /// What was started; `None` if that is damaged.
+    pub(in crate::run) facts: Option<Facts>,
+    /// How it stands.
+    pub(in crate::run) status: Status,
+    /// Who looks after it.
+    pub(in crate::run) life: Life,
+}
+
+/// Looks at a run. The end of one whose monitor has died is found out and kept, where the store can be written.
+pub(in crate::run) fn look(dir: &RunDir, settings: &Settings) -> Result<Look> {
+    let life = dir.life(now())?;
+    let facts = match dir.facts() {
+        Ok(facts) => Some(facts),
+        Err(StoreError::Damaged { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let kept = dir.status()?.unwrap_or_else(|| from_facts(dir, facts.as_ref()));
+    let (life, status) = match life {
+        Life::Ended | Life::Monitored => (life, kept),
+        Life::Guarded | Life::Unwatched => (life, lost(kept, facts.as_ref(), life)),
+        Life::Over => recover(dir, facts.as_ref(), kept, settings)?,
+    };
+    Ok(Look { dir: dir.clone(), facts, status, life })
+}
+
+/// What is known of a run whose status is damaged.
+fn from_facts(dir: &RunDir, facts: Option<&Facts>) -> Status {
+    let status = Status { format: FORMAT, id: dir.id(), ..Status::default() };
+    let Some(facts) = facts else { return status };
+    Status {
+        name: facts.name.clone(),
+        command: facts.command.clone(),
+        created_at: facts.created_at,
+        started_at: facts.process.is_some().then_some(facts.created_at),
+        heartbeat_at: facts.created_at,
+        after: facts.after,
+        expected_ms: facts.expected_ms,
+        ..status
+    }
+}
+
+/// `its monitor died at 10:32`: the last sign of life is what is known.
+fn monitor_died(status: &Status) -> String {
+    match status.heartbeat_at {
+        0 => "its monitor died".to_owned(),
+        at => format!("its monitor died at {}", local_clock(at, now())),
+    }
+}
+
+fn lost(status: Status, facts: Option<&Facts>, life: Life) -> Status {
+    let process = facts.and_then(|facts| facts.process.as_ref());
+    let command = process
+        .map_or_else(|| "the command".to_owned(), |process| format!("the command (pid {})", process.pid));
+    let died = monitor_died(&status);
+    let incomplete = match life {
+        Life::Guarded => format!("{died}; {command} goes on, its output is kept"),
+        _ => format!("{died}; {command} goes on unwatched: what it prints since then is lost"),
+    };
+    Status { state: RunState::Lost, incomplete: Some(incomplete), ..status }
+}
+
+/// Finds out how a run has ended, once.
+fn recover(dir: &RunDir, facts: Option<&Facts>, kept: Status, settings: &Settings) -> Result<(Life, Status)> {
+    let lock = match dir.lock_recovery() {
+        Ok(lock) => Some(lock),
+        Err(error) if error.is_read_only() => None,
+        Err(error) => return Err(error.into()),
+    };
+    if lock.is_some() {
+        // Somebody else may have been faster.
+        match (dir.life(now())?, dir.status()?) {
+            (Life::Over, _) => {}
+            (Life::Ended, Some(status)) => return Ok((Life::Ended, status)),
+            (life, status) => return Ok((life, status.unwrap_or(kept))),
+        }
+    }
+    let exit = dir.exit()?;
+    let told = replay(dir, exit, settings)?;
+    let status = final_status(dir, facts, kept, exit, &told);
+    if lock.is_some() {
+        match keep(dir, facts, &status, &told) {
+            Err(error) if !error.is_read_only() => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok((Life::Ended, status))
+}
+
+fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Result<(), StoreError> {
+    if let Ok(summary) = serde_json::from_slice::<serde_json::Value>(&told.summary) {
+        dir.write_summary(&summary)?;
+    }
+    let on_disk = std::fs::read(dir.lines()).unwrap_or_default();
+    if n_lines(&on_disk) < n_lines(&told.lines) {
+        dir.write_lines(&told.lines)?;
+    }
+    if let Some(facts) = facts {
+        dir.remove_socket(facts);
+    }
+    // Last: with it the run has ended for everybody.
+    dir.write_status(status)
+}
+
+/// What a recording tells.
+struct Told {
+    /// The condensed lines.
+    lines: Vec<u8>,
+    /// The summary record.
+    summary: Vec<u8>,
+    /// What the last state says of a status.
+    status: Status,
+    at: Moment,
+    has_read: bool,
+    is_damaged: bool,
+}
+
+fn replay(dir: &RunDir, exit: Option<Exit>, settings: &Settings) -> Result<Told> {
+    let output = Output { color: false, ascii: false, ..settings.output.clone() };
+    let thresholds = render::Thresholds { slow: settings.thresholds.slow, quiet: settings.thresholds.quiet };
+    let options = options(&output, thresholds);
+    let (style, logs) = (options.style, options.logs);
+    let mut lines = Pipeline::new(Frontend::Lines(Box::new(frontend::Lines::new(Vec::new(), options))), logs);
+    let mut json = Pipeline::new(Frontend::Json(frontend::Json::new(LastLine::default(), None)), logs);
+    let mut steps = Steps::of(dir);
+    let mut ticked = Moment::ZERO;
+    while let Some((at, step)) = steps.next()? {
+        if at.saturating_sub(ticked) > LONGEST_PAUSE {
+            ticked = at;
+        }
+        while ticked.saturating_add(TICK) <= at {
+            ticked += TICK;
+            lines.tick(ticked);
+            json.tick(ticked);
+        }
+        for feed in [&mut lines as &mut dyn Feed, &mut json] {
+            feed.step(&step, at);
+        }
+    }
+    let at = steps.now();
+    let status = exit.map(|exit| exit.status());
+    if dir.is_stopped() {
+        lines.interrupt(at);
+        json.interrupt(at);
+    }
+    let evidence = |state: &State| service_logs::evidence(state, settings, None);
+    lines.end(status, at, evidence);
+    json.end(status, at, evidence);
+    Ok(Told {
+        status: end_of(json.state(), &style),
+        at,
+        has_read: json.has_read(),
+        is_damaged: steps.is_damaged(),
+        lines: lines.into_writer().unwrap_or_default(),
+        summary: json.into_writer().unwrap_or_default().line,
+    })
+}
+
+/// What the state at the end says of a status.
+fn end_of(state: &State, style: &Style) -> Status {
+    let extent = Extent { lines: 1, bytes: 1 << 10, log_lines: 0 };
+    let report = render::report(state, &Evidence::default(), 0, style, extent);
+    let counts = state.derivations().counts();
+    Status {
+        line: report.first().map(text::Line::plain).unwrap_or_default(),
+        outcome: state.outcome().map(|outcome| outcome.as_str().to_owned()),
+        wanted: counts.wanted(),
+        built: counts.get(DerivationState::Built),
+        failed: counts.get(DerivationState::Failed),
+        to_fetch: state.transfers().wanted(),
+        fetched: state.transfers().count(PathState::Fetched) + state.transfers().count(PathState::Ended),
+        last_failure: state
+            .failures()
+            .last()
+            .map(|(_, failure)| LastFailure { name: failure.name.clone(), message: failure.message.clone() }),
+        ..Status::default()
+    }
+}
+
+/// Takes the steps of a recording.
+pub(super) trait Feed {
+    fn step(&mut self, step: &Step, at: Moment);
+}
+
+impl<W: Write> Feed for Pipeline<W> {
+    fn step(&mut self, step: &Step, at: Moment) {
+        match step {
+            Step::Bytes(bytes) => self.feed(bytes, at),
+            Step::Derivation(facts) => self.derivation(facts, at),
+            // That of the command is kept elsewhere.
+            Step::ExitStatus(_) => {}
+        }
+        // Nobody answers any more.
+        drop(self.requests());
+    }
+}
+
+/// Keeps the last line only.
+#[derive(Debug, Default)]
+struct LastLine {
+    line: Vec<u8>,
+    is_whole: bool,
+}
+
+impl Write for LastLine {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if std::mem::take(&mut self.is_whole) {
+                self.line.clear();
+            }
+            self.line.extend_from_slice(piece);
+            self.is_whole = piece.ends_with(b"\n");
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn n_lines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+fn final_status(
+    dir: &RunDir,
+    facts: Option<&Facts>,
+    kept: Status,
+    exit: Option<Exit>,
+    told: &Told,
+) -> Status {
+    let began = exit.is_some() || told.has_read || facts.is_some_and(|facts| facts.process.is_some());
+    let died = monitor_died(&kept);
+    let mut incomplete = match exit {
+        _ if !began && dir.is_stopped() => "it was stopped before it began".to_owned(),
+        _ if !began => format!("{died} before the command began"),
+        Some(_) if dir.rest().exists() => {
+            format!("{died}; its guard kept what came later, but what came just before may be missing")
+        }
+        Some(_) => format!("{died}; what the command printed later is lost"),
+        None => format!("{died}, and nobody saw how it ended"),
+    };
+    if began && !dir.input().exists() {
+        incomplete.push_str("; there is no recording");
+    } else if told.is_damaged {
+        incomplete.push_str("; its recording is damaged");
+    }
+    let at = u64::try_from(told.at.as_millis()).unwrap_or(u64::MAX);
+    let started_at = kept.started_at.or(began.then_some(kept.created_at));
+    // Without an exit, the end is somewhere behind the last sign of life.
+    let seen = started_at.map_or(0, |started| started.saturating_add(at)).max(kept.heartbeat_at);
+    let on_disk = std::fs::read(dir.lines()).unwrap_or_default();
+    let end = told.status.clone();
+    Status {
+        format: FORMAT,
+        id: kept.id,
+        name: kept.name,
+        command: kept.command,
+        state: RunState::Ended,
+        created_at: kept.created_at,
+        started_at,
+        ended_at: Some(exit.map_or(seen, |exit| exit.at)),
+        heartbeat_at: now(),
+        after: kept.after,
+        cpu_ms: kept.cpu_ms,
+        phase: "done".to_owned(),
+        overdue: kept.overdue,
+        expected_ms: kept.expected_ms,
+        line: if began { end.line } else { incomplete.clone() },
+        outcome: if began { end.outcome } else { Some("not-started".to_owned()) },
+        exit_code: exit.map(|exit| exit.status()),
+        cursor: n_lines(&told.lines).max(n_lines(&on_disk)),
+        incomplete: Some(incomplete),
+        ..end
+    }
+}

@@ -1,0 +1,271 @@
+//! How a run reads: a status to lines and to JSON.
+
+use std::time::Duration;
+
+use super::local_clock;
+use crate::runs::{Activity, RunState, Status};
+use crate::text::{Line, Role, Symbols, count, duration, sanitize, thousands, truncate};
+use crate::wire::{RunFailure, RunStatus, SCHEMA};
+
+/// A monitor that has been silent for longer, in milliseconds, may hang: it writes every ten seconds.
+const OLD_HEARTBEAT: u64 = 20_000;
+/// Columns of a command in a sentence.
+const COMMAND: usize = 60;
+/// Columns of a failure's message.
+const MESSAGE: usize = 160;
+/// Lines of what is slow.
+const SLOW: usize = 2;
+
+/// `run 12 (home: make home)`.
+pub(super) fn title(status: &Status) -> Line {
+    let mut line = Line::new().with(Role::Heading, format!("run {}", status.id));
+    let command = short_command(&status.command);
+    let about = match &status.name {
+        Some(name) if command.is_empty() => sanitize(name).into_owned(),
+        Some(name) => format!("{}: {command}", sanitize(name)),
+        None => command,
+    };
+    if !about.is_empty() {
+        line.push(Role::Plain, format!(" ({about})"));
+    }
+    line
+}
+
+pub(super) fn short_command(command: &[String]) -> String {
+    truncate(&sanitize(&command.join(" ")), COMMAND, "…").into_owned()
+}
+
+/// How long a run has taken, or takes.
+pub(super) fn elapsed(status: &Status, now: u64) -> Option<String> {
+    let began = status.started_at?;
+    let end = match status.state {
+        RunState::Ended => status.ended_at?,
+        _ => now,
+    };
+    Some(millis(end.saturating_sub(began)))
+}
+
+fn millis(millis: u64) -> String {
+    duration(Duration::from_millis(millis))
+}
+
+/// `success`.
+pub(super) fn outcome_word(status: &Status) -> Line {
+    let outcome = status.outcome.as_deref().unwrap_or("incomplete");
+    let role = match outcome {
+        "success" => Role::Success,
+        "failure" => Role::Failure,
+        _ => Role::Warning,
+    };
+    Line::new().with(role, outcome.replace('-', " "))
+}
+
+/// `success, exit status 0`.
+pub(super) fn outcome(status: &Status) -> Line {
+    let mut line = outcome_word(status);
+    match status.exit_code {
+        Some(code) => line.push(Role::Plain, format!(", exit status {code}")),
+        None if status.outcome.as_deref() != Some("not-started") => {
+            line.push(Role::Plain, ", exit status unknown")
+        }
+        None => &mut line,
+    };
+    line
+}
+
+/// A run, in two to six lines. `failure` is the first one of a run that has ended.
+pub(super) fn status(
+    status: &Status,
+    failure: Option<&RunFailure>,
+    now: u64,
+    symbols: &Symbols,
+) -> Vec<Line> {
+    let mut first = title(status);
+    match status.state {
+        RunState::Queued => {
+            let since = millis(now.saturating_sub(status.created_at));
+            let after = status.after.map(|run| format!(" for run {run}")).unwrap_or_default();
+            first.push(Role::Plain, format!(" waits{after} since {since}"));
+        }
+        RunState::Running | RunState::Lost => {
+            let since = elapsed(status, now).unwrap_or_else(|| "a moment".to_owned());
+            first.push(Role::Plain, " runs since ").push(Role::Emphasis, since);
+            if let Some(expected) = status.expected_ms {
+                first.push(Role::Plain, format!(" of usually {}", millis(expected)));
+            }
+            if status.state == RunState::Running {
+                first.push(Role::Plain, ", ").append(activity(status));
+            }
+        }
+        RunState::Ended => {
+            first.push(Role::Plain, " ended: ").append(outcome(status));
+            if let Some(elapsed) = elapsed(status, now) {
+                first.push(Role::Plain, format!(", after {elapsed}"));
+            }
+            if let Some(at) = status.ended_at {
+                first.push(Role::Plain, format!(", at {}", local_clock(at, now)));
+            }
+        }
+    }
+    if status.overdue && status.state != RunState::Ended {
+        first.push(Role::Warning, ", longer than its timeout");
+    }
+    let age = now.saturating_sub(status.heartbeat_at);
+    if matches!(status.state, RunState::Running | RunState::Queued) && age > OLD_HEARTBEAT {
+        first.push(Role::Warning, format!(", no sign of life for {}", millis(age)));
+    }
+    first.push(Role::Muted, format!(", cursor {}", status.cursor));
+    let mut lines = vec![first];
+    let indented = |role, text: &str| Line::new().with(Role::Plain, "  ").with(role, text);
+    if !status.line.is_empty() && Some(&status.line) != status.incomplete.as_ref() {
+        lines.push(indented(Role::Plain, &status.line));
+    }
+    if status.state != RunState::Ended {
+        lines.extend(status.slow.iter().take(SLOW).map(|slow| indented(Role::Warning, slow)));
+        if status.slow.len() > SLOW {
+            let more = thousands((status.slow.len() - SLOW) as u64);
+            lines.push(indented(Role::Muted, &format!("and {more} more")));
+        }
+    }
+    let last = status.last_failure.as_ref();
+    let last = last.map(|failure| (failure.name.as_ref(), &failure.message));
+    if let Some((name, message)) = failure.map(|first| (first.name.as_ref(), &first.message)).or(last) {
+        lines.push(failed(name.map(String::as_str), message, symbols));
+        if status.state == RunState::Ended {
+            lines.push(indented(Role::Muted, &read_on(status, name.map(String::as_str))));
+        }
+    }
+    if let Some(incomplete) = &status.incomplete {
+        lines.push(indented(Role::Warning, incomplete));
+    }
+    lines
+}
+
+fn failed(name: Option<&str>, message: &str, symbols: &Symbols) -> Line {
+    let mut line = Line::new().with(Role::Plain, "  ").with(Role::Failure, format!("{} ", symbols.failure));
+    if let Some(name) = name.filter(|name| !message.contains(name)) {
+        line.push(Role::Name, name).push(Role::Plain, ": ");
+    }
+    line.push(Role::Plain, truncate(&sanitize(message), MESSAGE, symbols.ellipsis));
+    line
+}
+
+fn read_on(status: &Status, derivation: Option<&str>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '?' | '=');
+    match derivation.filter(|name| name.chars().all(plain)) {
+        Some(name) => format!("read on: nixmon log {} --derivation {name}", status.id),
+        None => format!("read on: nixmon log {} --lines -50:", status.id),
+    }
+}
+
+/// `busy`, `quiet for 3m04s`.
+pub(super) fn activity(status: &Status) -> Line {
+    let silent = millis(status.silent_ms);
+    match status.activity {
+        Activity::Busy => Line::new().with(Role::Running, "busy"),
+        Activity::Quiet => Line::new().with(Role::Running, format!("quiet for {silent}")),
+        Activity::Stuck => Line::new().with(Role::Warning, format!("stuck, silent for {silent}")),
+    }
+}
+
+/// `run 12 goes on, cursor 17: Building…` or `run 12 ended: success, exit status 0, after 4m10s, cursor 23`.
+pub(super) fn how_it_stands(status: &Status, cursor: u64, now: u64) -> Line {
+    let mut line = Line::new().with(Role::Heading, format!("run {}", status.id));
+    let behind = match status.state {
+        RunState::Ended => {
+            line.push(Role::Plain, " ended: ").append(outcome(status));
+            if let Some(elapsed) = elapsed(status, now) {
+                line.push(Role::Plain, format!(", after {elapsed}"));
+            }
+            status.incomplete.as_deref().unwrap_or_default()
+        }
+        RunState::Queued => {
+            line.push(Role::Plain, " is queued");
+            ""
+        }
+        RunState::Running => {
+            line.push(Role::Plain, " goes on");
+            status.line.as_str()
+        }
+        RunState::Lost => {
+            line.push(Role::Plain, " goes on");
+            status.incomplete.as_deref().unwrap_or_default()
+        }
+    };
+    line.push(Role::Muted, format!(", cursor {cursor}"));
+    if !behind.is_empty() {
+        line.push(Role::Plain, format!(": {behind}"));
+    }
+    line
+}
+
+/// `3 built, 12 fetched, 1 failed`.
+pub(super) fn counts(status: &Status) -> Line {
+    let parts = [
+        (status.built, "built", Role::Plain),
+        (status.fetched, "fetched", Role::Plain),
+        (status.failed, "failed", Role::Failure),
+    ];
+    let mut line = Line::new();
+    for (n, what, role) in parts.into_iter().filter(|(n, ..)| *n > 0) {
+        if !line.is_empty() {
+            line.push(Role::Plain, ", ");
+        }
+        line.push(role, format!("{} {what}", thousands(n as u64)));
+    }
+    line
+}
+
+/// `1 run`.
+pub(super) fn runs(n: usize) -> String {
+    count(n as u64, "run", "runs")
+}
+
+/// The same for programs.
+pub(super) fn json(status: &Status) -> RunStatus {
+    let Status { id, name, command, state, created_at, started_at, ended_at, heartbeat_at, .. } = status;
+    RunStatus {
+        r#type: "status",
+        schema: SCHEMA,
+        run: id.0,
+        name: name.clone(),
+        command: command.clone(),
+        state: match state {
+            RunState::Queued => "queued",
+            RunState::Running => "running",
+            RunState::Ended => "ended",
+            RunState::Lost => "lost",
+        },
+        created_at: *created_at,
+        started_at: *started_at,
+        ended_at: *ended_at,
+        heartbeat_at: *heartbeat_at,
+        after: status.after.map(|run| run.0),
+        activity: (*state == RunState::Running).then_some(match status.activity {
+            Activity::Busy => "busy",
+            Activity::Quiet => "quiet",
+            Activity::Stuck => "stuck",
+        }),
+        silent_ms: status.silent_ms,
+        cpu_ms: status.cpu_ms,
+        phase: status.phase.clone(),
+        line: status.line.clone(),
+        slow: status.slow.clone(),
+        overdue: status.overdue,
+        expected_ms: status.expected_ms,
+        wanted: status.wanted,
+        running: status.running,
+        built: status.built,
+        failed: status.failed,
+        to_fetch: status.to_fetch,
+        fetched: status.fetched,
+        last_failure: status
+            .last_failure
+            .as_ref()
+            .map(|failure| RunFailure { name: failure.name.clone(), message: failure.message.clone() }),
+        outcome: status.outcome.clone(),
+        exit_code: status.exit_code,
+        cursor: status.cursor,
+        incomplete: status.incomplete.clone(),
+    }
+}

@@ -1,0 +1,229 @@
+//! The recording of a run, read while it may still grow.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::PathBuf;
+
+use zstd::stream::raw::{Decoder, Operation};
+
+use crate::run::recording::{self, Step, ZSTD};
+use crate::runs::RunDir;
+use crate::state::Moment;
+
+/// What is read and unpacked at once.
+const CHUNK: usize = 128 << 10;
+/// A longer line is none that a recorder has written: it writes what one read took.
+const MAX_LINE: usize = 16 << 20;
+
+/// Steps of several files that are one recording, as far as they are there.
+pub(super) struct Steps {
+    /// Those that come after the current one, there or not.
+    files: VecDeque<PathBuf>,
+    current: Option<Growing>,
+    /// The next file exists, so that the current one grows no more.
+    is_complete: bool,
+    /// Where the times of the current file begin.
+    base: Moment,
+    now: Moment,
+    damaged: bool,
+}
+
+impl Steps {
+    /// The recording of a run: what its monitor kept, and then what its guard did.
+    pub(super) fn of(dir: &RunDir) -> Self {
+        Self {
+            files: [dir.input(), dir.rest()].into(),
+            current: None,
+            is_complete: false,
+            base: Moment::ZERO,
+            now: Moment::ZERO,
+            damaged: false,
+        }
+    }
+
+    /// The next step; `None` if there is no more for now.
+    pub(super) fn next(&mut self) -> std::io::Result<Option<(Moment, Step)>> {
+        loop {
+            if self.current.is_none() && !self.open_next()? {
+                return Ok(None);
+            }
+            let Some(current) = &mut self.current else { return Ok(None) };
+            let line = match current.line() {
+                Ok(line) => line,
+                // What stands behind the damage cannot be had.
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    self.damaged = true;
+                    current.is_over = true;
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            match line {
+                // A recording may have been appended to another.
+                Some(line) if line.starts_with(recording::TITLE) => self.base = self.now,
+                Some(line) => match recording::step(line) {
+                    Some((at, step)) => {
+                        self.now = self.base.saturating_add(at);
+                        return Ok(Some((self.now, step)));
+                    }
+                    None => {
+                        self.damaged = true;
+                        current.is_over = true;
+                    }
+                },
+                None if !self.files.front().is_some_and(|next| next.exists()) => return Ok(None),
+                // It may have grown between the two looks.
+                None if !self.is_complete => self.is_complete = true,
+                None => self.current = None,
+            }
+        }
+    }
+
+    /// The moment of the last step.
+    pub(super) fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Whether a part could not be read.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    fn open_next(&mut self) -> std::io::Result<bool> {
+        while let Some(path) = self.files.front() {
+            match File::open(path) {
+                Ok(file) => {
+                    self.current = Some(Growing::new(file));
+                    self.files.pop_front();
+                    self.is_complete = false;
+                    self.base = self.now;
+                    return Ok(true);
+                }
+                // The guard's may be there without the monitor's.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    if !self.files.iter().skip(1).any(|later| later.exists()) {
+                        return Ok(false);
+                    }
+                    self.files.pop_front();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A file of lines that may grow, compressed or not.
+struct Growing {
+    file: File,
+    decoder: Option<Decoder<'static>>,
+    is_plain: bool,
+    /// What was read and not unpacked; what is unpacked stands before `unpacked`.
+    packed: Vec<u8>,
+    unpacked: usize,
+    /// The decoder has more than it could write.
+    is_full: bool,
+    buffer: Vec<u8>,
+    /// A frame has ended; another one may follow.
+    frame_ended: bool,
+    /// Nothing more is read of it.
+    is_over: bool,
+    text: Vec<u8>,
+    /// Where the line begins that was not handed out yet.
+    begin: usize,
+    /// Up to here there is no line's end.
+    searched: usize,
+}
+
+impl Growing {
+    fn new(file: File) -> Self {
+        Self {
+            file,
+            decoder: None,
+            is_plain: false,
+            packed: Vec::new(),
+            unpacked: 0,
+            is_full: false,
+            buffer: Vec::new(),
+            frame_ended: false,
+            is_over: false,
+            text: Vec::new(),
+            begin: 0,
+            searched: 0,
+        }
+    }
+
+    /// The next whole line, without its end.
+    fn line(&mut self) -> std::io::Result<Option<&[u8]>> {
+        loop {
+            if let Some(found) = memchr::memchr(b'\n', self.text.get(self.searched..).unwrap_or_default()) {
+                let (begin, end) = (self.begin, self.searched + found);
+                self.begin = end + 1;
+                self.searched = self.begin;
+                return Ok(self.text.get(begin..end));
+            }
+            self.text.drain(..self.begin);
+            self.begin = 0;
+            self.searched = self.text.len();
+            if self.text.len() > MAX_LINE {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            if self.is_over || !self.read()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads or unpacks a piece. Says whether there was any.
+    fn read(&mut self) -> std::io::Result<bool> {
+        if self.decoder.is_some() && (self.unpacked < self.packed.len() || self.is_full) {
+            self.unpack()?;
+            return Ok(true);
+        }
+        self.buffer.resize(CHUNK, 0);
+        let n = match self.file.read(&mut self.buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
+            n => n?,
+        };
+        let bytes = self.buffer.get(..n).unwrap_or_default();
+        if self.is_plain {
+            self.text.extend_from_slice(bytes);
+            return Ok(n > 0);
+        }
+        // Where nothing is left to unpack, so that it holds no more than the first bytes before a decoder is chosen.
+        self.packed.drain(..self.unpacked);
+        self.unpacked = 0;
+        self.packed.extend_from_slice(bytes);
+        if self.decoder.is_none() && self.packed.len() >= ZSTD.len() {
+            if self.packed.starts_with(&ZSTD) {
+                self.decoder = Some(Decoder::new()?);
+            } else {
+                self.is_plain = true;
+                self.text.append(&mut self.packed);
+            }
+        }
+        Ok(n > 0)
+    }
+
+    /// Unpacks what fits into the buffer: a few bytes can become very many.
+    fn unpack(&mut self) -> std::io::Result<()> {
+        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        self.buffer.resize(CHUNK, 0);
+        if std::mem::take(&mut self.frame_ended) {
+            decoder.reinit()?;
+        }
+        let packed = self.packed.get(self.unpacked..).unwrap_or_default();
+        let status = decoder.run_on_buffers(packed, &mut self.buffer);
+        // zstd's own errors have no kind.
+        let status = status.map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error))?;
+        if status.bytes_read == 0 && status.bytes_written == 0 && !self.is_full {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        self.text.extend_from_slice(self.buffer.get(..status.bytes_written).unwrap_or_default());
+        self.unpacked += status.bytes_read;
+        self.frame_ended = status.remaining == 0;
+        self.is_full = !self.frame_ended && status.bytes_written == self.buffer.len();
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+use super::{list, prune, say};
+use crate::runs::{Activity, FORMAT, LastFailure, Reason, Removed, RunId, RunState, Status};
+use crate::text::{Line, Symbols};
+use crate::wire::RunFailure;
+
+/// 2026-09-21 14:13:20 in UTC.
+const NOW: u64 = 1_790_000_000_000;
+
+fn text(lines: &[Line]) -> String {
+    lines.iter().map(|line| line.plain() + "\n").collect()
+}
+
+/// A run of four minutes that builds.
+fn running() -> Status {
+    Status {
+        format: FORMAT,
+        id: RunId(12),
+        name: Some("home".to_owned()),
+        command: vec!["make".to_owned(), "home".to_owned()],
+        created_at: NOW - 251_000,
+        started_at: Some(NOW - 250_000),
+        heartbeat_at: NOW - 3_000,
+        line: "Building… 3/7 built".to_owned(),
+        wanted: 7,
+        built: 3,
+        fetched: 12,
+        cursor: 17,
+        ..Status::default()
+    }
+}
+
+fn ended(outcome: &str, code: Option<i32>) -> Status {
+    Status {
+        state: RunState::Ended,
+        ended_at: Some(NOW - 1_000),
+        outcome: Some(outcome.to_owned()),
+        exit_code: code,
+        line: format!("the verdict: {outcome}"),
+        ..running()
+    }
+}
+
+fn failure() -> Option<LastFailure> {
+    let message = "builder failed with exit code 2".to_owned();
+    Some(LastFailure { name: Some("badlib-0.9".to_owned()), message })
+}
+
+fn queued() -> Status {
+    let line = String::new();
+    Status { state: RunState::Queued, after: Some(RunId(11)), started_at: None, line, cursor: 0, ..running() }
+}
+
+fn lost() -> Status {
+    let incomplete = "its monitor died at 14:09; the command (pid 4711) goes on, its output is kept";
+    Status { state: RunState::Lost, incomplete: Some(incomplete.to_owned()), ..running() }
+}
+
+#[test]
+fn how_a_run_stands() {
+    let status = |status: &Status| text(&say::status(status, None, NOW, &Symbols::unicode()));
+    let slow: Vec<String> = (1..=4).map(|n| format!("lib{n}-1.0 builds since {n}m00s")).collect();
+    insta::assert_snapshot!(status(&running()), @"
+    run 12 (home: make home) runs since 4m10s, busy, cursor 17
+      Building… 3/7 built
+    ");
+    insta::assert_snapshot!(status(&Status {
+        activity: Activity::Stuck,
+        silent_ms: 200_000,
+        heartbeat_at: NOW - 35_000,
+        overdue: true,
+        expected_ms: Some(180_000),
+        last_failure: failure(),
+        slow,
+        ..running()
+    }), @"
+    run 12 (home: make home) runs since 4m10s of usually 3m00s, stuck, silent for 3m20s, longer than its timeout, no sign of life for 35s, cursor 17
+      Building… 3/7 built
+      lib1-1.0 builds since 1m00s
+      lib2-1.0 builds since 2m00s
+      and 2 more
+      ✗ badlib-0.9: builder failed with exit code 2
+    ");
+    insta::assert_snapshot!(status(&queued()), @"run 12 (home: make home) waits for run 11 since 4m11s, cursor 0");
+    insta::assert_snapshot!(status(&lost()), @"
+    run 12 (home: make home) runs since 4m10s, cursor 17
+      Building… 3/7 built
+      its monitor died at 14:09; the command (pid 4711) goes on, its output is kept
+    ");
+}
+
+#[test]
+fn how_a_run_ended() {
+    let first = RunFailure { name: Some("lib-1.0".to_owned()), message: "no rule\nto make it".to_owned() };
+    let status = |status: &Status, first| text(&say::status(status, first, NOW, &Symbols::unicode()));
+    let zoneless = |text: String| text.replacen(&super::local_clock(NOW - 1_000, NOW), "HH:MM", 1);
+    insta::assert_snapshot!(zoneless(status(&ended("success", Some(0)), None)), @"
+    run 12 (home: make home) ended: success, exit status 0, after 4m09s, at HH:MM, cursor 17
+      the verdict: success
+    ");
+    let failed = Status { last_failure: failure(), ..ended("failure", Some(2)) };
+    insta::assert_snapshot!(zoneless(status(&failed, Some(&first))), @"
+    run 12 (home: make home) ended: failure, exit status 2, after 4m09s, at HH:MM, cursor 17
+      the verdict: failure
+      ✗ lib-1.0: no rule to make it
+      read on: nixmon log 12 --derivation lib-1.0
+    ");
+    let incomplete = Some("its monitor died, and nobody saw how it ended".to_owned());
+    let unseen = Status { incomplete, ..ended("incomplete", None) };
+    insta::assert_snapshot!(zoneless(status(&unseen, None)), @"
+    run 12 (home: make home) ended: incomplete, exit status unknown, after 4m09s, at HH:MM, cursor 17
+      the verdict: incomplete
+      its monitor died, and nobody saw how it ended
+    ");
+    let never = Status { started_at: None, ..ended("not-started", None) };
+    insta::assert_snapshot!(zoneless(status(&never, None)), @"
+    run 12 (home: make home) ended: not started, at HH:MM, cursor 17
+      the verdict: not-started
+    ");
+}
+
+#[test]
+fn foreign_text_is_harmless() {
+    let evil = "\u{1b}]0;title\u{7}\u{1b}[2J\nx\u{202e}".to_owned();
+    let status = Status {
+        name: Some(evil.clone()),
+        command: vec![evil.clone(); 40],
+        line: evil.clone(),
+        slow: vec![evil.clone()],
+        incomplete: Some(evil.clone()),
+        last_failure: Some(LastFailure { name: Some(evil.clone()), message: evil.repeat(1000) }),
+        ..running()
+    };
+    let first = RunFailure { name: Some(evil.clone()), message: evil.clone() };
+    let unreadable = (RunId(3), Err(evil));
+    for state in [RunState::Queued, RunState::Running, RunState::Lost, RunState::Ended] {
+        let status = Status { state, ..status.clone() };
+        let mut lines = say::status(&status, Some(&first), NOW, &Symbols::unicode());
+        lines.push(say::how_it_stands(&status, 1, NOW));
+        lines.extend(list::table(&[(RunId(2), Ok(status)), unreadable.clone()], NOW));
+        for line in lines {
+            let plain = line.plain();
+            assert_eq!(crate::text::sanitize(&plain), plain);
+            assert!(plain.len() < 1000, "{plain}");
+        }
+    }
+}
+
+#[test]
+fn the_last_line_of_wait() {
+    let line = |status: &Status| say::how_it_stands(status, 23, NOW).plain();
+    insta::assert_snapshot!(line(&running()), @"run 12 goes on, cursor 23: Building… 3/7 built");
+    insta::assert_snapshot!(line(&queued()), @"run 12 is queued, cursor 23");
+    insta::assert_snapshot!(line(&lost()), @"run 12 goes on, cursor 23: its monitor died at 14:09; the command (pid 4711) goes on, its output is kept");
+    insta::assert_snapshot!(line(&ended("success", Some(0))), @"run 12 ended: success, exit status 0, after 4m09s, cursor 23");
+}
+
+#[test]
+fn a_list_of_runs_is_a_table() {
+    let clock = super::local_clock(NOW - 250_000, NOW);
+    let long = "nix build --print-build-logs .#checks.x86_64-linux.everything --keep-going".to_owned();
+    let old = Status {
+        id: RunId(9),
+        name: None,
+        command: vec![long],
+        started_at: Some(NOW - 400_000_000),
+        failed: 1_234,
+        ..ended("failure", Some(1))
+    };
+    let other =
+        "run 8 was written by another nixmon: its format is 7, this one knows 1; a newer nixmon is needed";
+    let rows = [
+        (RunId(12), Ok(running())),
+        (RunId(11), Ok(Status { id: RunId(11), started_at: Some(NOW - 250_000), ..queued() })),
+        (RunId(10), Ok(Status { built: 0, fetched: 0, ..ended("success", Some(0)) })),
+        (RunId(9), Ok(old)),
+        (RunId(8), Err(other.to_owned())),
+    ];
+    let lines = list::table(&rows, NOW);
+    let table: Vec<_> = lines.iter().map(|line| line.plain()).collect();
+    assert!(lines.iter().take(4).all(|line| line.width() <= 80), "{table:#?}");
+    let date = super::local_clock(NOW - 400_000_000, NOW);
+    let table = table.join("\n").replace(&clock, "HH:MM").replace(&date, "YYYY-MM-DD HH:MM");
+    insta::assert_snapshot!(table, @"");
+}
+
+#[test]
+fn what_was_removed() {
+    let removed = |id, reason| Removed {
+        id: RunId(id),
+        name: Some("home".to_owned()).filter(|_| id % 2 == 0),
+        command: vec!["make".to_owned(), "web".to_owned()],
+        at: NOW,
+        bytes: 3 << 20,
+        reason,
+    };
+    let clock = super::local_clock(NOW, NOW);
+    let lines =
+        |removed: &[Removed], dry_run| text(&prune::lines(removed, dry_run, NOW)).replace(&clock, "HH:MM");
+    insta::assert_snapshot!(lines(&[], false), @"nothing to remove");
+    insta::assert_snapshot!(lines(&[removed(1, Reason::Age)], false), @"removed run 1 (make web) of HH:MM, 3.0 MiB: too old");
+    insta::assert_snapshot!(lines(&[removed(1, Reason::Count), removed(2, Reason::Size)], true), @"
+    would remove run 1 (make web) of HH:MM, 3.0 MiB: too many
+    would remove run 2 (home) of HH:MM, 3.0 MiB: too large together
+    would remove 2 runs, 6.0 MiB
+    ");
+    let many: Vec<_> = (1..=30).map(|id| removed(id, Reason::Age)).collect();
+    insta::assert_snapshot!(lines(&many, false), @"removed 30 runs, 90 MiB");
+}
