@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::recover::look;
-use super::{local_clock, now, say, store, tell, tell_json};
+use super::{now, say, short_clock, store, tell, tell_json};
 use crate::cli::ListArgs;
 use crate::run::ExitStatus;
 use crate::runs::{RunId, RunState, Status};
@@ -75,7 +75,9 @@ pub(super) fn table(rows: &[(RunId, Result<Status, String>)], now: u64) -> Vec<L
             Ok(cells) => {
                 let mut column = id_width;
                 for (i, cell) in cells.into_iter().enumerate() {
-                    line.pad(column + GAP);
+                    if !cell.is_empty() {
+                        line.pad(column + GAP);
+                    }
                     column += GAP + widths.get(i).copied().unwrap_or(0);
                     line.append(cell);
                 }
@@ -84,8 +86,6 @@ pub(super) fn table(rows: &[(RunId, Result<Status, String>)], now: u64) -> Vec<L
                 // The number is said already.
                 let error = error.strip_prefix(&format!("run {id} ")).unwrap_or(error);
                 line.push(Role::Plain, "  ").push(Role::Muted, error);
-                lines.push(line);
-                continue;
             }
         }
         line.truncate(COLUMNS, "…");
@@ -108,7 +108,7 @@ fn cells(status: &Status, now: u64) -> [Line; 5] {
     };
     [
         Line::new().with(Role::Name, truncate(&name, NAME, "…")),
-        Line::new().with(Role::Plain, local_clock(status.started_at.unwrap_or(status.created_at), now)),
+        Line::new().with(Role::Plain, short_clock(status.started_at.unwrap_or(status.created_at), now)),
         Line::new().with(Role::Plain, say::elapsed(status, now).unwrap_or_default()),
         state,
         say::counts(status),

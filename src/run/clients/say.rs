@@ -199,12 +199,12 @@ pub(super) fn how_it_stands(status: &Status, cursor: u64, now: u64) -> Line {
     line
 }
 
-/// `3 built, 12 fetched, 1 failed`.
+/// `1 failed, 3 built, 12 fetched`.
 pub(super) fn counts(status: &Status) -> Line {
     let parts = [
+        (status.failed, "failed", Role::Failure),
         (status.built, "built", Role::Plain),
         (status.fetched, "fetched", Role::Plain),
-        (status.failed, "failed", Role::Failure),
     ];
     let mut line = Line::new();
     for (n, what, role) in parts.into_iter().filter(|(n, ..)| *n > 0) {

@@ -177,10 +177,16 @@ fn a_list_of_runs_is_a_table() {
     ];
     let lines = list::table(&rows, NOW);
     let table: Vec<_> = lines.iter().map(|line| line.plain()).collect();
-    assert!(lines.iter().take(4).all(|line| line.width() <= 80), "{table:#?}");
-    let date = super::local_clock(NOW - 400_000_000, NOW);
-    let table = table.join("\n").replace(&clock, "HH:MM").replace(&date, "YYYY-MM-DD HH:MM");
-    insta::assert_snapshot!(table, @"");
+    assert!(lines.iter().all(|line| line.width() <= 80), "{table:#?}");
+    let date = super::short_clock(NOW - 400_000_000, NOW);
+    let table = table.join("\n").replace(&clock, "HH:MM").replace(&date, "Mon DD HH:MM");
+    insta::assert_snapshot!(table, @r"
+    12  home                      HH:MM         4m10s  busy     3 built, 12 fetched
+    11  home                      HH:MM         4m10s  queued   3 built, 12 fetched
+    10  home                      HH:MM         4m09s  success
+     9  nix build --print-build…  Mon DD HH:MM  4d15h  failure  1,234 failed, 3 bui…
+     8  was written by another nixmon: its format is 7, this one knows 1; a newer n…
+    ");
 }
 
 #[test]
