@@ -181,6 +181,9 @@ impl Sleeper {
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
+        if let Some(id) = ProcessId::of(i32::try_from(self.0.id()).unwrap()) {
+            id.signal_group(rustix::process::Signal::KILL);
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -259,7 +262,7 @@ fn a_queued_run_waits() {
 fn a_lost_run_is_told_and_its_end_found_out() {
     let home = Home::new();
     let Created { dir, facts, lock } = home.abandoned("home");
-    let sleeper = Sleeper::start("sleep 60");
+    let sleeper = Sleeper::start("exec sleep 60");
     dir.write_facts(&Facts { process: Some(sleeper.id()), ..facts.clone() }).unwrap();
     record(&dir.input(), FAILURE, b"");
     drop(lock);
@@ -356,8 +359,8 @@ fn other_formats_and_damage_are_told() {
     list.check(0, &["home", "another nixmon"]);
     assert_eq!(list.out.lines().count(), 3, "{}", list.out);
     home.run(&["list", "--json"]).check(0, &["\"unreadable-run\"", "\"run\":2", "\"run\":1,", "\"run\":3,"]);
-    home.run(&["status", "3"]).check(0, &["run 3 ended", "its recording is damaged"]);
-    home.run(&["log", "3"]).check(0, &["the recording of run 3 is damaged"]);
+    home.run(&["status", "3"]).check(0, &["run 3 ended", "its recording breaks off"]);
+    home.run(&["log", "3"]).check(0, &["the recording of run 3 breaks off"]);
     home.run(&["runs", "prune", "--keep-runs", "0"]).check(0, &["removed 2 runs"]);
     assert_eq!(home.store.ids().unwrap(), [RunId(2)]);
 }
@@ -544,7 +547,8 @@ fn a_log_is_followed_to_its_end() {
 fn logs_of_units() {
     let home = Home::new();
     let dir = home.ended("home", 1);
-    let log = "restarting the following units: nginx.service, php.service\n\
+    let log = "building the system configuration...\nactivating the configuration...\nsetting up /etc...\n\
+        restarting the following units: nginx.service, php.service\n\
         starting the following units: sshd.service\n\
         warning: the following units failed: nginx.service\n\
         × nginx.service - Nginx Web Server\n     Active: failed (Result: exit-code)\n\
@@ -606,7 +610,7 @@ fn stopping_asks_which_run() {
 #[test]
 fn a_queued_run_is_stopped_by_its_monitor() {
     let home = Home::new();
-    let sleeper = Sleeper::start("sleep 60");
+    let sleeper = Sleeper::start("exec sleep 60");
     let after = Some(RunId(7));
     let made = home.store.create(Facts { after, ..facts() }, false).unwrap();
     made.dir.write_facts(&Facts { monitor: Some(sleeper.id()), ..made.facts }).unwrap();

@@ -2,6 +2,7 @@
 //! know, and every type of line and every field of the schema is written by somebody.
 
 #![cfg(feature = "cli")]
+#![expect(clippy::disallowed_methods, reason = "a test of the program starts it and writes files")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common {
@@ -12,10 +13,12 @@ mod common {
 }
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::time::Duration;
 
 use common::{corpus, play};
 use nixmon::run::{Recording, Step};
+use nixmon::runs::{FORMAT, Facts, LastFailure, RunState, Status, Store};
 use nixmon::settings::Output;
 use serde_json::Value;
 
@@ -60,6 +63,36 @@ fn lines() -> Vec<(String, Value)> {
     lines
 }
 
+/// What `list` and `wait` print of a run that goes on, one that has ended and one of another nixmon.
+fn lines_of_runs() -> Vec<(String, Value)> {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::new(temp.path().join("nixmon/runs"));
+    let facts = Facts { command: vec!["make".to_owned()], created_at: 1, ..Facts::default() };
+    let make = || store.create(facts.clone(), true).unwrap();
+    let (running, ended, other) = (make(), make(), make());
+    let message = "it broke".to_owned();
+    let status = Status {
+        format: FORMAT,
+        id: ended.facts.id,
+        state: RunState::Ended,
+        outcome: Some("failure".to_owned()),
+        last_failure: Some(LastFailure { name: None, message }),
+        ..Status::default()
+    };
+    ended.dir.write_status(&status).unwrap();
+    std::fs::write(running.dir.lines(), "one\ntwo\n").unwrap();
+    std::fs::write(other.dir.file("facts.json"), r#"{"format":2}"#).unwrap();
+    let mut lines = Vec::new();
+    for args in [&["list", "--json"][..], &["wait", "1", "--json", "--since", "0", "--timeout", "0"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nixmon"));
+        let output = command.args(args).env("XDG_STATE_HOME", temp.path()).env("HOME", temp.path()).output();
+        let out = String::from_utf8(output.unwrap().stdout).unwrap();
+        lines.extend(out.lines().map(|line| (args[0].to_owned(), serde_json::from_str(line).unwrap())));
+    }
+    assert_eq!(lines.len(), 6, "{lines:?}");
+    lines
+}
+
 /// The schema with every object closed, so that a field that it does not know is an error.
 fn strict(value: &Value) -> Value {
     match value {
@@ -81,7 +114,8 @@ fn every_line_is_valid() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let (open, strict) =
         (jsonschema::validator_for(&schema).unwrap(), jsonschema::validator_for(&strict(&schema)).unwrap());
-    let lines = lines();
+    let mut lines = lines();
+    lines.extend(lines_of_runs());
     assert!(lines.len() > 1000, "{}", lines.len());
     for (case, line) in lines {
         for validator in [&open, &strict] {
@@ -105,6 +139,7 @@ fn wrong_lines_are_not_valid() {
         r#"{"type":"phase","phase":"building","schema":2,"at_ms":1}"#,
         r#"{"type":"phases","phase":"building","schema":1,"at_ms":1}"#,
         r#"{"type":"retracted","schema":1,"at_ms":1}"#,
+        r#"{"type":"line","schema":1,"run":0,"cursor":1,"text":""}"#,
     ] {
         assert!(!schema.is_valid(&serde_json::from_str(line).unwrap()), "{line}");
     }
@@ -119,7 +154,8 @@ fn every_type_of_the_schema_is_written_and_described() {
         .iter()
         .map(|line| line["properties"]["type"]["const"].as_str().unwrap())
         .collect();
-    let lines = lines();
+    let mut lines = lines();
+    lines.extend(lines_of_runs());
     let written: BTreeSet<&str> = lines.iter().map(|(_, line)| line["type"].as_str().unwrap()).collect();
     assert_eq!(written, described);
 }

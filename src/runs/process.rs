@@ -9,7 +9,7 @@ impl ProcessId {
     pub fn of(pid: i32) -> Option<Self> {
         let number = number(pid)?;
         let began = began(pid);
-        if began.is_none() && !exists(number) {
+        if began.is_none() && (tells_begin() || !exists(number)) {
             return None;
         }
         Some(Self { pid, began })
@@ -45,6 +45,12 @@ fn number(pid: i32) -> Option<Pid> {
 fn exists(number: Pid) -> bool {
     // Of another user's process it is refused.
     !matches!(rustix::process::test_kill_process(number), Err(rustix::io::Errno::SRCH))
+}
+
+/// Whether this system says when a process began: of one that lives it would have been said.
+fn tells_begin() -> bool {
+    let own = i32::try_from(std::process::id()).ok();
+    own.and_then(began).is_some()
 }
 
 /// When the process began; `None` if there is none, or if it has ended.

@@ -58,7 +58,8 @@ fn regex(text: &str) -> Result<Regex> {
     RegexBuilder::new(text).size_limit(10 << 20).build().with_context(|| format!("--grep {text}"))
 }
 
-/// Hands on all steps, and if asked for those that come later, until the run has ended.
+/// Hands on all steps, and if asked for those that come later, until the run has ended. Where it waits for more, it hands
+/// on none.
 fn play(
     settings: &Settings,
     follow: bool,
@@ -71,25 +72,29 @@ fn play(
         while let Some((at, step)) = steps.next().context("cannot read the recording")? {
             take(Some((at, &step)))?;
         }
-        take(None)?;
         if !follow || !goes_on {
             break;
         }
+        take(None)?;
         std::thread::sleep(POLL);
         // Looked at before the steps: once it has ended there are no more.
         goes_on = look(&look_first.dir, settings)?.life.goes_on();
     }
-    if steps.is_damaged() {
-        complain(&anyhow::anyhow!(
-            "the recording of run {} is damaged; the rest of it is lost",
-            look_first.dir.id()
-        ));
-    }
     Ok(steps)
 }
 
+/// Says what of a recording is not there.
+fn warn(look: &Look, follow: bool, steps: &Steps) {
+    let id = look.dir.id();
+    if steps.is_damaged() {
+        complain(&anyhow::anyhow!("the recording of run {id} is damaged; the rest of it is lost"));
+    } else if steps.breaks_off() && (follow || !look.life.goes_on()) {
+        complain(&anyhow::anyhow!("the recording of run {id} breaks off"));
+    }
+}
+
 fn raw(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Result<()> {
-    play(settings, args.follow, &look, |step| {
+    let steps = play(settings, args.follow, &look, |step| {
         match step {
             Some((_, Step::Bytes(bytes))) => out.write_all(bytes)?,
             Some(_) => {}
@@ -97,6 +102,7 @@ fn raw(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Result<
         }
         Ok(())
     })?;
+    warn(&look, args.follow, &steps);
     Ok(out.settle(true)?)
 }
 
@@ -121,6 +127,7 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, out: Out) -> Result
         }
         check(&mut pipeline, |_, _| Ok(()))
     })?;
+    warn(&look, args.follow, &steps);
     // The last line may lack its end; of a run that goes on, it may yet come.
     let has_ended = !look.life.goes_on() || args.follow;
     if has_ended {

@@ -62,6 +62,9 @@ fn clock(at: u64, now: u64, of_another_day: impl Fn(u64) -> &'static str) -> Str
         let time = jiff::Timestamp::from_millisecond(millis).ok()?;
         Some(time.to_zoned(jiff::tz::TimeZone::system()))
     };
+    if at == 0 {
+        return "an unknown time".to_owned();
+    }
     let age = now.abs_diff(at);
     let (Some(at), Some(now)) = (zoned(at), zoned(now)) else { return "an unknown time".to_owned() };
     let format = if at.date() == now.date() { "%H:%M" } else { of_another_day(age) };

@@ -37,12 +37,13 @@ pub(in crate::run) struct Look {
 
 /// Looks at a run. The end of one whose monitor has died is found out and kept, where the store can be written.
 pub(in crate::run) fn look(dir: &RunDir, settings: &Settings) -> Result<Look> {
-    let life = dir.life(now())?;
+    // First: of another nixmon's run they say whose it is.
     let facts = match dir.facts() {
         Ok(facts) => Some(facts),
         Err(StoreError::Damaged { .. }) => None,
         Err(error) => return Err(error.into()),
     };
+    let life = dir.life(now())?;
     let kept = dir.status()?.unwrap_or_else(|| from_facts(dir, facts.as_ref()));
     let (life, status) = match life {
         Life::Ended | Life::Monitored => (life, kept),
@@ -116,7 +117,15 @@ fn recover(dir: &RunDir, facts: Option<&Facts>, kept: Status, settings: &Setting
 }
 
 fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Result<(), StoreError> {
-    if let Ok(summary) = serde_json::from_slice::<serde_json::Value>(&told.summary) {
+    if let Ok(mut summary) = serde_json::from_slice::<serde_json::Value>(&told.summary) {
+        if status.exit_code.is_none()
+            && let Some(fields) = summary.as_object_mut()
+        {
+            // The record has the outcome of the status.
+            fields.insert("outcome".to_owned(), status.outcome.clone().into());
+            let code = fields.get("exit_code").and_then(serde_json::Value::as_i64).unwrap_or(0);
+            fields.insert("exit_code".to_owned(), code.max(1).into());
+        }
         dir.write_summary(&summary)?;
     }
     let on_disk = std::fs::read(dir.lines()).unwrap_or_default();
@@ -141,6 +150,7 @@ struct Told {
     at: Moment,
     has_read: bool,
     is_damaged: bool,
+    breaks_off: bool,
 }
 
 fn replay(dir: &RunDir, exit: Option<Exit>, settings: &Settings) -> Result<Told> {
@@ -179,6 +189,7 @@ fn replay(dir: &RunDir, exit: Option<Exit>, settings: &Settings) -> Result<Told>
         at,
         has_read: json.has_read(),
         is_damaged: steps.is_damaged(),
+        breaks_off: steps.breaks_off(),
         lines: lines.into_writer().unwrap_or_default(),
         summary: json.into_writer().unwrap_or_default().line,
     })
@@ -258,7 +269,9 @@ fn final_status(
     exit: Option<Exit>,
     told: &Told,
 ) -> Status {
-    let began = exit.is_some() || told.has_read || facts.is_some_and(|facts| facts.process.is_some());
+    let began = exit.is_some()
+        || told.has_read
+        || facts.map_or_else(|| dir.input().exists(), |facts| facts.process.is_some());
     let died = monitor_died(&kept);
     let mut incomplete = match exit {
         _ if !began && dir.is_stopped() => "it was stopped before it began".to_owned(),
@@ -273,6 +286,8 @@ fn final_status(
         incomplete.push_str("; there is no recording");
     } else if told.is_damaged {
         incomplete.push_str("; its recording is damaged");
+    } else if began && told.breaks_off {
+        incomplete.push_str("; its recording breaks off");
     }
     let at = u64::try_from(told.at.as_millis()).unwrap_or(u64::MAX);
     let started_at = kept.started_at.or(began.then_some(kept.created_at));
@@ -280,6 +295,13 @@ fn final_status(
     let seen = started_at.map_or(0, |started| started.saturating_add(at)).max(kept.heartbeat_at);
     let on_disk = std::fs::read(dir.lines()).unwrap_or_default();
     let end = told.status.clone();
+    let is_open = exit.is_none() && end.outcome.as_deref() == Some("success");
+    let outcome = match end.outcome {
+        _ if !began => "not-started".to_owned(),
+        // So far nothing had failed; what came then nobody knows.
+        Some(_) if is_open => "incomplete".to_owned(),
+        outcome => outcome.unwrap_or_else(|| "incomplete".to_owned()),
+    };
     Status {
         format: FORMAT,
         id: kept.id,
@@ -288,15 +310,15 @@ fn final_status(
         state: RunState::Ended,
         created_at: kept.created_at,
         started_at,
-        ended_at: Some(exit.map_or(seen, |exit| exit.at)),
+        ended_at: Some(exit.map_or(seen, |exit| exit.at)).filter(|at| *at > 0),
         heartbeat_at: now(),
         after: kept.after,
         cpu_ms: kept.cpu_ms,
         phase: "done".to_owned(),
         overdue: kept.overdue,
         expected_ms: kept.expected_ms,
-        line: if began { end.line } else { incomplete.clone() },
-        outcome: if began { end.outcome } else { Some("not-started".to_owned()) },
+        line: if began && !is_open { end.line } else { incomplete.clone() },
+        outcome: Some(outcome),
         exit_code: exit.map(|exit| exit.status()),
         cursor: n_lines(&told.lines).max(n_lines(&on_disk)),
         incomplete: Some(incomplete),

@@ -85,6 +85,11 @@ impl Steps {
         self.now
     }
 
+    /// Whether it ends in the middle of a line: so far, or because whoever wrote it died.
+    pub(super) fn breaks_off(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.text.len() > current.begin || !current.is_known())
+    }
+
     /// Whether a part could not be read.
     pub(super) fn is_damaged(&self) -> bool {
         self.damaged
@@ -152,6 +157,11 @@ impl Growing {
             begin: 0,
             searched: 0,
         }
+    }
+
+    /// Whether there was enough of it to know what it is.
+    fn is_known(&self) -> bool {
+        self.is_plain || self.decoder.is_some()
     }
 
     /// The next whole line, without its end.
