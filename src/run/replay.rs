@@ -31,12 +31,17 @@ pub(super) fn replay(
     for file in files {
         match run_of(settings, file)? {
             Some(dir) => {
+                let mut whole: Option<Recording> = None;
                 for file in [dir.input(), dir.rest()].iter().filter(|file| file.exists()) {
-                    recordings.push(read(file)?);
+                    let part = read(file)?;
+                    match &mut whole {
+                        // Both have the time since the run began.
+                        Some(whole) => whole.steps.extend(part.steps),
+                        None => whole = Some(part),
+                    }
                 }
-                if recordings.is_empty() {
-                    anyhow::bail!("run {} has no recording", dir.id());
-                }
+                let none = || anyhow::anyhow!("run {} has no recording", dir.id());
+                recordings.push(whole.ok_or_else(none)?);
                 kept_status = dir.exit()?.map(|exit| exit.status());
             }
             None => recordings.push(read(file)?),

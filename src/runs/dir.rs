@@ -9,8 +9,6 @@ use super::{Exit, FORMAT, Facts, RunId, RunState, Status, StoreError};
 
 /// A run whose monitor is not known yet is being started for so long at most, in milliseconds.
 const STARTING: u64 = 10_000;
-/// The guard reads what the command's own children still print for so long after its end, in milliseconds.
-const DRAINING: u64 = 2_000;
 
 /// The directory of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -280,7 +278,8 @@ impl RunDir {
             Err(error) => return Err(error),
         };
         let exit = self.exit()?;
-        if self.guard_lives() && exit.is_none_or(|exit| now < exit.at.saturating_add(DRAINING)) {
+        // It may still read what the command's children print.
+        if self.guard_lives() {
             return Ok(Life::Guarded);
         }
         let Some(facts) = facts else { return Ok(Life::Over) };

@@ -6,7 +6,7 @@
 //! - `N/facts.json` ([`Facts`]): what was started, where and by whom; written once, and again when its processes are known.
 //! - `N/status.json` ([`Status`]): how the run stands; replaced as a whole at least every ten seconds.
 //! - `N/input.zst`, `N/rest.zst`: the raw input with its times, as a recording; `rest.zst` is what the guard kept after the
-//!   monitor's death.
+//!   monitor's death, with times since the run began too.
 //! - `N/lines.txt`: the condensed lines; a cursor is a number of lines of it. `N/changes.jsonl.zst`: the same as JSON lines.
 //! - `N/exit.json` ([`Exit`]): what became of the command, written by whoever waited for it.
 //! - `N/summary.json`: the summary record.

@@ -47,7 +47,7 @@ pub(in crate::run) fn look(dir: &RunDir, settings: &Settings) -> Result<Look> {
     let kept = dir.status()?.unwrap_or_else(|| from_facts(dir, facts.as_ref()));
     let (life, status) = match life {
         Life::Ended | Life::Monitored => (life, kept),
-        Life::Guarded | Life::Unwatched => (life, lost(kept, facts.as_ref(), life)),
+        Life::Guarded | Life::Unwatched => (life, lost(kept, facts.as_ref(), life, dir.exit()?)),
         Life::Over => recover(dir, facts.as_ref(), kept, settings)?,
     };
     Ok(Look { dir: dir.clone(), facts, status, life })
@@ -77,12 +77,15 @@ fn monitor_died(status: &Status) -> String {
     }
 }
 
-fn lost(status: Status, facts: Option<&Facts>, life: Life) -> Status {
+fn lost(status: Status, facts: Option<&Facts>, life: Life, exit: Option<Exit>) -> Status {
     let process = facts.and_then(|facts| facts.process.as_ref());
     let command = process
         .map_or_else(|| "the command".to_owned(), |process| format!("the command (pid {})", process.pid));
     let died = monitor_died(&status);
     let incomplete = match life {
+        Life::Guarded if exit.is_some() => {
+            format!("{died}; {command} has ended, what it has started still prints")
+        }
         Life::Guarded => format!("{died}; {command} goes on, its output is kept"),
         _ => format!("{died}; {command} goes on unwatched: what it prints since then is lost"),
     };

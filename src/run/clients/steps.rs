@@ -23,8 +23,6 @@ pub(super) struct Steps {
     current: Option<Growing>,
     /// The next file exists, so that the current one grows no more.
     is_complete: bool,
-    /// Where the times of the current file begin.
-    base: Moment,
     now: Moment,
     damaged: bool,
 }
@@ -36,7 +34,6 @@ impl Steps {
             files: [dir.input(), dir.rest()].into(),
             current: None,
             is_complete: false,
-            base: Moment::ZERO,
             now: Moment::ZERO,
             damaged: false,
         }
@@ -60,11 +57,11 @@ impl Steps {
                 Err(error) => return Err(error),
             };
             match line {
-                // A recording may have been appended to another.
-                Some(line) if line.starts_with(recording::TITLE) => self.base = self.now,
+                Some(line) if line.starts_with(recording::TITLE) => {}
                 Some(line) => match recording::step(line) {
                     Some((at, step)) => {
-                        self.now = self.base.saturating_add(at);
+                        // Since the run began, whoever wrote it; it never goes back.
+                        self.now = self.now.max(at);
                         return Ok(Some((self.now, step)));
                     }
                     None => {
@@ -102,7 +99,6 @@ impl Steps {
                     self.current = Some(Growing::new(file));
                     self.files.pop_front();
                     self.is_complete = false;
-                    self.base = self.now;
                     return Ok(true);
                 }
                 // The guard's may be there without the monitor's.
