@@ -233,3 +233,88 @@ impl Growing {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::runs::{Created, Facts, Store};
+
+    fn run() -> (tempfile::TempDir, Created) {
+        let temp = tempfile::tempdir().unwrap();
+        let made = Store::new(temp.path()).create(Facts::default(), false).unwrap();
+        (temp, made)
+    }
+
+    /// How many steps there are for now, and the time of the last.
+    fn drain(steps: &mut Steps) -> (usize, Duration) {
+        let mut n = 0;
+        while steps.next().unwrap().is_some() {
+            n += 1;
+        }
+        (n, steps.now())
+    }
+
+    #[test]
+    fn a_growing_file_is_read_as_it_grows() {
+        let (_temp, made) = run();
+        let dir = made.dir;
+        let text = |times: std::ops::Range<u64>| {
+            let lines = times.map(|n| format!("{n} line {n}\n")).collect::<String>();
+            format!("nixmon-recording 1\n{lines}")
+        };
+        let mut packed = zstd::encode_all(text(0..500).as_bytes(), 3).unwrap();
+        packed.extend(zstd::encode_all(text(500..900).as_bytes(), 3).unwrap());
+        for whole in [packed, (text(0..500) + &text(500..900)).into_bytes()] {
+            let mut steps = Steps::of(&dir);
+            assert_eq!(drain(&mut steps), (0, Duration::ZERO));
+            let mut file = File::create(dir.input()).unwrap();
+            let mut n = 0;
+            for piece in whole.chunks(37) {
+                assert!(!steps.is_damaged());
+                file.write_all(piece).unwrap();
+                n += drain(&mut steps).0;
+            }
+            assert_eq!((n, steps.now()), (900, Duration::from_millis(899)));
+            assert!(!steps.breaks_off() && !steps.is_damaged());
+            // What the guard keeps comes behind all of it, and times never go back.
+            file.write_all(b"").unwrap();
+            std::fs::write(dir.rest(), "nixmon-recording 1\n5 x\n950 y\n951 torn").unwrap();
+            assert_eq!(drain(&mut steps), (2, Duration::from_millis(950)));
+            assert!(steps.breaks_off() && !steps.is_damaged());
+            std::fs::remove_file(dir.rest()).unwrap();
+            std::fs::remove_file(dir.input()).unwrap();
+        }
+        // The guard's alone.
+        std::fs::write(dir.rest(), "nixmon-recording 1\n5 x\n").unwrap();
+        assert_eq!(drain(&mut Steps::of(&dir)).0, 1);
+    }
+
+    #[test]
+    fn what_is_damaged_ends_there() {
+        let (_temp, made) = run();
+        let dir = made.dir;
+        let good = zstd::encode_all(&b"nixmon-recording 1\n1 a\n2 b\n"[..], 3).unwrap();
+        let endless = zstd::encode_all(std::io::repeat(b'x').take(80 << 20), 1).unwrap();
+        let many = zstd::encode_all("7 x\n".repeat(2_000_000).as_bytes(), 1).unwrap();
+        for (bytes, expected, is_damaged, breaks_off) in [
+            ([&good[..], b"garbage garbage garbage"].concat(), 2, true, false),
+            ([&good[..], &good[..good.len() - 3]].concat(), 3, false, true),
+            ([&good[..], b"\0\0\0\0\0\0\0\0\0"].concat(), 2, true, false),
+            (b"not a recording\nat all\n".to_vec(), 0, true, false),
+            (b"nixmon-recording 1\n1 a\n99999999999999999999999 b\n3 c\n".to_vec(), 1, true, false),
+            (b"\0\0\0".to_vec(), 0, false, true),
+            (endless, 0, true, true),
+            (many, 2_000_000, false, false),
+        ] {
+            std::fs::write(dir.input(), &bytes).unwrap();
+            let mut steps = Steps::of(&dir);
+            let told = (drain(&mut steps).0, steps.is_damaged(), steps.breaks_off());
+            let begin = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
+            assert_eq!(told, (expected, is_damaged, breaks_off), "{begin}");
+            assert_eq!(drain(&mut steps).0, 0);
+        }
+    }
+}
