@@ -146,13 +146,13 @@ pub struct WaitArgs {
     /// What to wait for
     #[arg(long = "for", value_name = "WHAT", value_enum, default_value_t = WaitFor::End)]
     pub what: WaitFor,
-    /// Print only what came after this; `wait` and `status` print cursors
+    /// Print what came after this: a number of condensed lines, which `wait` and `status` print [default: from now on]
     #[arg(long, value_name = "CURSOR")]
     pub since: Option<u64>,
     /// Give up after this time, with exit status 124
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Print JSON lines
+    /// Print JSON lines: the condensed lines with their cursors, and last how the run stands
     #[arg(long)]
     pub json: bool,
 }
