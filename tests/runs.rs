@@ -666,3 +666,55 @@ fn a_thousand_runs_are_listed_quickly() {
     assert_eq!(list.out.lines().count(), 21, "{}", list.out);
     list.check(0, &["1000  home", "980 runs more: nixmon list --all"]);
 }
+
+/// Where [`makes_runs`] makes them.
+const STORE: &str = "NIXMON_TEST_STORE";
+const RUNS_OF_EACH: usize = 10;
+
+#[test]
+#[ignore = "a process of the next test"]
+fn makes_runs() {
+    let store = Store::new(std::env::var_os(STORE).unwrap());
+    for _ in 0..RUNS_OF_EACH {
+        // One of them gets the name while the others are refused.
+        let named = store.create(Facts { name: Some("one".to_owned()), ..facts() }, false);
+        let id = store.create(facts(), false).unwrap().dir.id();
+        eprintln!("made {id}");
+        if let Ok(named) = named {
+            eprintln!("made {} with the name", named.dir.id());
+            std::thread::sleep(Duration::from_millis(20));
+            named.dir.write_status(&ended_status(&named.facts, 0)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn eight_processes_make_runs_at_once() {
+    let home = Home::new();
+    let root = home.store.root();
+    std::fs::create_dir_all(root).unwrap();
+    let children: Vec<_> = (0..8)
+        .map(|_| {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args(["--exact", "makes_runs", "--ignored", "--nocapture"]).env(STORE, root);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let mut made = Vec::new();
+    let mut n_named = 0;
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}");
+        for line in text.lines().filter_map(|line| line.strip_prefix("made ")) {
+            n_named += usize::from(line.ends_with("name"));
+            made.push(line.split(' ').next().unwrap().parse::<u64>().unwrap());
+        }
+    }
+    made.sort_unstable();
+    // No number twice and none left out: a refused run takes none.
+    assert_eq!(made, (1..=made.len() as u64).collect::<Vec<_>>());
+    assert_eq!(made.len(), 8 * RUNS_OF_EACH + n_named);
+    assert!(n_named > 0);
+    assert_eq!(home.store.ids().unwrap().len(), made.len());
+}
