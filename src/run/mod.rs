@@ -31,6 +31,7 @@ use crate::frontend::{Live, LiveOptions};
 use crate::render::{Style, Thresholds};
 use crate::settings::{self, Form, Output, Settings, Task};
 use crate::text::{Palette, Symbols};
+use background::Stream;
 use pipeline::Frontend;
 
 /// What the program ends with.
@@ -174,8 +175,12 @@ impl Watch {
     }
 }
 
-/// A pipeline whose output is what the settings ask for; `writer` is for all but a live view.
-fn pipeline<W: Write>(writer: impl FnOnce() -> W, settings: &Settings) -> (Pipeline<W>, Watch) {
+/// A pipeline whose output is what the settings ask for; `writer` is for all but a live view, which draws on `stream`.
+fn pipeline<W: Write>(
+    writer: impl FnOnce() -> W,
+    stream: Stream,
+    settings: &Settings,
+) -> (Pipeline<W>, Watch) {
     let settings::Thresholds { slow, quiet } = settings.thresholds;
     let thresholds = Thresholds { slow, quiet };
     #[cfg(feature = "live")]
@@ -191,12 +196,14 @@ fn pipeline<W: Write>(writer: impl FnOnce() -> W, settings: &Settings) -> (Pipel
             title: output.title,
             progress: output.progress,
         };
-        terminal::reset_at_panic(Live::reset_sequence(&options));
-        let (terminal, watch) = terminal::open();
+        terminal::reset_at_panic(stream, Live::reset_sequence(&options));
+        let (terminal, watch) = terminal::open(stream);
         let live = Live::new(Box::new(terminal), options);
         let pipeline = Pipeline::new(Frontend::Live(Box::new(live)), logs);
         return (pipeline, Watch { terminal: Some(watch) });
     }
+    #[cfg(not(feature = "live"))]
+    let _ = stream;
     (to_writer(writer(), &settings.output, thresholds), Watch::default())
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::background::Stream;
 use super::recording::{Recording, Step};
 use super::{ExitStatus, Pipeline, Watch, pipeline, service_logs};
 use crate::settings::Settings;
@@ -28,7 +29,7 @@ pub(super) fn replay(
     let recordings = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
     let stdout = std::io::stdout();
     let begun = Instant::now();
-    let (mut pipeline, watch) = pipeline(|| stdout.lock(), settings);
+    let (mut pipeline, watch) = pipeline(|| stdout.lock(), Stream::Stdout, settings);
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
     let mut base = Moment::ZERO;
