@@ -23,7 +23,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("render", &["view", "text", "state", "activation", "nix"]),
     ("wire", &["nix", "input", "view", "state", "activation", "text"]),
     ("frontend", &["render", "wire", "text", "view", "state", "input", "nix", "activation"]),
-    ("runs", &["wire", "text"]),
+    ("runs", &["settings", "wire", "text"]),
     ("cli", &[]),
     ("settings", &["cli"]),
     (

@@ -6,6 +6,7 @@ use super::RunId;
 
 /// What was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Facts {
     /// [`super::FORMAT`].
     pub format: u32,
@@ -39,6 +40,8 @@ pub struct Facts {
     pub guard: Option<ProcessId>,
     /// The command, which leads a process group of its own.
     pub process: Option<ProcessId>,
+    /// Where the socket is that Nix writes its log to; none where every path would be too long.
+    pub socket: Option<String>,
 }
 
 /// The machine and the programs.

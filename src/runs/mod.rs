@@ -2,7 +2,7 @@
 //!
 //! `$XDG_STATE_HOME/nixmon/runs/` holds
 //!
-//! - `next`: the number of the next run; numbers are never given twice. `lock`: held while it changes.
+//! - `next`: the number of the next run; numbers are never given twice. `lock`: held while it changes, and a copy of it.
 //! - `N/facts.json` ([`Facts`]): what was started, where and by whom; written once, and again when its processes are known.
 //! - `N/status.json` ([`Status`]): how the run stands; replaced as a whole at least every ten seconds.
 //! - `N/input.zst`, `N/rest.zst`: the raw input with its times, as a recording; `rest.zst` is what the guard kept after the
@@ -11,18 +11,32 @@
 //! - `N/exit.json` ([`Exit`]): what became of the command, written by whoever waited for it.
 //! - `N/summary.json`: the summary record.
 //! - `N/monitor.lock`, `N/guard.lock`: locked by a process as long as it lives, which no reused process number can fake.
-//! - `N/log.sock`: the socket that Nix writes its log to, while the run goes on.
+//! - `N/log.sock`: the socket that Nix writes its log to, while the run goes on; elsewhere if the path is too long for one.
+//! - `N/stop`: the user has ended the run. `N/recovery.lock`: held while the end of a run is found out whose monitor died.
+//! - `.new-N`, `.removed-N`: a run that is being made or removed, which is none.
 //!
 //! Files are replaced by renaming, so a reader sees one state or the other. A directory whose `format` is unknown is left
 //! alone and said to be of another version.
 
 #![expect(clippy::disallowed_methods, reason = "the files of this store are this module's business")]
 
+mod dir;
+mod error;
 mod facts;
+mod files;
+mod process;
+mod retention;
+mod socket;
 mod status;
+mod store;
 
+pub use dir::{Life, RunDir};
+pub use error::StoreError;
 pub use facts::{Environment, Exit, Facts, ProcessId};
+pub use files::Lock;
+pub use retention::{Reason, Removed};
 pub use status::{Activity, LastFailure, RunState, Status};
+pub use store::{Created, Store};
 
 /// The version of everything in a run's directory.
 pub const FORMAT: u32 = 1;
@@ -33,6 +47,9 @@ pub const FORMAT: u32 = 1;
 )]
 #[serde(transparent)]
 pub struct RunId(pub u64);
+
+#[cfg(test)]
+mod tests;
 
 impl std::fmt::Display for RunId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

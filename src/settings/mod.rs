@@ -18,6 +18,7 @@ pub use file::Mistake;
 pub use run::{Retention, RunError, RunTask};
 pub use services::ServiceLogs;
 pub use source::{Setting, SettingValue, Source};
+pub(crate) use suggest::nearest;
 
 use crate::cli::{
     Cli, Command, ConfigCommand, ListArgs, LogArgs, LogsArg, OutputArgs, OutputForm, PassthroughArg,
@@ -60,6 +61,8 @@ pub struct Environment {
     pub config_home: Option<PathBuf>,
     /// Where the user's programs keep what they know: `XDG_STATE_HOME`, else `.local/state` in the home directory.
     pub state_home: Option<PathBuf>,
+    /// Where the sockets of the user's programs can be: `XDG_RUNTIME_DIR` and the directory for temporary files.
+    pub socket_dirs: Vec<PathBuf>,
     /// Nix's log directory.
     pub nix_log_dir: Option<String>,
 }
@@ -90,6 +93,7 @@ impl Environment {
             utf8: locale.is_some_and(|locale| is_utf8(&locale)),
             config_home: xdg("XDG_CONFIG_HOME").or_else(|| in_home(".config")),
             state_home: xdg("XDG_STATE_HOME").or_else(|| in_home(".local/state")),
+            socket_dirs: xdg("XDG_RUNTIME_DIR").into_iter().chain([std::env::temp_dir()]).collect(),
             nix_log_dir: std::env::var("NIX_LOG_DIR").ok().or_else(|| {
                 let state = std::env::var("NIX_STATE_DIR").ok()?;
                 Some(std::path::Path::new(&state).parent()?.join("log/nix").to_string_lossy().into_owned())
@@ -270,6 +274,8 @@ pub struct Settings {
     pub log_dir: String,
     /// Where the user's programs keep what they know.
     pub state_home: Option<PathBuf>,
+    /// Where the sockets of the user's programs can be.
+    pub socket_dirs: Vec<PathBuf>,
     /// What is kept of runs.
     pub retention: Retention,
     /// Standard input is a terminal.
@@ -449,6 +455,7 @@ impl Settings {
             thresholds,
             service_logs,
             state_home: environment.state_home.clone(),
+            socket_dirs: environment.socket_dirs.clone(),
             retention,
             stdout_is_stderr: environment.stdout_is_stderr,
             home: environment.home.clone(),

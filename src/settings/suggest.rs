@@ -2,7 +2,7 @@
 
 /// The nearest of `known`, if it is near enough to be what was meant: at most a third of its characters differ, two at
 /// least where the word has four.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     // Longer than any word we know, and the time of comparing is the product of the lengths.
     if word.len() > 64 {
         return None;

@@ -1,0 +1,310 @@
+//! The directory of one run.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{self, Durability, Lock};
+use super::{Exit, FORMAT, Facts, RunId, RunState, Status, StoreError};
+
+/// A run whose monitor is not known yet is being started for so long at most, in milliseconds.
+const STARTING: u64 = 10_000;
+/// The guard reads what the command's own children still print for so long after its end, in milliseconds.
+const DRAINING: u64 = 2_000;
+
+/// The directory of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    id: RunId,
+    path: PathBuf,
+}
+
+/// Who looks after a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It has ended, and its status says how.
+    Ended,
+    /// Its monitor, or whoever starts one just now.
+    Monitored,
+    /// The monitor has died; the guard keeps what the command prints.
+    Guarded,
+    /// Nobody, but the command still runs.
+    Unwatched,
+    /// Nobody, and the command has ended; its status does not say so yet.
+    Over,
+}
+
+impl Life {
+    /// Whether the command runs or is going to.
+    pub fn goes_on(self) -> bool {
+        matches!(self, Self::Monitored | Self::Guarded | Self::Unwatched)
+    }
+}
+
+/// What every format has, to be told from the others.
+#[derive(Deserialize)]
+struct AnyFormat {
+    format: u64,
+    #[serde(default)]
+    environment: AnyEnvironment,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AnyEnvironment {
+    nixmon: Option<String>,
+}
+
+impl RunDir {
+    pub(super) fn new(id: RunId, path: PathBuf) -> Self {
+        Self { id, path }
+    }
+
+    /// The run that is kept in this directory; `None` if its name is no number.
+    pub fn at(path: &Path) -> Option<Self> {
+        let id = super::store::number(path.file_name()?.to_str()?)?;
+        Some(Self { id, path: path.to_owned() })
+    }
+
+    /// Which run.
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The raw input with its times.
+    pub fn input(&self) -> PathBuf {
+        self.file("input.zst")
+    }
+
+    /// What the guard kept after the monitor's death.
+    pub fn rest(&self) -> PathBuf {
+        self.file("rest.zst")
+    }
+
+    /// The condensed lines.
+    pub fn lines(&self) -> PathBuf {
+        self.file("lines.txt")
+    }
+
+    /// The changes, as JSON lines.
+    pub fn changes(&self) -> PathBuf {
+        self.file("changes.jsonl.zst")
+    }
+
+    /// What was started.
+    ///
+    /// # Errors
+    ///
+    /// If another nixmon has written it, if it is missing or damaged, or cannot be read.
+    pub fn facts(&self) -> Result<Facts, StoreError> {
+        let damaged = || StoreError::Damaged { id: self.id };
+        let bytes = files::read(&self.file("facts.json"))?.ok_or_else(damaged)?;
+        let any: AnyFormat = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
+        if any.format == 0 {
+            return Err(damaged());
+        }
+        self.check_format(any.format, any.environment.nixmon)?;
+        serde_json::from_slice(&bytes).map_err(|_| damaged())
+    }
+
+    fn check_format(&self, format: u64, version: Option<String>) -> Result<(), StoreError> {
+        match format == u64::from(FORMAT) {
+            true => Ok(()),
+            false => Err(StoreError::Format { id: self.id, format, version }),
+        }
+    }
+
+    /// Replaces what was started.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_facts(&self, facts: &Facts) -> Result<(), StoreError> {
+        files::replace_json(&self.file("facts.json"), facts, Durability::Synced)
+    }
+
+    /// How it stands, as was written last; `None` if that is missing or damaged.
+    ///
+    /// # Errors
+    ///
+    /// If another nixmon has written it, or if it cannot be read.
+    pub fn status(&self) -> Result<Option<Status>, StoreError> {
+        let Some(bytes) = files::read(&self.file("status.json"))? else { return Ok(None) };
+        let any = serde_json::from_slice::<AnyFormat>(&bytes).ok().filter(|any| any.format > 0);
+        let Some(any) = any else { return Ok(None) };
+        self.check_format(any.format, None)?;
+        Ok(serde_json::from_slice(&bytes).ok())
+    }
+
+    /// Replaces how it stands.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_status(&self, status: &Status) -> Result<(), StoreError> {
+        let ended = matches!(status.state, RunState::Ended | RunState::Lost);
+        let durability = if ended { Durability::Synced } else { Durability::Cached };
+        files::replace_json(&self.file("status.json"), status, durability)
+    }
+
+    /// What became of the command; `None` if nobody has seen it, or not yet.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn exit(&self) -> Result<Option<Exit>, StoreError> {
+        files::read_json(&self.file("exit.json"))
+    }
+
+    /// Writes what became of the command.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_exit(&self, exit: &Exit) -> Result<(), StoreError> {
+        files::replace_json(&self.file("exit.json"), exit, Durability::Synced)
+    }
+
+    /// The summary record; `None` if there is none yet, or if it is damaged.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn summary(&self) -> Result<Option<serde_json::Value>, StoreError> {
+        files::read_json(&self.file("summary.json"))
+    }
+
+    /// Writes the summary record.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_summary(&self, summary: &impl Serialize) -> Result<(), StoreError> {
+        files::replace_json(&self.file("summary.json"), summary, Durability::Synced)
+    }
+
+    /// Replaces the condensed lines, of a run whose monitor is gone.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written.
+    pub fn write_lines(&self, lines: &[u8]) -> Result<(), StoreError> {
+        files::replace(&self.lines(), lines, Durability::Cached)
+    }
+
+    /// Notes that the user has ended it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn mark_stopped(&self) -> Result<(), StoreError> {
+        files::replace(&self.file("stop"), b"", Durability::Cached)
+    }
+
+    /// Whether the user has ended it.
+    pub fn is_stopped(&self) -> bool {
+        self.file("stop").exists()
+    }
+
+    /// Takes the monitor's lock; `None` if another monitor has it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be taken at all.
+    pub fn lock_monitor(&self) -> Result<Option<Lock>, StoreError> {
+        files::try_lock(&self.file("monitor.lock"))
+    }
+
+    /// Takes the guard's lock; `None` if another guard has it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be taken at all.
+    pub fn lock_guard(&self) -> Result<Option<Lock>, StoreError> {
+        files::try_lock(&self.file("guard.lock"))
+    }
+
+    /// Waits for the lock of those who find out how a run has ended whose monitor has died.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be taken at all.
+    pub fn lock_recovery(&self) -> Result<Lock, StoreError> {
+        files::lock(&self.file("recovery.lock"))
+    }
+
+    /// Whether somebody holds the monitor's lock.
+    pub fn monitor_lives(&self) -> bool {
+        files::is_locked(&self.file("monitor.lock"))
+    }
+
+    /// Whether somebody holds the guard's lock.
+    pub fn guard_lives(&self) -> bool {
+        files::is_locked(&self.file("guard.lock"))
+    }
+
+    /// Who looks after the run; `now` in milliseconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or is not of this format. What is damaged is taken for missing.
+    pub fn life(&self, now: u64) -> Result<Life, StoreError> {
+        match self.status()? {
+            Some(status) if status.state == RunState::Ended => return Ok(Life::Ended),
+            _ => {}
+        }
+        if self.monitor_lives() {
+            return Ok(Life::Monitored);
+        }
+        // The monitor may have written the end and gone since the status was read.
+        if self.status()?.is_some_and(|status| status.state == RunState::Ended) {
+            return Ok(Life::Ended);
+        }
+        let facts = match self.facts() {
+            Ok(facts) => Some(facts),
+            Err(StoreError::Damaged { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let exit = self.exit()?;
+        if self.guard_lives() && exit.is_none_or(|exit| now < exit.at.saturating_add(DRAINING)) {
+            return Ok(Life::Guarded);
+        }
+        let Some(facts) = facts else { return Ok(Life::Over) };
+        if exit.is_none() && facts.process.as_ref().is_some_and(super::ProcessId::lives) {
+            return Ok(Life::Unwatched);
+        }
+        let is_starting = facts.monitor.is_none()
+            && facts.process.is_none()
+            && now.abs_diff(facts.created_at) < STARTING
+            && exit.is_none();
+        Ok(if is_starting { Life::Monitored } else { Life::Over })
+    }
+
+    /// Bytes of its files.
+    pub fn size(&self) -> u64 {
+        files::size(&self.path)
+    }
+
+    /// Removes the socket of a run that has ended. One that is not there is no error.
+    pub fn remove_socket(&self, facts: &Facts) {
+        let Some(socket) = facts.socket.as_deref().map(Path::new) else { return };
+        if socket.file_name().is_none_or(|name| name != super::socket::NAME) {
+            return;
+        }
+        let _ = std::fs::remove_file(socket);
+        if let Some(parent) = socket.parent().filter(|parent| *parent != self.path) {
+            // One of its own; it is left where there is anything else in it.
+            let _ = std::fs::remove_dir(parent);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Processes, told from later ones of the same number.
+
+use rustix::process::{Pid, Signal};
+
+use super::ProcessId;
+
+impl ProcessId {
+    /// The process of this number; `None` if there is none.
+    pub fn of(pid: i32) -> Option<Self> {
+        let number = number(pid)?;
+        let began = began(pid);
+        if began.is_none() && !exists(number) {
+            return None;
+        }
+        Some(Self { pid, began })
+    }
+
+    /// Whether it still runs. A process whose end nobody has asked about yet does not.
+    pub fn lives(&self) -> bool {
+        let Some(number) = number(self.pid) else { return false };
+        match &self.began {
+            Some(began) => self::began(self.pid).as_ref() == Some(began),
+            None => exists(number),
+        }
+    }
+
+    /// Sends a signal, if it still runs. Says whether it was sent.
+    pub fn signal(&self, signal: Signal) -> bool {
+        let number = number(self.pid).filter(|_| self.lives());
+        number.is_some_and(|number| rustix::process::kill_process(number, signal).is_ok())
+    }
+
+    /// Sends a signal to the process group that it leads, if it still runs. Says whether it was sent.
+    pub fn signal_group(&self, signal: Signal) -> bool {
+        let number = number(self.pid).filter(|_| self.lives());
+        number.is_some_and(|number| rustix::process::kill_process_group(number, signal).is_ok())
+    }
+}
+
+/// No number below 1 is one process: to the system they mean groups.
+fn number(pid: i32) -> Option<Pid> {
+    if pid > 0 { Pid::from_raw(pid) } else { None }
+}
+
+fn exists(number: Pid) -> bool {
+    // Of another user's process it is refused.
+    !matches!(rustix::process::test_kill_process(number), Err(rustix::io::Errno::SRCH))
+}
+
+/// When the process began; `None` if there is none, or if it has ended.
+#[cfg(target_os = "linux")]
+fn began(pid: i32) -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let ticks = begin_ticks(&stat)?;
+    Some(format!("{} {ticks}", boot.trim()))
+}
+
+/// Field 22 of `/proc/PID/stat` (proc_pid_stat(5)), unless the process is a zombie.
+#[cfg(target_os = "linux")]
+fn begin_ticks(stat: &[u8]) -> Option<u64> {
+    // The name may hold anything, also spaces and parentheses; nothing behind it does.
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    if matches!(fields.next()?, "Z" | "X" | "x") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// When the process began; `None` if there is none.
+#[cfg(not(target_os = "linux"))]
+fn began(pid: i32) -> Option<String> {
+    let mut ps = std::process::Command::new("/bin/ps");
+    let output =
+        ps.env("LC_ALL", "C").args(["-o", "state=,lstart=", "-p", &pid.to_string()]).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let (state, lstart) = text.split_once(char::is_whitespace)?;
+    (!state.starts_with('Z')).then(|| lstart.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_from_another() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let own = ProcessId::of(pid).unwrap();
+        assert!(own.lives());
+        assert!(own.began.is_some());
+        assert!(!ProcessId { began: Some("long ago".to_owned()), ..own.clone() }.lives());
+        assert!(ProcessId { began: None, ..own }.lives());
+        for pid in [0, -1, i32::MIN] {
+            assert_eq!(ProcessId::of(pid), None);
+            assert!(!ProcessId { pid, began: None }.lives(), "{pid}");
+            assert!(!ProcessId { pid, began: None }.signal_group(Signal::TERM), "{pid}");
+        }
+    }
+
+    #[test]
+    fn an_ended_process_does_not_live() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let process = ProcessId::of(i32::try_from(child.id()).unwrap()).unwrap();
+        assert!(process.lives());
+        assert!(process.signal(Signal::KILL));
+        // It is a zombie until it is waited for.
+        let begun = std::time::Instant::now();
+        while process.lives() {
+            assert!(begun.elapsed().as_secs() < 30);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child.wait().unwrap();
+        assert!(!process.lives());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn names_of_processes_hide_nothing() {
+        let stat = |name: &str, state: &str| {
+            format!("7 ({name}) {state} 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9 9\n")
+        };
+        assert_eq!(begin_ticks(stat("sleep", "S").as_bytes()), Some(4711));
+        assert_eq!(begin_ticks(stat("a) R 1 (b", "R").as_bytes()), Some(4711));
+        assert_eq!(begin_ticks(stat("sleep", "Z").as_bytes()), None);
+        assert_eq!(begin_ticks(b"7 (x"), None);
+        assert_eq!(begin_ticks(b"7 (x) S 1 2"), None);
+    }
+}
