@@ -36,6 +36,7 @@ pub use facts::{Environment, Exit, Facts, ProcessId};
 pub use files::Lock;
 pub use retention::{Reason, Removed};
 pub use status::{Activity, LastFailure, RunState, Status};
+pub use socket::socket_elsewhere;
 pub use store::{Created, Store};
 
 /// The version of everything in a run's directory.

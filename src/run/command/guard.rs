@@ -59,8 +59,8 @@ pub(super) fn guard() -> Result<()> {
     let _ = rustix::thread::set_name(NAME);
     let _signals = ignore_signals()?;
     let (order, streams) = order::receive(&mut socket).context("no order for a guard")?;
-    let run = order.run.clone().map(|path| RunDir::at(PathBuf::from(OsString::from_vec(path))));
-    let _lock = run.as_ref().and_then(|run| run.lock_guard().ok());
+    let run = order.run.clone().and_then(|path| RunDir::at(&PathBuf::from(OsString::from_vec(path))));
+    let lock = run.as_ref().and_then(|run| run.lock_guard().ok().flatten());
     let Streams { stdin, stdout, stderr, stdout_reader, stderr_reader, listener } = streams;
     let mut command = command(&order);
     command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
@@ -128,7 +128,7 @@ pub(super) fn guard() -> Result<()> {
     if let Some(socket) = order.socket {
         let _ = std::fs::remove_file(OsString::from_vec(socket));
     }
-    drop(_lock);
+    drop(lock);
     while readers.iter().any(|reader| !reader.is_closed()) {
         // Read and dropped: the run is over.
         let _ = incoming.recv_timeout(FLUSH);

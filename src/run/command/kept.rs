@@ -29,7 +29,7 @@ enum Job {
     Lines(Vec<u8>),
     Changes(Vec<u8>),
     Status(Box<Status>),
-    Summary(Vec<u8>),
+    Summary(serde_json::Value),
 }
 
 /// Takes what is to be kept, and never waits.
@@ -101,7 +101,7 @@ impl Kept {
         self.send(Job::Status(Box::new(status)));
     }
 
-    pub(super) fn summary(&self, json: Vec<u8>) {
+    pub(super) fn summary(&self, json: serde_json::Value) {
         self.send(Job::Summary(json));
     }
 

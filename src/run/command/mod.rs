@@ -27,7 +27,7 @@ use anyhow::{Context, Result};
 
 use super::background::{Background, Stream};
 use super::{ExitStatus, Pipeline, complain, pipeline};
-use crate::runs::{Environment, Facts, ProcessId, RunDir, Store};
+use crate::runs::{Created, Environment, Facts, Lock, ProcessId, RunDir, Store, StoreError};
 use crate::settings::{Form, RunTask, Settings};
 use kept::Kept;
 use nix::{NixVersion, Plan};
@@ -74,8 +74,8 @@ fn run_planned(
     let facts = facts(task, version, false);
     let (facts, run) = match open_store(settings) {
         Some(store) => match create(&store, facts.clone(), task) {
-            Ok((facts, run)) => (facts, Some(run)),
-            Err(error @ crate::runs::StoreError::Concurrent { .. }) => return Err(error.into()),
+            Ok(Created { dir, facts, lock }) => (facts, Some((dir, lock))),
+            Err(error @ StoreError::Busy { .. }) => return Err(error.into()),
             Err(error) => {
                 complain(&anyhow::Error::new(error).context("this run is not kept"));
                 (facts, None)
@@ -103,19 +103,19 @@ fn execute(
     settings: &Settings,
     task: &RunTask,
     plan: &Plan,
-    mut facts: Facts,
-    run: Option<RunDir>,
+    facts: Facts,
+    run: Option<(RunDir, Lock)>,
     report: Report,
     started: Option<Box<dyn FnOnce(Result<i32, std::io::Error>)>>,
 ) -> Result<Ended> {
-    // Held until the end: whoever looks at the run sees by it that we live.
-    let _lock = run.as_ref().and_then(|run| run.lock_monitor().ok());
+    // The lock is held until the end: whoever looks at the run sees by it that we live.
+    let (run, _lock) = run.unzip();
     let kept = run.as_ref().and_then(|run| {
         Kept::create(run)
             .inspect_err(|error| complain(&anyhow::anyhow!("this run is not kept: {error:#}")))
             .ok()
     });
-    let socket = plan.socket.then(|| Socket::bind(run.as_ref(), &mut facts)).flatten();
+    let socket = plan.socket.then(|| Socket::bind(settings, run.as_ref(), &facts)).flatten();
     let mut environment = Vec::new();
     if let Some(socket) = &socket
         && let Some(config) = nix::nix_config(settings.nix_config.as_deref(), &socket.path)
@@ -167,7 +167,7 @@ fn execute(
         && let Some(store) = open_store(settings)
     {
         // What could not be removed will be another time.
-        let _ = store.prune(settings.retention, guard::unix_ms(), false);
+        let _ = store.prune(&settings.retention, guard::unix_ms(), false);
     }
     Ok(ended)
 }
@@ -230,14 +230,14 @@ struct Socket {
 
 impl Socket {
     /// Makes one, if there is a place for it: below the run, or where its path is short enough.
-    fn bind(run: Option<&RunDir>, facts: &mut Facts) -> Option<Self> {
-        let (path, directory) = match run {
-            Some(run) => run.socket_place().ok()?,
-            None => crate::runs::temporary_socket().ok()?,
+    fn bind(settings: &Settings, run: Option<&RunDir>, facts: &Facts) -> Option<Self> {
+        let path = match &facts.socket {
+            Some(path) => PathBuf::from(path),
+            None => crate::runs::socket_elsewhere(&settings.socket_dirs)?,
         };
-        let listener = UnixListener::bind(&path).ok()?;
-        facts.socket = Some(path.to_string_lossy().into_owned());
-        Some(Self { listener, path, directory })
+        let directory = path.parent().filter(|parent| run.is_none_or(|run| run.path() != *parent));
+        let directory = directory.map(Path::to_owned);
+        Some(Self { listener: UnixListener::bind(&path).ok()?, path, directory })
     }
 
     fn listener(&self) -> Option<(UnixListener, PathBuf)> {
@@ -255,18 +255,17 @@ impl Drop for Socket {
 }
 
 fn open_store(settings: &Settings) -> Option<Store> {
-    Some(Store::new(settings.state_home.as_ref()?.join("nixmon/runs")))
+    let root = settings.state_home.as_ref()?.join("nixmon/runs");
+    Some(Store::new(root).with_socket_dirs(settings.socket_dirs.clone()))
 }
 
 /// Gives the run a number and a place.
-fn create(
-    store: &Store,
-    mut facts: Facts,
-    task: &RunTask,
-) -> Result<(Facts, RunDir), crate::runs::StoreError> {
-    facts.is_first = facts.name.as_ref().is_some_and(|name| store.latest_ok(name).is_none());
-    let run = store.create(&mut facts, task.allow_concurrent)?;
-    Ok((facts, run))
+fn create(store: &Store, mut facts: Facts, task: &RunTask) -> Result<Created, StoreError> {
+    facts.is_first = match &facts.name {
+        Some(name) => store.latest_ok(name)?.is_none(),
+        None => false,
+    };
+    store.create(facts, task.allow_concurrent)
 }
 
 fn facts(task: &RunTask, version: Option<&NixVersion>, background: bool) -> Facts {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Report, execute, facts, guard, nix, not_started_status, open_store, reason};
 use crate::run::clients;
 use crate::run::{ExitStatus, complain};
-use crate::runs::{ProcessId, RunDir, RunId, RunState};
+use crate::runs::{Created, ProcessId, RunDir, RunId, RunState};
 use crate::settings::{RunTask, Settings};
 
 /// How often a queued run looks whether its turn has come.
@@ -50,7 +50,8 @@ pub(in crate::run) fn start(settings: &Settings, task: &RunTask, after: Option<&
     let mut facts = facts(task, version.as_ref(), true);
     facts.monitor = None;
     facts.after = after.map(|reference| store.find(Some(reference)).map(|run| run.id())).transpose()?;
-    let (_, run) = super::create(&store, facts, task)?;
+    // The monitor takes the lock itself: until then the run is said to be starting.
+    let Created { dir: run, .. } = super::create(&store, facts, task)?;
     match spawn_monitor(settings, task, &run) {
         Ok(Word::Queued | Word::Started) => {
             let mut stdout = std::io::stdout();
@@ -106,7 +107,7 @@ pub(in crate::run) fn monitor(settings: &Settings, directory: &Path) -> Result<E
         serde_json::from_slice(&bytes).context("`nixmon monitor` is for nixmon itself; see nixmon start")?;
     // Out of the session of whoever started us: its end is not ours.
     let _ = rustix::process::setsid();
-    let run = RunDir::at(directory.to_owned());
+    let run = RunDir::at(directory).context("not the directory of a run")?;
     let told = tell(settings, &run, RunTask {
         command: command.into_iter().map(OsString::from_vec).collect(),
         directory: below.map(|path| PathBuf::from(OsString::from_vec(path))),
@@ -124,7 +125,7 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
     let mut facts = run.facts()?;
     task.name.clone_from(&facts.name);
     task.is_target = facts.is_target;
-    let lock = run.lock_monitor().context("this run has a monitor")?;
+    let lock = run.lock_monitor()?.context("this run has a monitor")?;
     facts.monitor = ProcessId::of(std::process::id().cast_signed());
     run.write_facts(&facts)?;
     if let Some(before) = facts.after
@@ -143,15 +144,15 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
             });
         }
     });
-    drop(lock);
-    let ended = execute(settings, &task, &plan, facts, Some(run.clone()), Report::Files, Some(started))?;
+    let ended =
+        execute(settings, &task, &plan, facts, Some((run.clone(), lock)), Report::Files, Some(started))?;
     Ok(ended.status())
 }
 
 /// Waits for a run to end; false, and the end of this one, if it failed or we are told to stop.
 fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
     let Some(store) = open_store(settings) else { return Ok(false) };
-    let mut status = run.status()?;
+    let mut status = run.status()?.unwrap_or_default();
     status.state = RunState::Queued;
     status.heartbeat_at = guard::unix_ms();
     run.write_status(&status)?;
