@@ -1,5 +1,8 @@
 //! Commands that nixmon starts.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the monitor asks it"))]
+mod pulse;
+
 use std::path::Path;
 
 use anyhow::{Result, bail};
