@@ -9,6 +9,8 @@ mod config;
 mod drv_reader;
 mod filter;
 mod pipeline;
+#[cfg_attr(not(test), expect(dead_code, reason = "the monitor asks it"))]
+mod process_tree;
 mod recording;
 mod replay;
 mod service_logs;

@@ -123,6 +123,8 @@ pub struct State {
     flake_inputs: FlakeInputs,
     /// What the evaluation does, if anything is said.
     evaluating: Option<String>,
+    /// What the stream waits for, if that is the last it has said.
+    waiting: Option<String>,
     exit_status: Option<i32>,
     outcome: Option<Outcome>,
     /// Somebody wants every line of every log.
@@ -163,6 +165,7 @@ impl State {
     }
 
     fn event(&mut self, event: Event<'_>, effects: &mut Effects) {
+        self.waiting = None;
         match event {
             Event::Record(message) => {
                 self.records_seen = true;
@@ -296,6 +299,12 @@ impl State {
     /// What the evaluation does, in Nix's words.
     pub fn evaluating(&self) -> Option<&str> {
         self.evaluating.as_deref()
+    }
+
+    /// The lock or the machine that Nix waits for, in its words, if that is the last that the stream has said. Builds that
+    /// wait say so themselves.
+    pub fn waits_for(&self) -> Option<&str> {
+        self.waiting.as_deref()
     }
 
     /// How many wanted derivations cannot be built because of a failure.
