@@ -8,8 +8,8 @@ mod command;
 mod config;
 mod drv_reader;
 mod filter;
+mod frontends;
 mod pipeline;
-#[cfg_attr(not(test), expect(dead_code, reason = "the monitor asks it"))]
 mod process_tree;
 mod recording;
 mod replay;
@@ -34,7 +34,7 @@ use crate::render::{Style, Thresholds};
 use crate::settings::{self, Form, Output, Settings, Task};
 use crate::text::{Palette, Symbols};
 use background::Stream;
-use pipeline::Frontend;
+use frontends::Frontend;
 
 /// What the program ends with.
 ///
@@ -221,6 +221,19 @@ fn to_writer<W: Write>(writer: W, output: &Output, thresholds: Thresholds) -> Pi
         Form::Quiet => Frontend::Quiet(crate::frontend::Sink::new(writer)),
     };
     Pipeline::new(frontend, logs)
+}
+
+/// A pipeline that says nothing but what is kept of it.
+fn silent_pipeline<W: Write>(writer: W) -> (Pipeline<W>, Watch) {
+    let sink = Frontend::Quiet(crate::frontend::Sink::new(writer));
+    (Pipeline::new(sink, LogLines::default()), Watch::default())
+}
+
+/// Condensed lines for a file.
+fn plain_lines<W: Write>(writer: W, settings: &Settings) -> Lines<W> {
+    let settings::Thresholds { slow, quiet } = settings.thresholds;
+    let output = Output { color: false, ascii: false, ..settings.output.clone() };
+    Lines::new(writer, options(&output, Thresholds { slow, quiet }))
 }
 
 fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {

@@ -147,7 +147,8 @@ impl Kept {
 }
 
 /// Writes to a file of a run, by way of the thread.
-pub(super) struct KeptWriter {
+#[derive(Debug)]
+pub(in crate::run) struct KeptWriter {
     sender: Option<mpsc::Sender<Job>>,
     shared: Arc<Shared>,
     job: fn(Vec<u8>) -> Job,

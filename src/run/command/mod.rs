@@ -30,6 +30,7 @@ use super::{ExitStatus, Pipeline, complain, pipeline};
 use crate::runs::{Created, Environment, Facts, Lock, ProcessId, RunDir, Store, StoreError};
 use crate::settings::{Form, RunTask, Settings};
 use kept::Kept;
+pub(super) use kept::KeptWriter;
 use nix::{NixVersion, Plan};
 use watch::{Ended, Job};
 
@@ -130,10 +131,16 @@ fn execute(
         Report::Terminal => pipeline(|| Output::Stream(Background::spawn(stream)), stream, settings),
         Report::Files => super::silent_pipeline(Output::Nowhere),
     };
-    pipeline.pass_stdout(copy_stdout);
-    pipeline.stdout_is_result(plan.stdout_is_result);
+    if copy_stdout {
+        pipeline.pass_stdout(true);
+    } else {
+        pipeline.stdout_is_result(plan.stdout_is_result);
+    }
+    if socket.is_some() {
+        pipeline.expect_logs();
+    }
     if let Some(kept) = &kept {
-        pipeline.keep(kept.lines(), kept.changes(), settings);
+        pipeline.keep(super::plain_lines(kept.lines(), settings), kept.changes());
     }
     let job = Job {
         settings,

@@ -25,7 +25,8 @@ use crate::run::background::Background;
 use crate::run::drv_reader::{self, Answer};
 use crate::input::Source;
 use crate::run::{Pipeline, Watch, process_tree, service_logs};
-use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState};
+use crate::render::Style;
+use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
 use crate::settings::Settings;
 use crate::state::{Moment, Request};
 
@@ -72,7 +73,7 @@ pub(super) struct Ended {
     pub(super) not_started: Option<std::io::Error>,
     pub(super) facts: Facts,
     /// The summary record.
-    pub(super) summary: Vec<u8>,
+    pub(super) summary: serde_json::Value,
     pub(super) outcome: &'static str,
 }
 
@@ -139,6 +140,7 @@ struct Loop<'a, W: Write> {
     reaper: Reaper,
     pulse: Pulse,
     overdue: Overdue,
+    style: Style,
     heartbeat: Instant,
     /// What the last heartbeat said that is worth another one.
     said: (u64, usize, &'static str),
@@ -174,9 +176,12 @@ impl<'a, W: Write> Loop<'a, W> {
         let begun = Instant::now();
         let (child, pieces, news) = child::spawn(spawn, order::clock_ms())?;
         let now = tokio::time::Instant::now();
+        let crate::settings::Thresholds { slow, quiet } = settings.thresholds;
+        let thresholds = crate::render::Thresholds { slow, quiet };
         Ok(Self {
             settings,
             pulse: Pulse::new(settings.thresholds.quiet),
+            style: super::super::options(&settings.output, thresholds).style,
             overdue: Overdue::new(&facts, job.is_switch),
             foreground: (!facts.background).then(Foreground::open),
             pipeline,
@@ -219,8 +224,9 @@ impl<'a, W: Write> Loop<'a, W> {
         let mut questions = signal(SignalKind::user_defined1()).context("cannot listen for signals")?;
         let mut resizes = signal(SignalKind::window_change()).context("cannot listen for signals")?;
         let mut stops = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
-        let opening = self.overdue.opening();
-        self.pipeline.notice(opening, Moment::ZERO);
+        if let Some(opening) = pulse::opening(&self.facts) {
+            self.pipeline.notice(&[opening], Moment::ZERO);
+        }
         while !self.is_over() {
             let release = self.pipeline.next_release().map(|at| tokio::time::Instant::from_std(self.begun + at));
             tokio::select! {
@@ -295,7 +301,7 @@ impl<'a, W: Write> Loop<'a, W> {
             Piece::Bytes(source, bytes, at) => {
                 self.open.insert(source);
                 let at = at.saturating_duration_since(self.begun);
-                self.pulse.output(at);
+                self.pulse.heard(at);
                 self.pipeline.feed_from(source, &bytes, at);
                 if let Some(kept) = &self.kept {
                     kept.bytes(source, bytes, at);
@@ -435,14 +441,16 @@ impl<'a, W: Write> Loop<'a, W> {
         let at = self.now();
         self.pipeline.tick(at);
         self.dirty |= self.drawn.elapsed() >= CLOCK || self.screen.has_typed();
-        if self.pulse.wants_sample(at)
+        if at >= self.pulse.sample_at()
             && let Some(pid) = self.pid
         {
-            self.pulse.sample(at, &process_tree::sample(pid));
+            self.pulse.sample(process_tree::sample(&[pid]), at);
         }
-        let lines = self.overdue.look(self.pipeline.state(), &self.pulse, at);
-        if !lines.is_empty() {
-            self.pipeline.notice(lines, at);
+        let partial = self.partial();
+        let now = pulse::Now { at, wall_ms: unix_ms(), partial: partial.as_deref() };
+        let overdue = self.overdue.check(&self.facts, self.pipeline.state(), &self.pulse, now, &self.style);
+        if let Some(lines) = overdue {
+            self.pipeline.notice(&lines, at);
         }
         if let Some(kept) = &self.kept
             && let Some(trouble) = kept.trouble()
@@ -472,12 +480,22 @@ impl<'a, W: Write> Loop<'a, W> {
         self.heartbeat = Instant::now();
         self.said = self.news_now();
         let Some(kept) = &self.kept else { return };
-        let at = self.begun.elapsed();
-        let mut status =
-            pulse::status_of(&self.facts, self.pipeline.state(), &self.pulse, &self.overdue, at, unix_ms());
+        let mut status = self.status(self.now());
         status.cursor = kept.cursor();
         status.incomplete = kept.trouble();
         kept.status(status);
+    }
+
+    fn status(&self, at: Moment) -> Status {
+        let partial = self.partial();
+        let now = pulse::Now { at, wall_ms: unix_ms(), partial: partial.as_deref() };
+        pulse::status_of(&self.facts, self.pipeline.state(), &self.pulse, &self.overdue, now, &self.style)
+    }
+
+    /// The beginning of a line that has stood there for a while.
+    fn partial(&self) -> Option<String> {
+        let partial = self.pipeline.partial_text()?;
+        (self.quiet_since.elapsed() >= CLOCK).then(|| String::from_utf8_lossy(partial).into_owned())
     }
 
     fn finish(mut self) -> Ended {
@@ -499,8 +517,7 @@ impl<'a, W: Write> Loop<'a, W> {
                 kept.exit_status(status, at);
             }
             kept.summary(end.summary.clone());
-            let mut last =
-                pulse::status_of(&self.facts, self.pipeline.state(), &self.pulse, &self.overdue, at, unix_ms());
+            let mut last = self.status(at);
             last.state = RunState::Ended;
             last.ended_at = Some(unix_ms());
             last.outcome = Some(end.outcome.to_owned());
