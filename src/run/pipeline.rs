@@ -5,11 +5,11 @@ use std::io::Write;
 #[cfg(feature = "live")]
 use crate::frontend::Live;
 use crate::frontend::{Condition, Json, Lines, LogLines, Sink};
-use crate::input::Reader;
+use crate::input::{Event, Source, Streams};
 use crate::render::{self, Style, Thresholds};
 use crate::settings::Output;
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
-use crate::text::Symbols;
+use crate::text::{Symbols, sanitize};
 use crate::view::{Evidence, View};
 
 /// Where the output goes.
@@ -29,10 +29,23 @@ pub(super) enum Frontend<W> {
 /// Reader, state and frontend.
 #[derive(Debug)]
 pub struct Pipeline<W> {
-    reader: Reader,
+    streams: Streams,
     state: State,
     effects: Effects,
     frontend: Frontend<W>,
+    stdout: Stdout,
+}
+
+/// What becomes of the command's stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stdout {
+    /// It is read and told as stderr is.
+    #[default]
+    Told,
+    /// It is read, but somebody else hands it on.
+    Passed,
+    /// Its lines are results.
+    Result,
 }
 
 impl<W: Write> Pipeline<W> {
@@ -43,7 +56,13 @@ impl<W: Write> Pipeline<W> {
             LogLines::Failed(lines) => state.keep_log_lines(lines),
             LogLines::None => {}
         }
-        Self { reader: Reader::default(), state, effects: Effects::default(), frontend }
+        Self {
+            streams: Streams::default(),
+            state,
+            effects: Effects::default(),
+            frontend,
+            stdout: Stdout::default(),
+        }
     }
 
     /// Writes to `writer` what `output` asks for; a live view has a terminal of its own and does not.
@@ -62,27 +81,85 @@ impl<W: Write> Pipeline<W> {
         }
     }
 
-    /// The next bytes of the stream.
+    /// There may be connections of Nix processes: text waits a moment for the records that say the same.
+    pub fn expect_logs(&mut self) {
+        self.streams.expect_logs();
+    }
+
+    /// The command's stdout is handed on by somebody else: it is read, but no text of it is told.
+    pub fn pass_stdout(&mut self, is_passed: bool) {
+        self.set_stdout(if is_passed { Stdout::Passed } else { Stdout::Told });
+    }
+
+    /// Each line of the command's stdout is a result and told as one, whatever it looks like.
+    pub fn stdout_is_result(&mut self, is_result: bool) {
+        self.set_stdout(if is_result { Stdout::Result } else { Stdout::Told });
+    }
+
+    fn set_stdout(&mut self, stdout: Stdout) {
+        self.stdout = stdout;
+        self.streams.stdout_is_result(stdout == Stdout::Result);
+    }
+
+    /// The next bytes of the only stream, or of the command's stderr.
     pub fn feed(&mut self, bytes: &[u8], at: Moment) {
+        self.feed_from(Source::Main, bytes, at);
+    }
+
+    /// The next bytes of one of several streams. No bytes from a [`Source::Log`] say that a connection was made.
+    pub fn feed_from(&mut self, source: Source, bytes: &[u8], at: Moment) {
         #[cfg(feature = "live")]
         if let Frontend::Live(live) = &mut self.frontend {
             live.touch();
         }
-        let Self { reader, state, effects, frontend, .. } = self;
-        reader.feed(bytes, |event| {
-            state.apply(Input::Event(event), at, effects);
+        let Self { streams, state, effects, frontend, stdout } = self;
+        streams.feed(source, bytes, at, |source, event| {
+            apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
         });
     }
 
-    /// Nothing has come for a moment.
-    pub fn settle(&mut self, at: Moment) {
-        let Self { reader, state, effects, frontend, .. } = self;
-        reader.settle(|event| {
-            state.apply(Input::Event(event), at, effects);
+    /// One of several streams has ended.
+    pub fn close_source(&mut self, source: Source, at: Moment) {
+        let Self { streams, state, effects, frontend, stdout } = self;
+        streams.close(source, at, |source, event| {
+            apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
         });
-        match (frontend, reader.partial_text()) {
+    }
+
+    /// When [`Pipeline::release`] is to be called: text waits until then for a record that says the same.
+    pub fn next_release(&self) -> Option<Moment> {
+        self.streams.next_release()
+    }
+
+    /// Hands on the text that has waited long enough.
+    pub fn release(&mut self, at: Moment) {
+        let was_waiting = self.streams.next_release().is_some();
+        let Self { streams, state, effects, frontend, stdout } = self;
+        streams.release(at, |source, event| {
+            apply(source, event, at, *stdout, state, effects);
+            publish(state, effects, frontend, at);
+        });
+        // Whatever else comes within this time, a line that was held back unfinished is a prompt.
+        if was_waiting && self.streams.next_release().is_none() {
+            self.partial();
+        }
+    }
+
+    /// Nothing has come for a moment.
+    pub fn settle(&mut self, at: Moment) {
+        let Self { streams, state, effects, frontend, stdout } = self;
+        streams.settle(at, |source, event| {
+            apply(source, event, at, *stdout, state, effects);
+            publish(state, effects, frontend, at);
+        });
+        self.partial();
+    }
+
+    /// Shows a line that has not ended.
+    fn partial(&mut self) {
+        match (&mut self.frontend, self.streams.partial_text()) {
             (Frontend::Lines(lines), Some(partial)) => lines.partial(partial),
             #[cfg(feature = "live")]
             (Frontend::Live(live), Some(partial)) => live.partial(partial),
@@ -161,9 +238,9 @@ impl<W: Write> Pipeline<W> {
         at: Moment,
         gather: impl FnOnce(&State) -> Evidence,
     ) -> i32 {
-        let Self { reader, state, effects, frontend, .. } = self;
-        reader.finish(|event| {
-            state.apply(Input::Event(event), at, effects);
+        let Self { streams, state, effects, frontend, stdout } = self;
+        streams.finish(|source, event| {
+            apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
         });
         self.apply(Input::End(exit_status), at);
@@ -176,7 +253,7 @@ impl<W: Write> Pipeline<W> {
             Frontend::Lines(lines) => {
                 lines.end(&self.state, &gather(&self.state), at);
             }
-            Frontend::Json(json) => json.end(&self.state, &gather(&self.state), self.reader.counts(), code),
+            Frontend::Json(json) => json.end(&self.state, &gather(&self.state), self.streams.counts(), code),
             Frontend::Quiet(_) => {}
         }
         code
@@ -184,7 +261,7 @@ impl<W: Write> Pipeline<W> {
 
     /// Whether there was any input.
     pub fn has_read(&self) -> bool {
-        self.reader.counts().bytes > 0
+        self.streams.counts().bytes > 0
     }
 
     /// What is known.
@@ -195,6 +272,27 @@ impl<W: Write> Pipeline<W> {
     fn apply(&mut self, input: Input<'_>, at: Moment) {
         self.state.apply(input, at, &mut self.effects);
         publish(&self.state, &mut self.effects, &mut self.frontend, at);
+    }
+}
+
+/// What one event of a stream leads to.
+fn apply(
+    source: Source,
+    event: Event<'_>,
+    at: Moment,
+    stdout: Stdout,
+    state: &mut State,
+    effects: &mut Effects,
+) {
+    match (source, stdout, event) {
+        (Source::Stdout, Stdout::Result, Event::Line(line)) => {
+            effects.changes.push(Change::Text(TextKind::Result, sanitize(line.text).into_owned()));
+        }
+        (Source::Stdout, Stdout::Passed, event) => {
+            state.apply(Input::Event(event), at, effects);
+            effects.changes.retain(|change| !matches!(change, Change::Text(..)));
+        }
+        (_, _, event) => state.apply(Input::Event(event), at, effects),
     }
 }
 
