@@ -2,28 +2,24 @@
 
 use std::io::Write;
 
-#[cfg(feature = "live")]
-use crate::frontend::Live;
-use crate::frontend::{Condition, Json, Lines, LogLines, Sink};
+use super::frontends::{Frontend, Frontends};
+use crate::frontend::{Condition, Lines, LogLines};
 use crate::input::{Event, Source, Streams};
-use crate::render::{self, Style, Thresholds};
+use crate::render::Thresholds;
+use crate::run::command::KeptWriter;
 use crate::settings::Output;
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
-use crate::text::{Symbols, sanitize};
-use crate::view::{Evidence, View};
+use crate::text::{Line, sanitize};
+use crate::view::Evidence;
+use crate::wire;
 
-/// Where the output goes.
+/// How a command ended.
 #[derive(Debug)]
-pub(super) enum Frontend<W> {
-    /// A live view.
-    #[cfg(feature = "live")]
-    Live(Box<Live>),
-    /// Condensed lines.
-    Lines(Box<Lines<W>>),
-    /// JSON lines.
-    Json(Json<W>),
-    /// Results only.
-    Quiet(Sink<W>),
+pub(super) struct End {
+    /// The outcome's name in the summary record.
+    pub(super) outcome: &'static str,
+    /// The summary record.
+    pub(super) summary: serde_json::Value,
 }
 
 /// Reader, state and frontend.
@@ -32,7 +28,7 @@ pub struct Pipeline<W> {
     streams: Streams,
     state: State,
     effects: Effects,
-    frontend: Frontend<W>,
+    frontend: Frontends<W>,
     stdout: Stdout,
 }
 
@@ -60,9 +56,26 @@ impl<W: Write> Pipeline<W> {
             streams: Streams::default(),
             state,
             effects: Effects::default(),
-            frontend,
+            frontend: Frontends::new(frontend),
             stdout: Stdout::default(),
         }
+    }
+
+    /// Keeps condensed lines and JSON lines beside what the frontend does.
+    pub(super) fn keep(&mut self, lines: Lines<KeptWriter>, changes: KeptWriter) {
+        self.frontend.keep(lines, changes);
+    }
+
+    /// Says something that no change says: above a live view, among condensed lines, as a record.
+    pub(super) fn notice(&mut self, lines: &[Line], at: Moment) {
+        if !lines.is_empty() {
+            self.frontend.notice(lines, at);
+        }
+    }
+
+    /// The beginning of a line of text that has not ended.
+    pub(super) fn partial_text(&self) -> Option<&[u8]> {
+        self.streams.partial_text()
     }
 
     /// Writes to `writer` what `output` asks for; a live view has a terminal of its own and does not.
@@ -72,13 +85,7 @@ impl<W: Write> Pipeline<W> {
 
     /// Takes the writer back; a live view has none.
     pub fn into_writer(self) -> Option<W> {
-        match self.frontend {
-            #[cfg(feature = "live")]
-            Frontend::Live(_) => None,
-            Frontend::Lines(lines) => Some(lines.into_writer()),
-            Frontend::Json(json) => Some(json.into_writer()),
-            Frontend::Quiet(sink) => Some(sink.into_inner()),
-        }
+        self.frontend.into_writer()
     }
 
     /// There may be connections of Nix processes: text waits a moment for the records that say the same.
@@ -108,10 +115,7 @@ impl<W: Write> Pipeline<W> {
 
     /// The next bytes of one of several streams. No bytes from a [`Source::Log`] say that a connection was made.
     pub fn feed_from(&mut self, source: Source, bytes: &[u8], at: Moment) {
-        #[cfg(feature = "live")]
-        if let Frontend::Live(live) = &mut self.frontend {
-            live.touch();
-        }
+        self.frontend.touch();
         let Self { streams, state, effects, frontend, stdout } = self;
         streams.feed(source, bytes, at, |source, event| {
             apply(source, event, at, *stdout, state, effects);
@@ -159,42 +163,25 @@ impl<W: Write> Pipeline<W> {
 
     /// Shows a line that has not ended.
     fn partial(&mut self) {
-        match (&mut self.frontend, self.streams.partial_text()) {
-            (Frontend::Lines(lines), Some(partial)) => lines.partial(partial),
-            #[cfg(feature = "live")]
-            (Frontend::Live(live), Some(partial)) => live.partial(partial),
-            _ => {}
+        if let Some(partial) = self.streams.partial_text() {
+            self.frontend.partial(partial);
         }
     }
 
     /// Draws a frame of a live view, if it would differ from the last one.
     pub fn frame(&mut self, at: Moment, condition: Condition) {
-        #[cfg(feature = "live")]
-        if let Frontend::Live(live) = &mut self.frontend {
-            live.draw(&self.state, at, condition);
-        }
-        #[cfg(not(feature = "live"))]
-        let _ = (at, condition);
+        self.frontend.frame(&self.state, at, condition);
     }
 
     /// Takes a live view away until the next frame.
     pub fn leave(&mut self) {
-        #[cfg(feature = "live")]
-        if let Frontend::Live(live) = &mut self.frontend {
-            live.leave();
-        }
+        self.frontend.leave();
     }
 
     /// Time has passed.
     pub fn tick(&mut self, at: Moment) {
         self.apply(Input::Tick, at);
-        match &mut self.frontend {
-            #[cfg(feature = "live")]
-            Frontend::Live(_) => {}
-            Frontend::Lines(lines) => lines.tick(&self.state, at),
-            Frontend::Json(json) => json.tick(&self.state, at),
-            Frontend::Quiet(_) => {}
-        }
+        self.frontend.tick(&self.state, at);
     }
 
     /// A `.drv` file was read.
@@ -215,18 +202,7 @@ impl<W: Write> Pipeline<W> {
     /// How the run stands, whatever was said before. Returns what is to be said elsewhere, where the output is not for
     /// people.
     pub fn report_now(&mut self, at: Moment) -> Option<String> {
-        match &mut self.frontend {
-            #[cfg(feature = "live")]
-            Frontend::Live(live) => live.report_now(&self.state, at),
-            Frontend::Lines(lines) => lines.report_now(&self.state, at),
-            Frontend::Json(_) | Frontend::Quiet(_) => {
-                let style =
-                    Style { symbols: Symbols::ascii(), ascii: true, thresholds: Thresholds::default() };
-                let line = render::heartbeat(&View::new(&self.state, at), false, &style);
-                return Some(crate::text::ascii(&line.plain()).into_owned());
-            }
-        }
-        None
+        self.frontend.report_now(&self.state, at)
     }
 
     /// The stream has ended. Returns the exit status of a filter.
@@ -238,25 +214,38 @@ impl<W: Write> Pipeline<W> {
         at: Moment,
         gather: impl FnOnce(&State) -> Evidence,
     ) -> i32 {
+        self.finish(exit_status, at);
+        let code = self.state.exit_code();
+        if self.frontend.wants_evidence() {
+            let evidence = gather(&self.state);
+            self.frontend.end(&self.state, &evidence, self.streams.counts(), code, at);
+        }
+        code
+    }
+
+    /// The command has ended with this exit status, if anybody saw it, and so do we.
+    pub(super) fn end_of_command(
+        &mut self,
+        exit_status: Option<i32>,
+        at: Moment,
+        gather: impl FnOnce(&State) -> Evidence,
+    ) -> End {
+        self.finish(exit_status, at);
+        let code = exit_status.unwrap_or_else(|| self.state.exit_code());
+        let evidence = gather(&self.state);
+        let counts = self.streams.counts();
+        self.frontend.end(&self.state, &evidence, counts, code, at);
+        let summary = wire::summary(&self.state, &evidence, counts, code);
+        End { outcome: summary.outcome, summary: serde_json::to_value(&summary).unwrap_or_default() }
+    }
+
+    fn finish(&mut self, exit_status: Option<i32>, at: Moment) {
         let Self { streams, state, effects, frontend, stdout } = self;
         streams.finish(|source, event| {
             apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
         });
         self.apply(Input::End(exit_status), at);
-        let code = self.state.exit_code();
-        match &mut self.frontend {
-            #[cfg(feature = "live")]
-            Frontend::Live(live) => {
-                live.end(&self.state, &gather(&self.state));
-            }
-            Frontend::Lines(lines) => {
-                lines.end(&self.state, &gather(&self.state), at);
-            }
-            Frontend::Json(json) => json.end(&self.state, &gather(&self.state), self.streams.counts(), code),
-            Frontend::Quiet(_) => {}
-        }
-        code
     }
 
     /// Whether there was any input.
@@ -296,22 +285,10 @@ fn apply(
     }
 }
 
-fn publish<W: Write>(state: &State, effects: &mut Effects, frontend: &mut Frontend<W>, at: Moment) {
+fn publish<W: Write>(state: &State, effects: &mut Effects, frontend: &mut Frontends<W>, at: Moment) {
     if effects.changes.is_empty() {
         return;
     }
-    match frontend {
-        #[cfg(feature = "live")]
-        Frontend::Live(live) => live.changes(state, &effects.changes, at),
-        Frontend::Lines(lines) => lines.changes(state, &effects.changes, at),
-        Frontend::Json(json) => json.changes(state, &effects.changes, at),
-        Frontend::Quiet(sink) => {
-            for change in &effects.changes {
-                if let Change::Text(TextKind::Result, text) = change {
-                    sink.write(format!("{text}\n").as_bytes());
-                }
-            }
-        }
-    }
+    frontend.changes(state, &effects.changes, at);
     effects.changes.clear();
 }

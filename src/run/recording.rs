@@ -64,6 +64,20 @@ impl Recorder {
         }
     }
 
+    pub(super) fn create_for_run(path: &Path) -> Result<Self> {
+        Self::create(path)
+    }
+
+    pub(super) fn bytes_from(&mut self, _source: crate::input::Source, bytes: &[u8], at: Moment) {
+        self.bytes(bytes, at);
+    }
+
+    pub(super) fn closed(&mut self, _source: crate::input::Source, _at: Moment) {}
+
+    pub(super) fn sync(&mut self) {
+        self.flush();
+    }
+
     /// Keeps a derivation that was read.
     pub fn derivation(&mut self, facts: &DerivationFacts, at: Moment) {
         let DerivationFacts { path, inputs, outputs } = facts;

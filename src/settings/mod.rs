@@ -64,8 +64,6 @@ pub struct Environment {
     pub state_home: Option<PathBuf>,
     /// Where the sockets of the user's programs can be: `XDG_RUNTIME_DIR` and the directory for temporary files.
     pub socket_dirs: Vec<PathBuf>,
-    /// Where sockets can be: `XDG_RUNTIME_DIR`, then the directory for temporary files.
-    pub socket_dirs: Vec<PathBuf>,
     /// `NIX_CONFIG`: settings of Nix.
     pub nix_config: Option<OsString>,
     /// Nix's log directory.
@@ -97,7 +95,6 @@ impl Environment {
             takes_progress: takes_progress(&value("TERM_PROGRAM"), set("WT_SESSION"), &value("ConEmuANSI")),
             utf8: locale.is_some_and(|locale| is_utf8(&locale)),
             config_home: xdg("XDG_CONFIG_HOME").or_else(|| in_home(".config")),
-            socket_dirs: xdg("XDG_RUNTIME_DIR").into_iter().chain([std::env::temp_dir()]).collect(),
             nix_config: std::env::var_os("NIX_CONFIG"),
             state_home: xdg("XDG_STATE_HOME").or_else(|| in_home(".local/state")),
             socket_dirs: xdg("XDG_RUNTIME_DIR").into_iter().chain([std::env::temp_dir()]).collect(),
@@ -283,8 +280,6 @@ pub struct Settings {
     pub state_home: Option<PathBuf>,
     /// Where the sockets of the user's programs can be.
     pub socket_dirs: Vec<PathBuf>,
-    /// Where sockets can be.
-    pub socket_dirs: Vec<PathBuf>,
     /// Settings of Nix in the environment.
     pub nix_config: Option<OsString>,
     /// What is kept of runs.
@@ -466,7 +461,6 @@ impl Settings {
             thresholds,
             service_logs,
             state_home: environment.state_home.clone(),
-            socket_dirs: environment.socket_dirs.clone(),
             socket_dirs: environment.socket_dirs.clone(),
             nix_config: environment.nix_config.clone(),
             retention,

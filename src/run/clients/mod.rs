@@ -29,3 +29,7 @@ pub(super) fn list(_settings: &Settings, _args: &ListArgs) -> Result<ExitStatus>
 pub(super) fn prune(_settings: &Settings, _dry_run: bool) -> Result<ExitStatus> {
     bail!("not here yet")
 }
+
+pub(super) fn current(_settings: &Settings, _run: &crate::runs::RunDir) -> Result<crate::runs::Status> {
+    bail!("not here yet")
+}

@@ -8,6 +8,7 @@ mod child;
 mod foreground;
 mod guard;
 mod kept;
+mod nix;
 mod order;
 mod pulse;
 mod readers;
@@ -26,7 +27,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::background::{Background, Stream};
-use super::{ExitStatus, Pipeline, complain, pipeline};
+use super::{ExitStatus, complain, pipeline};
 use crate::runs::{Created, Environment, Facts, Lock, ProcessId, RunDir, Store, StoreError};
 use crate::settings::{Form, RunTask, Settings};
 use kept::Kept;
@@ -38,13 +39,23 @@ pub(super) use start::{monitor, start};
 
 /// Runs a command in front of us.
 pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
-    let version = nix::detect(&task.command);
-    let plan = nix::plan(&task.command, version.as_ref());
+    let (version, plan) = plan(settings, &task.command);
     if let Some(interactive) = &plan.interactive {
-        return run_interactive(settings, task, &plan, interactive, version.as_ref());
+        return run_interactive(settings, task, &plan, interactive, version);
     }
-    let ended = run_planned(settings, task, &plan, version.as_ref())?;
+    let ended = run_planned(settings, task, &plan, version)?;
     Ok(ended.status())
+}
+
+/// How to run a command, and with which Nix.
+fn plan(settings: &Settings, command: &[OsString]) -> (Option<NixVersion>, Plan) {
+    let version = nix::detect(command);
+    let known = nix::Known {
+        nix: version,
+        socket: nix::nix_config(settings.nix_config.as_deref(), Path::new("/")).is_some(),
+        takes_log_format: &nix::program_takes_log_format,
+    };
+    (version, nix::plan(command, known))
 }
 
 /// What needs the terminal for itself is prepared first, which is where the builds are; then we make way for it.
@@ -53,7 +64,7 @@ fn run_interactive(
     task: &RunTask,
     plan: &Plan,
     interactive: &nix::Interactive,
-    version: Option<&NixVersion>,
+    version: Option<NixVersion>,
 ) -> Result<ExitStatus> {
     let plan = Plan { command: interactive.prepare.clone(), interactive: None, ..plan.clone() };
     let ended = run_planned(settings, task, &plan, version)?;
@@ -70,7 +81,7 @@ fn run_planned(
     settings: &Settings,
     task: &RunTask,
     plan: &Plan,
-    version: Option<&NixVersion>,
+    version: Option<NixVersion>,
 ) -> Result<Ended> {
     let facts = facts(task, version, false);
     let (facts, run) = match open_store(settings) {
@@ -163,13 +174,6 @@ fn execute(
             complain(&anyhow::anyhow!("{}: {}", program, reason(error)));
         }
     }
-    let told = notify::Told {
-        facts: &ended.facts,
-        outcome: ended.outcome,
-        status: ended.exit.map(|exit| exit.status()),
-        summary: &ended.summary,
-    };
-    notify::tell(settings, task, &told);
     if run.is_some()
         && let Some(store) = open_store(settings)
     {
@@ -275,7 +279,7 @@ fn create(store: &Store, mut facts: Facts, task: &RunTask) -> Result<Created, St
     store.create(facts, task.allow_concurrent)
 }
 
-fn facts(task: &RunTask, version: Option<&NixVersion>, background: bool) -> Facts {
+fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts {
     let directory = task.directory.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
     let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Facts {
@@ -294,14 +298,14 @@ fn facts(task: &RunTask, version: Option<&NixVersion>, background: bool) -> Fact
     }
 }
 
-fn environment(version: Option<&NixVersion>) -> Environment {
+fn environment(version: Option<NixVersion>) -> Environment {
     let system = match std::env::consts::OS {
         "macos" => "darwin",
         other => other,
     };
     Environment {
         nixmon: env!("CARGO_PKG_VERSION").to_owned(),
-        nix: version.map(ToString::to_string),
+        nix: version.map(|version| format!("{version:?}")),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         system: format!("{}-{system}", std::env::consts::ARCH),
         cores: std::thread::available_parallelism().map_or(0, usize::from),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::{Report, execute, facts, guard, nix, not_started_status, open_store, reason};
+use super::{Report, execute, facts, guard, not_started_status, open_store, reason};
 use crate::run::clients;
 use crate::run::{ExitStatus, complain};
 use crate::runs::{Created, ProcessId, RunDir, RunId, RunState};
@@ -46,8 +46,8 @@ pub(in crate::run) fn start(settings: &Settings, task: &RunTask, after: Option<&
     let Some(store) = open_store(settings) else {
         bail!("a run in the background is kept below the home directory, and there is none; set XDG_STATE_HOME");
     };
-    let version = nix::detect(&task.command);
-    let mut facts = facts(task, version.as_ref(), true);
+    let (version, _) = super::plan(settings, &task.command);
+    let mut facts = facts(task, version, true);
     facts.monitor = None;
     facts.after = after.map(|reference| store.find(Some(reference)).map(|run| run.id())).transpose()?;
     // The monitor takes the lock itself: until then the run is said to be starting.
@@ -133,8 +133,7 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
     {
         return Ok(ExitStatus::Failure);
     }
-    let version = nix::detect(&task.command);
-    let plan = nix::plan(&task.command, version.as_ref());
+    let (_, plan) = super::plan(settings, &task.command);
     let queued = facts.after.is_some();
     let started: Box<dyn FnOnce(Result<i32, std::io::Error>)> = Box::new(move |started| {
         if !queued {

@@ -21,7 +21,6 @@ use super::pulse::{self, Overdue, Pulse};
 use super::readers::Piece;
 use super::reaper::Reaper;
 use super::{order, signals};
-use crate::run::background::Background;
 use crate::run::drv_reader::{self, Answer};
 use crate::input::Source;
 use crate::run::{Pipeline, Watch, process_tree, service_logs};
