@@ -1,5 +1,8 @@
 //! Commands that nixmon starts.
 
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "commands are not started yet"))]
+mod nix;
+
 use std::path::Path;
 
 use anyhow::{Result, bail};
