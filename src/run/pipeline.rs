@@ -1,5 +1,6 @@
 //! Bytes to output: reader, state and frontend in a row. Knows no clock and reads no file; both loops drive it.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 #[cfg(feature = "live")]
@@ -9,7 +10,7 @@ use crate::input::Reader;
 use crate::render::{self, Style, Thresholds};
 use crate::settings::Output;
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
-use crate::text::Symbols;
+use crate::text::{Line, Symbols};
 use crate::view::{Evidence, View};
 
 /// Where the output goes.
@@ -150,6 +151,24 @@ impl<W: Write> Pipeline<W> {
             }
         }
         None
+    }
+
+    /// Says something about the run itself, among the lines or above a live view. Where only results are wanted it is not
+    /// said.
+    pub fn notice(&mut self, lines: &[Line]) {
+        let at = self.state.now();
+        match &mut self.frontend {
+            #[cfg(feature = "live")]
+            Frontend::Live(live) => live.notice(lines),
+            Frontend::Lines(frontend) => frontend.notice(lines, at),
+            Frontend::Json(json) => json.notice(lines, at),
+            Frontend::Quiet(_) => {}
+        }
+    }
+
+    /// The beginning of a line that has not ended, if it is text: perhaps a question.
+    pub fn unfinished(&self) -> Option<Cow<'_, str>> {
+        self.reader.partial_text().map(String::from_utf8_lossy)
     }
 
     /// The stream has ended. Returns the exit status of a filter.

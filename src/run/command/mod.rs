@@ -1,5 +1,7 @@
 //! Commands that nixmon starts.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the monitor calls it at the end"))]
+mod notify;
 #[cfg_attr(not(test), expect(dead_code, reason = "the monitor asks it"))]
 mod pulse;
 
