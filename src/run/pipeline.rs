@@ -1,5 +1,6 @@
 //! Bytes to output: reader, state and frontend in a row. Knows no clock and reads no file; both loops drive it.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use super::frontends::{Frontend, Frontends};
@@ -73,9 +74,9 @@ impl<W: Write> Pipeline<W> {
         }
     }
 
-    /// The beginning of a line of text that has not ended.
-    pub(super) fn partial_text(&self) -> Option<&[u8]> {
-        self.streams.partial_text()
+    /// The beginning of a line that has not ended, if it is text: perhaps a question.
+    pub(super) fn unfinished(&self) -> Option<Cow<'_, str>> {
+        self.streams.partial_text().map(String::from_utf8_lossy)
     }
 
     /// Writes to `writer` what `output` asks for; a live view has a terminal of its own and does not.

@@ -255,3 +255,218 @@ fn parse_time(text: &str) -> Option<Duration> {
     let seconds = days.checked_mul(86_400)?.checked_add(seconds)?;
     Some(Duration::from_millis(seconds.checked_mul(1000)?.checked_add(hundredths * 10)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::process::{Child, Stdio};
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A line of `stat`: number, name, parent, group, session, and processor time of itself and its children in ticks.
+    fn stat(pid: i32, name: &str, parent: i32, group: i32, session: i32, ticks: [i64; 4]) -> String {
+        let [user, system, children_user, children_system] = ticks;
+        format!(
+            "{pid} ({name}) S {parent} {group} {session} 0 -1 4194560 200 0 0 0 {user} {system} \
+             {children_user} {children_system} 20 0 1 0 12345 1000000 100 18446744073709551615 1 1 0\n"
+        )
+    }
+
+    /// A directory like `/proc` with these processes: number, name, parent, group, ticks, arguments.
+    fn made_up(processes: &[(i32, &str, i32, i32, i64, &[&str])]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (pid, name, parent, group, ticks, arguments) in processes {
+            let of_process = directory.path().join(pid.to_string());
+            std::fs::create_dir(&of_process).unwrap();
+            let stat = stat(*pid, name, *parent, *group, 1, [*ticks, 0, 0, 0]);
+            std::fs::write(of_process.join("stat"), stat).unwrap();
+            std::fs::write(of_process.join("cmdline"), arguments.join("\0")).unwrap();
+        }
+        // What else is there, and a process that has gone since.
+        std::fs::write(directory.path().join("uptime"), "1 1").unwrap();
+        std::fs::create_dir(directory.path().join("self")).unwrap();
+        std::fs::create_dir(directory.path().join("4711")).unwrap();
+        directory
+    }
+
+    /// Ticks of what belongs to the process 10, if they are known.
+    #[track_caller]
+    fn check(
+        processes: &[(i32, &str, i32, i32, i64, &[&str])],
+        hidden: bool,
+        expected: Option<u64>,
+    ) -> Sample {
+        let directory = made_up(processes);
+        let proc = Proc::new(directory.path());
+        let sample = add_up(&proc.processes().unwrap(), &[10], |pid| proc.arguments(pid), hidden);
+        assert_eq!(sample.cpu, expected.map(|ticks| Duration::from_millis(10 * ticks)));
+        sample
+    }
+
+    #[test]
+    fn what_is_below_the_command_or_of_its_group_counts() {
+        check(
+            &[
+                (1, "init", 0, 1, 1_000_000, &[]),
+                (10, "sh", 9, 10, 1, &[]),
+                (11, "make) (S 1", 10, 10, 20, &[]),
+                (12, "cc1", 11, 12, 300, &[]),
+                // Its parent has died, and it is of the group.
+                (13, "orphan", 1, 10, 4_000, &[]),
+                (14, "of orphan", 13, 14, 50_000, &[]),
+                (20, "other", 1, 20, 600_000, &[]),
+            ],
+            true,
+            Some(54_321),
+        );
+    }
+
+    #[test]
+    fn builders_of_a_daemon_count_for_its_clients() {
+        const DAEMON_TREE: [(i32, &str, i32, i32, i64, &[&str]); 6] = [
+            (2, "nix-daemon", 1, 2, 1_000_000, &["nix-daemon", "--daemon"]),
+            (30, "nix-daemon", 2, 30, 10, &["nix-daemon", "11"]),
+            (31, "bash", 30, 31, 200, &[]),
+            (40, "nix-daemon", 2, 40, 3_000, &["nix-daemon", "99"]),
+            (41, "bash", 40, 41, 40_000, &[]),
+            (10, "sh", 9, 10, 1, &[]),
+        ];
+        let with = |client: &[(i32, &'static str, i32, i32, i64, &'static [&'static str])]| {
+            [DAEMON_TREE.as_slice(), client].concat()
+        };
+        check(&with(&[(11, "nix-build", 10, 10, 5, &[])]), true, Some(216));
+        check(&with(&[(11, "git", 10, 10, 5, &[])]), true, Some(6));
+        // A client whose worker cannot be found: all of the daemon's.
+        check(&with(&[(12, "nix", 10, 10, 5, &[])]), true, Some(1_043_216));
+        // A client, and a daemon that is hidden from us, or none.
+        let alone = [(10, "sh", 9, 10, 1, &[] as &[&str]), (11, "nix", 10, 10, 5, &[])];
+        check(&alone, true, None);
+        check(&alone, false, Some(6));
+        // The command has gone.
+        check(&[(1, "init", 0, 1, 1, &[])], false, None);
+    }
+
+    #[test]
+    fn a_cycle_ends() {
+        check(&[(10, "a", 11, 10, 1, &[]), (11, "b", 10, 10, 2, &[])], false, Some(3));
+    }
+
+    #[test]
+    fn programs_that_ask_and_programs_whose_work_is_elsewhere() {
+        let sudo = |pid| (pid, "sudo", 10, 10, 0, &[] as &[&str]);
+        let sh = (10, "sh", 9, 10, 0, &[] as &[&str]);
+        let sample = check(&[sh, sudo(11)], false, Some(0));
+        assert_eq!((sample.asking.as_deref(), sample.elsewhere), (Some("sudo"), false));
+        let sample = check(&[sh, sudo(11), (12, "systemctl", 11, 10, 0, &[])], false, Some(0));
+        assert_eq!((sample.asking.as_deref(), sample.elsewhere), (None, true));
+    }
+
+    #[test]
+    fn a_stat_of_any_bytes_is_read_or_left() {
+        let good = stat(7, "a) R 1 (b", 3, 4, 5, [1, 2, 30, -1]);
+        let process = parse_stat(good.as_bytes()).unwrap();
+        assert_eq!(
+            (process.parent, process.group, process.session, process.name.as_str(), process.cpu),
+            (3, 4, 5, "a) R 1 (b", Duration::from_millis(330))
+        );
+        assert_eq!(parse_stat(b"7 (\xff) S 1 1 1 0 -1 0 0 0 0 0 5 0 0 0").unwrap().name, "\u{fffd}");
+        for cut in 0..good.len() - 60 {
+            // None panics, and none is read that has no times.
+            let times = good[..cut].split_whitespace().count() >= 18;
+            assert_eq!(parse_stat(&good.as_bytes()[..cut]).is_some(), times && cut > 60, "{cut}");
+        }
+        assert_eq!(parse_stat(b")("), None);
+    }
+
+    #[test]
+    fn network_without_loopback() {
+        let text = "Inter-|   Receive                    |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes\n    \
+                    lo: 999 1 0 0 0 0 0 0 999 1 0 0 0 0 0 0\n  eth0:1000 7 0 0 0 0 0 0 234 9 0 0 0 0 0 0\n wlan0: 1 0 0 0 0 0 0 0 2\n bad: x\n";
+        assert_eq!(parse_network(text), Some(1237));
+        assert_eq!(parse_network("    lo: 9 0 0 0 0 0 0 0 9 0\n"), Some(0));
+        assert_eq!(parse_network("nothing"), None);
+    }
+
+    #[test]
+    fn lines_of_ps() {
+        for (line, expected) in [
+            ("  123     1   123   0:01.25 /usr/sbin/some thing", Some((123, 1, 123, 1250, "some thing"))),
+            ("    9     8     7  83:20.5 nix-daemon", Some((9, 8, 7, 5_000_500, "nix-daemon"))),
+            ("    9     8     7 1-02:03:04 (sh)", Some((9, 8, 7, 93_784_000, "(sh)"))),
+            ("    9     8     7 00:00:00 -zsh", Some((9, 8, 7, 0, "-zsh"))),
+            ("  PID  PPID  PGID TIME COMMAND", None),
+            ("1 2 3", None),
+            ("", None),
+        ] {
+            let process = parse_ps(line);
+            let found = process.as_ref().map(|(pid, p)| {
+                (*pid, p.parent, p.group, u64::try_from(p.cpu.as_millis()).unwrap(), p.name.as_str())
+            });
+            assert_eq!(found, expected, "{line}");
+        }
+    }
+
+    /// A shell with this script in a process group of its own.
+    fn shell(script: &str) -> Child {
+        use std::os::unix::process::CommandExt;
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).process_group(0).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    fn end(mut child: Child) {
+        let group = rustix::process::Pid::from_child(&child);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = child.wait();
+    }
+
+    fn pid(child: &Child) -> i32 {
+        i32::try_from(child.id()).unwrap()
+    }
+
+    #[test]
+    fn a_loop_takes_time_and_a_sleep_takes_none() {
+        let (busy, idle) = (shell("while :; do :; done"), shell("sleep 100"));
+        let begun = Instant::now();
+        let cpu = |child: &Child| sample(&[pid(child)]).cpu.unwrap();
+        while cpu(&busy) < Duration::from_millis(100) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "no time passes");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(cpu(&idle) < Duration::from_millis(50), "{:?}", cpu(&idle));
+        assert!(sample(&[pid(&idle)]).network.is_some() || cfg!(not(target_os = "linux")));
+        end(idle);
+        end(busy);
+    }
+
+    #[test]
+    fn a_grandchild_counts_after_its_parent_has_died() {
+        // The inner shell ends at once; the loop belongs to whoever takes orphans in, and is of the group.
+        let mut child = shell("sh -c 'while :; do :; done & echo $!'; sleep 100");
+        let mut said = [0; 16];
+        let n = child.stdout.as_mut().unwrap().read(&mut said).unwrap();
+        let grandchild: i32 = std::str::from_utf8(&said[..n]).unwrap().trim().parse().unwrap();
+        let begun = Instant::now();
+        while sample(&[pid(&child)]).cpu.unwrap() < Duration::from_millis(100) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "no time passes");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_ne!(grandchild, pid(&child));
+        end(child);
+    }
+
+    #[test]
+    fn ps_says_the_same() {
+        let busy = shell("while :; do :; done");
+        let begun = Instant::now();
+        while sample(&[pid(&busy)]).cpu.unwrap() < Duration::from_secs(1) {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no time passes");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let processes = ps().unwrap();
+        let sample = add_up(&processes, &[pid(&busy)], |_| None, false);
+        assert!(sample.cpu.unwrap() >= Duration::from_secs(1), "{sample:?}");
+        end(busy);
+    }
+}

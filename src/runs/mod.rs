@@ -35,8 +35,8 @@ pub use error::StoreError;
 pub use facts::{Environment, Exit, Facts, ProcessId};
 pub use files::Lock;
 pub use retention::{Reason, Removed};
-pub use status::{Activity, LastFailure, RunState, Status};
 pub use socket::socket_elsewhere;
+pub use status::{Activity, LastFailure, RunState, Status};
 pub use store::{Created, Store};
 
 /// The version of everything in a run's directory.

@@ -5,6 +5,7 @@
 //! program's own configuration to overrule it.
 
 mod file;
+mod notify;
 mod run;
 mod services;
 mod source;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use file::Mistake;
+pub use notify::{NotifyWays, TerminalNotice};
 pub use run::{Retention, RunError, RunTask};
 pub use services::ServiceLogs;
 pub use source::{Setting, SettingValue, Source};
@@ -68,6 +70,8 @@ pub struct Environment {
     pub nix_config: Option<OsString>,
     /// Nix's log directory.
     pub nix_log_dir: Option<String>,
+    /// How the user can be told of the end of a run.
+    pub notify: NotifyWays,
 }
 
 impl Environment {
@@ -76,7 +80,7 @@ impl Environment {
     pub fn read() -> Self {
         use std::io::IsTerminal;
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let value = |name| std::env::var(name).unwrap_or_default();
+        let value = |name: &str| std::env::var(name).unwrap_or_default();
         let home = std::env::var("HOME").ok().filter(|home| home.starts_with('/'));
         // Relative paths are to be ignored (XDG Base Directory Specification).
         let xdg = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -93,6 +97,7 @@ impl Environment {
             moves_cursor: moves_cursor(&value("TERM")),
             takes_title: takes_title(&value("TERM")),
             takes_progress: takes_progress(&value("TERM_PROGRAM"), set("WT_SESSION"), &value("ConEmuANSI")),
+            notify: NotifyWays::read(value, std::io::stderr().is_terminal()),
             utf8: locale.is_some_and(|locale| is_utf8(&locale)),
             config_home: xdg("XDG_CONFIG_HOME").or_else(|| in_home(".config")),
             nix_config: std::env::var_os("NIX_CONFIG"),
@@ -284,6 +289,8 @@ pub struct Settings {
     pub nix_config: Option<OsString>,
     /// What is kept of runs.
     pub retention: Retention,
+    /// How the user can be told of the end of a run.
+    pub notify: NotifyWays,
     /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
     /// Standard output and standard error are the same file.
@@ -467,6 +474,7 @@ impl Settings {
             stdout_is_stderr: environment.stdout_is_stderr,
             home: environment.home.clone(),
             log_dir: environment.nix_log_dir.clone().unwrap_or_else(|| "/nix/var/log/nix".to_owned()),
+            notify: environment.notify,
             stdin_is_terminal: environment.stdin_is_terminal,
             config_file: path,
             config_exists: exists,

@@ -7,7 +7,7 @@
 mod changes;
 mod summary;
 
-pub use changes::{Record, from_change};
+pub use changes::{Record, from_change, notice};
 pub use summary::{Location, Snapshot, Summary, SummaryFailure, snapshot, summary};
 
 /// The version of all types here.

@@ -107,12 +107,22 @@ impl Kept {
 
     /// Where condensed lines go.
     pub(super) fn lines(&self) -> KeptWriter {
-        KeptWriter { sender: self.sender.clone(), shared: Arc::clone(&self.shared), job: Job::Lines, lines: true }
+        KeptWriter {
+            sender: self.sender.clone(),
+            shared: Arc::clone(&self.shared),
+            job: Job::Lines,
+            lines: true,
+        }
     }
 
     /// Where JSON lines go.
     pub(super) fn changes(&self) -> KeptWriter {
-        KeptWriter { sender: self.sender.clone(), shared: Arc::clone(&self.shared), job: Job::Changes, lines: false }
+        KeptWriter {
+            sender: self.sender.clone(),
+            shared: Arc::clone(&self.shared),
+            job: Job::Changes,
+            lines: false,
+        }
     }
 
     /// How many condensed lines there are.

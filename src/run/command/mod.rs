@@ -9,6 +9,7 @@ mod foreground;
 mod guard;
 mod kept;
 mod nix;
+mod notify;
 mod order;
 mod pulse;
 mod readers;
@@ -169,11 +170,13 @@ fn execute(
     let ended = watch::watch(job, pipeline, screen)?;
     drop(socket);
     if let Some(error) = &ended.not_started {
-        let program = task.command.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+        let program =
+            task.command.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
         if report == Report::Terminal {
             complain(&anyhow::anyhow!("{}: {}", program, reason(error)));
         }
     }
+    tell(settings, task, &ended);
     if run.is_some()
         && let Some(store) = open_store(settings)
     {
@@ -183,16 +186,47 @@ fn execute(
     Ok(ended)
 }
 
+/// Tells the user of the end, as far as he wants it.
+fn tell(settings: &Settings, task: &RunTask, ended: &Ended) {
+    if !task.notify && task.on_end.is_none() {
+        return;
+    }
+    let name = ended.facts.name.clone().unwrap_or_else(|| ended.facts.command.join(" "));
+    let summary = ended.summary.to_string();
+    let end = notify::End {
+        id: ended.facts.id,
+        name: &name,
+        outcome: ended.outcome,
+        exit_code: ended.exit_code(),
+        line: &ended.line,
+        summary: &summary,
+    };
+    if task.notify
+        && let Err(error) = notify::notify(&settings.notify, &end)
+    {
+        complain(&error.into());
+    }
+    if let Some(command) = &task.on_end
+        && let Err(error) = notify::on_end(command, &end)
+    {
+        complain(&error.into());
+    }
+}
+
 impl Ended {
     /// What we end with.
     fn status(&self) -> ExitStatus {
-        let status = match (&self.exit, &self.not_started) {
+        ExitStatus::Command(u8::try_from(self.exit_code()).unwrap_or(1))
+    }
+
+    /// The same, as a number.
+    fn exit_code(&self) -> i32 {
+        match (&self.exit, &self.not_started) {
             (Some(exit), _) => exit.status(),
             (None, Some(error)) => not_started_status(error),
             // Nobody knows.
             (None, None) => 1,
-        };
-        ExitStatus::Command(u8::try_from(status).unwrap_or(1))
+        }
     }
 }
 
@@ -305,7 +339,7 @@ fn environment(version: Option<NixVersion>) -> Environment {
     };
     Environment {
         nixmon: env!("CARGO_PKG_VERSION").to_owned(),
-        nix: version.map(|version| format!("{version:?}")),
+        nix: version.map(|version| version.to_string()),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         system: format!("{}-{system}", std::env::consts::ARCH),
         cores: std::thread::available_parallelism().map_or(0, usize::from),

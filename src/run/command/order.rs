@@ -77,7 +77,8 @@ const MAX_FDS: usize = 6;
 /// Sends an order.
 pub(super) fn send(socket: &mut UnixStream, order: &Order, streams: &Streams) -> Result<()> {
     let Streams { stdin, stdout, stderr, stdout_reader, stderr_reader, listener } = streams;
-    let mut fds = vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), stdout_reader.as_fd(), stderr_reader.as_fd()];
+    let mut fds =
+        vec![stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), stdout_reader.as_fd(), stderr_reader.as_fd()];
     fds.extend(listener.as_ref().map(AsFd::as_fd));
     let json = serde_json::to_vec(order)?;
     let length = u64::try_from(json.len())?.to_le_bytes();

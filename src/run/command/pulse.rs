@@ -324,3 +324,239 @@ fn name(facts: &Facts) -> String {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::input::Reader;
+    use crate::render::Thresholds;
+    use crate::runs::RunId;
+    use crate::state::{Effects, Input};
+    use crate::text::Symbols;
+
+    const QUIET: Duration = Duration::from_secs(180);
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    /// A run that prints until second 20 and not any more, with samples when they are wanted: processor time and network
+    /// bytes at each second, as functions of it. What it does at each of these seconds.
+    #[track_caller]
+    fn check(sample: impl Fn(u64) -> Sample, expected: &[(u64, Activity)]) {
+        let mut pulse = Pulse::new(QUIET);
+        let mut expected = expected.iter();
+        let mut next = expected.next();
+        for second in 0..2000 {
+            let now = seconds(second);
+            if second <= 20 {
+                pulse.heard(now);
+            }
+            if now >= pulse.sample_at() {
+                assert!(second >= 30, "a sample while output flows");
+                pulse.sample(sample(second), now);
+            }
+            if let Some((at, activity)) = next
+                && *at == second
+            {
+                assert_eq!(pulse.activity(now), *activity, "at {second}");
+                next = expected.next();
+            }
+        }
+        assert_eq!(next, None);
+    }
+
+    fn sample(cpu_ms: u64, network: u64) -> Sample {
+        Sample { cpu: Some(Duration::from_millis(cpu_ms)), network: Some(network), ..Sample::default() }
+    }
+
+    #[test]
+    fn a_run_is_stuck_if_it_prints_nothing_and_does_nothing() {
+        use Activity::{Busy, Quiet, Stuck};
+        // Nothing at all: quiet after 180 s, stuck once samples say so for as long.
+        let nothing = [(10, Busy), (199, Busy), (200, Quiet), (209, Quiet), (215, Stuck), (1999, Stuck)];
+        check(|_| sample(5_000, 1 << 30), &nothing);
+        // A build that computes.
+        check(|s| sample(900 * s, 0), &[(199, Busy), (200, Quiet), (215, Quiet), (1999, Quiet)]);
+        // 2 % of a processor, and half a percent: a program that looks for something every now and then.
+        check(|s| sample(20 * s, 0), &[(215, Quiet), (1999, Quiet)]);
+        check(|s| sample(5 * s, 0), &[(215, Stuck), (1999, Stuck)]);
+        // A second of work once in ten minutes is none; two at once are, as long as they are within the time looked at.
+        check(|s| sample(1000 * (s / 600), 0), &[(599, Stuck), (700, Stuck), (1999, Stuck)]);
+        check(|s| sample(2000 * (s / 600), 0), &[(599, Stuck), (615, Quiet), (770, Quiet), (800, Stuck)]);
+        // A slow download, and the murmur of any network.
+        check(|s| sample(0, 2048 * s), &[(215, Quiet), (1999, Quiet)]);
+        check(|s| sample(0, 500 * s), &[(215, Stuck), (1999, Stuck)]);
+        // Unknown: nothing; processor time now and then; only the network.
+        check(|_| Sample::default(), &[(200, Quiet), (1999, Quiet)]);
+        check(
+            |s| Sample { cpu: sample(0, 0).cpu.filter(|_| s % 100 > 50), ..sample(0, 0) },
+            &[(1999, Quiet)],
+        );
+        check(|_| Sample { network: None, ..sample(0, 0) }, &[(215, Stuck), (1999, Stuck)]);
+        // Somebody else does the work.
+        check(|_| Sample { elsewhere: true, ..sample(0, 0) }, &[(215, Quiet), (1999, Quiet)]);
+        // Its processes end without anybody who waits for them.
+        check(|s| sample(100_000 - 10 * (s / 10), 0), &[(215, Quiet), (1999, Quiet)]);
+    }
+
+    #[test]
+    fn output_begins_anew() {
+        let mut pulse = Pulse::new(QUIET);
+        for second in (0..400).step_by(10) {
+            pulse.sample(Sample { asking: Some("sudo".to_owned()), ..sample(7, 0) }, seconds(second));
+        }
+        assert_eq!(pulse.activity(seconds(400)), Activity::Stuck);
+        assert_eq!(pulse.asking(), Some("sudo"));
+        pulse.heard(seconds(400));
+        assert_eq!(pulse.activity(seconds(401)), Activity::Busy);
+        assert_eq!((pulse.asking(), pulse.cpu()), (None, Some(Duration::from_millis(7))));
+        // Old samples say nothing of a new silence, nor do those of before the machine slept.
+        assert_eq!(pulse.activity(seconds(600)), Activity::Quiet);
+        for second in (410..600).step_by(10) {
+            pulse.sample(sample(7, 0), seconds(second));
+        }
+        assert_eq!(pulse.activity(seconds(600)), Activity::Stuck);
+        assert_eq!(pulse.activity(seconds(900)), Activity::Quiet);
+        assert!(pulse.samples.len() <= 20, "{}", pulse.samples.len());
+    }
+
+    #[test]
+    fn samples_come_every_ten_seconds_or_sooner_if_silence_is_short() {
+        for (quiet, every) in [(180, 10_000), (30, 5_000), (1, 200), (0, 200), (100_000, 10_000)] {
+            assert_eq!(Pulse::new(seconds(quiet)).sample_at(), Duration::from_millis(every), "{quiet}");
+        }
+    }
+
+    fn style() -> Style {
+        Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() }
+    }
+
+    /// A state that has read this at once.
+    fn state(text: &str) -> State {
+        let (mut reader, mut state, mut effects) = (Reader::default(), State::new(), Effects::default());
+        reader.feed(text.as_bytes(), |event| state.apply(Input::Event(event), seconds(1), &mut effects));
+        reader.settle(|event| state.apply(Input::Event(event), seconds(1), &mut effects));
+        state
+    }
+
+    fn build(machine: &str) -> String {
+        format!(
+            "@nix {{\"action\":\"start\",\"id\":1,\"level\":3,\"parent\":0,\"text\":\"\",\"type\":105,\"fields\":\
+             [\"/nix/store/00000000000000000000000000000000-hello-2.12.drv\",\"{machine}\",1,1]}}\n\
+             @nix {{\"action\":\"result\",\"id\":1,\"type\":104,\"fields\":[\"checkPhase\"]}}\n"
+        )
+    }
+
+    fn facts() -> Facts {
+        Facts { id: RunId(12), name: Some("home".to_owned()), created_at: 5, ..Facts::default() }
+    }
+
+    fn now(at: u64) -> Now<'static> {
+        Now { at: seconds(at), wall_ms: 1_000_000_000, partial: None }
+    }
+
+    /// A pulse that has heard nothing since the beginning.
+    fn silent(until: u64) -> Pulse {
+        let mut pulse = Pulse::new(QUIET);
+        for second in (10..until).step_by(10) {
+            pulse.sample(sample(1234, 0), seconds(second));
+        }
+        pulse
+    }
+
+    #[test]
+    fn a_status_says_all_that_is_known() {
+        let (facts, pulse) = (facts(), silent(400));
+        let overdue = Overdue::new(&facts, false);
+        let status = |state: &State| status_of(&facts, state, &pulse, &overdue, now(400), &style());
+        let local = status(&state(&build("")));
+        let expected = Status {
+            format: FORMAT,
+            id: RunId(12),
+            name: Some("home".to_owned()),
+            created_at: 5,
+            started_at: Some(999_600_000),
+            heartbeat_at: 1_000_000_000,
+            activity: Activity::Stuck,
+            silent_ms: 400_000,
+            cpu_ms: Some(1234),
+            phase: "building".to_owned(),
+            line: "Building… 0 built · hello-2.12 checkPhase 6m39s (quiet for 6m39s)".to_owned(),
+            slow: vec![
+                "hello-2.12 (checkPhase) has printed nothing for 6m; --option max-silent-time SECONDS ends such builds"
+                    .to_owned(),
+            ],
+            running: 1,
+            ..Status::default()
+        };
+        assert_eq!(local, expected);
+        // What is built on another machine takes no time of ours.
+        assert_eq!(status(&state(&build("ssh://builder"))).activity, Activity::Quiet);
+        let mut failed = state(&format!(
+            "{}@nix {{\"action\":\"msg\",\"level\":0,\"msg\":\"error: builder for \
+             '/nix/store/00000000000000000000000000000000-hello-2.12.drv' failed with exit code 2\"}}\n",
+            build("")
+        ));
+        failed.apply(Input::End(Some(1)), seconds(399), &mut Effects::default());
+        let failed = status(&failed);
+        assert_eq!((failed.state, failed.outcome.as_deref()), (RunState::Ended, Some("failure")));
+        assert_eq!((failed.failed, failed.running, failed.slow.len()), (1, 0, 0));
+        assert_eq!(failed.last_failure.and_then(|failure| failure.name).as_deref(), Some("hello-2.12"));
+    }
+
+    /// What is said of each of these runs, at the second at which it is said first.
+    #[test]
+    fn what_is_said_of_a_run_that_takes_long() {
+        let switch =
+            "Activating linkGeneration\nStarting Home Manager activation\nActivating linkGeneration\n";
+        let long = Facts { timeout_ms: Some(0), ..facts() };
+        let short = Facts { timeout_ms: Some(60_000), ..facts() };
+        let unnamed = Facts {
+            name: None,
+            command: ["nix", "build", ".#hello"].map(str::to_owned).to_vec(),
+            background: true,
+            ..short.clone()
+        };
+        let mut said = String::new();
+        for (case, facts, is_switch, text) in [
+            ("a switch by its command", facts(), true, build("")),
+            ("no switch", facts(), false, build("")),
+            ("a switch by its output", facts(), false, switch.to_owned()),
+            ("never", long, true, build("")),
+            ("own timeout", short, false, String::new()),
+            ("in the background", unnamed, false, build("ssh-ng://root@builder")),
+        ] {
+            let state = state(&text);
+            let pulse = silent(2000);
+            let mut overdue = Overdue::new(&facts, is_switch);
+            writeln!(said, "{case}:").unwrap();
+            for second in 0..2000 {
+                let lines = overdue.check(&facts, &state, &pulse, now(second), &style());
+                for line in lines.into_iter().flatten() {
+                    writeln!(said, "{second}: {}", line.plain()).unwrap();
+                }
+            }
+        }
+        insta::assert_snapshot!(said);
+    }
+
+    #[test]
+    fn what_is_said_at_the_beginning() {
+        let expected = Facts { expected_ms: Some(480_000), ..facts() };
+        for (facts, line) in [
+            (facts(), None),
+            (expected.clone(), Some("home usually takes 8m")),
+            (Facts { is_first: true, ..expected }, Some("home usually takes 8m")),
+            (
+                Facts { is_first: true, ..facts() },
+                Some("first run of home: it may take longer than later ones"),
+            ),
+            (Facts { is_first: true, name: None, ..facts() }, None),
+        ] {
+            assert_eq!(opening(&facts).map(|line| line.plain()).as_deref(), line);
+        }
+    }
+}

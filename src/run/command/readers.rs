@@ -74,7 +74,13 @@ pub(super) fn spawn(
     Ok(progress)
 }
 
-fn read(source: Source, mut stream: impl Read, mut copy: Option<File>, progress: &Progress, take: &impl Take) {
+fn read(
+    source: Source,
+    mut stream: impl Read,
+    mut copy: Option<File>,
+    progress: &Progress,
+    take: &impl Take,
+) {
     let mut buffer = vec![0; CHUNK];
     loop {
         let n = match stream.read(&mut buffer) {

@@ -44,7 +44,9 @@ enum Word {
 /// Starts a run and prints its number.
 pub(in crate::run) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
     let Some(store) = open_store(settings) else {
-        bail!("a run in the background is kept below the home directory, and there is none; set XDG_STATE_HOME");
+        bail!(
+            "a run in the background is kept below the home directory, and there is none; set XDG_STATE_HOME"
+        );
     };
     let (version, _) = super::plan(settings, &task.command);
     let mut facts = facts(task, version, true);
@@ -108,13 +110,17 @@ pub(in crate::run) fn monitor(settings: &Settings, directory: &Path) -> Result<E
     // Out of the session of whoever started us: its end is not ours.
     let _ = rustix::process::setsid();
     let run = RunDir::at(directory).context("not the directory of a run")?;
-    let told = tell(settings, &run, RunTask {
-        command: command.into_iter().map(OsString::from_vec).collect(),
-        directory: below.map(|path| PathBuf::from(OsString::from_vec(path))),
-        notify,
-        on_end,
-        ..RunTask::default()
-    });
+    let told = tell(
+        settings,
+        &run,
+        RunTask {
+            command: command.into_iter().map(OsString::from_vec).collect(),
+            directory: below.map(|path| PathBuf::from(OsString::from_vec(path))),
+            notify,
+            on_end,
+            ..RunTask::default()
+        },
+    );
     if let Err(error) = &told {
         say(&Word::Failed(format!("{error:#}")));
     }
@@ -158,8 +164,7 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
     say(&Word::Queued);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let went_well = runtime.block_on(async {
-        let mut terminations =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut terminations = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let mut written = std::time::Instant::now();
         loop {
             tokio::select! {

@@ -21,10 +21,10 @@ use super::pulse::{self, Overdue, Pulse};
 use super::readers::Piece;
 use super::reaper::Reaper;
 use super::{order, signals};
-use crate::run::drv_reader::{self, Answer};
 use crate::input::Source;
-use crate::run::{Pipeline, Watch, process_tree, service_logs};
 use crate::render::Style;
+use crate::run::drv_reader::{self, Answer};
+use crate::run::{Pipeline, Watch, process_tree, service_logs};
 use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
 use crate::settings::Settings;
 use crate::state::{Moment, Request};
@@ -74,6 +74,8 @@ pub(super) struct Ended {
     /// The summary record.
     pub(super) summary: serde_json::Value,
     pub(super) outcome: &'static str,
+    /// One line that says how it ended.
+    pub(super) line: String,
 }
 
 /// Signals that the command is to have too.
@@ -161,7 +163,8 @@ struct Loop<'a, W: Write> {
 impl<'a, W: Write> Loop<'a, W> {
     fn start(job: Job<'a>, pipeline: Pipeline<W>, screen: Watch) -> Result<Self> {
         let Job { settings, command, directory, environment, listener, facts, run, kept, started, .. } = job;
-        let copy_stdout = job.copy_stdout.then(|| std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned());
+        let copy_stdout =
+            job.copy_stdout.then(|| std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned());
         let spawn = Spawn {
             background: facts.background,
             command,
@@ -227,7 +230,8 @@ impl<'a, W: Write> Loop<'a, W> {
             self.pipeline.notice(&[opening], Moment::ZERO);
         }
         while !self.is_over() {
-            let release = self.pipeline.next_release().map(|at| tokio::time::Instant::from_std(self.begun + at));
+            let release =
+                self.pipeline.next_release().map(|at| tokio::time::Instant::from_std(self.begun + at));
             tokio::select! {
                 biased;
                 signal = forwarded.recv() => self.forward(signal),
@@ -340,7 +344,9 @@ impl<'a, W: Write> Loop<'a, W> {
                 if let Some(run) = &self.run
                     && let Err(error) = run.write_facts(&self.facts)
                 {
-                    super::super::complain(&anyhow::Error::new(error).context("this run is not kept in full"));
+                    super::super::complain(
+                        &anyhow::Error::new(error).context("this run is not kept in full"),
+                    );
                 }
                 self.beat();
                 if let Some(started) = self.started.take() {
@@ -493,8 +499,8 @@ impl<'a, W: Write> Loop<'a, W> {
 
     /// The beginning of a line that has stood there for a while.
     fn partial(&self) -> Option<String> {
-        let partial = self.pipeline.partial_text()?;
-        (self.quiet_since.elapsed() >= CLOCK).then(|| String::from_utf8_lossy(partial).into_owned())
+        let unfinished = self.pipeline.unfinished()?;
+        (self.quiet_since.elapsed() >= CLOCK).then(|| unfinished.into_owned())
     }
 
     fn finish(mut self) -> Ended {
@@ -508,15 +514,16 @@ impl<'a, W: Write> Loop<'a, W> {
             (None, None) => None,
         };
         let (settings, begun_at) = (self.settings, self.begun_at);
-        let end = self.pipeline.end_of_command(status, at, |state| {
-            service_logs::evidence(state, settings, Some(begun_at))
-        });
+        let end = self
+            .pipeline
+            .end_of_command(status, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
+        let mut last = self.status(at);
+        let line = last.line.clone();
         if let Some(kept) = &self.kept {
             if let Some(status) = status {
                 kept.exit_status(status, at);
             }
             kept.summary(end.summary.clone());
-            let mut last = self.status(at);
             last.state = RunState::Ended;
             last.ended_at = Some(unix_ms());
             last.outcome = Some(end.outcome.to_owned());
@@ -538,6 +545,7 @@ impl<'a, W: Write> Loop<'a, W> {
             facts: self.facts,
             summary: end.summary,
             outcome: end.outcome,
+            line,
         }
     }
 }

@@ -26,6 +26,14 @@ pub(crate) struct NixVersion {
     is_pre_release: bool,
 }
 
+impl std::fmt::Display for NixVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { is_lix, major, minor, is_pre_release } = self;
+        let name = if *is_lix { "Lix" } else { "Nix" };
+        write!(f, "{name} {major}.{minor}{}", if *is_pre_release { "pre" } else { "" })
+    }
+}
+
 impl NixVersion {
     /// Reads what `nix --version` prints: `nix (Nix) 2.34.8`, `nix (Determinate Nix 3.8.5) 2.30.2`,
     /// `nix (Lix, like Nix) 2.93.0`. The line may stand behind others, such as warnings of a wrapper.
