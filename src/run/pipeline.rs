@@ -6,11 +6,11 @@ use std::io::Write;
 use super::frontends::{Frontend, Frontends};
 use crate::frontend::{Condition, Lines, LogLines};
 use crate::input::{Event, Source, Streams};
-use crate::render::Thresholds;
+use crate::render::{self, Style, Thresholds};
 use crate::run::command::KeptWriter;
 use crate::settings::Output;
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
-use crate::text::{Line, sanitize};
+use crate::text::{Line, Symbols, sanitize};
 use crate::view::Evidence;
 use crate::wire;
 
@@ -21,6 +21,8 @@ pub(super) struct End {
     pub(super) outcome: &'static str,
     /// The summary record.
     pub(super) summary: serde_json::Value,
+    /// One line that says the same.
+    pub(super) line: String,
 }
 
 /// Reader, state and frontend.
@@ -87,6 +89,11 @@ impl<W: Write> Pipeline<W> {
     /// Takes the writer back; a live view has none.
     pub fn into_writer(self) -> Option<W> {
         self.frontend.into_writer()
+    }
+
+    /// The command may be any program, not only Nix.
+    pub fn expect_any_command(&mut self) {
+        self.state.expect_any_command();
     }
 
     /// There may be connections of Nix processes: text waits a moment for the records that say the same.
@@ -237,7 +244,9 @@ impl<W: Write> Pipeline<W> {
         let counts = self.streams.counts();
         self.frontend.end(&self.state, &evidence, counts, code, at);
         let summary = wire::summary(&self.state, &evidence, counts, code);
-        End { outcome: summary.outcome, summary: serde_json::to_value(&summary).unwrap_or_default() }
+        let style = Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() };
+        let line = render::verdict(&self.state, &style).plain();
+        End { line, outcome: summary.outcome, summary: serde_json::to_value(&summary).unwrap_or_default() }
     }
 
     fn finish(&mut self, exit_status: Option<i32>, at: Moment) {

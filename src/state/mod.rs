@@ -131,6 +131,8 @@ pub struct State {
     log_lines: bool,
     /// How many of a failed build's last lines somebody wants, if more than usual.
     tail_lines: usize,
+    /// The command may be any program, and nothing of Nix was heard yet.
+    other_command: bool,
 }
 
 impl State {
@@ -149,12 +151,23 @@ impl State {
         self.tail_lines = lines;
     }
 
+    /// The command may be any program: nothing is said of an evaluation before something of Nix is heard.
+    pub fn expect_any_command(&mut self) {
+        self.other_command = true;
+    }
+
+    /// Whether the command may be any program and nothing of Nix was heard yet.
+    pub fn is_other_command(&self) -> bool {
+        self.other_command && !self.activation.started()
+    }
+
     /// Takes one input. What it leads to is appended to `effects`.
     pub fn apply(&mut self, input: Input<'_>, at: Moment, effects: &mut Effects) {
         self.now = self.now.max(at);
         match input {
             Input::Event(event) => {
                 self.last_input = self.now;
+                self.other_command &= !is_of_nix(&event);
                 self.event(event, effects);
             }
             Input::Tick => self.transfers.tick(self.now),
@@ -311,6 +324,22 @@ impl State {
     pub fn blocked_by(&self, failure: &Failure) -> usize {
         let by_graph = failure.derivation.map_or(0, |id| self.derivations.blocked_by(id).len());
         by_graph.max(failure.named_blocked)
+    }
+}
+
+/// Whether only Nix says such a thing. Other programs have errors, warnings and paths too.
+fn is_of_nix(event: &Event<'_>) -> bool {
+    use crate::input::human::HumanLine;
+    match event {
+        Event::Record(_) => true,
+        Event::Line(line) => matches!(
+            line.human,
+            HumanLine::Building { .. }
+                | HumanLine::Copying { .. }
+                | HumanLine::ListHeader(_)
+                | HumanLine::Chatter
+        ),
+        Event::Error(_) | Event::Problem(_) => false,
     }
 }
 

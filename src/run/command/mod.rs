@@ -148,6 +148,9 @@ fn execute(
     } else {
         pipeline.stdout_is_result(plan.stdout_is_result);
     }
+    if !plan.is_known {
+        pipeline.expect_any_command();
+    }
     if socket.is_some() {
         pipeline.expect_logs();
     }
@@ -327,7 +330,7 @@ fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts
         expected_ms: task.expected.map(millis),
         timeout_ms: task.timeout.map(millis),
         environment: environment(version),
-        monitor: ProcessId::of(std::process::id().cast_signed()),
+        monitor: (!background).then(|| ProcessId::of(std::process::id().cast_signed())).flatten(),
         ..Facts::default()
     }
 }

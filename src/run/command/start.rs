@@ -48,9 +48,7 @@ pub(in crate::run) fn start(settings: &Settings, task: &RunTask, after: Option<&
             "a run in the background is kept below the home directory, and there is none; set XDG_STATE_HOME"
         );
     };
-    let (version, _) = super::plan(settings, &task.command);
-    let mut facts = facts(task, version, true);
-    facts.monitor = None;
+    let mut facts = facts(task, None, true);
     facts.after = after.map(|reference| store.find(Some(reference)).map(|run| run.id())).transpose()?;
     // The monitor takes the lock itself: until then the run is said to be starting.
     let Created { dir: run, .. } = super::create(&store, facts, task)?;
@@ -139,7 +137,8 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
     {
         return Ok(ExitStatus::Failure);
     }
-    let (_, plan) = super::plan(settings, &task.command);
+    let (version, plan) = super::plan(settings, &task.command);
+    facts.environment.nix = version.map(|version| version.to_string());
     let queued = facts.after.is_some();
     let started: Box<dyn FnOnce(Result<i32, std::io::Error>)> = Box::new(move |started| {
         if !queued {

@@ -518,12 +518,12 @@ impl<'a, W: Write> Loop<'a, W> {
             .pipeline
             .end_of_command(status, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
         let mut last = self.status(at);
-        let line = last.line.clone();
         if let Some(kept) = &self.kept {
             if let Some(status) = status {
                 kept.exit_status(status, at);
             }
             kept.summary(end.summary.clone());
+            last.line = end.line.clone();
             last.state = RunState::Ended;
             last.ended_at = Some(unix_ms());
             last.outcome = Some(end.outcome.to_owned());
@@ -545,7 +545,7 @@ impl<'a, W: Write> Loop<'a, W> {
             facts: self.facts,
             summary: end.summary,
             outcome: end.outcome,
-            line,
+            line: end.line,
         }
     }
 }

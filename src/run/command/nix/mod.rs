@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) stdout_is_result: bool,
     /// It changes a running system or home, so text of an activation follows.
     pub(crate) is_switch: bool,
+    /// It is Nix's, or runs Nix for all that is known.
+    pub(crate) is_known: bool,
     /// It gives the terminal to a shell. `command` is then as it was given.
     pub(crate) interactive: Option<Interactive>,
 }
@@ -82,7 +84,10 @@ pub(crate) fn plan(command: &[OsString], known: Known<'_>) -> Plan {
         Some(name) => tables::old_command(name, &words).or_else(|| tools::tool(name, &words)),
         None => None,
     };
-    planned.unwrap_or_else(|| words.as_given())
+    match planned {
+        Some(plan) => Plan { is_known: true, ..plan },
+        None => words.as_given(),
+    }
 }
 
 /// The value of `NIX_CONFIG` with which Nix writes its records to `socket`: `existing`, and a line behind it.
