@@ -13,7 +13,7 @@
 //!   writes to no terminal it removes escapes and carriage returns and makes spaces of tabs (`libutil/terminal.cc`).
 //!
 //! What Nix prints for a record is its `msg`, the `text` of an activity with `...` after it, or `name> ` and a line of
-//! a build's log (`libmain/progress-bar.cc`, `libutil/logging.cc`).
+//! a build's log, `name (post)> ` and one of its hook's (`libmain/progress-bar.cc`, `libutil/logging.cc`).
 
 mod repetition;
 
@@ -450,7 +450,10 @@ fn line_key(line: &Line<'_>) -> Vec<Key> {
     match line.human {
         _ if line.text.trim().is_empty() => Vec::new(),
         HumanLine::BuildLog { line, .. } => vec![Key::of_log(line)],
-        _ => vec![Key::of(line.text)],
+        _ => vec![match line.text.split_once(" (post)> ") {
+            Some((name, line)) if !name.contains(' ') => Key::of_log(line),
+            _ => Key::of(line.text),
+        }],
     }
 }
 

@@ -81,8 +81,8 @@ fn what_a_record_says_is_not_heard_again_as_text() {
         &[
             (0, Main, Some("building 'x'...\n")),
             (1, Log(1), Some(&start(7, 1, "building 'x'"))),
-            (2, Main, Some("warning: old\nx> a line\nmake: hello\n")),
-            (3, Log(1), Some(&(msg("warning: old") + &log_line(7, "a line")))),
+            (2, Main, Some("warning: old\nx> a line\nx (post)> a line\nmake: hello\n")),
+            (3, Log(1), Some(&(msg("warning: old") + &log_line(7, "a line").repeat(2)))),
             (4, Main, Some("error:\n       … while\n\n       error: no\n  of make's\n")),
             (5, Log(1), Some(&msg(error))),
             (6, Log(1), Some(&stop(7, 1))),
@@ -90,6 +90,7 @@ fn what_a_record_says_is_not_heard_again_as_text() {
         &[
             "c1 start 7.1 building 'x'",
             "c1 msg warning: old",
+            "c1 result a line",
             "c1 result a line",
             "c1 msg \u{1b}[31;1merror:\u{1b}[0m\n       … while\n\n       error: no",
             "c1 stop 7.1",

@@ -144,7 +144,7 @@ fn keep(
     readers: &[Progress],
     mut ended: Option<Exit>,
 ) -> Result<()> {
-    let mut recorder = run.and_then(|run| Recorder::create_for_run(&run.rest()).ok());
+    let mut recorder = run.and_then(|run| Recorder::create_of_command(&run.rest()).ok());
     // Both clocks count the same milliseconds; pieces are stamped by the one that the standard library has.
     let offset = Duration::from_millis(order::clock_ms().saturating_sub(order.begun_ms));
     let begun = Instant::now();

@@ -60,7 +60,7 @@ impl Kept {
     pub(super) fn create(run: &RunDir) -> Result<Self> {
         let files = Files {
             run: run.clone(),
-            input: Some(Recorder::create_for_run(&run.input())?),
+            input: Some(Recorder::create_of_command(&run.input())?),
             lines: Some(std::fs::File::create(run.lines())?),
             changes: Some(compressed(&run.changes())?),
         };
