@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nixmon::activation::ActivationChange;
-use nixmon::input::Reader;
+use nixmon::input::{Reader, Source};
 use nixmon::render::{BegunStep, Memory, Style, Thresholds, Viewport, frame};
 use nixmon::run::{Recording, Step};
 use nixmon::state::{Change, Effects, Input, Moment, State};
@@ -38,9 +38,11 @@ impl Run {
     fn step(&mut self, step: &Step, at: Moment) {
         let Self { reader, state, effects, steps } = self;
         match step {
-            Step::Bytes(bytes) => reader.feed(bytes, |event| state.apply(Input::Event(event), at, effects)),
+            Step::Bytes(_, bytes) => {
+                reader.feed(bytes, |event| state.apply(Input::Event(event), at, effects))
+            }
             Step::Derivation(facts) => state.apply(Input::Derivation(facts), at, effects),
-            Step::ExitStatus(_) => {}
+            Step::ExitStatus(_) | Step::SeveralStreams | Step::Closed(_) => {}
         }
         state.apply(Input::Tick, at, effects);
         for change in effects.changes.drain(..) {
@@ -67,12 +69,15 @@ fn steps(path: &Path) -> Vec<(Moment, Step)> {
     }
     let mut bytes = Vec::new();
     for (_, step) in &recording.steps {
-        if let Step::Bytes(piece) = step {
+        if let Step::Bytes(_, piece) = step {
             bytes.extend_from_slice(piece);
         }
     }
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    (0..).map(|n| Duration::from_millis(100 * n)).zip(lines.map(|line| Step::Bytes(line.to_vec()))).collect()
+    (0..)
+        .map(|n| Duration::from_millis(100 * n))
+        .zip(lines.map(|line| Step::Bytes(Source::Main, line.to_vec())))
+        .collect()
 }
 
 /// All frames of one capture, and their sizes held against the terminal's.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use common::corpus::{self, Case};
 use common::play;
-use nixmon::input::Reader;
+use nixmon::input::{Reader, Source};
 use nixmon::run::{Recording, Step};
 use nixmon::settings::Output;
 use nixmon::state::{Effects, Input, State};
@@ -185,7 +185,7 @@ proptest! {
         let mut at = Duration::ZERO;
         let steps = parts.into_iter().map(|(bytes, later)| {
             at += Duration::from_millis(later);
-            (at, Step::Bytes(bytes))
+            (at, Step::Bytes(Source::Main, bytes))
         });
         let recording = Recording { steps: steps.collect(), timed: true };
         let (out, _) = play::play(&recording, &output, None);
@@ -210,7 +210,9 @@ struct Build {
 
 impl Build {
     fn line(&mut self, seconds: u64, line: String) {
-        self.recording.steps.push((Duration::from_secs(seconds), Step::Bytes((line + "\n").into_bytes())));
+        self.recording
+            .steps
+            .push((Duration::from_secs(seconds), Step::Bytes(Source::Main, (line + "\n").into_bytes())));
     }
 
     fn start(&mut self, seconds: u64, kind: u64, fields: &str) -> u64 {

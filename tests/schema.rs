@@ -17,6 +17,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{corpus, play};
+use nixmon::input::Source;
 use nixmon::run::{Recording, Step};
 use nixmon::runs::{FORMAT, Facts, LastFailure, RunState, Status, Store};
 use nixmon::settings::Output;
@@ -55,7 +56,8 @@ fn lines() -> Vec<(String, Value)> {
     let mut lines = Vec::new();
     for (name, log) in logs {
         let steps = log.split_inclusive(|byte| *byte == b'\n').zip(0..);
-        let steps = steps.map(|(line, i)| (Duration::from_millis(200 * i), Step::Bytes(line.to_vec())));
+        let steps =
+            steps.map(|(line, i)| (Duration::from_millis(200 * i), Step::Bytes(Source::Main, line.to_vec())));
         let recording = Recording { steps: steps.collect(), timed: true };
         let (out, _) = play::play(&recording, &output, None);
         lines.extend(out.lines().map(|line| (name.clone(), serde_json::from_str(line).unwrap())));

@@ -328,6 +328,11 @@ impl Run {
         }
     }
 
+    /// The units that were acted upon last.
+    pub fn last_units(&self) -> &[Unit] {
+        &self.last_list
+    }
+
     /// The lines that explain the failure, in their order: those before it was recognized and those after.
     pub fn evidence(&self) -> impl Iterator<Item = &str> {
         self.explanation.iter().chain(&self.evidence).map(|line| line.text.as_str())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Sink;
 use crate::input::InputCounts;
 use crate::state::{Change, Moment, State};
+use crate::text::Line;
 use crate::view::Evidence;
 use crate::wire;
 
@@ -37,6 +38,14 @@ impl<W: Write> Json<W> {
         if self.buffer.len() > BATCH {
             self.flush();
         }
+    }
+
+    /// Lines about the run itself.
+    pub fn notice(&mut self, lines: &[Line], at: Moment) {
+        for line in lines {
+            self.line(&wire::notice(&line.plain(), at));
+        }
+        self.flush();
     }
 
     /// Time has passed.

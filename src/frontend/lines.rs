@@ -187,6 +187,17 @@ impl<W: Write> Lines<W> {
         self.write(&line);
     }
 
+    /// Lines about the run itself. They show life, so they take the room of heartbeats, then that of events.
+    pub fn notice(&mut self, lines: &[Line], now: Moment) {
+        for line in lines {
+            let fits = self.budgeted(Share::Heartbeats, line.clone(), now)
+                || self.budgeted(Share::Events, line.clone(), now);
+            if fits {
+                self.budget.heard(now);
+            }
+        }
+    }
+
     /// The sink.
     pub fn sink(&self) -> &Sink<W> {
         &self.sink

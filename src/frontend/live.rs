@@ -368,6 +368,16 @@ impl Live {
         self.leave();
     }
 
+    /// Lines about the run itself.
+    pub fn notice(&mut self, lines: &[Line]) {
+        let columns = self.viewport().columns.min(MAX_COLUMNS);
+        for line in lines {
+            let mut line = line.clone();
+            line.truncate(columns, self.options.style.symbols.ellipsis);
+            self.say(&line);
+        }
+    }
+
     /// How the run stands, now, as lines that stay.
     pub fn report_now(&mut self, state: &State, now: Moment) {
         let viewport = Viewport { rows: usize::MAX, ..self.viewport() };

@@ -9,11 +9,13 @@ mod decode;
 mod frame;
 pub mod human;
 mod scan;
+mod streams;
 
 use std::borrow::Cow;
 
 pub use decode::{DecodeError, Scratch, decode};
 pub use frame::{Framer, MAX_LINE};
+pub use streams::{HOLD, Source, Streams};
 
 use crate::nix::log::LogMessage;
 use crate::text::strip_escapes;

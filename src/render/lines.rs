@@ -30,6 +30,7 @@ fn verb(state: &State, phase: Phase) -> &'static str {
             && count(PathState::Fetching) + count(PathState::Fetched) + count(PathState::Ended) == 0
     };
     match phase {
+        Phase::Evaluating if state.is_other_command() => "Running",
         Phase::Evaluating => "Evaluating",
         Phase::Fetching if sent() => "Uploading",
         Phase::Fetching => "Fetching",

@@ -3,12 +3,14 @@
 mod activation;
 mod lines;
 mod report;
+mod stalls;
 mod tree;
 mod updates;
 
 pub use activation::unit_names;
 pub use lines::{announcement, build_failed, heartbeat, phase};
-pub use report::{Extent, LOG_LINES, failure_block, log_files, report};
+pub use report::{Extent, LOG_LINES, failure_block, log_files, report, verdict};
+pub use stalls::{rough, stalls};
 pub use tree::{BegunStep, Memory, Viewport, frame, status};
 
 use std::time::Duration;

@@ -102,7 +102,7 @@ fn fit(mut lines: Vec<Line>, style: &Style, extent: Extent) -> Vec<Line> {
 }
 
 /// `✓ Complete: 42 built, 128 fetched (1.9 GiB) in 2m15s`, `✗ Build failed: …`.
-fn verdict(state: &State, style: &Style) -> Line {
+pub fn verdict(state: &State, style: &Style) -> Line {
     let symbols = &style.symbols;
     let elapsed = duration(state.now());
     let counts = counts(state);

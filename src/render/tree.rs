@@ -139,7 +139,8 @@ pub fn status(view: &View<'_>, columns: usize, style: &Style) -> Line {
     let mut parts = Vec::new();
     match state.phase() {
         Phase::Evaluating => {
-            parts.push(part(2, Role::Heading, format!("Evaluating{}", symbols.ellipsis)));
+            let verb = if state.is_other_command() { "Running" } else { "Evaluating" };
+            parts.push(part(2, Role::Heading, format!("{verb}{}", symbols.ellipsis)));
             if let Some(text) = state.evaluating() {
                 parts.push(part(3, Role::Muted, readable(text, style)));
             }

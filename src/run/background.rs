@@ -1,12 +1,32 @@
-//! Standard output without waiting for it.
+//! Standard output or standard error without waiting for it.
 
 use std::io::Write;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc as blocking;
 use std::thread;
 
-/// Standard output on a thread of its own: a terminal that stands still must not keep us from reading, since Nix would
+/// Where we write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// Its file descriptor.
+    pub(super) fn fd(self) -> BorrowedFd<'static> {
+        match self {
+            Self::Stdout => rustix::stdio::stdout(),
+            Self::Stderr => rustix::stdio::stderr(),
+        }
+    }
+}
+
+/// A stream on a thread of its own: a terminal that stands still must not keep us from reading, since Nix would
 /// wait for us.
 #[derive(Debug)]
 pub(super) struct Background {
@@ -20,15 +40,26 @@ pub(super) struct Background {
 const WRITES: usize = 1024;
 
 impl Background {
-    pub(super) fn spawn() -> Self {
+    pub(super) fn spawn(stream: Stream) -> Self {
         let (sender, writes) = blocking::sync_channel::<Vec<u8>>(WRITES);
         let pending = Arc::new(AtomicUsize::new(0));
         let left = Arc::clone(&pending);
         let thread = thread::spawn(move || {
-            let mut stdout = std::io::stdout().lock();
+            let (mut stdout, mut stderr);
+            let out: &mut dyn Write = match stream {
+                Stream::Stdout => {
+                    stdout = std::io::stdout().lock();
+                    &mut stdout
+                }
+                // Its lock is for everybody who complains.
+                Stream::Stderr => {
+                    stderr = std::io::stderr();
+                    &mut stderr
+                }
+            };
             for bytes in writes {
                 // The reader has gone: whatever else there is to say, nobody hears it.
-                if stdout.write_all(&bytes).and_then(|()| stdout.flush()).is_err() {
+                if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
                     return;
                 }
                 left.fetch_sub(1, Ordering::Release);

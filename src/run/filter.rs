@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::background::Background;
+use super::background::{Background, Stream};
 use super::drv_reader::Answer;
 use super::recording::Recorder;
 use super::{ExitStatus, Pipeline, complain, drv_reader, pipeline, service_logs};
@@ -59,7 +59,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let (answers, mut facts) = mpsc::unbounded_channel::<Answer>();
     let requests = drv_reader::spawn(answers);
     let mut asked = 0_usize;
-    let (mut pipeline, mut watch) = pipeline(Background::spawn, settings);
+    let (mut pipeline, mut watch) = pipeline(|| Background::spawn(Stream::Stdout), Stream::Stdout, settings);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for signals")?;

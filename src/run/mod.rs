@@ -8,7 +8,9 @@ mod command;
 mod config;
 mod drv_reader;
 mod filter;
+mod frontends;
 mod pipeline;
+mod process_tree;
 mod recording;
 mod replay;
 mod service_logs;
@@ -31,7 +33,8 @@ use crate::frontend::{Live, LiveOptions};
 use crate::render::{Style, Thresholds};
 use crate::settings::{self, Form, Output, Settings, Task};
 use crate::text::{Palette, Symbols};
-use pipeline::Frontend;
+use background::Stream;
+use frontends::Frontend;
 
 /// What the program ends with.
 ///
@@ -174,8 +177,12 @@ impl Watch {
     }
 }
 
-/// A pipeline whose output is what the settings ask for; `writer` is for all but a live view.
-fn pipeline<W: Write>(writer: impl FnOnce() -> W, settings: &Settings) -> (Pipeline<W>, Watch) {
+/// A pipeline whose output is what the settings ask for; `writer` is for all but a live view, which draws on `stream`.
+fn pipeline<W: Write>(
+    writer: impl FnOnce() -> W,
+    stream: Stream,
+    settings: &Settings,
+) -> (Pipeline<W>, Watch) {
     let settings::Thresholds { slow, quiet } = settings.thresholds;
     let thresholds = Thresholds { slow, quiet };
     #[cfg(feature = "live")]
@@ -191,12 +198,14 @@ fn pipeline<W: Write>(writer: impl FnOnce() -> W, settings: &Settings) -> (Pipel
             title: output.title,
             progress: output.progress,
         };
-        terminal::reset_at_panic(Live::reset_sequence(&options));
-        let (terminal, watch) = terminal::open();
+        terminal::reset_at_panic(stream, Live::reset_sequence(&options));
+        let (terminal, watch) = terminal::open(stream);
         let live = Live::new(Box::new(terminal), options);
         let pipeline = Pipeline::new(Frontend::Live(Box::new(live)), logs);
         return (pipeline, Watch { terminal: Some(watch) });
     }
+    #[cfg(not(feature = "live"))]
+    let _ = stream;
     (to_writer(writer(), &settings.output, thresholds), Watch::default())
 }
 
@@ -212,6 +221,19 @@ fn to_writer<W: Write>(writer: W, output: &Output, thresholds: Thresholds) -> Pi
         Form::Quiet => Frontend::Quiet(crate::frontend::Sink::new(writer)),
     };
     Pipeline::new(frontend, logs)
+}
+
+/// A pipeline that says nothing but what is kept of it.
+fn silent_pipeline<W: Write>(writer: W) -> (Pipeline<W>, Watch) {
+    let sink = Frontend::Quiet(crate::frontend::Sink::new(writer));
+    (Pipeline::new(sink, LogLines::default()), Watch::default())
+}
+
+/// Condensed lines for a file.
+fn plain_lines<W: Write>(writer: W, settings: &Settings) -> Lines<W> {
+    let settings::Thresholds { slow, quiet } = settings.thresholds;
+    let output = Output { color: false, ascii: false, ..settings.output.clone() };
+    Lines::new(writer, options(&output, Thresholds { slow, quiet }))
 }
 
 fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {

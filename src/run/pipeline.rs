@@ -1,40 +1,50 @@
 //! Bytes to output: reader, state and frontend in a row. Knows no clock and reads no file; both loops drive it.
 
+use std::borrow::Cow;
 use std::io::Write;
 
-#[cfg(feature = "live")]
-use crate::frontend::Live;
-use crate::frontend::{Condition, Json, Lines, Log, LogLines, Sink};
-use crate::input::Reader;
+use super::frontends::{Frontend, Frontends};
+use crate::frontend::{Condition, Lines, Log, LogLines};
+use crate::input::{Event, Source, Streams};
 use crate::render::{self, Style, Thresholds};
+use crate::run::command::KeptWriter;
 use crate::settings::Output;
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
-use crate::text::Symbols;
-use crate::view::{Evidence, View};
+use crate::text::{Line, Symbols, sanitize};
+use crate::view::Evidence;
+use crate::wire;
 
-/// Where the output goes.
+/// How a command ended.
 #[derive(Debug)]
-pub(super) enum Frontend<W> {
-    /// A live view.
-    #[cfg(feature = "live")]
-    Live(Box<Live>),
-    /// Condensed lines.
-    Lines(Box<Lines<W>>),
-    /// JSON lines.
-    Json(Json<W>),
-    /// Every line.
-    Log(Box<Log<W>>),
-    /// Results only.
-    Quiet(Sink<W>),
+pub(super) struct End {
+    /// The outcome's name in the summary record.
+    pub(super) outcome: &'static str,
+    /// The summary record.
+    pub(super) summary: serde_json::Value,
+    /// One line that says the same.
+    pub(super) line: String,
 }
 
 /// Reader, state and frontend.
 #[derive(Debug)]
 pub struct Pipeline<W> {
-    reader: Reader,
+    streams: Streams,
     state: State,
     effects: Effects,
-    frontend: Frontend<W>,
+    frontend: Frontends<W>,
+    stdout: Stdout,
+}
+
+/// What becomes of the command's stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stdout {
+    /// It is read and told as stderr is.
+    #[default]
+    Told,
+    /// It is read, but somebody else hands it on.
+    Passed,
+    /// Its lines are results.
+    Result,
 }
 
 impl<W: Write> Pipeline<W> {
@@ -45,7 +55,30 @@ impl<W: Write> Pipeline<W> {
             LogLines::Failed(lines) => state.keep_log_lines(lines),
             LogLines::None => {}
         }
-        Self { reader: Reader::default(), state, effects: Effects::default(), frontend }
+        Self {
+            streams: Streams::default(),
+            state,
+            effects: Effects::default(),
+            frontend: Frontends::new(frontend),
+            stdout: Stdout::default(),
+        }
+    }
+
+    /// Keeps condensed lines and JSON lines beside what the frontend does.
+    pub(super) fn keep(&mut self, lines: Lines<KeptWriter>, changes: KeptWriter) {
+        self.frontend.keep(lines, changes);
+    }
+
+    /// Says something that no change says: above a live view, among condensed lines, as a record.
+    pub(super) fn notice(&mut self, lines: &[Line], at: Moment) {
+        if !lines.is_empty() {
+            self.frontend.notice(lines, at);
+        }
+    }
+
+    /// The beginning of a line that has not ended, if it is text: perhaps a question.
+    pub(super) fn unfinished(&self) -> Option<Cow<'_, str>> {
+        self.streams.partial_text().map(String::from_utf8_lossy)
     }
 
     /// Writes to `writer` what `output` asks for; a live view has a terminal of its own and does not.
@@ -55,88 +88,118 @@ impl<W: Write> Pipeline<W> {
 
     /// Takes the writer back; a live view has none.
     pub fn into_writer(self) -> Option<W> {
-        match self.frontend {
-            #[cfg(feature = "live")]
-            Frontend::Live(_) => None,
-            Frontend::Lines(lines) => Some(lines.into_writer()),
-            Frontend::Json(json) => Some(json.into_writer()),
-            Frontend::Log(log) => Some(log.into_writer()),
-            Frontend::Quiet(sink) => Some(sink.into_inner()),
-        }
+        self.frontend.into_writer()
     }
 
     /// The frontend that writes every line, if this is the one.
     pub(super) fn log_mut(&mut self) -> Option<&mut Log<W>> {
-        match &mut self.frontend {
-            Frontend::Log(log) => Some(log),
-            _ => None,
-        }
+        self.frontend.log_mut()
     }
 
     /// What is known, and the frontend that writes every line, if this is the one.
     pub(super) fn state_and_log(&self) -> (&State, Option<&Log<W>>) {
-        match &self.frontend {
-            Frontend::Log(log) => (&self.state, Some(log)),
-            _ => (&self.state, None),
-        }
+        (&self.state, self.frontend.log())
     }
 
-    /// The next bytes of the stream.
+    /// The command may be any program, not only Nix.
+    pub fn expect_any_command(&mut self) {
+        self.state.expect_any_command();
+    }
+
+    /// There may be connections of Nix processes: text waits a moment for the records that say the same.
+    pub fn expect_logs(&mut self) {
+        self.streams.expect_logs();
+    }
+
+    /// The command's stdout is handed on by somebody else: it is read, but no text of it is told.
+    pub fn pass_stdout(&mut self, is_passed: bool) {
+        self.set_stdout(if is_passed { Stdout::Passed } else { Stdout::Told });
+    }
+
+    /// Each line of the command's stdout is a result and told as one, whatever it looks like.
+    pub fn stdout_is_result(&mut self, is_result: bool) {
+        self.set_stdout(if is_result { Stdout::Result } else { Stdout::Told });
+    }
+
+    fn set_stdout(&mut self, stdout: Stdout) {
+        self.stdout = stdout;
+        self.streams.stdout_is_result(stdout == Stdout::Result);
+    }
+
+    /// The next bytes of the only stream, or of the command's stderr.
     pub fn feed(&mut self, bytes: &[u8], at: Moment) {
-        #[cfg(feature = "live")]
-        if let Frontend::Live(live) = &mut self.frontend {
-            live.touch();
-        }
-        let Self { reader, state, effects, frontend, .. } = self;
-        reader.feed(bytes, |event| {
-            state.apply(Input::Event(event), at, effects);
+        self.feed_from(Source::Main, bytes, at);
+    }
+
+    /// The next bytes of one of several streams. No bytes from a [`Source::Log`] say that a connection was made.
+    pub fn feed_from(&mut self, source: Source, bytes: &[u8], at: Moment) {
+        self.frontend.touch();
+        let Self { streams, state, effects, frontend, stdout } = self;
+        streams.feed(source, bytes, at, |source, event| {
+            apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
         });
+    }
+
+    /// One of several streams has ended.
+    pub fn close_source(&mut self, source: Source, at: Moment) {
+        let Self { streams, state, effects, frontend, stdout } = self;
+        streams.close(source, at, |source, event| {
+            apply(source, event, at, *stdout, state, effects);
+            publish(state, effects, frontend, at);
+        });
+    }
+
+    /// When [`Pipeline::release`] is to be called: text waits until then for a record that says the same.
+    pub fn next_release(&self) -> Option<Moment> {
+        self.streams.next_release()
+    }
+
+    /// Hands on the text that has waited long enough.
+    pub fn release(&mut self, at: Moment) {
+        let was_waiting = self.streams.next_release().is_some();
+        let Self { streams, state, effects, frontend, stdout } = self;
+        streams.release(at, |source, event| {
+            apply(source, event, at, *stdout, state, effects);
+            publish(state, effects, frontend, at);
+        });
+        // Whatever else comes within this time, a line that was held back unfinished is a prompt.
+        if was_waiting && self.streams.next_release().is_none() {
+            self.partial();
+        }
     }
 
     /// Nothing has come for a moment.
     pub fn settle(&mut self, at: Moment) {
-        let Self { reader, state, effects, frontend, .. } = self;
-        reader.settle(|event| {
-            state.apply(Input::Event(event), at, effects);
+        let Self { streams, state, effects, frontend, stdout } = self;
+        streams.settle(at, |source, event| {
+            apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
         });
-        match (frontend, reader.partial_text()) {
-            (Frontend::Lines(lines), Some(partial)) => lines.partial(partial),
-            #[cfg(feature = "live")]
-            (Frontend::Live(live), Some(partial)) => live.partial(partial),
-            _ => {}
+        self.partial();
+    }
+
+    /// Shows a line that has not ended.
+    fn partial(&mut self) {
+        if let Some(partial) = self.streams.partial_text() {
+            self.frontend.partial(partial);
         }
     }
 
     /// Draws a frame of a live view, if it would differ from the last one.
     pub fn frame(&mut self, at: Moment, condition: Condition) {
-        #[cfg(feature = "live")]
-        if let Frontend::Live(live) = &mut self.frontend {
-            live.draw(&self.state, at, condition);
-        }
-        #[cfg(not(feature = "live"))]
-        let _ = (at, condition);
+        self.frontend.frame(&self.state, at, condition);
     }
 
     /// Takes a live view away until the next frame.
     pub fn leave(&mut self) {
-        #[cfg(feature = "live")]
-        if let Frontend::Live(live) = &mut self.frontend {
-            live.leave();
-        }
+        self.frontend.leave();
     }
 
     /// Time has passed.
     pub fn tick(&mut self, at: Moment) {
         self.apply(Input::Tick, at);
-        match &mut self.frontend {
-            #[cfg(feature = "live")]
-            Frontend::Live(_) => {}
-            Frontend::Lines(lines) => lines.tick(&self.state, at),
-            Frontend::Json(json) => json.tick(&self.state, at),
-            Frontend::Log(_) | Frontend::Quiet(_) => {}
-        }
+        self.frontend.tick(&self.state, at);
     }
 
     /// A `.drv` file was read.
@@ -157,18 +220,7 @@ impl<W: Write> Pipeline<W> {
     /// How the run stands, whatever was said before. Returns what is to be said elsewhere, where the output is not for
     /// people.
     pub fn report_now(&mut self, at: Moment) -> Option<String> {
-        match &mut self.frontend {
-            #[cfg(feature = "live")]
-            Frontend::Live(live) => live.report_now(&self.state, at),
-            Frontend::Lines(lines) => lines.report_now(&self.state, at),
-            Frontend::Json(_) | Frontend::Log(_) | Frontend::Quiet(_) => {
-                let style =
-                    Style { symbols: Symbols::ascii(), ascii: true, thresholds: Thresholds::default() };
-                let line = render::heartbeat(&View::new(&self.state, at), false, &style);
-                return Some(crate::text::ascii(&line.plain()).into_owned());
-            }
-        }
-        None
+        self.frontend.report_now(&self.state, at)
     }
 
     /// The stream has ended. Returns the exit status of a filter.
@@ -180,30 +232,45 @@ impl<W: Write> Pipeline<W> {
         at: Moment,
         gather: impl FnOnce(&State) -> Evidence,
     ) -> i32 {
-        let Self { reader, state, effects, frontend, .. } = self;
-        reader.finish(|event| {
-            state.apply(Input::Event(event), at, effects);
-            publish(state, effects, frontend, at);
-        });
-        self.apply(Input::End(exit_status), at);
+        self.finish(exit_status, at);
         let code = self.state.exit_code();
-        match &mut self.frontend {
-            #[cfg(feature = "live")]
-            Frontend::Live(live) => {
-                live.end(&self.state, &gather(&self.state));
-            }
-            Frontend::Lines(lines) => {
-                lines.end(&self.state, &gather(&self.state), at);
-            }
-            Frontend::Json(json) => json.end(&self.state, &gather(&self.state), self.reader.counts(), code),
-            Frontend::Log(_) | Frontend::Quiet(_) => {}
+        if self.frontend.wants_evidence() {
+            let evidence = gather(&self.state);
+            self.frontend.end(&self.state, &evidence, self.streams.counts(), code, at);
         }
         code
     }
 
+    /// The command has ended with this exit status, if anybody saw it, and so do we.
+    pub(super) fn end_of_command(
+        &mut self,
+        exit_status: Option<i32>,
+        at: Moment,
+        gather: impl FnOnce(&State) -> Evidence,
+    ) -> End {
+        self.finish(exit_status, at);
+        let code = exit_status.unwrap_or_else(|| self.state.exit_code());
+        let evidence = gather(&self.state);
+        let counts = self.streams.counts();
+        self.frontend.end(&self.state, &evidence, counts, code, at);
+        let summary = wire::summary(&self.state, &evidence, counts, code);
+        let style = Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() };
+        let line = render::verdict(&self.state, &style).plain();
+        End { line, outcome: summary.outcome, summary: serde_json::to_value(&summary).unwrap_or_default() }
+    }
+
+    fn finish(&mut self, exit_status: Option<i32>, at: Moment) {
+        let Self { streams, state, effects, frontend, stdout } = self;
+        streams.finish(|source, event| {
+            apply(source, event, at, *stdout, state, effects);
+            publish(state, effects, frontend, at);
+        });
+        self.apply(Input::End(exit_status), at);
+    }
+
     /// Whether there was any input.
     pub fn has_read(&self) -> bool {
-        self.reader.counts().bytes > 0
+        self.streams.counts().bytes > 0
     }
 
     /// What is known.
@@ -217,23 +284,31 @@ impl<W: Write> Pipeline<W> {
     }
 }
 
-fn publish<W: Write>(state: &State, effects: &mut Effects, frontend: &mut Frontend<W>, at: Moment) {
+/// What one event of a stream leads to.
+fn apply(
+    source: Source,
+    event: Event<'_>,
+    at: Moment,
+    stdout: Stdout,
+    state: &mut State,
+    effects: &mut Effects,
+) {
+    match (source, stdout, event) {
+        (Source::Stdout, Stdout::Result, Event::Line(line)) => {
+            effects.changes.push(Change::Text(TextKind::Result, sanitize(line.text).into_owned()));
+        }
+        (Source::Stdout, Stdout::Passed, event) => {
+            state.apply(Input::Event(event), at, effects);
+            effects.changes.retain(|change| !matches!(change, Change::Text(..)));
+        }
+        (_, _, event) => state.apply(Input::Event(event), at, effects),
+    }
+}
+
+fn publish<W: Write>(state: &State, effects: &mut Effects, frontend: &mut Frontends<W>, at: Moment) {
     if effects.changes.is_empty() {
         return;
     }
-    match frontend {
-        #[cfg(feature = "live")]
-        Frontend::Live(live) => live.changes(state, &effects.changes, at),
-        Frontend::Lines(lines) => lines.changes(state, &effects.changes, at),
-        Frontend::Json(json) => json.changes(state, &effects.changes, at),
-        Frontend::Log(log) => log.changes(state, &effects.changes),
-        Frontend::Quiet(sink) => {
-            for change in &effects.changes {
-                if let Change::Text(TextKind::Result, text) = change {
-                    sink.write(format!("{text}\n").as_bytes());
-                }
-            }
-        }
-    }
+    frontend.changes(state, &effects.changes, at);
     effects.changes.clear();
 }

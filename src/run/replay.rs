@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::background::Stream;
 use super::recording::{Recording, Step};
 use super::{ExitStatus, Pipeline, Watch, clients, pipeline, service_logs};
 use crate::runs::RunDir;
@@ -49,7 +50,7 @@ pub(super) fn replay(
     }
     let stdout = std::io::stdout();
     let begun = Instant::now();
-    let (mut pipeline, watch) = pipeline(|| stdout.lock(), settings);
+    let (mut pipeline, watch) = pipeline(|| stdout.lock(), Stream::Stdout, settings);
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
     let mut base = Moment::ZERO;
@@ -57,9 +58,17 @@ pub(super) fn replay(
     for recording in recordings {
         let mut now = base;
         for (at, step) in recording.steps {
-            now = base + at;
-            while ticked + TICK <= now {
-                ticked += TICK;
+            now = now.max(base + at);
+            loop {
+                let tick = ticked + TICK;
+                if let Some(due) = pipeline.next_release().filter(|due| *due <= now.min(tick)) {
+                    pipeline.release(due);
+                    continue;
+                }
+                if tick > now {
+                    break;
+                }
+                ticked = tick;
                 if let Some(speed) = speed {
                     screen.wait(&mut pipeline, ticked, ticked.div_f64(speed));
                     if screen.is_interrupted() {
@@ -71,7 +80,9 @@ pub(super) fn replay(
                 pipeline.tick(ticked);
             }
             match step {
-                Step::Bytes(bytes) => pipeline.feed(&bytes, now),
+                Step::SeveralStreams => pipeline.expect_logs(),
+                Step::Bytes(source, bytes) => pipeline.feed_from(source, &bytes, now),
+                Step::Closed(source) => pipeline.close_source(source, now),
                 Step::Derivation(facts) => pipeline.derivation(&facts, now),
                 Step::ExitStatus(status) => recorded_status = Some(status),
             }

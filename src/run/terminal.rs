@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::TermLike;
-use rustix::stdio;
 use rustix::termios::{self, LocalModes};
 
-use super::background::Background;
+use super::background::{Background, Stream};
 use crate::frontend::Condition;
 
-/// Standard output, which is a terminal.
+/// Standard output or standard error, which is a terminal.
 #[derive(Debug)]
 pub(super) struct Terminal {
+    stream: Stream,
     background: Arc<Mutex<Background>>,
     /// What was written since the last flush: a frame goes out in one piece.
     buffer: Mutex<String>,
@@ -22,6 +22,7 @@ pub(super) struct Terminal {
 /// What goes on at the terminal beside our writing.
 #[derive(Debug)]
 pub(super) struct Watch {
+    stream: Stream,
     background: Arc<Mutex<Background>>,
     /// Bytes that were typed and read by nobody.
     typed: u64,
@@ -33,19 +34,22 @@ pub(super) struct Watch {
 /// A terminal that does not show what is typed from the beginning on belongs to a password prompt, for so long.
 const PROMPT: Duration = Duration::from_secs(60);
 
-/// Takes standard output.
-pub(super) fn open() -> (Terminal, Watch) {
-    let background = Arc::new(Mutex::new(Background::spawn()));
-    let terminal = Terminal { background: Arc::clone(&background), buffer: Mutex::new(String::new()) };
-    (terminal, Watch { background, typed: typed(), echoes: echoes(), opened: Instant::now() })
+/// Takes a stream.
+pub(super) fn open(stream: Stream) -> (Terminal, Watch) {
+    let background = Arc::new(Mutex::new(Background::spawn(stream)));
+    let terminal =
+        Terminal { stream, background: Arc::clone(&background), buffer: Mutex::new(String::new()) };
+    let watch =
+        Watch { stream, background, typed: typed(stream), echoes: echoes(stream), opened: Instant::now() };
+    (terminal, watch)
 }
 
 /// Puts the terminal right before a panic says anything, since what it says would stand in the view.
-pub(super) fn reset_at_panic(sequence: String) {
+pub(super) fn reset_at_panic(stream: Stream, sequence: String) {
     let next = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         // Not through the standard library: another thread holds its lock. If it fails nobody can be told.
-        let _ = rustix::io::write(stdio::stdout(), sequence.as_bytes());
+        let _ = rustix::io::write(stream.fd(), sequence.as_bytes());
         next(panic);
     }));
 }
@@ -53,8 +57,8 @@ pub(super) fn reset_at_panic(sequence: String) {
 impl Watch {
     /// How the terminal is at the moment.
     pub(super) fn condition(&mut self) -> Condition {
-        let typed = typed();
-        let echoes = echoes();
+        let typed = typed(self.stream);
+        let echoes = echoes(self.stream);
         self.echoes |= echoes;
         let busy = self.background.lock().unwrap_or_else(PoisonError::into_inner).is_busy();
         Condition {
@@ -69,7 +73,7 @@ impl Watch {
 impl Watch {
     /// Whether the user has typed since the last frame.
     pub(super) fn has_typed(&self) -> bool {
-        typed() != self.typed
+        typed(self.stream) != self.typed
     }
 
     /// Waits until the terminal has taken what was written, but not long.
@@ -84,12 +88,12 @@ impl Watch {
 }
 
 /// Bytes that wait to be read from the terminal: whole lines, which have moved the cursor.
-fn typed() -> u64 {
-    rustix::io::ioctl_fionread(stdio::stdout()).unwrap_or(0)
+fn typed(stream: Stream) -> u64 {
+    rustix::io::ioctl_fionread(stream.fd()).unwrap_or(0)
 }
 
-fn echoes() -> bool {
-    termios::tcgetattr(stdio::stdout()).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO))
+fn echoes(stream: Stream) -> bool {
+    termios::tcgetattr(stream.fd()).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO))
 }
 
 impl Terminal {
@@ -99,7 +103,7 @@ impl Terminal {
     }
 
     fn size(&self) -> (u16, u16) {
-        termios::tcgetwinsize(stdio::stdout()).map_or((0, 0), |size| (size.ws_col, size.ws_row))
+        termios::tcgetwinsize(self.stream.fd()).map_or((0, 0), |size| (size.ws_col, size.ws_row))
     }
 
     fn go(&self, n: usize, direction: char) -> io::Result<()> {

@@ -35,6 +35,7 @@ pub use error::StoreError;
 pub use facts::{Environment, Exit, Facts, ProcessId};
 pub use files::Lock;
 pub use retention::{Reason, Removed};
+pub use socket::socket_elsewhere;
 pub use status::{Activity, LastFailure, RunState, Status};
 pub use store::{Created, Store};
 

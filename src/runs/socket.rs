@@ -30,6 +30,14 @@ pub(super) fn path(dir: &Path, others: &[PathBuf]) -> Option<PathBuf> {
     })
 }
 
+/// The path of a socket for a run that is not kept, in a new directory below the first of `others` that is short enough.
+pub fn socket_elsewhere(others: &[PathBuf]) -> Option<PathBuf> {
+    others.iter().find_map(|other| {
+        let path = files::make_own_dir(other, "nixmon")?.join(NAME);
+        fits(&path).then_some(path)
+    })
+}
+
 fn fits(path: &Path) -> bool {
     path.as_os_str().as_bytes().len() <= MAX_PATH
 }

@@ -5,16 +5,19 @@
 //! program's own configuration to overrule it.
 
 mod file;
+mod notify;
 mod run;
 mod services;
 mod source;
 mod suggest;
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use file::Mistake;
+pub use notify::{NotifyWays, TerminalNotice};
 pub use run::{Retention, RunError, RunTask};
 pub use services::ServiceLogs;
 pub use source::{Setting, SettingValue, Source};
@@ -63,8 +66,12 @@ pub struct Environment {
     pub state_home: Option<PathBuf>,
     /// Where the sockets of the user's programs can be: `XDG_RUNTIME_DIR` and the directory for temporary files.
     pub socket_dirs: Vec<PathBuf>,
+    /// `NIX_CONFIG`: settings of Nix.
+    pub nix_config: Option<OsString>,
     /// Nix's log directory.
     pub nix_log_dir: Option<String>,
+    /// How the user can be told of the end of a run.
+    pub notify: NotifyWays,
 }
 
 impl Environment {
@@ -73,7 +80,7 @@ impl Environment {
     pub fn read() -> Self {
         use std::io::IsTerminal;
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let value = |name| std::env::var(name).unwrap_or_default();
+        let value = |name: &str| std::env::var(name).unwrap_or_default();
         let home = std::env::var("HOME").ok().filter(|home| home.starts_with('/'));
         // Relative paths are to be ignored (XDG Base Directory Specification).
         let xdg = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -90,8 +97,10 @@ impl Environment {
             moves_cursor: moves_cursor(&value("TERM")),
             takes_title: takes_title(&value("TERM")),
             takes_progress: takes_progress(&value("TERM_PROGRAM"), set("WT_SESSION"), &value("ConEmuANSI")),
+            notify: NotifyWays::read(value, std::io::stderr().is_terminal()),
             utf8: locale.is_some_and(|locale| is_utf8(&locale)),
             config_home: xdg("XDG_CONFIG_HOME").or_else(|| in_home(".config")),
+            nix_config: std::env::var_os("NIX_CONFIG"),
             state_home: xdg("XDG_STATE_HOME").or_else(|| in_home(".local/state")),
             socket_dirs: xdg("XDG_RUNTIME_DIR").into_iter().chain([std::env::temp_dir()]).collect(),
             nix_log_dir: std::env::var("NIX_LOG_DIR").ok().or_else(|| {
@@ -276,8 +285,12 @@ pub struct Settings {
     pub state_home: Option<PathBuf>,
     /// Where the sockets of the user's programs can be.
     pub socket_dirs: Vec<PathBuf>,
+    /// Settings of Nix in the environment.
+    pub nix_config: Option<OsString>,
     /// What is kept of runs.
     pub retention: Retention,
+    /// How the user can be told of the end of a run.
+    pub notify: NotifyWays,
     /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
     /// Standard output and standard error are the same file.
@@ -456,10 +469,12 @@ impl Settings {
             service_logs,
             state_home: environment.state_home.clone(),
             socket_dirs: environment.socket_dirs.clone(),
+            nix_config: environment.nix_config.clone(),
             retention,
             stdout_is_stderr: environment.stdout_is_stderr,
             home: environment.home.clone(),
             log_dir: environment.nix_log_dir.clone().unwrap_or_else(|| "/nix/var/log/nix".to_owned()),
+            notify: environment.notify,
             stdin_is_terminal: environment.stdin_is_terminal,
             config_file: path,
             config_exists: exists,

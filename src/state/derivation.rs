@@ -84,6 +84,8 @@ pub struct Derivation {
     pub machine: Option<Box<str>>,
     /// What it waits for.
     pub waiting_for: Option<Box<str>>,
+    /// When it began to wait.
+    pub waiting_since: Option<Moment>,
     /// Its log, while it is needed.
     pub log: Option<Box<LogTail>>,
     /// Its failure.

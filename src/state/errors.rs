@@ -115,6 +115,7 @@ impl State {
         }
         let clean = sanitize(&plain);
         let clean = clean.trim();
+        self.note_waiting(clean);
         if DISK_FULL.find(clean.as_bytes()).is_some() {
             self.disk_was_full();
             return;

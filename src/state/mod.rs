@@ -123,12 +123,16 @@ pub struct State {
     flake_inputs: FlakeInputs,
     /// What the evaluation does, if anything is said.
     evaluating: Option<String>,
+    /// What the stream waits for, if that is the last it has said.
+    waiting: Option<String>,
     exit_status: Option<i32>,
     outcome: Option<Outcome>,
     /// Somebody wants every line of every log.
     log_lines: bool,
     /// How many of a failed build's last lines somebody wants, if more than usual.
     tail_lines: usize,
+    /// The command may be any program, and nothing of Nix was heard yet.
+    other_command: bool,
 }
 
 impl State {
@@ -147,12 +151,23 @@ impl State {
         self.tail_lines = lines;
     }
 
+    /// The command may be any program: nothing is said of an evaluation before something of Nix is heard.
+    pub fn expect_any_command(&mut self) {
+        self.other_command = true;
+    }
+
+    /// Whether the command may be any program and nothing of Nix was heard yet.
+    pub fn is_other_command(&self) -> bool {
+        self.other_command && !self.activation.started()
+    }
+
     /// Takes one input. What it leads to is appended to `effects`.
     pub fn apply(&mut self, input: Input<'_>, at: Moment, effects: &mut Effects) {
         self.now = self.now.max(at);
         match input {
             Input::Event(event) => {
                 self.last_input = self.now;
+                self.other_command &= !is_of_nix(&event);
                 self.event(event, effects);
             }
             Input::Tick => self.transfers.tick(self.now),
@@ -163,6 +178,7 @@ impl State {
     }
 
     fn event(&mut self, event: Event<'_>, effects: &mut Effects) {
+        self.waiting = None;
         match event {
             Event::Record(message) => {
                 self.records_seen = true;
@@ -298,10 +314,32 @@ impl State {
         self.evaluating.as_deref()
     }
 
+    /// The lock or the machine that Nix waits for, in its words, if that is the last that the stream has said. Builds that
+    /// wait say so themselves.
+    pub fn waits_for(&self) -> Option<&str> {
+        self.waiting.as_deref()
+    }
+
     /// How many wanted derivations cannot be built because of a failure.
     pub fn blocked_by(&self, failure: &Failure) -> usize {
         let by_graph = failure.derivation.map_or(0, |id| self.derivations.blocked_by(id).len());
         by_graph.max(failure.named_blocked)
+    }
+}
+
+/// Whether only Nix says such a thing. Other programs have errors, warnings and paths too.
+fn is_of_nix(event: &Event<'_>) -> bool {
+    use crate::input::human::HumanLine;
+    match event {
+        Event::Record(_) => true,
+        Event::Line(line) => matches!(
+            line.human,
+            HumanLine::Building { .. }
+                | HumanLine::Copying { .. }
+                | HumanLine::ListHeader(_)
+                | HumanLine::Chatter
+        ),
+        Event::Error(_) | Event::Problem(_) => false,
     }
 }
 

@@ -95,6 +95,10 @@ impl State {
                 None => Kind::Other,
             },
             ActivityType::BuildWaiting => self.waiting(text, fields),
+            ActivityType::Unknown if text.may_begin_with(b"w") => {
+                self.note_waiting(&text.decode());
+                Kind::Other
+            }
             ActivityType::Unknown | ActivityType::FetchTree
                 if level <= 4 && self.phase == Phase::Evaluating =>
             {
@@ -239,8 +243,10 @@ impl State {
             let Some(id) = self.derivations.find_by_output(path) else { return Kind::Other };
             id
         };
+        let now = self.now;
         let derivation = self.derivations.get_mut(id);
         if matches!(derivation.state(), DerivationState::Unknown | DerivationState::Planned) {
+            derivation.waiting_since = Some(now);
             let what = text.split('\'').next().unwrap_or_default().trim_end();
             let what =
                 what.trim_start_matches("waiting for ").trim_end_matches(" to build").trim_end_matches(" on");

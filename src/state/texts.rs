@@ -13,6 +13,8 @@ use crate::text::sanitize;
 const MAX_OTHER: usize = 20;
 /// Of each of them so many bytes are kept.
 const MAX_OTHER_LINE: usize = 4 << 10;
+/// So much is kept of what is waited for: a store path and some words.
+const MAX_WAITING: usize = 300;
 /// More derivations or paths than this are not taken from a list.
 const MAX_LISTED: usize = 1 << 20;
 
@@ -34,6 +36,7 @@ impl State {
         let consumed =
             self.activation_line(line.text, matches!(line.human, HumanLine::BuildLog { .. }), effects);
         self.note_last(line.text);
+        self.note_waiting(line.text);
         let unlabelled = self.activation.text_of(line.text);
         if !consumed && unlabelled.len() < line.text.len() && human::parse(unlabelled) == HumanLine::Error {
             let unlabelled = unlabelled.to_owned();
@@ -75,6 +78,25 @@ impl State {
                 effects.changes.push(Change::Text(TextKind::Result, path.to_owned()));
             }
             HumanLine::Error | HumanLine::Other => self.other(line.text, effects),
+        }
+    }
+
+    /// Keeps a text that says what Nix waits for: in text the builds' waits, in any form those of a whole process
+    /// (`libstore/gc.cc`, `local-store.cc`, `profiles.cc`, `build-remote.cc`).
+    pub(super) fn note_waiting(&mut self, text: &str) {
+        const WAITS: [&str; 7] = [
+            "lock on ",
+            "locks",
+            "a machine to build ",
+            "a free build user ID",
+            "the upload lock to ",
+            "the big garbage collector lock",
+            "exclusive access to the Nix store",
+        ];
+        let what = text.strip_prefix("waiting for ");
+        if let Some(what) = what.filter(|what| WAITS.iter().any(|start| what.starts_with(start))) {
+            let what = what.trim_end().trim_end_matches('.');
+            self.waiting = Some(sanitize(&what[..what.floor_char_boundary(MAX_WAITING)]).into_owned());
         }
     }
 

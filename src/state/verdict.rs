@@ -223,11 +223,16 @@ impl State {
 
     /// Where the failure or the interruption happened; `None` on success and for a wrong command line.
     pub fn failed_stage(&self) -> Option<Stage> {
-        use activation::Outcome as Activated;
         let outcome = self.outcome?;
         if outcome == Outcome::Success {
             return None;
         }
+        let stage = self.stage_of_outcome(outcome);
+        stage.filter(|stage| *stage != Stage::Evaluation || !self.is_other_command())
+    }
+
+    fn stage_of_outcome(&self, outcome: Outcome) -> Option<Stage> {
+        use activation::Outcome as Activated;
         let switched = self.activation.outcome();
         let early = self.activation.reported().stage.map(|stage| match stage {
             EarlyStage::Evaluation => Stage::Evaluation,

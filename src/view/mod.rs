@@ -3,9 +3,11 @@
 //! Chooses and counts; how it reads is for `render` to say.
 
 mod evidence;
+mod stalls;
 mod tree;
 
 pub use evidence::{Evidence, ServiceLog};
+pub use stalls::{Prompt, Stall, StallOptions, Stalled, source_host, stalls};
 pub use tree::{Blockers, Node, Row, Tree, TreeOptions, tree};
 
 use crate::state::{Derivation, DerivationId, DerivationState, Moment, PathState, State, StorePathInfo};

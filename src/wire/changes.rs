@@ -39,6 +39,7 @@ pub enum Event {
     ActivationNote { kind: &'static str, text: String },
     ActivationEnded { result: &'static str },
     Problem { problem: String },
+    Notice { text: String },
 }
 
 /// The line for a change; `None` for the end, which the summary tells.
@@ -123,6 +124,11 @@ pub fn from_change(state: &State, change: &Change, at: Moment) -> Option<Record>
         Change::LogLine(..) | Change::Ended(_) => return None,
     };
     Some(Record { event, schema: SCHEMA, at_ms: millis(at) })
+}
+
+/// A line of nixmon's own about the run: that it takes long, what hangs.
+pub fn notice(text: &str, at: Moment) -> Record {
+    Record { event: Event::Notice { text: text.to_owned() }, schema: SCHEMA, at_ms: millis(at) }
 }
 
 fn text_kind(kind: TextKind) -> &'static str {

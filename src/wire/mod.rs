@@ -8,7 +8,7 @@ mod changes;
 mod run;
 mod summary;
 
-pub use changes::{Record, from_change};
+pub use changes::{Record, from_change, notice};
 pub use run::{RunFailure, RunLine, RunStatus, UnreadableRun};
 pub use summary::{Location, Snapshot, Summary, SummaryFailure, snapshot, summary};
 

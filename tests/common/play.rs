@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use nixmon::input::Source;
 use nixmon::run::{Pipeline, Recording, Step};
 use nixmon::settings::{Form, Output};
 use nixmon::view::Evidence;
@@ -18,12 +19,21 @@ pub(crate) fn play(recording: &Recording, output: &Output, exit_status: Option<i
     let (mut ticked, mut now, mut recorded_status) = (Duration::ZERO, Duration::ZERO, None);
     for (at, step) in &recording.steps {
         now = *at;
-        while ticked + TICK <= now {
-            ticked += TICK;
-            pipeline.tick(ticked);
+        loop {
+            let tick = ticked + TICK;
+            if let Some(due) = pipeline.next_release().filter(|due| *due <= now.min(tick)) {
+                pipeline.release(due);
+            } else if tick <= now {
+                ticked = tick;
+                pipeline.tick(tick);
+            } else {
+                break;
+            }
         }
         match step {
-            Step::Bytes(bytes) => pipeline.feed(bytes, now),
+            Step::SeveralStreams => pipeline.expect_logs(),
+            Step::Bytes(source, bytes) => pipeline.feed_from(*source, bytes, now),
+            Step::Closed(source) => pipeline.close_source(*source, now),
             Step::Derivation(facts) => pipeline.derivation(facts, now),
             Step::ExitStatus(status) => recorded_status = Some(*status),
         }
@@ -35,7 +45,7 @@ pub(crate) fn play(recording: &Recording, output: &Output, exit_status: Option<i
 
 /// A log in which no time passes.
 pub(crate) fn untimed(log: &[u8]) -> Recording {
-    Recording { steps: vec![(Duration::ZERO, Step::Bytes(log.to_vec()))], timed: false }
+    Recording { steps: vec![(Duration::ZERO, Step::Bytes(Source::Main, log.to_vec()))], timed: false }
 }
 
 /// Nothing but JSON lines.

@@ -16,7 +16,7 @@ use super::store;
 use crate::cli::LogArgs;
 use crate::frontend::{Closeness, Log, LogLines, LogOf, is_unit};
 use crate::render::{Style, Thresholds};
-use crate::run::pipeline::Frontend;
+use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
 use crate::run::{ExitStatus, Pipeline, complain, options, service_logs};
 use crate::settings::{Settings, nearest};
@@ -96,7 +96,7 @@ fn warn(look: &Look, follow: bool, steps: &Steps) {
 fn raw(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Result<()> {
     let steps = play(settings, args.follow, &look, |step| {
         match step {
-            Some((_, Step::Bytes(bytes))) => out.write_all(bytes)?,
+            Some((_, Step::Bytes(_, bytes))) => out.write_all(bytes)?,
             Some(_) => {}
             None => out.settle(false)?,
         }
@@ -123,7 +123,10 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, out: Out) -> Result
     let steps = play(settings, args.follow, &look, |step| {
         match step {
             Some((at, step)) => pipeline.step(step, at),
-            None => check(&mut pipeline, Selected::settle)?,
+            None => {
+                release(&mut pipeline);
+                check(&mut pipeline, Selected::settle)?;
+            }
         }
         check(&mut pipeline, |_, _| Ok(()))
     })?;
@@ -134,6 +137,7 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, out: Out) -> Result
         let exit = look.dir.exit()?.map(|exit| exit.status());
         pipeline.end(exit, steps.now(), |_| Default::default());
     } else {
+        release(&mut pipeline);
         pipeline.settle(steps.now());
     }
     let mut last = Vec::new();
@@ -149,6 +153,13 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, out: Out) -> Result
         nix_log(settings, &path, &name, &mut out)?;
     }
     Ok(out.settle(true)?)
+}
+
+/// Text that waits for a record that says the same has waited long enough.
+fn release(pipeline: &mut Pipeline<Out>) {
+    if let Some(due) = pipeline.next_release() {
+        pipeline.release(due);
+    }
 }
 
 /// Does something with the writer, and tells what became of it.

@@ -21,13 +21,11 @@ use anyhow::{Context, Result};
 pub(super) use list::list;
 pub(super) use log::log;
 pub(super) use prune::prune;
-#[expect(unused_imports, reason = "for whoever waits for another run to begin")]
-pub(super) use recover::{Look, look};
 pub(super) use status::status;
 pub(super) use stop::stop;
 pub(super) use wait::wait;
 
-use crate::runs::Store;
+use crate::runs::{RunDir, Status, Store};
 use crate::settings::Settings;
 use crate::text::{self, Line, Palette};
 
@@ -37,6 +35,11 @@ pub(super) fn store(settings: &Settings) -> Result<Store> {
     let home =
         home.context("runs have no place: neither XDG_STATE_HOME nor HOME is set to an absolute path")?;
     Ok(Store::new(home.join("nixmon/runs")).with_socket_dirs(settings.socket_dirs.clone()))
+}
+
+/// How a run stands. The end of one whose monitor has died is found out.
+pub(super) fn current(settings: &Settings, run: &RunDir) -> Result<Status> {
+    Ok(recover::look(run, settings)?.status)
 }
 
 /// Milliseconds since 1970.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::steps::Steps;
 use super::{local_clock, now};
 use crate::render::{self, Extent, Style};
-use crate::run::pipeline::Frontend;
+use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
 use crate::run::{Pipeline, options, service_logs};
 use crate::runs::{Exit, FORMAT, Facts, LastFailure, Life, RunDir, RunState, Status, StoreError};
@@ -226,8 +226,13 @@ pub(super) trait Feed {
 
 impl<W: Write> Feed for Pipeline<W> {
     fn step(&mut self, step: &Step, at: Moment) {
+        if let Some(due) = self.next_release().filter(|due| *due <= at) {
+            self.release(due);
+        }
         match step {
-            Step::Bytes(bytes) => self.feed(bytes, at),
+            Step::SeveralStreams => self.expect_logs(),
+            Step::Bytes(source, bytes) => self.feed_from(*source, bytes, at),
+            Step::Closed(source) => self.close_source(*source, at),
             Step::Derivation(facts) => self.derivation(facts, at),
             // That of the command is kept elsewhere.
             Step::ExitStatus(_) => {}

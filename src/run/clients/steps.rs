@@ -24,6 +24,8 @@ pub(super) struct Steps {
     /// The next file exists, so that the current one grows no more.
     is_complete: bool,
     now: Moment,
+    /// Several streams were read.
+    several: bool,
     damaged: bool,
 }
 
@@ -35,6 +37,7 @@ impl Steps {
             current: None,
             is_complete: false,
             now: Moment::ZERO,
+            several: false,
             damaged: false,
         }
     }
@@ -56,19 +59,24 @@ impl Steps {
                 }
                 Err(error) => return Err(error),
             };
-            match line {
-                Some(line) if line.starts_with(recording::TITLE) => {}
-                Some(line) => match recording::step(line) {
-                    Some((at, step)) => {
-                        // Since the run began, whoever wrote it; it never goes back.
-                        self.now = self.now.max(at);
-                        return Ok(Some((self.now, step)));
-                    }
-                    None => {
-                        self.damaged = true;
-                        current.is_over = true;
-                    }
-                },
+            let version = line.and_then(|line| line.strip_prefix(recording::HEADER.as_bytes()));
+            if let Some(version) = version {
+                self.several = version == recording::SEVERAL_STREAMS.as_bytes();
+                if self.several {
+                    return Ok(Some((self.now, Step::SeveralStreams)));
+                }
+                continue;
+            }
+            match line.map(|line| recording::step(line, self.several)) {
+                Some(Some((at, step))) => {
+                    // Since the run began, whoever wrote it; it never goes back.
+                    self.now = self.now.max(at);
+                    return Ok(Some((self.now, step)));
+                }
+                Some(None) => {
+                    self.damaged = true;
+                    current.is_over = true;
+                }
                 None if !self.files.front().is_some_and(|next| next.exists()) => return Ok(None),
                 // It may have grown between the two looks.
                 None if !self.is_complete => self.is_complete = true,

@@ -1,24 +1,362 @@
-//! Commands that nixmon starts.
+//! Commands that nixmon starts: in front of it, or in the background.
+//!
+//! Three processes: the *monitor* reads what the command prints and says how it goes, the *guard* is the command's parent
+//! and keeps its output should the monitor die, the *command* leads a process group of its own. `run` is the monitor
+//! itself; `start` makes one that belongs to no terminal.
 
-use std::path::Path;
+mod child;
+mod foreground;
+mod guard;
+mod kept;
+mod nix;
+mod notify;
+mod order;
+mod pulse;
+mod readers;
+mod reaper;
+mod signals;
+mod start;
+mod watch;
 
-use anyhow::{Result, bail};
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::ExitStatus;
-use crate::settings::{RunTask, Settings};
+use anyhow::{Context, Result};
 
-pub(super) fn run(_settings: &Settings, _task: &RunTask) -> Result<ExitStatus> {
-    bail!("not here yet")
+use super::background::{Background, Stream};
+use super::{ExitStatus, complain, pipeline};
+use crate::runs::{Created, Environment, Facts, Lock, ProcessId, RunDir, Store, StoreError};
+use crate::settings::{Form, RunTask, Settings};
+use kept::Kept;
+pub(super) use kept::KeptWriter;
+use nix::{NixVersion, Plan};
+use watch::{Ended, Job};
+
+pub(super) use start::{monitor, start};
+
+/// Runs a command in front of us.
+pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
+    let (version, plan) = plan(settings, &task.command);
+    if let Some(interactive) = &plan.interactive {
+        return run_interactive(settings, task, &plan, interactive, version);
+    }
+    let ended = run_planned(settings, task, &plan, version)?;
+    Ok(ended.status())
 }
 
-pub(super) fn start(_settings: &Settings, _task: &RunTask, _after: Option<&str>) -> Result<ExitStatus> {
-    bail!("not here yet")
+/// How to run a command, and with which Nix.
+fn plan(settings: &Settings, command: &[OsString]) -> (Option<NixVersion>, Plan) {
+    let version = nix::detect(command);
+    let known = nix::Known {
+        nix: version,
+        socket: nix::nix_config(settings.nix_config.as_deref(), Path::new("/")).is_some(),
+        takes_log_format: &nix::program_takes_log_format,
+    };
+    (version, nix::plan(command, known))
 }
 
+/// What needs the terminal for itself is prepared first, which is where the builds are; then we make way for it.
+fn run_interactive(
+    settings: &Settings,
+    task: &RunTask,
+    plan: &Plan,
+    interactive: &nix::Interactive,
+    version: Option<NixVersion>,
+) -> Result<ExitStatus> {
+    let plan = Plan { command: interactive.prepare.clone(), interactive: None, ..plan.clone() };
+    let ended = run_planned(settings, task, &plan, version)?;
+    if ended.status() != ExitStatus::Command(0) {
+        return Ok(ended.status());
+    }
+    let mut words = interactive.then.iter();
+    let error = Command::new(words.next().map_or("nix".as_ref(), OsString::as_os_str)).args(words).exec();
+    complain(&anyhow::Error::new(error).context("cannot start what was prepared"));
+    Ok(ExitStatus::Command(126))
+}
+
+fn run_planned(
+    settings: &Settings,
+    task: &RunTask,
+    plan: &Plan,
+    version: Option<NixVersion>,
+) -> Result<Ended> {
+    let facts = facts(task, version, false);
+    let (facts, run) = match open_store(settings) {
+        Some(store) => match create(&store, facts.clone(), task) {
+            Ok(Created { dir, facts, lock }) => (facts, Some((dir, lock))),
+            Err(error @ StoreError::Busy { .. }) => return Err(error.into()),
+            Err(error) => {
+                complain(&anyhow::Error::new(error).context("this run is not kept"));
+                (facts, None)
+            }
+        },
+        None => {
+            complain(&anyhow::anyhow!("this run is not kept: there is no home directory"));
+            (facts, None)
+        }
+    };
+    execute(settings, task, plan, facts, run, Report::Terminal, None)
+}
+
+/// Where the report goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Report {
+    /// To whoever looks on.
+    Terminal,
+    /// To the files of the run alone.
+    Files,
+}
+
+/// Runs a command to its end.
+fn execute(
+    settings: &Settings,
+    task: &RunTask,
+    plan: &Plan,
+    facts: Facts,
+    run: Option<(RunDir, Lock)>,
+    report: Report,
+    started: Option<Box<dyn FnOnce(Result<i32, std::io::Error>)>>,
+) -> Result<Ended> {
+    // The lock is held until the end: whoever looks at the run sees by it that we live.
+    let (run, _lock) = run.unzip();
+    let kept = run.as_ref().and_then(|run| {
+        Kept::create(run)
+            .inspect_err(|error| complain(&anyhow::anyhow!("this run is not kept: {error:#}")))
+            .ok()
+    });
+    let socket = plan.socket.then(|| Socket::bind(settings, run.as_ref(), &facts)).flatten();
+    let mut environment = Vec::new();
+    if let Some(socket) = &socket
+        && let Some(config) = nix::nix_config(settings.nix_config.as_deref(), &socket.path)
+    {
+        environment.push((OsString::from("NIX_CONFIG"), config));
+    }
+    let json = settings.output.form == Form::Json;
+    // Where both go to the same place, what is a result stands among the lines of the report.
+    let copy_stdout = report == Report::Terminal && !json && !settings.stdout_is_stderr;
+    let stream = if json { Stream::Stdout } else { Stream::Stderr };
+    let (mut pipeline, screen) = match report {
+        Report::Terminal => pipeline(|| Output::Stream(Background::spawn(stream)), stream, settings),
+        Report::Files => super::silent_pipeline(Output::Nowhere),
+    };
+    if copy_stdout {
+        pipeline.pass_stdout(true);
+    } else {
+        pipeline.stdout_is_result(plan.stdout_is_result);
+    }
+    if !plan.is_known {
+        pipeline.expect_any_command();
+    }
+    if socket.is_some() {
+        pipeline.expect_logs();
+    }
+    if let Some(kept) = &kept {
+        pipeline.keep(super::plain_lines(kept.lines(), settings), kept.changes());
+    }
+    let job = Job {
+        settings,
+        command: plan.command.clone(),
+        directory: task.directory.clone(),
+        environment,
+        listener: socket.as_ref().and_then(Socket::listener),
+        copy_stdout,
+        facts,
+        run: run.clone(),
+        kept,
+        is_switch: plan.is_switch,
+        started,
+    };
+    let ended = watch::watch(job, pipeline, screen)?;
+    drop(socket);
+    if let Some(error) = &ended.not_started {
+        let program =
+            task.command.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+        if report == Report::Terminal {
+            complain(&anyhow::anyhow!("{}: {}", program, reason(error)));
+        }
+    }
+    tell(settings, task, &ended);
+    if run.is_some()
+        && let Some(store) = open_store(settings)
+    {
+        // What could not be removed will be another time.
+        let _ = store.prune(&settings.retention, guard::unix_ms(), false);
+    }
+    Ok(ended)
+}
+
+/// Tells the user of the end, as far as he wants it.
+fn tell(settings: &Settings, task: &RunTask, ended: &Ended) {
+    if !task.notify && task.on_end.is_none() {
+        return;
+    }
+    let name = ended.facts.name.clone().unwrap_or_else(|| ended.facts.command.join(" "));
+    let summary = ended.summary.to_string();
+    let end = notify::End {
+        id: ended.facts.id,
+        name: &name,
+        outcome: ended.outcome,
+        exit_code: ended.exit_code(),
+        line: &ended.line,
+        summary: &summary,
+    };
+    if task.notify
+        && let Err(error) = notify::notify(&settings.notify, &end)
+    {
+        complain(&error.into());
+    }
+    if let Some(command) = &task.on_end
+        && let Err(error) = notify::on_end(command, &end)
+    {
+        complain(&error.into());
+    }
+}
+
+impl Ended {
+    /// What we end with.
+    fn status(&self) -> ExitStatus {
+        ExitStatus::Command(u8::try_from(self.exit_code()).unwrap_or(1))
+    }
+
+    /// The same, as a number.
+    fn exit_code(&self) -> i32 {
+        match (&self.exit, &self.not_started) {
+            (Some(exit), _) => exit.status(),
+            (None, Some(error)) => not_started_status(error),
+            // Nobody knows.
+            (None, None) => 1,
+        }
+    }
+}
+
+/// As a shell has it: 127 for a program that is not there, 126 for one that cannot be run.
+fn not_started_status(error: &std::io::Error) -> i32 {
+    if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }
+}
+
+/// In a shell's words.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "command not found".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Where condensed lines and JSON go.
+#[derive(Debug)]
+enum Output {
+    Stream(Background),
+    Nowhere,
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Stream(background) => background.write(bytes),
+            Self::Nowhere => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The socket that Nix writes its log to.
+#[derive(Debug)]
+struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Removed with it.
+    directory: Option<PathBuf>,
+}
+
+impl Socket {
+    /// Makes one, if there is a place for it: below the run, or where its path is short enough.
+    fn bind(settings: &Settings, run: Option<&RunDir>, facts: &Facts) -> Option<Self> {
+        let path = match &facts.socket {
+            Some(path) => PathBuf::from(path),
+            None => crate::runs::socket_elsewhere(&settings.socket_dirs)?,
+        };
+        let directory = path.parent().filter(|parent| run.is_none_or(|run| run.path() != *parent));
+        let directory = directory.map(Path::to_owned);
+        Some(Self { listener: UnixListener::bind(&path).ok()?, path, directory })
+    }
+
+    fn listener(&self) -> Option<(UnixListener, PathBuf)> {
+        Some((self.listener.try_clone().ok()?, self.path.clone()))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+        if let Some(directory) = &self.directory {
+            let _ = std::fs::remove_dir(directory);
+        }
+    }
+}
+
+fn open_store(settings: &Settings) -> Option<Store> {
+    let root = settings.state_home.as_ref()?.join("nixmon/runs");
+    Some(Store::new(root).with_socket_dirs(settings.socket_dirs.clone()))
+}
+
+/// Gives the run a number and a place.
+fn create(store: &Store, mut facts: Facts, task: &RunTask) -> Result<Created, StoreError> {
+    facts.is_first = match &facts.name {
+        Some(name) => store.latest_ok(name)?.is_none(),
+        None => false,
+    };
+    store.create(facts, task.allow_concurrent)
+}
+
+fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts {
+    let directory = task.directory.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
+    let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Facts {
+        format: crate::runs::FORMAT,
+        name: task.name.clone(),
+        is_target: task.is_target,
+        command: task.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        directory: directory.to_string_lossy().into_owned(),
+        background,
+        created_at: guard::unix_ms(),
+        expected_ms: task.expected.map(millis),
+        timeout_ms: task.timeout.map(millis),
+        environment: environment(version),
+        monitor: (!background).then(|| ProcessId::of(std::process::id().cast_signed())).flatten(),
+        ..Facts::default()
+    }
+}
+
+fn environment(version: Option<NixVersion>) -> Environment {
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    Environment {
+        nixmon: env!("CARGO_PKG_VERSION").to_owned(),
+        nix: version.map(|version| version.to_string()),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        system: format!("{}-{system}", std::env::consts::ARCH),
+        cores: std::thread::available_parallelism().map_or(0, usize::from),
+        jobs: None,
+    }
+}
+
+/// Does what the order on standard input says.
 pub(super) fn guard() -> Result<ExitStatus> {
-    bail!("not here yet")
+    guard::guard().map(|()| ExitStatus::Success)
 }
 
-pub(super) fn monitor(_settings: &Settings, _directory: &Path) -> Result<ExitStatus> {
-    bail!("not here yet")
+/// This program, also after an update has replaced its file.
+fn own_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    if program.exists() { Ok(program) } else { Ok(Path::new("/proc/self/exe").to_owned()) }
 }

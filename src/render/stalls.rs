@@ -1,0 +1,182 @@
+//! What hangs, and what can be done.
+
+use std::time::Duration;
+
+use super::lines::machine_name;
+use super::{Style, unit_names};
+use crate::activation::Run;
+use crate::state::Derivation;
+use crate::text::{Line, Role, count, duration, last_carriage, truncate};
+use crate::view::{Prompt, Stall, Stalled, source_host};
+
+/// Most stalls that are told one by one.
+const MAX_STALLS: usize = 4;
+/// A name, a question or a log line takes no more columns, so that what can be done is not cut off.
+const MAX_PART: usize = 60;
+
+/// A line for each of the first four stalls, or two lines where a line of so many columns does not hold what can be done,
+/// and `and N more`.
+///
+/// `background`: nobody looks on, and the run has no terminal.
+pub fn stalls(stalls: &[Stall<'_>], background: bool, columns: usize, style: &Style) -> Vec<Line> {
+    let ellipsis = style.symbols.ellipsis;
+    let mut lines = Vec::new();
+    for stall in stalls.iter().take(MAX_STALLS) {
+        let mut line = Line::new().with(Role::Warning, what(stall, ellipsis));
+        let advice = advice(&stall.what, background, ellipsis);
+        let beside = Line::new().with(Role::Muted, format!("; {advice}"));
+        if advice.is_empty() {
+            lines.push(line);
+        } else if line.width() + beside.width() <= columns {
+            line.append(beside);
+            lines.push(line);
+        } else {
+            lines.extend([line, Line::new().with(Role::Muted, format!("  {advice}"))]);
+        }
+    }
+    if stalls.len() > MAX_STALLS {
+        lines.push(Line::new().with(Role::Muted, format!("and {} more", stalls.len() - MAX_STALLS)));
+    }
+    for line in &mut lines {
+        line.truncate(columns, ellipsis);
+    }
+    lines
+}
+
+/// A duration in whole minutes, as people say it: `40s`, `1m20s`, `6m`, `2h`, `2h05m`.
+pub fn rough(time: Duration) -> String {
+    let minutes = time.as_secs() / 60;
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) if time.as_secs().is_multiple_of(60) && minutes > 0 => format!("{minutes}m"),
+        (0, minutes) if minutes >= 2 => format!("{minutes}m"),
+        (hours @ 1..24, 0) => format!("{hours}h"),
+        _ => duration(time),
+    }
+}
+
+fn what(stall: &Stall<'_>, ellipsis: &str) -> String {
+    let time = rough(stall.silent);
+    let cut = |text| truncate(text, MAX_PART, ellipsis).into_owned();
+    let and = |others: usize| if others > 0 { format!(" and {others} more") } else { String::new() };
+    match &stall.what {
+        Stalled::Prompt { text, .. } => format!("\"{}\" has waited for an answer for {time}", cut(text)),
+        Stalled::Asking { program } => {
+            format!("{} seems to wait for a password, for {time}", cut(program))
+        }
+        Stalled::Lock(what) => format!("Nix has waited for {} for {time}", cut(what)),
+        Stalled::Waiting { derivation, what, others } => {
+            let verb = if *others > 0 { "have" } else { "has" };
+            let what = if *what == "lock" { "a lock" } else { what };
+            format!("{}{} {verb} waited for {} for {time}", cut(derivation.name()), and(*others), cut(what))
+        }
+        Stalled::Download { path, others } => {
+            let verb = if *others > 0 { "have" } else { "has" };
+            let from = source_host(path).map(|host| format!(" from {}", cut(host))).unwrap_or_default();
+            format!("download of {}{}{from} {verb} had no data for {time}", cut(path.name()), and(*others))
+        }
+        Stalled::Upload { path, others } => {
+            let verb = if *others > 0 { "have" } else { "has" };
+            format!("upload of {}{} {verb} not gone on for {time}", cut(path.name()), and(*others))
+        }
+        Stalled::Build(derivation) => {
+            format!("{}{} has printed nothing for {time}", cut(derivation.name()), place(derivation))
+        }
+        Stalled::Activation(run) => format!("{} has printed nothing for {time}", activation(run, ellipsis)),
+        Stalled::Evaluation(None) => format!("evaluation has printed nothing for {time}"),
+        Stalled::Evaluation(Some(text)) => {
+            format!("evaluation has printed nothing for {time}, last: {}", cut(text))
+        }
+    }
+}
+
+/// ` (checkPhase, on builder)`.
+fn place(derivation: &Derivation) -> String {
+    let machine = derivation.machine.as_deref().map(|machine| format!("on {}", machine_name(machine)));
+    let parts: Vec<String> =
+        derivation.phase.as_deref().map(str::to_owned).into_iter().chain(machine).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+fn activation(run: &Run, ellipsis: &str) -> String {
+    let tool = match run.tool {
+        crate::activation::Tool::Unknown => "activation",
+        tool => tool.name(),
+    };
+    let step = run.step.as_deref().map(|step| format!(" ({})", truncate(step, MAX_PART, ellipsis)));
+    let node = run.node.as_deref().map(|node| format!(" on {}", truncate(node, MAX_PART, ellipsis)));
+    format!("{tool}{}{}", node.unwrap_or_default(), step.unwrap_or_default())
+}
+
+/// What can be done; empty where nothing is certain.
+///
+/// The daemon takes `connect-timeout`, `builders` (empty) and `max-silent-time` from everybody, `stalled-download-timeout`
+/// from trusted users only (`libstore/daemon.cc`, `ClientSettings::apply`). The log of a build that runs is compressed in
+/// large blocks, so `nix log` shows little of it: its last line is told instead.
+fn advice(stalled: &Stalled<'_>, background: bool, ellipsis: &str) -> String {
+    let fixed = match stalled {
+        Stalled::Prompt { kind, .. } if background => match kind {
+            Prompt::Password => {
+                "a run in the background cannot be answered: stop it, and run it in a terminal"
+            }
+            Prompt::Passphrase => {
+                "a run in the background cannot be answered: stop it, and load the key with ssh-add"
+            }
+            Prompt::Username => {
+                "a run in the background cannot be answered: stop it, and set up access-tokens or netrc-file"
+            }
+            Prompt::HostKey => {
+                "a run in the background cannot be answered: stop it, and connect to the host once by hand"
+            }
+            Prompt::YesNo => "a run in the background cannot be answered: stop it, and run it in a terminal",
+        },
+        Stalled::Asking { .. } if background => {
+            "a run in the background cannot be answered: stop it, and run it in a terminal"
+        }
+        Stalled::Prompt { .. } | Stalled::Asking { .. } => "answer in the terminal",
+        Stalled::Lock(what) if what.contains("garbage collector") => {
+            "a garbage collection runs, and this goes on when it ends"
+        }
+        Stalled::Lock(what) if what.contains("exclusive access") => {
+            "other Nix processes use the store, and this goes on when they end"
+        }
+        Stalled::Lock(what) if what.contains("profile") => {
+            "another command changes the profile, and this goes on when it ends"
+        }
+        Stalled::Lock(what) if what.contains("upload lock") => {
+            "another build copies to that machine, and this goes on when it ends"
+        }
+        Stalled::Lock(what) | Stalled::Waiting { what, .. } if what.contains("a machine") => {
+            "no build machine is free or answers; --option builders '' builds here"
+        }
+        Stalled::Lock(what) | Stalled::Waiting { what, .. } if what.contains("build user") => {
+            "other builds use all build users; a lower --max-jobs needs fewer"
+        }
+        Stalled::Lock(_) | Stalled::Waiting { .. } => {
+            "another Nix process builds or fetches the same, and this goes on when it ends"
+        }
+        Stalled::Download { path, .. } if path.done == 0 => {
+            "check the network, or --option connect-timeout 10 / --option substitute false"
+        }
+        Stalled::Download { .. } => {
+            "check the network, or --option stalled-download-timeout 30 / --option substitute false"
+        }
+        Stalled::Upload { .. } => "check the network",
+        Stalled::Build(derivation) => {
+            let last = derivation.log.as_ref().and_then(|log| log.last()).map(last_carriage);
+            let last = last.map(crate::text::sanitize).unwrap_or_default();
+            if !last.trim().is_empty() {
+                return format!("last line: {}", truncate(last.trim(), MAX_PART, ellipsis));
+            }
+            "--option max-silent-time SECONDS ends such builds"
+        }
+        Stalled::Activation(run) => {
+            let Some(unit) = run.last_units().last() else { return String::new() };
+            let units = run.last_units();
+            let which =
+                if units.len() > 4 { count(units.len() as u64, "unit", "units") } else { unit_names(units) };
+            return format!("it acted upon {which} last: {}", unit.log_hint());
+        }
+        Stalled::Evaluation(_) => "",
+    };
+    fixed.to_owned()
+}

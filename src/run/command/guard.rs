@@ -1,0 +1,252 @@
+//! The guard: a process between the monitor and the command.
+//!
+//! It is the command's parent, holds the reading ends of its output, and reads nothing as long as the monitor lives. Should
+//! the monitor die, it takes over: the command never meets a closed pipe, what it prints is kept, and how it ends is
+//! written down. Should the guard die, the monitor has the same ends and inherits the command.
+//!
+//! Its name is another one, so that whoever ends all processes called `nixmon` does not end what they watch.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, WaitOptions, waitpid};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::order::{self, DONE, Order, Report, Streams};
+use super::readers::{self, Piece, Progress};
+use crate::input::Source;
+use crate::run::recording::Recorder;
+use crate::runs::{Exit, RunDir};
+
+/// What the guard is called among the processes.
+pub(super) const NAME: &std::ffi::CStr = c"build-guard";
+/// Once the command has ended, its streams are read for so long while nothing comes: others may hold them.
+pub(super) const LINGER: Duration = Duration::from_millis(300);
+/// How often what is kept is written out.
+const FLUSH: Duration = Duration::from_secs(1);
+/// Pieces that were read and not written yet.
+const PIECES: usize = 64;
+/// Connections that come after the monitor's death have numbers from here on.
+const FIRST_CONNECTION: u32 = 1 << 20;
+
+/// What the guard waits for.
+enum Event {
+    /// The monitor wants nothing more.
+    Done,
+    /// The monitor has gone.
+    Orphaned,
+    /// The command has ended.
+    Ended(Exit),
+    /// Of a stream.
+    Piece(Piece),
+}
+
+/// Does what the order on standard input says, and ends with the command.
+pub(super) fn guard() -> Result<()> {
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let mut socket = UnixStream::from(stdin);
+    let _ = rustix::thread::set_name(NAME);
+    let _signals = ignore_signals()?;
+    let (order, streams) = order::receive(&mut socket).context("no order for a guard")?;
+    let run = order.run.clone().and_then(|path| RunDir::at(&PathBuf::from(OsString::from_vec(path))));
+    let lock = run.as_ref().and_then(|run| run.lock_guard().ok().flatten());
+    let Streams { stdin, stdout, stderr, stdout_reader, stderr_reader, listener } = streams;
+    let mut command = command(&order);
+    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
+    let spawned = command.spawn();
+    // The command alone writes to its streams.
+    drop(command);
+    let pid = match spawned {
+        Ok(child) => i32::try_from(child.id())?,
+        Err(error) => {
+            report(&mut socket, Report::NotStarted(error.raw_os_error().unwrap_or(0)));
+            return Ok(());
+        }
+    };
+    report(&mut socket, Report::Started(pid));
+    let (events, incoming) = mpsc::sync_channel(PIECES);
+    {
+        let events = events.clone();
+        let run = run.clone();
+        let mut socket = socket.try_clone()?;
+        thread::spawn(move || {
+            let exit = wait(pid, |signal| report(&mut socket, Report::Stopped(signal)));
+            // Before the monitor is told: it may die over it.
+            if let Some(run) = &run {
+                let _ = run.write_exit(&exit);
+            }
+            report(&mut socket, Report::Ended(exit));
+            let _ = events.send(Event::Ended(exit));
+        });
+    }
+    {
+        let events = events.clone();
+        thread::spawn(move || {
+            let mut byte = [0];
+            let event = match socket.read(&mut byte) {
+                Ok(1) if byte == [DONE] => Event::Done,
+                _ => Event::Orphaned,
+            };
+            let _ = events.send(event);
+        });
+    }
+    let mut ended = None;
+    loop {
+        match incoming.recv()? {
+            Event::Ended(exit) => ended = Some(exit),
+            Event::Done => {
+                // Whoever still holds the streams must not meet a closed pipe.
+                let other = thread::spawn(move || drain(stdout_reader));
+                drain(stderr_reader);
+                let _ = other.join();
+                return Ok(());
+            }
+            Event::Orphaned => break,
+            Event::Piece(_) => {}
+        }
+    }
+    let take = move |piece| events.send(Event::Piece(piece)).is_ok();
+    let readers = [
+        readers::spawn(Source::Stdout, stdout_reader, None, take.clone())?,
+        readers::spawn(Source::Main, stderr_reader, None, take.clone())?,
+    ];
+    if let Some(listener) = listener {
+        readers::spawn_listener(UnixListener::from(listener), FIRST_CONNECTION, take)?;
+    }
+    keep(&order, run.as_ref(), &incoming, &readers, ended)?;
+    if let Some(socket) = order.socket {
+        let _ = std::fs::remove_file(OsString::from_vec(socket));
+    }
+    drop(lock);
+    while readers.iter().any(|reader| !reader.is_closed()) {
+        // Read and dropped: the run is over.
+        let _ = incoming.recv_timeout(FLUSH);
+    }
+    Ok(())
+}
+
+/// Keeps what comes until the command has ended and its streams are read.
+fn keep(
+    order: &Order,
+    run: Option<&RunDir>,
+    incoming: &mpsc::Receiver<Event>,
+    readers: &[Progress],
+    mut ended: Option<Exit>,
+) -> Result<()> {
+    let mut recorder = run.and_then(|run| Recorder::create_of_command(&run.rest()).ok());
+    // Both clocks count the same milliseconds; pieces are stamped by the one that the standard library has.
+    let offset = Duration::from_millis(order::clock_ms().saturating_sub(order.begun_ms));
+    let begun = Instant::now();
+    let moment = |at: Instant| offset + at.saturating_duration_since(begun);
+    let mut flushed = Instant::now();
+    loop {
+        let wait = if ended.is_some() { LINGER } else { FLUSH };
+        match incoming.recv_timeout(wait) {
+            Ok(Event::Ended(exit)) => ended = Some(exit),
+            Ok(Event::Piece(Piece::Bytes(source, bytes, at))) => {
+                if let Some(recorder) = &mut recorder {
+                    recorder.bytes_from(source, &bytes, moment(at));
+                }
+            }
+            Ok(Event::Piece(Piece::Closed(source, at))) => {
+                if let Some(recorder) = &mut recorder {
+                    recorder.closed(source, moment(at));
+                }
+            }
+            Ok(Event::Done | Event::Orphaned) => {}
+            Err(mpsc::RecvTimeoutError::Timeout) if ended.is_some() => break,
+            Err(_) => {}
+        }
+        if flushed.elapsed() >= FLUSH {
+            flushed = Instant::now();
+            if let Some(recorder) = &mut recorder {
+                recorder.sync();
+            }
+        }
+        if ended.is_some() && readers.iter().all(Progress::is_closed) {
+            break;
+        }
+    }
+    if let (Some(recorder), Some(exit)) = (&mut recorder, ended) {
+        recorder.exit_status(exit.status(), moment(Instant::now()));
+        recorder.sync();
+    }
+    Ok(())
+}
+
+/// Reads to the end and drops it.
+fn drain(reader: OwnedFd) {
+    let _ = std::io::copy(&mut File::from(reader), &mut std::io::sink());
+}
+
+fn command(order: &Order) -> Command {
+    let mut words = order.command.iter().cloned().map(OsString::from_vec);
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).process_group(0);
+    if let Some(directory) = &order.directory {
+        command.current_dir(OsString::from_vec(directory.clone()));
+    }
+    for (name, value) in &order.environment {
+        command.env(OsString::from_vec(name.clone()), OsString::from_vec(value.clone()));
+    }
+    command
+}
+
+/// Waits for the end of a process, and tells when it is stopped.
+pub(super) fn wait(pid: i32, mut stopped: impl FnMut(i32)) -> Exit {
+    let status = loop {
+        match waitpid(Pid::from_raw(pid), WaitOptions::UNTRACED) {
+            Ok(Some((_, status))) => match status.stopping_signal() {
+                Some(signal) => stopped(signal),
+                None => break Some(status),
+            },
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => break None,
+        }
+    };
+    Exit {
+        code: status.and_then(rustix::process::WaitStatus::exit_status),
+        signal: status.and_then(rustix::process::WaitStatus::terminating_signal),
+        at: unix_ms(),
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Signals that end the monitor, or that a terminal sends, are not for the guard. They are caught and not ignored, since
+/// what is ignored stays so in the command.
+fn ignore_signals() -> Result<impl Sized> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _entered = runtime.enter();
+    let mut caught = Vec::new();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
+        if !super::signals::is_ignored(kind) {
+            caught.push(signal(kind)?);
+        }
+    }
+    drop(_entered);
+    Ok((runtime, caught))
+}
+
+fn report(socket: &mut UnixStream, report: Report) {
+    // If the monitor has gone we find out elsewhere.
+    if let Ok(mut line) = serde_json::to_vec(&report) {
+        line.push(b'\n');
+        let _ = socket.write_all(&line);
+    }
+}

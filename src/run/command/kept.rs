@@ -1,0 +1,307 @@
+//! What is kept of a run, written by a thread of its own: a slow or full disk must not hold up the command.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::input::Source;
+use crate::run::recording::Recorder;
+use crate::runs::{RunDir, Status};
+use crate::state::{DerivationFacts, Moment};
+
+/// How often what has come is written out, so that the death of everything costs no more than this.
+const SYNC: Duration = Duration::from_secs(1);
+/// Bytes that wait for the disk. What comes beyond is not kept, and that is said.
+const MAX_PENDING: u64 = 64 << 20;
+/// At the end the disk gets so much time.
+const LAST: Duration = Duration::from_secs(10);
+
+enum Job {
+    Bytes(Source, Vec<u8>, Moment),
+    Closed(Source, Moment),
+    Derivation(DerivationFacts, Moment),
+    Exit(i32, Moment),
+    Lines(Vec<u8>),
+    Changes(Vec<u8>),
+    Status(Box<Status>),
+    Summary(serde_json::Value),
+}
+
+/// Takes what is to be kept, and never waits.
+#[derive(Debug)]
+pub(super) struct Kept {
+    sender: Option<mpsc::Sender<Job>>,
+    shared: Arc<Shared>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    pending: AtomicU64,
+    lines: AtomicU64,
+    dropped: AtomicU64,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Shared {
+    fn trouble(&self, what: &str, error: &dyn std::fmt::Display) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.get_or_insert_with(|| format!("{what} is not whole: {error}"));
+    }
+}
+
+impl Kept {
+    /// Makes the files.
+    pub(super) fn create(run: &RunDir) -> Result<Self> {
+        let files = Files {
+            run: run.clone(),
+            input: Some(Recorder::create_of_command(&run.input())?),
+            lines: Some(std::fs::File::create(run.lines())?),
+            changes: Some(compressed(&run.changes())?),
+        };
+        let shared = Arc::new(Shared::default());
+        let (sender, jobs) = mpsc::channel();
+        let theirs = Arc::clone(&shared);
+        let thread =
+            thread::Builder::new().name("kept".to_owned()).spawn(move || files.serve(&jobs, &theirs))?;
+        Ok(Self { sender: Some(sender), shared, thread: Some(thread) })
+    }
+
+    pub(super) fn bytes(&self, source: Source, bytes: Vec<u8>, at: Moment) {
+        let n = bytes.len() as u64;
+        if self.shared.pending.load(Ordering::Relaxed) + n > MAX_PENDING {
+            let dropped = self.shared.dropped.fetch_add(n, Ordering::Relaxed) + n;
+            let mut trouble = self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            *trouble =
+                Some(format!("the recording is not whole: the disk was too slow for {dropped} bytes of it"));
+            return;
+        }
+        self.shared.pending.fetch_add(n, Ordering::Relaxed);
+        self.send(Job::Bytes(source, bytes, at));
+    }
+
+    pub(super) fn closed(&self, source: Source, at: Moment) {
+        self.send(Job::Closed(source, at));
+    }
+
+    pub(super) fn derivation(&self, facts: &DerivationFacts, at: Moment) {
+        self.send(Job::Derivation(facts.clone(), at));
+    }
+
+    pub(super) fn exit_status(&self, status: i32, at: Moment) {
+        self.send(Job::Exit(status, at));
+    }
+
+    pub(super) fn status(&self, status: Status) {
+        self.send(Job::Status(Box::new(status)));
+    }
+
+    pub(super) fn summary(&self, json: serde_json::Value) {
+        self.send(Job::Summary(json));
+    }
+
+    /// Where condensed lines go.
+    pub(super) fn lines(&self) -> KeptWriter {
+        KeptWriter {
+            sender: self.sender.clone(),
+            shared: Arc::clone(&self.shared),
+            job: Job::Lines,
+            lines: true,
+        }
+    }
+
+    /// Where JSON lines go.
+    pub(super) fn changes(&self) -> KeptWriter {
+        KeptWriter {
+            sender: self.sender.clone(),
+            shared: Arc::clone(&self.shared),
+            job: Job::Changes,
+            lines: false,
+        }
+    }
+
+    /// How many condensed lines there are.
+    pub(super) fn cursor(&self) -> u64 {
+        self.shared.lines.load(Ordering::Relaxed)
+    }
+
+    /// Why something is missing.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the disk, but not for ever.
+    pub(super) fn finish(mut self) {
+        self.sender = None;
+        let Some(thread) = self.thread.take() else { return };
+        let begun = Instant::now();
+        while !thread.is_finished() && begun.elapsed() < LAST {
+            thread::sleep(Duration::from_millis(2));
+        }
+        if thread.is_finished() {
+            let _ = thread.join();
+        }
+    }
+
+    fn send(&self, job: Job) {
+        if let Some(sender) = &self.sender {
+            // The thread ends with us.
+            let _ = sender.send(job);
+        }
+    }
+}
+
+/// Writes to a file of a run, by way of the thread.
+#[derive(Debug)]
+pub(in crate::run) struct KeptWriter {
+    sender: Option<mpsc::Sender<Job>>,
+    shared: Arc<Shared>,
+    job: fn(Vec<u8>) -> Job,
+    lines: bool,
+}
+
+impl Write for KeptWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = bytes.len() as u64;
+        if let Some(sender) = &self.sender
+            && self.shared.pending.load(Ordering::Relaxed) + n <= MAX_PENDING
+        {
+            self.shared.pending.fetch_add(n, Ordering::Relaxed);
+            if self.lines {
+                let lines = memchr::memchr_iter(b'\n', bytes).count() as u64;
+                self.shared.lines.fetch_add(lines, Ordering::Relaxed);
+            }
+            let _ = sender.send((self.job)(bytes.to_vec()));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+type Compressed = zstd::Encoder<'static, std::fs::File>;
+
+fn compressed(path: &Path) -> Result<Compressed> {
+    Ok(zstd::Encoder::new(std::fs::File::create(path)?, 1)?)
+}
+
+/// The thread's side.
+struct Files {
+    run: RunDir,
+    input: Option<Recorder>,
+    lines: Option<std::fs::File>,
+    changes: Option<Compressed>,
+}
+
+impl Files {
+    fn serve(mut self, jobs: &mpsc::Receiver<Job>, shared: &Shared) {
+        let mut synced = Instant::now();
+        let mut dirty = false;
+        loop {
+            let job = if dirty {
+                jobs.recv_timeout(SYNC.saturating_sub(synced.elapsed()))
+            } else {
+                jobs.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
+            };
+            match job {
+                Ok(job) => {
+                    if !std::mem::replace(&mut dirty, true) {
+                        synced = Instant::now();
+                    }
+                    self.take(job, shared);
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+            if dirty && synced.elapsed() >= SYNC {
+                self.sync(shared);
+                synced = Instant::now();
+                dirty = false;
+            }
+        }
+        self.sync(shared);
+        if let Some(changes) = self.changes.take() {
+            let _ = changes.finish();
+        }
+    }
+
+    fn take(&mut self, job: Job, shared: &Shared) {
+        match job {
+            Job::Bytes(source, bytes, at) => {
+                shared.pending.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+                if let Some(input) = &mut self.input {
+                    input.bytes_from(source, &bytes, at);
+                }
+            }
+            Job::Closed(source, at) => {
+                if let Some(input) = &mut self.input {
+                    input.closed(source, at);
+                }
+            }
+            Job::Derivation(facts, at) => {
+                if let Some(input) = &mut self.input {
+                    input.derivation(&facts, at);
+                }
+            }
+            Job::Exit(status, at) => {
+                if let Some(input) = &mut self.input {
+                    input.exit_status(status, at);
+                }
+            }
+            Job::Lines(bytes) => {
+                shared.pending.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+                write(&mut self.lines, &bytes, "lines.txt", shared);
+            }
+            Job::Changes(bytes) => {
+                shared.pending.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+                write(&mut self.changes, &bytes, "changes.jsonl.zst", shared);
+            }
+            Job::Status(mut status) => {
+                if status.incomplete.is_none() {
+                    status.incomplete = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                }
+                if let Err(error) = self.run.write_status(&status) {
+                    shared.trouble("the status", &error);
+                }
+            }
+            Job::Summary(json) => {
+                if let Err(error) = self.run.write_summary(&json) {
+                    shared.trouble("the summary", &error);
+                }
+            }
+        }
+    }
+
+    fn sync(&mut self, shared: &Shared) {
+        if let Some(input) = &mut self.input {
+            input.sync();
+            if let Some(error) = input.broken() {
+                shared.trouble("the recording", error);
+                self.input = None;
+            }
+        }
+        if let Some(changes) = &mut self.changes
+            && let Err(error) = changes.flush()
+        {
+            shared.trouble("changes.jsonl.zst", &error);
+            self.changes = None;
+        }
+    }
+}
+
+/// Writes, and gives up at the first error.
+fn write<W: Write>(file: &mut Option<W>, bytes: &[u8], name: &str, shared: &Shared) {
+    if let Some(open) = file
+        && let Err(error) = open.write_all(bytes)
+    {
+        shared.trouble(name, &error);
+        *file = None;
+    }
+}

@@ -1,0 +1,134 @@
+//! Reads what a command and the Nix below it print, each stream on a thread of its own, so that none waits for another.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use crate::input::Source;
+
+/// What one read takes at most.
+const CHUNK: usize = 128 << 10;
+/// Connections that are heard at once; each is a process of Nix.
+const MAX_CONNECTIONS: usize = 4096;
+
+/// Something of a stream.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Bytes, and when they came.
+    Bytes(Source, Vec<u8>, Instant),
+    /// It has ended.
+    Closed(Source, Instant),
+}
+
+/// Takes pieces; false if nobody wants them any more, and they are read all the same, so that the writer never waits.
+pub(super) trait Take: Fn(Piece) -> bool + Clone + Send + 'static {}
+
+impl<F: Fn(Piece) -> bool + Clone + Send + 'static> Take for F {}
+
+/// What a reader does at the moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<AtomicU8>);
+
+const READING: u8 = 0;
+const HANDING_ON: u8 = 1;
+const CLOSED: u8 = 2;
+
+impl Progress {
+    /// The stream has ended and everything of it was handed on.
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.load(Ordering::Acquire) == CLOSED
+    }
+
+    /// Something was read and is not handed on yet.
+    pub(super) fn is_handing_on(&self) -> bool {
+        self.0.load(Ordering::Acquire) == HANDING_ON
+    }
+}
+
+/// Reads a stream to its end; first it is copied to `copy`, unchanged, then it is handed on.
+///
+/// # Errors
+///
+/// If there can be no thread.
+pub(super) fn spawn(
+    source: Source,
+    stream: OwnedFd,
+    copy: Option<File>,
+    take: impl Take,
+) -> io::Result<Progress> {
+    let progress = Progress::default();
+    let ours = progress.clone();
+    // A pipe holds 64 KiB unless we ask for more; where that is refused, reads are smaller.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(&stream, 256 << 10);
+    thread::Builder::new().name(format!("{source:?}").to_lowercase()).spawn(move || {
+        read(source, File::from(stream), copy, &ours, &take);
+        let _ = take(Piece::Closed(source, Instant::now()));
+        ours.0.store(CLOSED, Ordering::Release);
+    })?;
+    Ok(progress)
+}
+
+fn read(
+    source: Source,
+    mut stream: impl Read,
+    mut copy: Option<File>,
+    progress: &Progress,
+    take: &impl Take,
+) {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let n = match stream.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // Only of a terminal or a socket that has gone.
+            Err(_) => return,
+        };
+        let at = Instant::now();
+        progress.0.store(HANDING_ON, Ordering::Release);
+        let bytes = buffer.get(..n).unwrap_or_default();
+        // If whoever reads our output has gone, the command goes on.
+        if copy.as_mut().is_some_and(|copy| copy.write_all(bytes).is_err()) {
+            copy = None;
+        }
+        let _ = take(Piece::Bytes(source, bytes.to_vec(), at));
+        progress.0.store(READING, Ordering::Release);
+    }
+}
+
+/// Takes connections of Nix's processes, for as long as we live; they are numbered from `first`.
+///
+/// # Errors
+///
+/// If there can be no thread.
+pub(super) fn spawn_listener(listener: UnixListener, first: u32, take: impl Take) -> io::Result<()> {
+    let open = Arc::new(());
+    thread::Builder::new().name("log-socket".to_owned()).spawn(move || {
+        for (number, connection) in (first..).zip(listener.incoming()) {
+            let Ok(connection) = connection else {
+                // Too many open files; Nix waits a moment for us.
+                thread::sleep(std::time::Duration::from_millis(100));
+                continue;
+            };
+            let source = Source::Log(number);
+            let (counted, take) = (Arc::clone(&open), take.clone());
+            if Arc::strong_count(&open) > MAX_CONNECTIONS {
+                continue;
+            }
+            let reader = move || {
+                read(source, connection, None, &Progress::default(), &take);
+                let _ = take(Piece::Closed(source, Instant::now()));
+                drop(counted);
+            };
+            // Without a thread the connection is closed, and Nix says all of it on its standard error alone.
+            let _ = thread::Builder::new().name(format!("log-{number}")).spawn(reader);
+        }
+    })?;
+    Ok(())
+}

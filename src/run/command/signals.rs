@@ -1,0 +1,35 @@
+//! Signals as a shell's job has them.
+
+use std::sync::OnceLock;
+
+use tokio::signal::unix::SignalKind;
+
+/// Whether a signal was ignored when we were started, as of `nohup` or a shell's background job. Such a one is left alone,
+/// and so ignored by the command as well, which inherits it.
+///
+/// Where the system does not say, none was.
+pub(super) fn is_ignored(kind: SignalKind) -> bool {
+    static IGNORED: OnceLock<u64> = OnceLock::new();
+    let ignored = IGNORED.get_or_init(|| {
+        // proc_pid_status(5): a mask in hexadecimal, of which the lowest bit is signal 1.
+        std::fs::read_to_string("/proc/self/status").ok().and_then(|text| mask(&text)).unwrap_or(0)
+    });
+    let number = kind.as_raw_value();
+    (1..=64).contains(&number) && ignored & (1 << (number - 1)) != 0
+}
+
+fn mask(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_of_ignored_signals() {
+        assert_eq!(mask("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t0\n"), Some(0x1001));
+        assert_eq!(mask("Name:\tx\n"), None);
+    }
+}

@@ -1,0 +1,551 @@
+//! The monitor's loop: what a command prints, what becomes of it, signals, time.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use rustix::process::{self, Signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use super::child::{self, Child, News, Spawn};
+use super::foreground::Foreground;
+use super::guard::{LINGER, unix_ms};
+use super::kept::Kept;
+use super::pulse::{self, Overdue, Pulse};
+use super::readers::Piece;
+use super::reaper::Reaper;
+use super::{order, signals};
+use crate::input::Source;
+use crate::render::Style;
+use crate::run::drv_reader::{self, Answer};
+use crate::run::{Pipeline, Watch, process_tree, service_logs};
+use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
+use crate::settings::Settings;
+use crate::state::{Moment, Request};
+
+/// How often time is told to the state.
+const TICK: Duration = Duration::from_millis(250);
+/// Least time between two frames of a live view.
+const FRAME: Duration = Duration::from_millis(100);
+/// How often a live view is drawn where nothing happens, for its clocks.
+const CLOCK: Duration = Duration::from_secs(1);
+/// A line that is unfinished for this long is a prompt; an error that nothing follows is whole.
+const SETTLE: Duration = Duration::from_millis(40);
+/// At the end, `.drv` files that were asked for are waited for this long.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
+/// A process of Nix that connected at the very end has been heard after so long.
+const LAST_CONNECTION: Duration = Duration::from_millis(20);
+/// The state of a run is written at least so often.
+const HEARTBEAT: Duration = Duration::from_secs(8);
+/// And at most so often, where something has changed.
+const NEWS: Duration = Duration::from_secs(1);
+
+/// What is to be watched.
+pub(super) struct Job<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) command: Vec<OsString>,
+    pub(super) directory: Option<PathBuf>,
+    pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) listener: Option<(UnixListener, PathBuf)>,
+    /// What comes on the command's standard output goes on to ours.
+    pub(super) copy_stdout: bool,
+    pub(super) facts: Facts,
+    pub(super) run: Option<RunDir>,
+    pub(super) kept: Option<Kept>,
+    /// A command that takes long as a rule.
+    pub(super) is_switch: bool,
+    /// It is told that the command runs, or not.
+    pub(super) started: Option<Box<dyn FnOnce(Result<i32, std::io::Error>)>>,
+}
+
+/// What became of it.
+pub(super) struct Ended {
+    /// `None` if nobody saw how it ended.
+    pub(super) exit: Option<Exit>,
+    /// It could not even be started.
+    pub(super) not_started: Option<std::io::Error>,
+    pub(super) facts: Facts,
+    /// The summary record.
+    pub(super) summary: serde_json::Value,
+    pub(super) outcome: &'static str,
+    /// One line that says how it ended.
+    pub(super) line: String,
+}
+
+/// Signals that the command is to have too.
+struct Forwarded(Vec<(Signal, tokio::signal::unix::Signal)>);
+
+impl Forwarded {
+    fn listen() -> Result<Self> {
+        let mut listening = Vec::new();
+        for (forwarded, kind) in [
+            (Signal::INT, SignalKind::interrupt()),
+            (Signal::TERM, SignalKind::terminate()),
+            (Signal::HUP, SignalKind::hangup()),
+            (Signal::QUIT, SignalKind::quit()),
+        ] {
+            if !signals::is_ignored(kind) {
+                listening.push((forwarded, signal(kind).context("cannot listen for signals")?));
+            }
+        }
+        Ok(Self(listening))
+    }
+
+    async fn recv(&mut self) -> Signal {
+        std::future::poll_fn(|context| {
+            for (signal, listening) in &mut self.0 {
+                if listening.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*signal);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Starts the command and watches it to its end.
+pub(super) fn watch<W: Write>(job: Job<'_>, pipeline: Pipeline<W>, screen: Watch) -> Result<Ended> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(Loop::start(job, pipeline, screen)?.run())
+}
+
+struct Loop<'a, W: Write> {
+    settings: &'a Settings,
+    pipeline: Pipeline<W>,
+    screen: Watch,
+    child: Option<Child>,
+    pieces: mpsc::Receiver<Piece>,
+    news: mpsc::UnboundedReceiver<News>,
+    facts: Facts,
+    run: Option<RunDir>,
+    kept: Option<Kept>,
+    started: Option<Box<dyn FnOnce(Result<i32, std::io::Error>)>>,
+    begun: Instant,
+    begun_at: SystemTime,
+    /// The command's process number.
+    pid: Option<i32>,
+    exit: Option<Exit>,
+    ended: bool,
+    not_started: Option<std::io::Error>,
+    foreground: Option<Foreground>,
+    reaper: Reaper,
+    pulse: Pulse,
+    overdue: Overdue,
+    style: Style,
+    heartbeat: Instant,
+    /// What the last heartbeat said that is worth another one.
+    said: (u64, usize, &'static str),
+    frame_at: tokio::time::Instant,
+    drawn: tokio::time::Instant,
+    dirty: bool,
+    unsettled: bool,
+    /// The last piece of a stream, or the command's end.
+    quiet_since: Instant,
+    /// Streams that have not ended; a connection is open from its first piece on.
+    open: BTreeSet<Source>,
+    /// Nix may connect.
+    listens: bool,
+    interrupted: bool,
+    asked: usize,
+    unkept_said: bool,
+}
+
+impl<'a, W: Write> Loop<'a, W> {
+    fn start(job: Job<'a>, pipeline: Pipeline<W>, screen: Watch) -> Result<Self> {
+        let Job { settings, command, directory, environment, listener, facts, run, kept, started, .. } = job;
+        let copy_stdout =
+            job.copy_stdout.then(|| std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned());
+        let spawn = Spawn {
+            background: facts.background,
+            command,
+            directory,
+            environment,
+            run: run.as_ref().map(|run| run.path().to_owned()),
+            listener,
+            copy_stdout: copy_stdout.transpose()?.map(Into::into),
+        };
+        let listens = spawn.listener.is_some();
+        let begun = Instant::now();
+        let (child, pieces, news) = child::spawn(spawn, order::clock_ms())?;
+        let now = tokio::time::Instant::now();
+        let crate::settings::Thresholds { slow, quiet } = settings.thresholds;
+        let thresholds = crate::render::Thresholds { slow, quiet };
+        Ok(Self {
+            settings,
+            pulse: Pulse::new(settings.thresholds.quiet),
+            style: super::super::options(&settings.output, thresholds).style,
+            overdue: Overdue::new(&facts, job.is_switch),
+            foreground: (!facts.background).then(Foreground::open),
+            pipeline,
+            screen,
+            child: Some(child),
+            pieces,
+            news,
+            facts,
+            run,
+            kept,
+            started,
+            begun,
+            begun_at: SystemTime::now(),
+            pid: None,
+            exit: None,
+            ended: false,
+            not_started: None,
+            reaper: Reaper::default(),
+            heartbeat: begun,
+            said: (0, 0, ""),
+            frame_at: now,
+            drawn: now,
+            dirty: false,
+            unsettled: false,
+            quiet_since: begun,
+            open: BTreeSet::from([Source::Main, Source::Stdout]),
+            listens,
+            interrupted: false,
+            asked: 0,
+            unkept_said: false,
+        })
+    }
+
+    async fn run(mut self) -> Result<Ended> {
+        let (answers, mut derivations) = mpsc::unbounded_channel::<Answer>();
+        let requests = drv_reader::spawn(answers);
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut forwarded = Forwarded::listen()?;
+        let mut questions = signal(SignalKind::user_defined1()).context("cannot listen for signals")?;
+        let mut resizes = signal(SignalKind::window_change()).context("cannot listen for signals")?;
+        let mut stops = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
+        if let Some(opening) = pulse::opening(&self.facts) {
+            self.pipeline.notice(&[opening], Moment::ZERO);
+        }
+        while !self.is_over() {
+            let release =
+                self.pipeline.next_release().map(|at| tokio::time::Instant::from_std(self.begun + at));
+            tokio::select! {
+                biased;
+                signal = forwarded.recv() => self.forward(signal),
+                _ = stops.recv() => self.stop(),
+                _ = questions.recv() => {
+                    let at = self.now();
+                    if let Some(line) = self.pipeline.report_now(at) {
+                        // Nobody is left to tell if this fails.
+                        let _ = writeln!(std::io::stderr(), "{line}");
+                    }
+                    self.dirty = true;
+                }
+                _ = resizes.recv() => self.dirty = true,
+                Some(news) = self.news.recv() => self.hear(news),
+                () = tokio::time::sleep_until(self.frame_at), if self.dirty && self.screen.is_live() => self.draw(),
+                Some(piece) = self.pieces.recv() => self.take(piece),
+                () = tokio::time::sleep_until(release.unwrap_or(self.frame_at)), if release.is_some() => {
+                    let at = self.now();
+                    self.pipeline.release(at);
+                    self.dirty = true;
+                }
+                Some(answer) = derivations.recv() => self.answer(&answer),
+                () = tokio::time::sleep(SETTLE), if self.unsettled => {
+                    self.unsettled = false;
+                    self.dirty = true;
+                    let at = self.now();
+                    self.pipeline.settle(at);
+                }
+                _ = ticks.tick() => self.tick(),
+                () = tokio::time::sleep(LAST_CONNECTION / 2), if self.ended => {}
+            }
+            let paths: Vec<String> =
+                self.pipeline.requests().map(|Request::ReadDerivation(path)| path).collect();
+            let n_paths = paths.len();
+            if n_paths > 0 && requests.send(paths).is_ok() {
+                self.asked += n_paths;
+            }
+        }
+        let waiting = async {
+            while self.asked > 0 {
+                let Some(answer) = derivations.recv().await else { break };
+                self.answer(&answer);
+            }
+        };
+        // Late is as good as never.
+        let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
+        Ok(self.finish())
+    }
+
+    fn now(&self) -> Moment {
+        self.begun.elapsed()
+    }
+
+    /// The command has ended, and what it printed was read; or others hold its streams and print nothing.
+    fn is_over(&self) -> bool {
+        if !self.ended {
+            return false;
+        }
+        let Some(child) = &self.child else { return true };
+        if !self.pieces.is_empty() || child.is_handing_on() {
+            return false;
+        }
+        let quiet = self.quiet_since.elapsed();
+        quiet >= LINGER || self.open.is_empty() && (!self.listens || quiet >= LAST_CONNECTION)
+    }
+
+    fn take(&mut self, piece: Piece) {
+        self.quiet_since = Instant::now();
+        match piece {
+            Piece::Bytes(source, bytes, at) => {
+                self.open.insert(source);
+                let at = at.saturating_duration_since(self.begun);
+                self.pulse.heard(at);
+                self.pipeline.feed_from(source, &bytes, at);
+                if let Some(kept) = &self.kept {
+                    kept.bytes(source, bytes, at);
+                }
+                self.unsettled = true;
+            }
+            Piece::Closed(source, at) => {
+                self.open.remove(&source);
+                let at = at.saturating_duration_since(self.begun);
+                self.pipeline.close_source(source, at);
+                if let Some(kept) = &self.kept {
+                    kept.closed(source, at);
+                }
+            }
+        }
+        self.dirty = true;
+    }
+
+    fn answer(&mut self, answer: &Answer) {
+        self.asked = self.asked.saturating_sub(answer.n_asked);
+        let at = self.now();
+        for facts in &answer.facts {
+            if let Some(kept) = &self.kept {
+                kept.derivation(facts, at);
+            }
+            self.pipeline.derivation(facts, at);
+        }
+        self.dirty = true;
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Started(pid) => {
+                self.pid = Some(pid);
+                self.facts.process = ProcessId::of(pid);
+                self.facts.guard = self.child.as_ref().and_then(|child| ProcessId::of(child.guard));
+                if let Some(run) = &self.run
+                    && let Err(error) = run.write_facts(&self.facts)
+                {
+                    super::super::complain(
+                        &anyhow::Error::new(error).context("this run is not kept in full"),
+                    );
+                }
+                self.beat();
+                if let Some(started) = self.started.take() {
+                    started(Ok(pid));
+                }
+            }
+            News::NotStarted(why) => {
+                self.ended = true;
+                let error = std::io::Error::from_raw_os_error(why);
+                if let Some(started) = self.started.take() {
+                    started(Err(std::io::Error::from_raw_os_error(why)));
+                }
+                self.not_started = Some(error);
+            }
+            News::Stopped(signal) => self.stopped(signal),
+            News::Ended(exit) => {
+                self.exit = Some(exit);
+                self.end();
+            }
+            News::EndedUnseen => self.end(),
+        }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.quiet_since = Instant::now();
+        if let Some(foreground) = &mut self.foreground {
+            foreground.take_back();
+        }
+    }
+
+    /// Hands a signal on; a second SIGINT ends the command for good.
+    fn forward(&mut self, signal: Signal) {
+        let at = self.now();
+        self.pipeline.interrupt(at);
+        let signal = if signal == Signal::INT && std::mem::replace(&mut self.interrupted, true) {
+            Signal::KILL
+        } else {
+            signal
+        };
+        if let Some(pid) = self.pid {
+            child::signal_group(pid, signal);
+            // A stopped process takes no other signal before.
+            child::signal_group(pid, Signal::CONT);
+        }
+    }
+
+    /// The user has stopped us at the terminal: the command stops too, and goes on with us.
+    fn stop(&mut self) {
+        if let Some(pid) = self.pid {
+            child::signal_group(pid, Signal::TSTP);
+        }
+        self.sleep();
+        if let Some(pid) = self.pid {
+            child::signal_group(pid, Signal::CONT);
+        }
+    }
+
+    /// The command was stopped: because it wants the terminal, or by the user at the terminal that it has.
+    fn stopped(&mut self, signal: i32) {
+        let (Some(foreground), Some(pid)) = (&mut self.foreground, self.pid) else { return };
+        if signal == Signal::TTIN.as_raw() || signal == Signal::TTOU.as_raw() {
+            self.pipeline.leave();
+            self.screen.settle();
+            foreground.lend(pid);
+        } else if signal == Signal::TSTP.as_raw() && foreground.is_lent() {
+            foreground.take_back();
+            self.sleep();
+            if let Some(foreground) = &mut self.foreground {
+                foreground.lend(pid);
+            }
+        }
+    }
+
+    /// Stops us, and comes back once somebody lets us go on.
+    fn sleep(&mut self) {
+        self.pipeline.leave();
+        self.screen.settle();
+        // If it cannot be sent we go on.
+        let _ = process::kill_process(process::getpid(), Signal::STOP);
+        self.dirty = true;
+    }
+
+    fn draw(&mut self) {
+        self.drawn = tokio::time::Instant::now();
+        self.frame_at = self.drawn + FRAME;
+        let mut condition = self.screen.condition();
+        // Whoever has the terminal may be asking for something on it.
+        condition.asking |= self.foreground.as_ref().is_some_and(Foreground::is_lent) && condition.typed;
+        // A terminal that is still busy with the last frame gets the next one but one.
+        self.dirty = condition.busy;
+        let at = self.now();
+        self.pipeline.frame(at, condition);
+    }
+
+    fn tick(&mut self) {
+        let at = self.now();
+        self.pipeline.tick(at);
+        self.dirty |= self.drawn.elapsed() >= CLOCK || self.screen.has_typed();
+        if at >= self.pulse.sample_at()
+            && let Some(pid) = self.pid
+        {
+            self.pulse.sample(process_tree::sample(&[pid]), at);
+        }
+        let partial = self.partial();
+        let now = pulse::Now { at, wall_ms: unix_ms(), partial: partial.as_deref() };
+        let overdue = self.overdue.check(&self.facts, self.pipeline.state(), &self.pulse, now, &self.style);
+        if let Some(lines) = overdue {
+            self.pipeline.notice(&lines, at);
+        }
+        if let Some(kept) = &self.kept
+            && let Some(trouble) = kept.trouble()
+            && !self.facts.background
+            && !std::mem::replace(&mut self.unkept_said, true)
+        {
+            super::super::complain(&anyhow::anyhow!(trouble));
+        }
+        let due = self.heartbeat.elapsed();
+        if due >= HEARTBEAT || (due >= NEWS && self.said != self.news_now()) {
+            self.beat();
+            let mut known: Vec<i32> = self.child.iter().map(|child| child.guard).collect();
+            known.extend(self.pid);
+            self.reaper.look(&known);
+        }
+    }
+
+    /// What makes the next heartbeat worth while at once.
+    fn news_now(&self) -> (u64, usize, &'static str) {
+        let state = self.pipeline.state();
+        let cursor = self.kept.as_ref().map_or(0, Kept::cursor);
+        (cursor, state.failures().count(), state.phase().as_str())
+    }
+
+    /// Writes how the run stands.
+    fn beat(&mut self) {
+        self.heartbeat = Instant::now();
+        self.said = self.news_now();
+        let Some(kept) = &self.kept else { return };
+        let mut status = self.status(self.now());
+        status.cursor = kept.cursor();
+        status.incomplete = kept.trouble();
+        kept.status(status);
+    }
+
+    fn status(&self, at: Moment) -> Status {
+        let partial = self.partial();
+        let now = pulse::Now { at, wall_ms: unix_ms(), partial: partial.as_deref() };
+        pulse::status_of(&self.facts, self.pipeline.state(), &self.pulse, &self.overdue, now, &self.style)
+    }
+
+    /// The beginning of a line that has stood there for a while.
+    fn partial(&self) -> Option<String> {
+        let unfinished = self.pipeline.unfinished()?;
+        (self.quiet_since.elapsed() >= CLOCK).then(|| unfinished.into_owned())
+    }
+
+    fn finish(mut self) -> Ended {
+        if let Some(foreground) = &mut self.foreground {
+            foreground.take_back();
+        }
+        let at = self.now();
+        let status = match (&self.exit, &self.not_started) {
+            (Some(exit), _) => Some(exit.status()),
+            (None, Some(error)) => Some(super::not_started_status(error)),
+            (None, None) => None,
+        };
+        let (settings, begun_at) = (self.settings, self.begun_at);
+        let end = self
+            .pipeline
+            .end_of_command(status, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
+        let mut last = self.status(at);
+        if let Some(kept) = &self.kept {
+            if let Some(status) = status {
+                kept.exit_status(status, at);
+            }
+            kept.summary(end.summary.clone());
+            last.line = end.line.clone();
+            last.state = RunState::Ended;
+            last.ended_at = Some(unix_ms());
+            last.outcome = Some(end.outcome.to_owned());
+            last.exit_code = status;
+            last.cursor = kept.cursor();
+            kept.status(last);
+        }
+        if let Some(child) = self.child.take() {
+            child.dismiss();
+        }
+        // What it holds is written before we say that we are done.
+        drop(self.pipeline);
+        if let Some(kept) = self.kept.take() {
+            kept.finish();
+        }
+        Ended {
+            exit: self.exit,
+            not_started: self.not_started,
+            facts: self.facts,
+            summary: end.summary,
+            outcome: end.outcome,
+            line: end.line,
+        }
+    }
+}
