@@ -132,8 +132,13 @@ fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Re
         dir.write_summary(&summary)?;
     }
     let on_disk = std::fs::read(dir.lines()).unwrap_or_default();
-    if n_lines(&on_disk) < n_lines(&told.lines) {
-        dir.write_lines(&told.lines)?;
+    let more = told.lines.split_inclusive(|byte| *byte == b'\n').skip(usize_of(n_lines(&on_disk)));
+    let more: Vec<&[u8]> = more.collect();
+    if !more.is_empty() {
+        // Those that somebody may have seen stay as they are.
+        let whole = memchr::memrchr(b'\n', &on_disk).map_or(0, |end| end + 1);
+        let seen = on_disk.get(..whole).unwrap_or_default();
+        dir.write_lines(&[seen, &more.concat()].concat())?;
     }
     if let Some(facts) = facts {
         dir.remove_socket(facts);
@@ -264,6 +269,10 @@ impl Write for LastLine {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+fn usize_of(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
 }
 
 fn n_lines(bytes: &[u8]) -> u64 {
