@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::background::Stream;
 use super::recording::{Recording, Step};
-use super::{ExitStatus, Pipeline, Watch, clients, pipeline, service_logs};
+use super::{ExitStatus, Pipeline, Watch, clients, command, pipeline, service_logs};
 use crate::runs::RunDir;
 use crate::settings::Settings;
 use crate::state::Moment;
@@ -29,6 +29,7 @@ pub(super) fn replay(
 ) -> Result<ExitStatus> {
     let mut recordings = Vec::new();
     let mut kept_status = None;
+    let mut kept_command = None;
     for file in files {
         match run_of(settings, file)? {
             Some(dir) => {
@@ -43,6 +44,7 @@ pub(super) fn replay(
                 }
                 let none = || anyhow::anyhow!("run {} has no recording", dir.id());
                 recordings.push(whole.ok_or_else(none)?);
+                kept_command = dir.facts().ok().map(|facts| facts.command);
                 kept_status = dir.exit()?.map(|exit| exit.status());
             }
             None => recordings.push(read(file)?),
@@ -51,6 +53,9 @@ pub(super) fn replay(
     let stdout = std::io::stdout();
     let begun = Instant::now();
     let (mut pipeline, watch) = pipeline(|| stdout.lock(), Stream::Stdout, settings);
+    if let Some(command) = &kept_command {
+        command::expect(&mut pipeline, command);
+    }
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
     let mut base = Moment::ZERO;

@@ -18,7 +18,7 @@ use crate::frontend::{Closeness, Log, LogLines, LogOf, is_unit};
 use crate::render::{Style, Thresholds};
 use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
-use crate::run::{ExitStatus, Pipeline, complain, options, service_logs};
+use crate::run::{ExitStatus, Pipeline, command, complain, options, service_logs};
 use crate::settings::{Settings, nearest};
 use crate::state::{DerivationState, State};
 use crate::text::{Line, Role, count, last_carriage, sanitize, strip_escapes};
@@ -120,6 +120,9 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, out: Out) -> Result
     }
     let log = Log::new(out, of, style);
     let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
+    if let Some(facts) = &look.facts {
+        command::expect(&mut pipeline, &facts.command);
+    }
     let steps = play(settings, args.follow, &look, |step| {
         match step {
             Some((at, step)) => pipeline.step(step, at),

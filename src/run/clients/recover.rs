@@ -10,7 +10,7 @@ use super::{local_clock, now};
 use crate::render::{self, Extent, Style};
 use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
-use crate::run::{Pipeline, options, service_logs};
+use crate::run::{Pipeline, command, options, service_logs};
 use crate::runs::{Exit, FORMAT, Facts, LastFailure, Life, RunDir, RunState, Status, StoreError};
 use crate::settings::{Output, Settings};
 use crate::state::{DerivationState, Moment, PathState, State};
@@ -108,7 +108,7 @@ fn recover(dir: &RunDir, facts: Option<&Facts>, kept: Status, settings: &Setting
         }
     }
     let exit = dir.exit()?;
-    let told = replay(dir, exit, settings)?;
+    let told = replay(dir, facts, exit, settings)?;
     let status = final_status(dir, facts, kept, exit, &told);
     if lock.is_some() {
         match keep(dir, facts, &status, &told) {
@@ -161,13 +161,17 @@ struct Told {
     breaks_off: bool,
 }
 
-fn replay(dir: &RunDir, exit: Option<Exit>, settings: &Settings) -> Result<Told> {
+fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Settings) -> Result<Told> {
     let output = Output { color: false, ascii: false, ..settings.output.clone() };
     let thresholds = render::Thresholds { slow: settings.thresholds.slow, quiet: settings.thresholds.quiet };
     let options = options(&output, thresholds);
     let (style, logs) = (options.style, options.logs);
     let mut lines = Pipeline::new(Frontend::Lines(Box::new(frontend::Lines::new(Vec::new(), options))), logs);
     let mut json = Pipeline::new(Frontend::Json(frontend::Json::new(LastLine::default(), None)), logs);
+    if let Some(facts) = facts {
+        command::expect(&mut lines, &facts.command);
+        command::expect(&mut json, &facts.command);
+    }
     let mut steps = Steps::of(dir);
     let mut ticked = Moment::ZERO;
     while let Some((at, step)) = steps.next()? {

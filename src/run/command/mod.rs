@@ -59,6 +59,17 @@ fn plan(settings: &Settings, command: &[OsString]) -> (Option<NixVersion>, Plan)
     (version, nix::plan(command, known))
 }
 
+/// Tells a pipeline what the recording of a command does not: whether it is Nix's, and whether its standard output is what
+/// somebody wanted.
+pub(super) fn expect<W: std::io::Write>(pipeline: &mut super::Pipeline<W>, command: &[String]) {
+    let words: Vec<OsString> = command.iter().map(OsString::from).collect();
+    let plan = nix::plan(&words, nix::Known { nix: None, socket: false, takes_log_format: &|_| false });
+    pipeline.stdout_is_result(plan.stdout_is_result);
+    if !plan.is_known {
+        pipeline.expect_any_command();
+    }
+}
+
 /// What needs the terminal for itself is prepared first, which is where the builds are; then we make way for it.
 fn run_interactive(
     settings: &Settings,
