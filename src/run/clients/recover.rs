@@ -1,6 +1,8 @@
 //! How a run stands, also one whose monitor has died: then its end is found out from what was kept.
 
+use std::cell::RefCell;
 use std::io::Write;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -132,13 +134,9 @@ fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Re
         dir.write_summary(&summary)?;
     }
     let on_disk = std::fs::read(dir.lines()).unwrap_or_default();
-    let more = told.lines.split_inclusive(|byte| *byte == b'\n').skip(usize_of(n_lines(&on_disk)));
-    let more: Vec<&[u8]> = more.collect();
-    if !more.is_empty() {
+    if !told.later.is_empty() {
         // Those that somebody may have seen stay as they are.
-        let whole = memchr::memrchr(b'\n', &on_disk).map_or(0, |end| end + 1);
-        let seen = on_disk.get(..whole).unwrap_or_default();
-        dir.write_lines(&[seen, &more.concat()].concat())?;
+        dir.write_lines(&[whole_lines(&on_disk), &told.later].concat())?;
     }
     if let Some(facts) = facts {
         dir.remove_socket(facts);
@@ -149,8 +147,8 @@ fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Re
 
 /// What a recording tells.
 struct Told {
-    /// The condensed lines.
-    lines: Vec<u8>,
+    /// The condensed lines that the monitor has not written.
+    later: Vec<u8>,
     /// The summary record.
     summary: Vec<u8>,
     /// What the last state says of a status.
@@ -166,7 +164,9 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
     let thresholds = render::Thresholds { slow: settings.thresholds.slow, quiet: settings.thresholds.quiet };
     let options = options(&output, thresholds);
     let (style, logs) = (options.style, options.logs);
-    let mut lines = Pipeline::new(Frontend::Lines(Box::new(frontend::Lines::new(Vec::new(), options))), logs);
+    let written = Written::default();
+    let mut lines =
+        Pipeline::new(Frontend::Lines(Box::new(frontend::Lines::new(written.clone(), options))), logs);
     let mut json = Pipeline::new(Frontend::Json(frontend::Json::new(LastLine::default(), None)), logs);
     if let Some(facts) = facts {
         command::expect(&mut lines, &facts.command);
@@ -174,7 +174,17 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
     }
     let mut steps = Steps::of(dir);
     let mut ticked = Moment::ZERO;
+    // Of what it has read, the monitor has written the lines, if it has written any.
+    let mut n_written = None;
+    let has_lines = std::fs::read(dir.lines()).is_ok_and(|lines| !whole_lines(&lines).is_empty());
     while let Some((at, step)) = steps.next()? {
+        if steps.is_rest() && n_written.is_none() {
+            // What waits for a record that says the same was read by the monitor.
+            if let Some(due) = lines.next_release() {
+                lines.release(due);
+            }
+            n_written = Some(written.0.borrow().len());
+        }
         if at.saturating_sub(ticked) > LONGEST_PAUSE {
             ticked = at;
         }
@@ -189,6 +199,7 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
     }
     let at = steps.now();
     let status = exit.map(|exit| exit.status());
+    let n_written = n_written.unwrap_or_else(|| written.0.borrow().len());
     if dir.is_stopped() {
         lines.interrupt(at);
         json.interrupt(at);
@@ -202,7 +213,12 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
         has_read: json.has_read(),
         is_damaged: steps.is_damaged(),
         breaks_off: steps.breaks_off(),
-        lines: lines.into_writer().unwrap_or_default(),
+        later: match has_lines {
+            // Its report too.
+            true if dir.summary()?.is_some() => Vec::new(),
+            true => written.0.borrow().get(n_written..).unwrap_or_default().to_vec(),
+            false => written.0.take(),
+        },
         summary: json.into_writer().unwrap_or_default().line,
     })
 }
@@ -251,6 +267,21 @@ impl<W: Write> Feed for Pipeline<W> {
     }
 }
 
+/// Keeps all, to be looked at meanwhile.
+#[derive(Clone, Debug, Default)]
+struct Written(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Keeps the last line only.
 #[derive(Debug, Default)]
 struct LastLine {
@@ -275,8 +306,10 @@ impl Write for LastLine {
     }
 }
 
-fn usize_of(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
+/// Without the beginning of a line at the end.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let end = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
+    bytes.get(..end).unwrap_or_default()
 }
 
 fn n_lines(bytes: &[u8]) -> u64 {
@@ -341,7 +374,7 @@ fn final_status(
         line: if began && !is_open { end.line } else { incomplete.clone() },
         outcome: Some(outcome),
         exit_code: exit.map(|exit| exit.status()),
-        cursor: n_lines(&told.lines).max(n_lines(&on_disk)),
+        cursor: n_lines(&on_disk) + n_lines(&told.later),
         incomplete: Some(incomplete),
         ..end
     }

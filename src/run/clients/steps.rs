@@ -85,6 +85,11 @@ impl Steps {
         }
     }
 
+    /// Whether the last step is of what the guard kept.
+    pub(super) fn is_rest(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// The moment of the last step.
     pub(super) fn now(&self) -> Moment {
         self.now
