@@ -1,7 +1,6 @@
 //! Commands that nixmon starts.
 
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "commands are not started yet"))]
-mod nix;
+pub mod nix;
 
 use std::path::Path;
 
