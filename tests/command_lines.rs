@@ -20,7 +20,7 @@ use common::nix::Nix;
 use common::require::require;
 use nixmon::run::nix::{Known, Plan, detect, plan};
 
-/// Derivations that are new in every store: `top` needs `dep`, `bad` fails, and `shell` is for shells.
+/// Derivations that are new in every store: `top` needs `dep`, `bad` fails, and `shell` has what `nix develop` asks for.
 const EXPRESSION: &str = r#"
 { system ? builtins.currentSystem }:
 let
@@ -33,8 +33,12 @@ in rec {
   dep = make "dep" { } "echo made > $out";
   top = make "top" { } "read x < ${dep}; echo $x > $out";
   bad = make "bad" { } "exit 7";
-  shell = make "shell" { stdenv = fakeStdenv; shellHook = "echo hook"; } "exit 1";
-  fakeStdenv = make "stdenv" { setup = "true"; } "/bin/mkdir $out; echo $setup > $out/setup";
+  shell = make "shell" {
+    builder = "@bash@";
+    outputs = [ "out" ];
+    inherit dep;
+    shellHook = "echo the-hook-ran >&2";
+  } "exit 1";
 }
 "#;
 
@@ -63,7 +67,7 @@ use Stderr::{Builds, Records, Same};
 
 /// The commands and what has to come of them. Each runs in a store of its own, in a directory with default.nix and
 /// flake.nix.
-const COMMANDS: [(&str, Stderr); 30] = [
+const COMMANDS: [(&str, Stderr); 29] = [
     ("nix build --no-link -f default.nix top", Builds),
     ("nix build --no-link -L -f default.nix top", Builds),
     ("nix build --no-link -f default.nix -vL top", Builds),
@@ -82,7 +86,6 @@ const COMMANDS: [(&str, Stderr); 30] = [
     ("nix flake lock path:.", Same),
     ("nix path-info --derivation -f default.nix top", Records),
     ("nix store gc", Records),
-    ("nix print-dev-env -f default.nix dep", Records),
     ("nix profile list --profile ./profile", Same),
     ("nix log -f default.nix top", Same),
     ("nix-build --no-out-link -A top", Builds),
@@ -107,7 +110,8 @@ impl World {
         let nix = Nix::new()?;
         let files = nix.root().join("files");
         fs::create_dir(&files).unwrap();
-        fs::write(files.join("default.nix"), EXPRESSION).unwrap();
+        let bash = require("bash")?;
+        fs::write(files.join("default.nix"), EXPRESSION.replace("@bash@", bash.to_str().unwrap())).unwrap();
         let world = World { nix, commands: commands.map(Path::to_owned) };
         let system = SYSTEM.get_or_init(|| {
             let system = world.run(&words("nix eval --impure --raw --expr builtins.currentSystem")).stdout;
@@ -203,23 +207,33 @@ fn a_newer_nix_takes_what_is_added() {
     }
 }
 
-/// Both stages of `nix shell` and `nix develop`: the first builds and runs nothing, the second finds it built.
+/// Both stages of `nix shell` and `nix develop`: the first builds and runs no hook, the second finds all built.
 fn check_shells(commands: Option<&Path>) {
     for line in [
         "nix shell -f default.nix top --command /bin/sh -c exit",
         "nix shell -i -f default.nix top -c /bin/sh -c exit",
         "nix shell -L -f default.nix top -c /bin/sh -c exit",
+        "nix develop -f default.nix shell -c /bin/sh -c exit",
+        "nix develop -Lik HOME -f default.nix shell --command /bin/sh -c exit",
+        "nix develop -f default.nix --unset LANG shell --command /bin/sh -c exit",
+        "nix develop -iLf default.nix shell -c /bin/sh -c exit",
+        "nix --offline develop --profile ./profile -f default.nix shell -c /bin/sh -c exit",
     ] {
         let Some(world) = World::new(commands) else { return };
         let shell = world.plan(&words(line)).interactive.unwrap();
         let first = world.run(&shell.prepare);
         let shown = format!("{:?}: {}", shell.prepare, String::from_utf8_lossy(&first.stderr));
         assert!(first.status.success() && contains(&first.stderr, r#""type":105"#), "{shown}");
+        assert!(!contains(&first.stderr, HOOK), "{shown}");
         let second = world.run(&shell.then);
         let shown = format!("{:?}: {}", shell.then, String::from_utf8_lossy(&second.stderr));
         assert!(second.status.success() && !contains(&second.stderr, "building"), "{shown}");
+        assert_eq!(contains(&second.stderr, HOOK), line.contains("develop"), "{shown}");
     }
 }
+
+/// What the hook of `shell` prints.
+const HOOK: &str = "the-hook-ran";
 
 #[test]
 fn this_machines_nix_prepares_a_shell() {
