@@ -22,7 +22,7 @@ const COMMANDS: [&str; 5] = ["nix-build", "nix-env", "nix-instantiate", "nix-she
 ///
 /// It is the machine's Nix if that is new enough. Else it is that of Debian's unstable distribution, fetched once as
 /// packages from the mirror that this machine's apt is configured for, verified by apt and unpacked below the target
-/// directory: 30 MB of packages and 17 MB of lists to download, 69 MB that stay, some fifteen seconds. Nothing is installed and no
+/// directory: 30 MB of packages and 17 MB of lists to download, 69 MB that stay, and half a minute. Nothing is installed and no
 /// root is needed: it runs with the dynamic linker and the libraries that come with it. Its builds run where the test
 /// says with the variables of `Nix::command`.
 pub(crate) fn newer_nix() -> Option<PathBuf> {

@@ -211,8 +211,16 @@ pub(super) fn letters(word: &OsStr) -> Option<&str> {
 
 /// Whether `nix run … -- switch …` runs a tool that switches, such as `nix run home-manager -- switch`.
 fn runs_switch(arguments: &[OsString]) -> bool {
-    let mut program = arguments.iter().skip_while(|word| *word != "--").skip(1);
-    program.any(|word| word == "switch")
+    const TOOLS: [&str; 5] =
+        ["darwin-rebuild", "home-manager", "nix-darwin", "nixos-rebuild", "system-manager"];
+
+    let mut parts = arguments.splitn(2, |word| word == "--");
+    let (Some(own), Some(program)) = (parts.next(), parts.next()) else { return false };
+    let is_tool = |word: &OsString| {
+        word.to_str()
+            .is_some_and(|word| TOOLS.iter().any(|tool| word.contains(tool)) || word.ends_with("#nh"))
+    };
+    own.iter().any(is_tool) && program.iter().any(|word| word == "switch")
 }
 
 /// The old commands.

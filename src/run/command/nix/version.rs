@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// How long Nix may take to say its version. It takes some 15 ms; a `nix` that does not answer is not waited for.
+/// How long Nix may take to say its version. It takes about 40 ms; a `nix` that does not answer is not waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `nix --version` is one line; what a wrapper script prints besides is not read to the end.
