@@ -23,6 +23,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::CommandFactory;
 
+// For the tests that try its command lines on real Nix.
+#[doc(hidden)]
+pub use command::nix;
 pub use pipeline::Pipeline;
 pub use recording::{Recorder, Recording, Step};
 

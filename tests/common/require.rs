@@ -21,14 +21,23 @@ use std::thread;
 pub(crate) fn require(tool: &str) -> Option<PathBuf> {
     let found = find(tool);
     if found.is_none() {
-        let current = thread::current();
-        let skip = format!("SKIPPED: {}: no {tool} on PATH", current.name().unwrap_or("a test"));
-        assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{skip}, but CI=true");
-        eprintln!("{skip}");
-        // One write in append mode: tests run in processes of their own.
-        skipped_tests().write_all(format!("{skip}\n").as_bytes()).unwrap();
+        skip(&format!("no {tool} on PATH"));
     }
     found
+}
+
+/// Says that the test is skipped, for something else that is missing.
+///
+/// # Panics
+///
+/// With `CI=true` in the environment.
+pub(crate) fn skip(why: &str) {
+    let current = thread::current();
+    let skip = format!("SKIPPED: {}: {why}", current.name().unwrap_or("a test"));
+    assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{skip}, but CI=true");
+    eprintln!("{skip}");
+    // One write in append mode: tests run in processes of their own.
+    skipped_tests().write_all(format!("{skip}\n").as_bytes()).unwrap();
 }
 
 fn find(tool: &str) -> Option<PathBuf> {

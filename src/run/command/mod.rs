@@ -8,7 +8,7 @@ mod child;
 mod foreground;
 mod guard;
 mod kept;
-mod nix;
+pub mod nix;
 mod notify;
 mod order;
 mod pulse;

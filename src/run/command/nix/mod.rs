@@ -15,8 +15,8 @@ mod wrappers;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-pub(crate) use tools::program_takes_log_format;
-pub(crate) use version::{NixVersion, detect};
+pub use tools::program_takes_log_format;
+pub use version::{NixVersion, detect};
 
 /// Makes Nix say in records what it does, on standard error.
 const LOG_FORMAT: [&str; 2] = ["--log-format", "internal-json"];
@@ -26,13 +26,13 @@ const MAX_NIX_CONFIG: usize = 96 * 1024;
 
 /// What is known of the machine when a command is planned.
 #[derive(Clone, Copy)]
-pub(crate) struct Known<'a> {
+pub struct Known<'a> {
     /// The Nix that the command would use: [`detect`].
-    pub(crate) nix: Option<NixVersion>,
+    pub nix: Option<NixVersion>,
     /// There is a socket that can be named to Nix: [`nix_config`] gives something.
-    pub(crate) socket: bool,
+    pub socket: bool,
     /// Whether this program, a script around Nix, knows `--log-format`: [`program_takes_log_format`].
-    pub(crate) takes_log_format: &'a dyn Fn(&OsStr) -> bool,
+    pub takes_log_format: &'a dyn Fn(&OsStr) -> bool,
 }
 
 impl Known<'_> {
@@ -47,32 +47,32 @@ impl Known<'_> {
 
 /// How to run a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// The program and its arguments, with flags added where they help.
-    pub(crate) command: Vec<OsString>,
+    pub command: Vec<OsString>,
     /// `NIX_CONFIG` is to name a socket. Never together with records on standard error from the same processes.
-    pub(crate) socket: bool,
+    pub socket: bool,
     /// What the command writes to standard output is what somebody wanted, not what it says of its work.
-    pub(crate) stdout_is_result: bool,
+    pub stdout_is_result: bool,
     /// It changes a running system or home, so text of an activation follows.
-    pub(crate) is_switch: bool,
+    pub is_switch: bool,
     /// It is Nix's, or runs Nix for all that is known.
-    pub(crate) is_known: bool,
+    pub is_known: bool,
     /// It gives the terminal to a shell. `command` is then as it was given.
-    pub(crate) interactive: Option<Interactive>,
+    pub interactive: Option<Interactive>,
 }
 
 /// A command that builds something and then gives the terminal to what it built.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Interactive {
+pub struct Interactive {
     /// Builds the same and ends, to be watched; its standard output is of no use.
-    pub(crate) prepare: Vec<OsString>,
+    pub prepare: Vec<OsString>,
     /// The command as it was given, to take nixmon's place when `prepare` has ended well.
-    pub(crate) then: Vec<OsString>,
+    pub then: Vec<OsString>,
 }
 
 /// Says how to run `command`, which may be any program.
-pub(crate) fn plan(command: &[OsString], known: Known<'_>) -> Plan {
+pub fn plan(command: &[OsString], known: Known<'_>) -> Plan {
     let inner = wrappers::inner(command);
     let words = Words {
         all: command,
@@ -94,7 +94,7 @@ pub(crate) fn plan(command: &[OsString], known: Known<'_>) -> Plan {
 ///
 /// `None` if the user has a `json-log-path` of his own, which stays in force, or if a line of Nix's configuration cannot
 /// hold the path: it ends at a `#`, and blanks separate words.
-pub(crate) fn nix_config(existing: Option<&OsStr>, socket: &Path) -> Option<OsString> {
+pub fn nix_config(existing: Option<&OsStr>, socket: &Path) -> Option<OsString> {
     let path = socket.as_os_str().as_encoded_bytes();
     if path.is_empty() || path.iter().any(|byte| matches!(byte, b'#' | b'\0') || byte.is_ascii_whitespace()) {
         return None;

@@ -6,7 +6,7 @@ use super::{Interactive, Plan, Words, tables};
 
 /// Options of `nix develop` that `nix print-dev-env` has not got, with the number of their values: what the shell is to run
 /// and with which variables, none of which changes what is built.
-const ONLY_DEVELOP: [(&str, usize); 19] = [
+const ONLY_DEVELOP: [(&str, usize); 18] = [
     ("--build", 0),
     ("--check", 0),
     ("--configure", 0),
@@ -25,13 +25,11 @@ const ONLY_DEVELOP: [(&str, usize); 19] = [
     ("-k", 1),
     ("-s", 2),
     ("-u", 1),
-    // A cluster of the letters without values.
-    ("-ii", 0),
 ];
 
 /// Whether this option is followed by the command that the shell runs.
 pub(super) fn is_command_option(word: &OsStr) -> bool {
-    word == "--command" || word == "-c" || word == "-ic"
+    word == "--command" || tables::letters(word).is_some_and(|letters| letters.ends_with('c'))
 }
 
 /// Plans `nix shell …` and `nix develop …`, the options of which begin with argument `begin`.
@@ -39,24 +37,20 @@ pub(super) fn shell(name: &str, words: &Words<'_>, begin: usize) -> Plan {
     let arguments = words.arguments();
     let options = tables::options(name, arguments, begin);
     let mut plan = words.as_given();
-    let mut prepare: Vec<OsString> = words.all.iter().take(words.at + 1).cloned().collect();
     // Options before the subcommand, and the subcommand.
     let head = arguments.get(..begin).unwrap_or_default();
-    let adds_flags = !words.has_log_format() && !words.known.has_socket() && words.known.takes_flag();
-    let place = tables::place(options, 0);
-    let (before, behind) = options.split_at(place.min(options.len()));
-    let flags: Vec<OsString> = tables::flags().iter().filter(|_| adds_flags).map(OsString::from).collect();
-    if name == "develop" {
-        let before_subcommand = head.split_last().map_or(head, |(_, rest)| rest);
-        prepare.extend(before_subcommand.iter().cloned());
+    let mut prepare: Vec<OsString> = words.all.iter().take(words.at + 1).chain(head).cloned().collect();
+    let options = if name == "develop" {
+        prepare.pop();
         prepare.push("print-dev-env".into());
-        prepare.extend(without(&ONLY_DEVELOP, before));
-        prepare.extend(flags);
-        prepare.extend(without(&ONLY_DEVELOP, behind));
+        without(&ONLY_DEVELOP, options)
     } else {
-        prepare.extend(head.iter().chain(before).cloned());
-        prepare.extend(flags);
-        prepare.extend(behind.iter().cloned());
+        options.to_vec()
+    };
+    let adds_flags = !words.has_log_format() && !words.known.has_socket() && words.known.takes_flag();
+    let flags: &[&str] = if adds_flags { &tables::flags() } else { &[] };
+    prepare.extend(super::insert(&options, tables::place(&options, 0, words.known), flags));
+    if name != "develop" {
         // By its path, since with --ignore-environment there is nothing on PATH but what was asked for.
         prepare.extend(["--command", "/bin/sh", "-c", "exit"].map(OsString::from));
     }
@@ -68,16 +62,18 @@ pub(super) fn shell(name: &str, words: &Words<'_>, begin: usize) -> Plan {
     plan
 }
 
-/// `words` without some options and their values.
-fn without<'a>(options: &'a [(&str, usize)], words: &'a [OsString]) -> impl Iterator<Item = OsString> + 'a {
-    let mut words = words.iter();
-    std::iter::from_fn(move || {
-        loop {
-            let word = words.next()?;
-            let Some((_, n_values)) = options.iter().find(|(option, _)| word == option) else {
-                return Some(word.clone());
-            };
-            words.by_ref().take(*n_values).for_each(drop);
+/// `words` without some options and their values. Letters in one word become words, as they do in Nix.
+fn without(options: &[(&str, usize)], words: &[OsString]) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut words = words.iter().flat_map(|word| match tables::letters(word) {
+        Some(letters) => letters.chars().map(|letter| format!("-{letter}").into()).collect(),
+        None => vec![word.clone()],
+    });
+    while let Some(word) = words.next() {
+        match options.iter().find(|(option, _)| word == *option) {
+            Some((_, n_values)) => words.by_ref().take(*n_values).for_each(drop),
+            None => kept.push(word),
         }
-    })
+    }
+    kept
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::{LOG_FORMAT, Plan, Words, shells};
+use super::{Known, LOG_FORMAT, NixVersion, Plan, Words, shells};
 
 /// What to make of a command's output.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -153,7 +153,7 @@ pub(super) fn new_command(words: &Words<'_>) -> Option<Plan> {
     let mut plan = if words.has_log_format() {
         words.with_its_log_format()
     } else if is_watched && !words.known.has_socket() && words.known.takes_flag() {
-        words.with_flags(place(options, end), &flags())
+        words.with_flags(place(options, end, words.known), &flags())
     } else {
         words.as_given()
     };
@@ -181,22 +181,46 @@ pub(super) fn options<'a>(name: &str, arguments: &'a [OsString], begin: usize) -
     behind.get(..end.unwrap_or(behind.len())).unwrap_or_default()
 }
 
-/// The number of the argument before which flags of ours go: right behind the subcommand, or behind the last `-L`, which
-/// up to Nix 2.10 sets a log format of its own and undoes an earlier `--log-format`.
-pub(super) fn place(options: &[OsString], begin: usize) -> usize {
-    let is_print_build_logs = |word: &OsString| {
-        word == "--print-build-logs"
-            || word.to_str().and_then(|word| word.strip_prefix('-')).is_some_and(|letters| {
-                letters.contains('L') && letters.bytes().all(|letter| letter.is_ascii_alphabetic())
-            })
-    };
-    begin + options.iter().rposition(is_print_build_logs).map_or(0, |at| at + 1)
+/// The number of the argument before which flags of ours go: right behind the subcommand, or behind the last `-L` where
+/// that would undo an earlier `--log-format`.
+pub(super) fn place(options: &[OsString], begin: usize, known: Known<'_>) -> usize {
+    // Letters of new commands with a value, which follows the word in which they are.
+    const WITH_VALUE: &str = "Ifjkou";
+
+    if !known.nix.is_some_and(NixVersion::print_build_logs_sets_format) {
+        return begin;
+    }
+    let behind = options.iter().enumerate().rev().find_map(|(at, word)| {
+        let n_values = match letters(word) {
+            Some(letters) if letters.contains('L') => {
+                letters.chars().filter(|c| WITH_VALUE.contains(*c)).count()
+            }
+            _ if word == "--print-build-logs" => 0,
+            _ => return None,
+        };
+        Some(at + 1 + n_values)
+    });
+    begin + behind.unwrap_or(0)
+}
+
+/// The letters of a word such as `-kL`, each of which is an option.
+pub(super) fn letters(word: &OsStr) -> Option<&str> {
+    let letters = word.to_str()?.strip_prefix('-')?;
+    (!letters.is_empty() && letters.bytes().all(|letter| letter.is_ascii_alphabetic())).then_some(letters)
 }
 
 /// Whether `nix run … -- switch …` runs a tool that switches, such as `nix run home-manager -- switch`.
 fn runs_switch(arguments: &[OsString]) -> bool {
-    let mut program = arguments.iter().skip_while(|word| *word != "--").skip(1);
-    program.any(|word| word == "switch")
+    const TOOLS: [&str; 5] =
+        ["darwin-rebuild", "home-manager", "nix-darwin", "nixos-rebuild", "system-manager"];
+
+    let mut parts = arguments.splitn(2, |word| word == "--");
+    let (Some(own), Some(program)) = (parts.next(), parts.next()) else { return false };
+    let is_tool = |word: &OsString| {
+        word.to_str()
+            .is_some_and(|word| TOOLS.iter().any(|tool| word.contains(tool)) || word.ends_with("#nh"))
+    };
+    own.iter().any(is_tool) && program.iter().any(|word| word == "switch")
 }
 
 /// The old commands.
@@ -225,7 +249,10 @@ pub(super) fn old_command(name: &str, words: &Words<'_>) -> Option<Plan> {
     let has = |wanted: &[&str]| arguments.iter().any(|word| wanted.iter().any(|wanted| word == wanted));
     let (place, stdout_is_result) = match name {
         "nix-build" | "nix-instantiate" => (Some(0), true),
-        "nix-env" => (Some(0), has(&["-q", "--query", "-qa", "-qaP", "--list-generations"])),
+        "nix-env" => {
+            let is_query = arguments.iter().any(|word| super::starts_with(word, "-q"));
+            (Some(0), is_query || has(&["--query", "--list-generations"]))
+        }
         "nix-store" => (has(&["-r", "--realise", "--realize"]).then_some(0), true),
         "nix-shell" => (command_of_nix_shell(arguments), true),
         "nix-hash" | "nix-prefetch-url" => (None, true),

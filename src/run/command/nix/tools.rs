@@ -1,7 +1,5 @@
 //! Tools that run Nix and then do something with what it built.
 
-#![expect(clippy::disallowed_methods, reason = "what a script takes is looked up in the script")]
-
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -203,7 +201,7 @@ fn is_one(word: &OsStr, of: &[&str]) -> bool {
 /// Whether a program knows `--log-format`, going by its text: darwin-rebuild, home-manager and the first nixos-rebuild are
 /// shell scripts that reject what they do not know, and learned it in 2023 and 2025, or not yet. The second
 /// nixos-rebuild has always known it; its program is a wrapper that names it.
-pub(crate) fn program_takes_log_format(program: &OsStr) -> bool {
+pub fn program_takes_log_format(program: &OsStr) -> bool {
     let Some(path) = find(program) else { return false };
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_SCRIPT).read_to_end(&mut text));

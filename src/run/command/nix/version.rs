@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// How long Nix may take to say its version. It takes some 15 ms; a `nix` that does not answer is not waited for.
+/// How long Nix may take to say its version. It takes about 40 ms; a `nix` that does not answer is not waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `nix --version` is one line; what a wrapper script prints besides is not read to the end.
@@ -16,7 +16,7 @@ const MAX_ANSWER: u64 = 4096;
 
 /// The version of a Nix, and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NixVersion {
+pub struct NixVersion {
     /// Lix, which counts its versions from Nix 2.18 on as 2.90.
     is_lix: bool,
     /// Determinate Nix has a version of its own; this is the one of the Nix in it.
@@ -37,7 +37,7 @@ impl std::fmt::Display for NixVersion {
 impl NixVersion {
     /// Reads what `nix --version` prints: `nix (Nix) 2.34.8`, `nix (Determinate Nix 3.8.5) 2.30.2`,
     /// `nix (Lix, like Nix) 2.93.0`. The line may stand behind others, such as warnings of a wrapper.
-    pub(crate) fn parse(output: &str) -> Option<NixVersion> {
+    pub fn parse(output: &str) -> Option<NixVersion> {
         output.lines().find_map(|line| {
             let (program, rest) = line.trim().split_once(" (")?;
             let (maker, version) = rest.rsplit_once(") ")?;
@@ -56,14 +56,19 @@ impl NixVersion {
     }
 
     /// Whether its new commands know the setting `json-log-path`, which came with 2.30. Lix has not got it.
-    pub(crate) fn takes_json_log_path(self) -> bool {
+    pub fn takes_json_log_path(self) -> bool {
         // A pre-release of 2.30 may be older than the setting.
         !self.is_lix && self.is_at_least(2, if self.is_pre_release { 31 } else { 30 })
     }
 
     /// Whether its commands, the old ones too, know `--log-format internal-json`, which came with 2.4.
-    pub(crate) fn takes_log_format(self) -> bool {
+    pub fn takes_log_format(self) -> bool {
         self.is_at_least(2, if self.is_pre_release { 5 } else { 4 })
+    }
+
+    /// Whether `-L` undoes a `--log-format` before it, as it did up to 2.10.
+    pub fn print_build_logs_sets_format(self) -> bool {
+        !self.is_at_least(2, 11)
     }
 
     fn is_at_least(self, major: u32, minor: u32) -> bool {
@@ -81,7 +86,7 @@ fn number(text: &str) -> Option<(u32, &str)> {
 /// Asks the Nix that `command` would use for its version; `None` if there is none that answers within two seconds.
 ///
 /// A command given by its path, as `/nix/store/…-nix/bin/nix-build`, uses the `nix` beside it; any other the one on PATH.
-pub(crate) fn detect(command: &[OsString]) -> Option<NixVersion> {
+pub fn detect(command: &[OsString]) -> Option<NixVersion> {
     let program = super::program(command)?;
     let beside = Path::new(program).parent().filter(|dir| !dir.as_os_str().is_empty());
     let beside = beside.map(|dir| dir.join("nix")).filter(|nix| super::is_of_nix(program) && nix.is_file());
