@@ -6,10 +6,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use nixmon::frontend::{Limits, Lines, LinesOptions, LogLines, Passthrough};
 use nixmon::input::Reader;
 use nixmon::render::{self, Style, Thresholds};
 use nixmon::state::{Effects, Input, State};
-use nixmon::text::Symbols;
+use nixmon::text::{Line, Palette, Role, Symbols};
 use nixmon::view::{self, StallOptions, View};
 
 /// What has been heard: at which second, which line.
@@ -292,3 +293,29 @@ check!(
     .concat(),
     LOOK
 );
+
+/// Condensed lines under so tight a limit, and a notice of so many lines.
+fn notice(most: usize, n_lines: usize) -> String {
+    let limits = Limits { lines: most, ..Limits::default() };
+    let options = LinesOptions {
+        palette: Palette::default(),
+        style: style(false),
+        limits,
+        passthrough: Passthrough::Auto,
+        logs: LogLines::default(),
+    };
+    let mut frontend = Lines::new(Vec::new(), options);
+    let lines: Vec<Line> =
+        (1..=n_lines).map(|n| Line::new().with(Role::Warning, format!("{n}\u{7}"))).collect();
+    frontend.notice(&lines, Duration::from_secs(900));
+    String::from_utf8(frontend.into_writer()).unwrap()
+}
+
+#[test]
+fn a_notice_stands_among_the_condensed_lines_and_within_their_limit() {
+    assert_eq!(notice(60, 2), "[15m00s] 1\n[15m00s] 2\n");
+    assert_eq!(notice(60, 6).lines().count(), 6);
+    for most in 0..60 {
+        assert!(notice(most, 100).lines().count() <= most, "{most}");
+    }
+}

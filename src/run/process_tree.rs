@@ -1,7 +1,9 @@
 //! What the processes of a command cost so far, to tell work in silence from no work.
 //!
-//! A look at all processes of the machine, at most every ten seconds and only while the command is silent. It never fails:
-//! processes vanish while they are looked at, and what is not known is `None`.
+//! A look at all processes of the machine, at most every ten seconds and only while the command is silent. With 600 of them
+//! it costs three system calls each; on a machine that is busy that can take a tenth of a second, so a loop that must not
+//! wait does it on another thread. It never fails: processes vanish while they are looked at, and what is not known is
+//! `None`.
 //!
 //! Builders of a Nix daemon are no descendants of ours. Where a client of the daemon is among our processes, those below
 //! the daemon's worker for that client count as well. A worker has the client's number as its first argument, since Nix
@@ -9,6 +11,8 @@
 //! all builders of the daemon count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -45,7 +49,8 @@ const ELSEWHERE: [&str; 8] =
 const ASKING: [&str; 5] = ["sudo", "doas", "su", "ssh-askpass", "pinentry"];
 /// Nix's daemon; `nix daemon` is `nix` and cannot be told from a client by its name.
 const DAEMON: &str = "nix-daemon";
-/// The daemon's socket (`nix-daemon.socket`).
+/// Nix's state, and in it the daemon's socket.
+const STATE: &str = "/nix/var/nix";
 const SOCKET: &str = "/nix/var/nix/daemon-socket/socket";
 /// A clock tick of `/proc/PID/stat`: `USER_HZ` is 100 on all systems that Nix runs on.
 const TICK: Duration = Duration::from_millis(10);
@@ -55,13 +60,18 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) fn sample(roots: &[i32]) -> Sample {
     if cfg!(any(target_os = "linux", target_os = "android")) {
         let proc = Proc::new("/proc");
-        // The daemon's processes may be hidden from us.
-        let foreign_daemon = !rustix::process::geteuid().is_root() && Path::new(SOCKET).exists();
+        let foreign_daemon = uses_daemon();
         let Some(processes) = proc.processes() else { return Sample::default() };
         let sample = add_up(&processes, roots, |pid| proc.arguments(pid), foreign_daemon);
         return Sample { network: proc.network(), ..sample };
     }
     ps().map(|processes| add_up(&processes, roots, |_| None, false)).unwrap_or_default()
+}
+
+/// Whether Nix speaks to a daemon here, whose processes may be hidden from us: as its store `auto` decides it
+/// (`libstore/store-api.cc`), where it may not write to its state and there is a socket.
+fn uses_daemon() -> bool {
+    rustix::fs::access(STATE, rustix::fs::Access::WRITE_OK).is_err() && Path::new(SOCKET).exists()
 }
 
 /// Adds up what belongs to `roots`.
@@ -157,13 +167,16 @@ impl Proc {
     /// All processes that can be seen.
     fn processes(&self) -> Option<BTreeMap<i32, Process>> {
         let mut processes = BTreeMap::new();
+        // One line of some fifty numbers, which one read gives whole.
+        let mut buffer = [0; 2048];
         for entry in std::fs::read_dir(&self.0).ok()?.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
                 continue;
             };
             // Gone since the directory was read.
-            let Ok(stat) = std::fs::read(entry.path().join("stat")) else { continue };
-            processes.extend(parse_stat(&stat).map(|process| (pid, process)));
+            let stat = File::open(entry.path().join("stat")).and_then(|mut file| file.read(&mut buffer));
+            let Some(stat) = stat.ok().and_then(|n| buffer.get(..n)) else { continue };
+            processes.extend(parse_stat(stat).map(|process| (pid, process)));
         }
         Some(processes)
     }
@@ -258,7 +271,6 @@ fn parse_time(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
     use std::process::{Child, Stdio};
     use std::time::Instant;
 
