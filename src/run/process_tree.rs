@@ -285,8 +285,11 @@ mod tests {
         )
     }
 
-    /// A directory like `/proc` with these processes: number, name, parent, group, ticks, arguments.
-    fn made_up(processes: &[(i32, &str, i32, i32, i64, &[&str])]) -> tempfile::TempDir {
+    /// Number, name, parent, group, ticks, arguments.
+    type MadeUp = (i32, &'static str, i32, i32, i64, &'static [&'static str]);
+
+    /// A directory like `/proc` with these processes.
+    fn made_up(processes: &[MadeUp]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         for (pid, name, parent, group, ticks, arguments) in processes {
             let of_process = directory.path().join(pid.to_string());
@@ -304,11 +307,7 @@ mod tests {
 
     /// Ticks of what belongs to the process 10, if they are known.
     #[track_caller]
-    fn check(
-        processes: &[(i32, &str, i32, i32, i64, &[&str])],
-        hidden: bool,
-        expected: Option<u64>,
-    ) -> Sample {
+    fn check(processes: &[MadeUp], hidden: bool, expected: Option<u64>) -> Sample {
         let directory = made_up(processes);
         let proc = Proc::new(directory.path());
         let sample = add_up(&proc.processes().unwrap(), &[10], |pid| proc.arguments(pid), hidden);
@@ -336,7 +335,7 @@ mod tests {
 
     #[test]
     fn builders_of_a_daemon_count_for_its_clients() {
-        const DAEMON_TREE: [(i32, &str, i32, i32, i64, &[&str]); 6] = [
+        const DAEMON_TREE: [MadeUp; 6] = [
             (2, "nix-daemon", 1, 2, 1_000_000, &["nix-daemon", "--daemon"]),
             (30, "nix-daemon", 2, 30, 10, &["nix-daemon", "11"]),
             (31, "bash", 30, 31, 200, &[]),
@@ -344,15 +343,13 @@ mod tests {
             (41, "bash", 40, 41, 40_000, &[]),
             (10, "sh", 9, 10, 1, &[]),
         ];
-        let with = |client: &[(i32, &'static str, i32, i32, i64, &'static [&'static str])]| {
-            [DAEMON_TREE.as_slice(), client].concat()
-        };
+        let with = |client: &[MadeUp]| [DAEMON_TREE.as_slice(), client].concat();
         check(&with(&[(11, "nix-build", 10, 10, 5, &[])]), true, Some(216));
         check(&with(&[(11, "git", 10, 10, 5, &[])]), true, Some(6));
         // A client whose worker cannot be found: all of the daemon's.
         check(&with(&[(12, "nix", 10, 10, 5, &[])]), true, Some(1_043_216));
         // A client, and a daemon that is hidden from us, or none.
-        let alone = [(10, "sh", 9, 10, 1, &[] as &[&str]), (11, "nix", 10, 10, 5, &[])];
+        let alone: [MadeUp; 2] = [(10, "sh", 9, 10, 1, &[]), (11, "nix", 10, 10, 5, &[])];
         check(&alone, true, None);
         check(&alone, false, Some(6));
         // The command has gone.
@@ -366,11 +363,11 @@ mod tests {
 
     #[test]
     fn programs_that_ask_and_programs_whose_work_is_elsewhere() {
-        let sudo = |pid| (pid, "sudo", 10, 10, 0, &[] as &[&str]);
-        let sh = (10, "sh", 9, 10, 0, &[] as &[&str]);
-        let sample = check(&[sh, sudo(11)], false, Some(0));
+        let sudo: MadeUp = (11, "sudo", 10, 10, 0, &[]);
+        let sh: MadeUp = (10, "sh", 9, 10, 0, &[]);
+        let sample = check(&[sh, sudo], false, Some(0));
         assert_eq!((sample.asking.as_deref(), sample.elsewhere), (Some("sudo"), false));
-        let sample = check(&[sh, sudo(11), (12, "systemctl", 11, 10, 0, &[])], false, Some(0));
+        let sample = check(&[sh, sudo, (12, "systemctl", 11, 10, 0, &[])], false, Some(0));
         assert_eq!((sample.asking.as_deref(), sample.elsewhere), (None, true));
     }
 
