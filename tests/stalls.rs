@@ -234,6 +234,8 @@ check!(
     LOOK
 );
 
+check!(an_evaluation_that_begins_with_the_same_letter, at(5, [start(3, 0, "wandering about", &[])]), LOOK);
+
 check!(
     an_evaluation,
     at(5, [r#"@nix {"action":"start","id":1,"level":4,"parent":0,"text":"evaluating derivation 'git+file:///etc/nixos#x'","type":0}"#.to_owned()]),

@@ -140,7 +140,7 @@ fn workers(
 
 /// `nix`, `nix-build`, `nix-env`, …
 fn is_client(name: &str) -> bool {
-    name != DAEMON && (name == "nix" || name.starts_with("nix-") || name.starts_with("lix"))
+    name != DAEMON && (name == "nix" || name.starts_with("nix-"))
 }
 
 /// The roots and all that is below them. A cycle, which no system has, ends.

@@ -296,7 +296,7 @@ impl Overdue {
         }
         self.said = true;
         let goes_on = if facts.background {
-            format!("it goes on until it ends, or: nixmon stop {}", facts.id)
+            format!("it goes on, and nixmon stop {} ends it", facts.id)
         } else {
             "it goes on".to_owned()
         };
