@@ -9,7 +9,7 @@ use nixmon::frontend::{Condition, Live, LiveOptions, LogLines, Passthrough};
 use nixmon::input::Reader;
 use nixmon::render::{Style, Thresholds};
 use nixmon::state::{DerivationFacts, Effects, Input, Moment, State};
-use nixmon::text::{Palette, Symbols};
+use nixmon::text::{Line, Palette, Role, Symbols};
 use nixmon::view::{Blockers, Evidence, Node, TreeOptions, View, tree};
 
 /// A state after text lines and `.drv` files, and the rows of its tree, as `depth:name`.
@@ -149,6 +149,20 @@ fn text_scrolls_above_the_view() {
             ),
         ],
     );
+}
+
+#[test]
+fn a_notice_scrolls_above_the_view() {
+    let term = InMemoryTerm::new(10, 40);
+    let mut live = Live::new(Box::new(term.clone()), options());
+    let state = State::new();
+    live.notice(&[Line::new().with(Role::Warning, "home takes longer than 15m; it goes on\x1b[2J")]);
+    live.draw(&state, Duration::from_secs(900), Condition::default());
+    let screen = term.contents();
+    assert!(screen.starts_with("home takes longer than 15m; it goes on\n"), "{screen}");
+    assert!(screen.contains("Evaluating"), "{screen}");
+    live.draw(&state, Duration::from_secs(901), Condition::default());
+    assert_eq!(term.contents().matches("takes longer").count(), 1);
 }
 
 #[test]

@@ -18,9 +18,11 @@ use std::time::Duration;
 
 use common::{corpus, play};
 use nixmon::input::Source;
-use nixmon::run::{Recording, Step};
+use nixmon::run::{Pipeline, Recording, Step};
 use nixmon::runs::{FORMAT, Facts, LastFailure, RunState, Status, Store};
 use nixmon::settings::Output;
+use nixmon::text::{Line, Role};
+use nixmon::view::Evidence;
 use serde_json::Value;
 
 const SCHEMA: &str = include_str!("../docs/output.schema.json");
@@ -33,6 +35,15 @@ const RARE: &str = r#"@nix {"action":"start","fields":["/nix/store/0000000000000
 @nix {"action":"stop","id":2}
 @nix {"action":
 "#;
+
+/// What nixmon says of a run itself.
+fn notices(output: &Output) -> Vec<(String, Value)> {
+    let mut pipeline = Pipeline::to_writer(Vec::new(), output);
+    pipeline.notice(&[Line::new().with(Role::Warning, "home takes longer than 15m; it goes on")]);
+    pipeline.end(Some(0), Duration::ZERO, |_| Evidence::default());
+    let out = String::from_utf8(pipeline.into_writer().unwrap()).unwrap();
+    out.lines().map(|line| ("notice".to_owned(), serde_json::from_str(line).unwrap())).collect()
+}
 
 /// All lines of several captures, each with the name of its case.
 fn lines() -> Vec<(String, Value)> {
@@ -62,6 +73,7 @@ fn lines() -> Vec<(String, Value)> {
         let (out, _) = play::play(&recording, &output, None);
         lines.extend(out.lines().map(|line| (name.clone(), serde_json::from_str(line).unwrap())));
     }
+    lines.extend(notices(&output));
     lines
 }
 

@@ -370,10 +370,9 @@ impl Live {
 
     /// Lines about the run itself.
     pub fn notice(&mut self, lines: &[Line]) {
-        let columns = self.viewport().columns.min(MAX_COLUMNS);
         for line in lines {
             let mut line = line.clone();
-            line.truncate(columns, self.options.style.symbols.ellipsis);
+            line.truncate(MAX_COLUMNS, self.options.style.symbols.ellipsis);
             self.say(&line);
         }
     }

@@ -6,33 +6,43 @@ use super::lines::machine_name;
 use super::{Style, unit_names};
 use crate::activation::Run;
 use crate::state::Derivation;
-use crate::text::{Line, Role, count, duration, last_carriage, truncate};
+use crate::text::{Line, Role, count, duration, last_carriage, truncate, width};
 use crate::view::{Prompt, Stall, Stalled, source_host};
 
 /// Most stalls that are told one by one.
 const MAX_STALLS: usize = 4;
 /// A name, a question or a log line takes no more columns, so that what can be done is not cut off.
 const MAX_PART: usize = 60;
+/// Before what belongs to the line above.
+const INDENT: &str = "  ";
 
-/// A line for each of the first four stalls, or two lines where a line of so many columns does not hold what can be done,
-/// and `and N more`.
+/// Rows that a text takes at most where a line of so many columns does not hold it.
+const MAX_ROWS: usize = 3;
+
+/// A line for each of the first four stalls with what can be done, and `and N more`. What does not fit into so many columns
+/// goes on below. What can be done is said once.
 ///
 /// `background`: nobody looks on, and the run has no terminal.
 pub fn stalls(stalls: &[Stall<'_>], background: bool, columns: usize, style: &Style) -> Vec<Line> {
     let ellipsis = style.symbols.ellipsis;
     let mut lines = Vec::new();
+    let mut advised = Vec::new();
     for stall in stalls.iter().take(MAX_STALLS) {
-        let mut line = Line::new().with(Role::Warning, what(stall, ellipsis));
+        let what = what(stall, ellipsis);
         let advice = advice(&stall.what, background, ellipsis);
-        let beside = Line::new().with(Role::Muted, format!("; {advice}"));
-        if advice.is_empty() {
-            lines.push(line);
-        } else if line.width() + beside.width() <= columns {
-            line.append(beside);
+        let mut line = Line::new().with(Role::Warning, &what);
+        if advice.is_empty() || advised.contains(&advice) {
+            lines.extend(rows(&what, "", columns, Role::Warning));
+            continue;
+        }
+        line.push(Role::Muted, format!("; {advice}"));
+        if line.width() <= columns {
             lines.push(line);
         } else {
-            lines.extend([line, Line::new().with(Role::Muted, format!("  {advice}"))]);
+            lines.extend(rows(&what, "", columns, Role::Warning));
+            lines.extend(rows(&advice, INDENT, columns, Role::Muted));
         }
+        advised.push(advice);
     }
     if stalls.len() > MAX_STALLS {
         lines.push(Line::new().with(Role::Muted, format!("and {} more", stalls.len() - MAX_STALLS)));
@@ -41,6 +51,25 @@ pub fn stalls(stalls: &[Stall<'_>], background: bool, columns: usize, style: &St
         line.truncate(columns, ellipsis);
     }
     lines
+}
+
+/// Breaks a text between words; what goes on below the first row is indented. The last row holds the rest.
+fn rows(text: &str, indent: &str, columns: usize, role: Role) -> Vec<Line> {
+    let mut rows = vec![indent.to_owned()];
+    for word in text.split(' ') {
+        let n_rows = rows.len();
+        let Some(row) = rows.last_mut() else { break };
+        let is_first = row.trim().is_empty();
+        if !is_first && n_rows < MAX_ROWS && width(row) + 1 + width(word) > columns {
+            rows.push(format!("{INDENT}{word}"));
+            continue;
+        }
+        if !is_first {
+            row.push(' ');
+        }
+        row.push_str(word);
+    }
+    rows.into_iter().map(|row| Line::new().with(role, row)).collect()
 }
 
 /// A duration in whole minutes, as people say it: `40s`, `1m20s`, `6m`, `2h`, `2h05m`.
@@ -63,7 +92,10 @@ fn what(stall: &Stall<'_>, ellipsis: &str) -> String {
         Stalled::Asking { program } => {
             format!("{} seems to wait for a password, for {time}", cut(program))
         }
-        Stalled::Lock(what) => format!("Nix has waited for {} for {time}", cut(what)),
+        Stalled::Lock(what) => {
+            let article = if what.starts_with("lock ") { "a " } else { "" };
+            format!("Nix has waited for {article}{} for {time}", cut(what))
+        }
         Stalled::Waiting { derivation, what, others } => {
             let verb = if *others > 0 { "have" } else { "has" };
             let what = if *what == "lock" { "a lock" } else { what };
@@ -146,7 +178,7 @@ fn advice(stalled: &Stalled<'_>, background: bool, ellipsis: &str) -> String {
             "another build copies to that machine, and this goes on when it ends"
         }
         Stalled::Lock(what) | Stalled::Waiting { what, .. } if what.contains("a machine") => {
-            "no build machine is free or answers; --option builders '' builds here"
+            "no build machine is free or answers; --option builders '' builds here if this system can"
         }
         Stalled::Lock(what) | Stalled::Waiting { what, .. } if what.contains("build user") => {
             "other builds use all build users; a lower --max-jobs needs fewer"

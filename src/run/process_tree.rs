@@ -1,7 +1,9 @@
 //! What the processes of a command cost so far, to tell work in silence from no work.
 //!
-//! A look at all processes of the machine, at most every ten seconds and only while the command is silent. It never fails:
-//! processes vanish while they are looked at, and what is not known is `None`.
+//! A look at all processes of the machine, at most every ten seconds and only while the command is silent. With 600 of them
+//! it costs three system calls each; on a machine that is busy that can take a tenth of a second, so a loop that must not
+//! wait does it on another thread. It never fails: processes vanish while they are looked at, and what is not known is
+//! `None`.
 //!
 //! Builders of a Nix daemon are no descendants of ours. Where a client of the daemon is among our processes, those below
 //! the daemon's worker for that client count as well. A worker has the client's number as its first argument, since Nix
@@ -9,6 +11,8 @@
 //! all builders of the daemon count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -45,7 +49,8 @@ const ELSEWHERE: [&str; 8] =
 const ASKING: [&str; 5] = ["sudo", "doas", "su", "ssh-askpass", "pinentry"];
 /// Nix's daemon; `nix daemon` is `nix` and cannot be told from a client by its name.
 const DAEMON: &str = "nix-daemon";
-/// The daemon's socket (`nix-daemon.socket`).
+/// Nix's state, and in it the daemon's socket.
+const STATE: &str = "/nix/var/nix";
 const SOCKET: &str = "/nix/var/nix/daemon-socket/socket";
 /// A clock tick of `/proc/PID/stat`: `USER_HZ` is 100 on all systems that Nix runs on.
 const TICK: Duration = Duration::from_millis(10);
@@ -55,13 +60,18 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) fn sample(roots: &[i32]) -> Sample {
     if cfg!(any(target_os = "linux", target_os = "android")) {
         let proc = Proc::new("/proc");
-        // The daemon's processes may be hidden from us.
-        let foreign_daemon = !rustix::process::geteuid().is_root() && Path::new(SOCKET).exists();
+        let foreign_daemon = uses_daemon();
         let Some(processes) = proc.processes() else { return Sample::default() };
         let sample = add_up(&processes, roots, |pid| proc.arguments(pid), foreign_daemon);
         return Sample { network: proc.network(), ..sample };
     }
     ps().map(|processes| add_up(&processes, roots, |_| None, false)).unwrap_or_default()
+}
+
+/// Whether Nix speaks to a daemon here, whose processes may be hidden from us: as its store `auto` decides it
+/// (`libstore/store-api.cc`), where it may not write to its state and there is a socket.
+fn uses_daemon() -> bool {
+    rustix::fs::access(STATE, rustix::fs::Access::WRITE_OK).is_err() && Path::new(SOCKET).exists()
 }
 
 /// Adds up what belongs to `roots`.
@@ -130,7 +140,7 @@ fn workers(
 
 /// `nix`, `nix-build`, `nix-env`, …
 fn is_client(name: &str) -> bool {
-    name != DAEMON && (name == "nix" || name.starts_with("nix-") || name.starts_with("lix"))
+    name != DAEMON && (name == "nix" || name.starts_with("nix-"))
 }
 
 /// The roots and all that is below them. A cycle, which no system has, ends.
@@ -157,13 +167,16 @@ impl Proc {
     /// All processes that can be seen.
     fn processes(&self) -> Option<BTreeMap<i32, Process>> {
         let mut processes = BTreeMap::new();
+        // One line of some fifty numbers, which one read gives whole.
+        let mut buffer = [0; 2048];
         for entry in std::fs::read_dir(&self.0).ok()?.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
                 continue;
             };
             // Gone since the directory was read.
-            let Ok(stat) = std::fs::read(entry.path().join("stat")) else { continue };
-            processes.extend(parse_stat(&stat).map(|process| (pid, process)));
+            let stat = File::open(entry.path().join("stat")).and_then(|mut file| file.read(&mut buffer));
+            let Some(stat) = stat.ok().and_then(|n| buffer.get(..n)) else { continue };
+            processes.extend(parse_stat(stat).map(|process| (pid, process)));
         }
         Some(processes)
     }
@@ -258,7 +271,6 @@ fn parse_time(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
     use std::process::{Child, Stdio};
     use std::time::Instant;
 
@@ -273,8 +285,11 @@ mod tests {
         )
     }
 
-    /// A directory like `/proc` with these processes: number, name, parent, group, ticks, arguments.
-    fn made_up(processes: &[(i32, &str, i32, i32, i64, &[&str])]) -> tempfile::TempDir {
+    /// Number, name, parent, group, ticks, arguments.
+    type MadeUp = (i32, &'static str, i32, i32, i64, &'static [&'static str]);
+
+    /// A directory like `/proc` with these processes.
+    fn made_up(processes: &[MadeUp]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         for (pid, name, parent, group, ticks, arguments) in processes {
             let of_process = directory.path().join(pid.to_string());
@@ -292,11 +307,7 @@ mod tests {
 
     /// Ticks of what belongs to the process 10, if they are known.
     #[track_caller]
-    fn check(
-        processes: &[(i32, &str, i32, i32, i64, &[&str])],
-        hidden: bool,
-        expected: Option<u64>,
-    ) -> Sample {
+    fn check(processes: &[MadeUp], hidden: bool, expected: Option<u64>) -> Sample {
         let directory = made_up(processes);
         let proc = Proc::new(directory.path());
         let sample = add_up(&proc.processes().unwrap(), &[10], |pid| proc.arguments(pid), hidden);
@@ -324,7 +335,7 @@ mod tests {
 
     #[test]
     fn builders_of_a_daemon_count_for_its_clients() {
-        const DAEMON_TREE: [(i32, &str, i32, i32, i64, &[&str]); 6] = [
+        const DAEMON_TREE: [MadeUp; 6] = [
             (2, "nix-daemon", 1, 2, 1_000_000, &["nix-daemon", "--daemon"]),
             (30, "nix-daemon", 2, 30, 10, &["nix-daemon", "11"]),
             (31, "bash", 30, 31, 200, &[]),
@@ -332,15 +343,13 @@ mod tests {
             (41, "bash", 40, 41, 40_000, &[]),
             (10, "sh", 9, 10, 1, &[]),
         ];
-        let with = |client: &[(i32, &'static str, i32, i32, i64, &'static [&'static str])]| {
-            [DAEMON_TREE.as_slice(), client].concat()
-        };
+        let with = |client: &[MadeUp]| [DAEMON_TREE.as_slice(), client].concat();
         check(&with(&[(11, "nix-build", 10, 10, 5, &[])]), true, Some(216));
         check(&with(&[(11, "git", 10, 10, 5, &[])]), true, Some(6));
         // A client whose worker cannot be found: all of the daemon's.
         check(&with(&[(12, "nix", 10, 10, 5, &[])]), true, Some(1_043_216));
         // A client, and a daemon that is hidden from us, or none.
-        let alone = [(10, "sh", 9, 10, 1, &[] as &[&str]), (11, "nix", 10, 10, 5, &[])];
+        let alone: [MadeUp; 2] = [(10, "sh", 9, 10, 1, &[]), (11, "nix", 10, 10, 5, &[])];
         check(&alone, true, None);
         check(&alone, false, Some(6));
         // The command has gone.
@@ -354,11 +363,11 @@ mod tests {
 
     #[test]
     fn programs_that_ask_and_programs_whose_work_is_elsewhere() {
-        let sudo = |pid| (pid, "sudo", 10, 10, 0, &[] as &[&str]);
-        let sh = (10, "sh", 9, 10, 0, &[] as &[&str]);
-        let sample = check(&[sh, sudo(11)], false, Some(0));
+        let sudo: MadeUp = (11, "sudo", 10, 10, 0, &[]);
+        let sh: MadeUp = (10, "sh", 9, 10, 0, &[]);
+        let sample = check(&[sh, sudo], false, Some(0));
         assert_eq!((sample.asking.as_deref(), sample.elsewhere), (Some("sudo"), false));
-        let sample = check(&[sh, sudo(11), (12, "systemctl", 11, 10, 0, &[])], false, Some(0));
+        let sample = check(&[sh, sudo, (12, "systemctl", 11, 10, 0, &[])], false, Some(0));
         assert_eq!((sample.asking.as_deref(), sample.elsewhere), (None, true));
     }
 

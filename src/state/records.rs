@@ -95,8 +95,7 @@ impl State {
                 None => Kind::Other,
             },
             ActivityType::BuildWaiting => self.waiting(text, fields),
-            ActivityType::Unknown if text.may_begin_with(b"w") => {
-                self.note_waiting(&text.decode());
+            ActivityType::Unknown if text.may_begin_with(b"w") && self.note_waiting(&text.decode()) => {
                 Kind::Other
             }
             ActivityType::Unknown | ActivityType::FetchTree

@@ -82,8 +82,8 @@ impl State {
     }
 
     /// Keeps a text that says what Nix waits for: in text the builds' waits, in any form those of a whole process
-    /// (`libstore/gc.cc`, `local-store.cc`, `profiles.cc`, `build-remote.cc`).
-    pub(super) fn note_waiting(&mut self, text: &str) {
+    /// (`libstore/gc.cc`, `local-store.cc`, `profiles.cc`, `build-remote.cc`). Returns whether it is one.
+    pub(super) fn note_waiting(&mut self, text: &str) -> bool {
         const WAITS: [&str; 7] = [
             "lock on ",
             "locks",
@@ -94,10 +94,12 @@ impl State {
             "exclusive access to the Nix store",
         ];
         let what = text.strip_prefix("waiting for ");
-        if let Some(what) = what.filter(|what| WAITS.iter().any(|start| what.starts_with(start))) {
+        let known = what.filter(|what| WAITS.iter().any(|start| what.starts_with(start)));
+        if let Some(what) = known {
             let what = what.trim_end().trim_end_matches('.');
             self.waiting = Some(sanitize(&what[..what.floor_char_boundary(MAX_WAITING)]).into_owned());
         }
+        known.is_some()
     }
 
     /// A line of somebody's.

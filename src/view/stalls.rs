@@ -161,7 +161,7 @@ fn prompt(text: &str) -> Option<Prompt> {
     let asks = lower.ends_with(':');
     if lower.contains("continue connecting (yes/no") {
         Some(Prompt::HostKey)
-    } else if asks && lower.contains("passphrase") || asks && lower.starts_with("enter pin") {
+    } else if asks && (lower.contains("passphrase") || lower.starts_with("enter pin")) {
         Some(Prompt::Passphrase)
     } else if asks && lower.contains("password") {
         Some(Prompt::Password)

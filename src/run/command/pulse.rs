@@ -16,7 +16,7 @@ use crate::view::{StallOptions, View, stalls};
 /// Samples are at least so far apart: one costs some milliseconds.
 const SAMPLE: Duration = Duration::from_secs(10);
 /// Where a user finds a few seconds long, samples come more often, but not as often as they would cost something.
-const FASTEST: Duration = Duration::from_millis(200);
+const FASTEST: Duration = Duration::from_millis(500);
 /// Samples within the time after which a run counts as quiet.
 const SAMPLES: u32 = 6;
 /// Less than one part in so many of one processor is no work: a program that waits wakes up now and then.
@@ -296,7 +296,7 @@ impl Overdue {
         }
         self.said = true;
         let goes_on = if facts.background {
-            format!("it goes on until it ends, or: nixmon stop {}", facts.id)
+            format!("it goes on, and nixmon stop {} ends it", facts.id)
         } else {
             "it goes on".to_owned()
         };
@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn samples_come_every_ten_seconds_or_sooner_if_silence_is_short() {
-        for (quiet, every) in [(180, 10_000), (30, 5_000), (1, 200), (0, 200), (100_000, 10_000)] {
+        for (quiet, every) in [(180, 10_000), (30, 5_000), (1, 500), (0, 500), (100_000, 10_000)] {
             assert_eq!(Pulse::new(seconds(quiet)).sample_at(), Duration::from_millis(every), "{quiet}");
         }
     }
