@@ -1,0 +1,131 @@
+//! Commands whose stderr, stdout and connections (`json-log-path`) were recorded: each event counts once, and nothing
+//! is lost.
+
+#![expect(clippy::disallowed_methods, reason = "a test reads its fixtures")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common {
+    pub(crate) mod play;
+}
+
+use std::path::{Path, PathBuf};
+
+use common::play;
+use nixmon::cli::PassthroughArg;
+use nixmon::input::Source;
+use nixmon::run::{Recording, Step};
+use nixmon::settings::Output;
+use serde_json::Value;
+
+/// A recording, what really happened (built, failed, exit status), and whether one Nix process said all of it.
+type Case = (&'static str, u64, u64, i32, bool);
+
+const CASES: [Case; 22] = [
+    ("carriage-returns.nixrec", 1, 0, 0, true),
+    ("eval-json.nixrec", 0, 0, 0, false),
+    ("failure-logs.nixrec", 0, 1, 1, true),
+    ("failure-v.nixrec", 1, 1, 1, true),
+    ("fetch-failure.nixrec", 0, 0, 1, true),
+    ("flake-check.nixrec", 1, 1, 1, true),
+    ("hash-mismatch.nixrec", 0, 1, 1, true),
+    ("interrupted.nixrec", 0, 0, 130, true),
+    ("keep-going.nixrec.zst", 5, 4, 1, true),
+    ("late-pipe.nixrec.zst", 12, 0, 0, true),
+    ("make.nixrec", 12, 1, 2, false),
+    ("old-command-records.nixrec", 3, 1, 0, false),
+    ("post-build-hook.nixrec", 1, 0, 0, true),
+    ("print-out-paths.nixrec", 1, 0, 0, false),
+    ("records-twice.nixrec", 1, 0, 0, true),
+    ("same-line.nixrec.zst", 1, 0, 0, true),
+    ("script.nixrec", 1, 2, 0, false),
+    ("success-logs.nixrec.zst", 12, 0, 0, true),
+    ("throw.nixrec", 0, 0, 1, true),
+    ("trace.nixrec", 1, 0, 0, true),
+    ("two-at-once.nixrec.zst", 9, 0, 0, false),
+    ("warning.nixrec", 1, 0, 0, true),
+];
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/streams")
+}
+
+fn recording(name: &str) -> Recording {
+    Recording::parse(std::fs::read(fixtures().join(name)).unwrap()).unwrap()
+}
+
+/// The connections' records as a filter would read them.
+fn records_alone(recording: &Recording) -> Recording {
+    let steps = recording.steps.iter().filter_map(|(at, step)| match step {
+        Step::Bytes(Source::Log(_), bytes) => Some((*at, Step::Bytes(Source::Main, bytes.clone()))),
+        Step::ExitStatus(status) => Some((*at, Step::ExitStatus(*status))),
+        _ => None,
+    });
+    Recording { steps: steps.collect(), timed: true }
+}
+
+/// What is said in JSON, without what was read.
+fn said(recording: &Recording) -> Vec<Value> {
+    let (out, _) = play::play(recording, &play::json_output(), None);
+    let mut lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    lines.last_mut().unwrap().as_object_mut().unwrap().remove("input");
+    lines
+}
+
+#[test]
+fn every_fixture_is_a_case() {
+    let mut files: Vec<String> = std::fs::read_dir(fixtures())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(files, CASES.map(|(name, ..)| name));
+}
+
+#[test]
+fn each_event_counts_once() {
+    for (name, built, failed, status, _) in CASES {
+        let recording = recording(name);
+        let (out, code) = play::play(&recording, &play::json_output(), None);
+        let summary: Value = serde_json::from_str(out.lines().next_back().unwrap()).unwrap();
+        let counts = &summary["counts"];
+        assert_eq!([&counts["built"], &counts["failed"]], [built, failed], "{name}: {summary:#}");
+        assert_eq!(code, status, "{name}");
+    }
+}
+
+/// What a process says on its connection is all there is to say: its text adds nothing.
+#[test]
+fn text_adds_nothing_to_the_records() {
+    for (name, .., is_alone) in CASES {
+        if is_alone {
+            let recording = recording(name);
+            assert_eq!(said(&recording), said(&records_alone(&recording)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn lines() {
+    for (name, ..) in CASES {
+        let output = Output { passthrough: PassthroughArg::All, ..Output::default() };
+        let (out, code) = play::play(&recording(name), &output, None);
+        let name = name.split('.').next().unwrap();
+        insta::assert_snapshot!(name, format!("{out}exit status {code}\n"));
+    }
+}
+
+/// Bytes may be cut anywhere, whatever stream they come on.
+#[test]
+fn chunks_do_not_matter() {
+    for (name, ..) in CASES {
+        let whole = recording(name);
+        let steps = whole.steps.iter().flat_map(|(at, step)| match step {
+            Step::Bytes(source, bytes) => {
+                bytes.chunks(7).map(|piece| (*at, Step::Bytes(*source, piece.to_vec()))).collect()
+            }
+            step => vec![(*at, step.clone())],
+        });
+        let cut = Recording { steps: steps.collect(), timed: true };
+        assert_eq!(said(&cut), said(&whole), "{name}");
+    }
+}
