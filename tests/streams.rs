@@ -9,6 +9,7 @@ mod common {
 }
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use common::play;
 use nixmon::cli::PassthroughArg;
@@ -141,4 +142,48 @@ fn chunks_do_not_matter() {
         let cut = Recording { steps: steps.collect(), timed: true };
         assert_eq!(said(&cut), said(&whole), "{name}");
     }
+}
+
+/// Text may be read before its record and after it, and a pipe may keep it to the end.
+#[test]
+fn nothing_is_told_twice_whoever_comes_first() {
+    for (name, ..) in CASES.into_iter().filter(|(.., is_alone)| *is_alone) {
+        let whole = recording(name);
+        let expected = &said(&whole).pop().unwrap()["counts"];
+        for (earlier, later) in [(45, 0), (0, 45), (0, 3000)] {
+            let mut steps = whole.steps.clone();
+            for (at, step) in &mut steps {
+                if matches!(step, Step::Bytes(Source::Main | Source::Stdout, _)) {
+                    *at = at.saturating_sub(Duration::from_millis(earlier)) + Duration::from_millis(later);
+                }
+            }
+            steps.sort_by_key(|(at, _)| *at);
+            let (out, _) = play::play(&Recording { steps, timed: true }, &play::json_output(), None);
+            let summary: Value = serde_json::from_str(out.lines().next_back().unwrap()).unwrap();
+            assert_eq!(summary["counts"], *expected, "{name}, {earlier} earlier, {later} later");
+            assert_eq!(summary["input"]["text_lines"], 0, "{name}, {earlier} earlier, {later} later");
+        }
+    }
+}
+
+/// A record that is much too late tells all the same how the build ended.
+#[test]
+fn a_late_record_takes_over_from_its_text() {
+    let drv = "/nix/store/r8y95xadk9qzggyyfjq0xf5z88knam70-hello-2.12.1.drv";
+    let id = 7_u64 << 32;
+    let start = format!(
+        r#"{{"action":"start","id":{id},"level":3,"parent":0,"text":"building '{drv}'","type":105,"fields":["{drv}","",1,1]}}"#
+    );
+    let stop = format!(r#"{{"action":"stop","id":{id}}}"#);
+    let steps = [
+        (0, Step::SeveralStreams),
+        (0, Step::Bytes(Source::Main, format!("building '{drv}'...\n").into_bytes())),
+        (400, Step::Bytes(Source::Log(1), format!("{start}\n{stop}\n").into_bytes())),
+        (500, Step::ExitStatus(0)),
+    ];
+    let steps = steps.map(|(at, step)| (Duration::from_millis(at), step)).to_vec();
+    let recording = Recording { steps, timed: true };
+    assert_eq!(said(&recording).pop().unwrap()["counts"]["built"], 1);
+    let (out, _) = play::play(&recording, &Output::default(), None);
+    assert_eq!(out, "[0s] Building…\n[0s] ✓ Complete: 1 built in 0s\n");
 }
