@@ -14,8 +14,9 @@ use std::time::Duration;
 use common::play;
 use nixmon::cli::PassthroughArg;
 use nixmon::input::Source;
-use nixmon::run::{Recording, Step};
+use nixmon::run::{Pipeline, Recording, Step};
 use nixmon::settings::Output;
+use nixmon::view::Evidence;
 use serde_json::Value;
 
 /// A recording, what really happened (built, failed) and what a filter ends with, and whether one Nix process said
@@ -186,4 +187,37 @@ fn a_late_record_takes_over_from_its_text() {
     assert_eq!(said(&recording).pop().unwrap()["counts"]["built"], 1);
     let (out, _) = play::play(&recording, &Output::default(), None);
     assert_eq!(out, "[0s] Building…\n[0s] ✓ Complete: 1 built in 0s\n");
+}
+
+/// What becomes of stdout is for the caller to say.
+#[test]
+fn stdout_is_told_passed_or_a_result() {
+    let told = |say: fn(&mut Pipeline<Vec<u8>>)| {
+        let mut pipeline = Pipeline::to_writer(Vec::new(), &Output::default());
+        pipeline.expect_logs();
+        say(&mut pipeline);
+        let at = Duration::from_millis;
+        pipeline.feed_from(Source::Main, b"on stderr\n", at(0));
+        pipeline.feed_from(
+            Source::Stdout,
+            b"@nix {}\n  error: of a \x1b[1mresult\x1b[0m\nwithout end",
+            at(1),
+        );
+        pipeline.close_source(Source::Stdout, at(2));
+        while let Some(due) = pipeline.next_release() {
+            pipeline.release(due);
+        }
+        pipeline.end(Some(0), at(1000), |_| Evidence::default());
+        String::from_utf8(pipeline.into_writer().unwrap()).unwrap()
+    };
+    let end = "[1s] ✓ Complete in 1s\n";
+    assert_eq!(
+        told(|pipeline| pipeline.stdout_is_result(true)),
+        format!("@nix {{}}\n  error: of a result\nwithout end\non stderr\n{end}")
+    );
+    let passed = told(|pipeline| pipeline.pass_stdout(true));
+    assert!(!passed.contains("result") && !passed.contains("without end"), "{passed}");
+    assert!(passed.starts_with("on stderr\n"), "{passed}");
+    let told = told(Pipeline::expect_logs);
+    assert!(told.starts_with("on stderr\n") && told.contains("without end"), "{told}");
 }

@@ -160,6 +160,7 @@ impl Streams {
         }
         match source {
             Source::Log(number) => self.close_log(number, at, &mut event),
+            Source::Stdout if self.stdout_is_result => self.end(source, at, &mut event),
             Source::Main | Source::Stdout if self.holding => {
                 self.held.push_back(Held { at: floor(at), source, bytes: None });
             }
