@@ -160,6 +160,7 @@ impl Streams {
         }
         match source {
             Source::Log(number) => self.close_log(number, at, &mut event),
+            Source::Stdout if self.stdout_is_result => self.end(source, at, &mut event),
             Source::Main | Source::Stdout if self.holding => {
                 self.held.push_back(Held { at: floor(at), source, bytes: None });
             }
@@ -209,12 +210,18 @@ impl Streams {
     }
 
     /// The beginning of a line of text that has not ended: of the main stream, else of stdout. None while something
-    /// waits that belongs before it.
+    /// waits that belongs before it, and none of what a record says: a pipe behind Nix may cut its lines anywhere.
     pub fn partial_text(&self) -> Option<&[u8]> {
-        if !self.held.is_empty() {
-            return None;
+        if !self.holding {
+            return self.main.partial_text().or_else(|| self.stdout.partial_text());
         }
-        self.main.partial_text().or_else(|| self.stdout.partial_text())
+        let is_prompt = |partial: &&[u8]| {
+            let text = String::from_utf8_lossy(&partial[..partial.len().min(MAX_TEXT)]);
+            let text = strip_escapes(&text);
+            !matches!(human::parse(&text), HumanLine::BuildLog { line, .. } if !line.is_empty())
+        };
+        let partials = [self.main.partial_text(), self.stdout.partial_text()];
+        partials.into_iter().flatten().find(is_prompt).filter(|_| self.held.is_empty())
     }
 
     /// How much input there was on all streams. Bytes are all that were read; records and lines that were dropped as

@@ -233,23 +233,40 @@ impl Recording {
 
 /// What can be had of frames of which each may break off.
 fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
-    use std::io::Read;
     let mut out = Vec::new();
     let mut rest = bytes;
+    let mut broken = None;
     while rest.starts_with(&ZSTD) {
-        let mut decoder = zstd::Decoder::with_buffer(rest)?.single_frame();
-        match decoder.read_to_end(&mut out) {
-            Ok(_) => rest = decoder.finish(),
-            Err(error) if out.is_empty() => return Err(error).context("cannot decompress"),
-            Err(_) => {
-                // Whoever wrote it was ended in the middle; another may have gone on, after a line that is not whole.
-                let Some(next) = memchr::memmem::find(&rest[1..], &ZSTD) else { break };
-                rest = &rest[1 + next..];
-                out.truncate(memchr::memrchr(b'\n', &out).map_or(0, |end| end + 1));
+        let whole = out.len();
+        match decompress_frame(rest, &mut out) {
+            Ok(after) => rest = after,
+            Err(error) => {
+                broken = Some(error);
+                // Whoever wrote it was ended in the middle, and another went on. What follows is no part of the frame,
+                // and a decoder that sees it does not give what it had.
+                out.truncate(whole);
+                let next = memchr::memmem::find(&rest[1..], &ZSTD).map(|at| at + 1);
+                let (frame, after) = rest.split_at(next.unwrap_or(rest.len()));
+                // It is known to break off.
+                let _ = decompress_frame(frame, &mut out);
+                if next.is_some() {
+                    out.truncate(memchr::memrchr(b'\n', &out).map_or(0, |end| end + 1));
+                }
+                rest = after;
             }
         }
     }
-    Ok(out)
+    match broken {
+        Some(error) if out.is_empty() => Err(error).context("cannot decompress"),
+        _ => Ok(out),
+    }
+}
+
+/// Decompresses one frame and returns what follows it.
+fn decompress_frame<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> io::Result<&'a [u8]> {
+    let mut decoder = zstd::Decoder::with_buffer(bytes)?.single_frame();
+    io::Read::read_to_end(&mut decoder, out)?;
+    Ok(decoder.finish())
 }
 
 /// Reads a line behind the first, of a recording of several streams or of one.

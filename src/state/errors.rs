@@ -351,13 +351,15 @@ impl State {
             derivation.started.map(|from| derivation.ended.unwrap_or(self.now).saturating_sub(from));
         let (log, path) = (derivation.log.take(), derivation.path.clone());
         let started = derivation.started.is_some();
+        // A build that a record began has its log in records; the lines without a name are another command's.
+        let has_records = started && !derivation.human;
         derivation.failure = (!hook).then_some(failure);
         if hook {
             record.phase = None;
             take_log(&mut record, std::mem::take(&mut self.hook_log), self.tail_lines);
         } else if let Some(log) = log {
             take_log(&mut record, *log, self.tail_lines);
-        } else if self.raw_log && !self.loose_log.is_empty() && record.log_tail.is_empty() {
+        } else if self.raw_log && !has_records && !self.loose_log.is_empty() && record.log_tail.is_empty() {
             // Whose they are is not said; with several builds they are of all, and the last ones most likely its own.
             take_log(&mut record, std::mem::take(&mut self.loose_log), self.tail_lines);
             let from = record.excerpt.len().saturating_sub(LOOSE_LINES);

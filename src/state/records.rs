@@ -133,6 +133,10 @@ impl State {
         let id = self.derivations.get_or_insert(path);
         let now = self.now;
         let derivation = self.derivations.get_mut(id);
+        if derivation.human && !human && derivation.state() == DerivationState::Building {
+            // Its record comes after its text, and will tell its end.
+            self.endless_builds = self.endless_builds.saturating_sub(1);
+        }
         derivation.human = human;
         if machine.is_some() {
             derivation.machine = machine.map(Into::into);
