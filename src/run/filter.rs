@@ -30,9 +30,9 @@ const SETTLE: Duration = Duration::from_millis(40);
 /// At the end, `.drv` files that were asked for are waited for this long.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// What one read takes at most; fewer and larger reads cost less in a flood.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 512 << 10;
 /// Chunks that were read and not handled yet.
-const CHUNKS: usize = 4;
+const CHUNKS: usize = 1;
 
 /// Bytes and when they came, or why no more can be read.
 type Chunk = std::io::Result<(Vec<u8>, Instant)>;
