@@ -321,8 +321,7 @@ impl<'a> Scanner<'a> {
         self.rest = rest;
         self.skip();
         // JSON forbids control characters in strings; the full parser knows what to say of them, and of bad UTF-8.
-        let lowest = text.iter().fold(u8::MAX, |lowest, &byte| lowest.min(byte));
-        if lowest < b' ' {
+        if has_control(text) {
             return None;
         }
         Some((std::str::from_utf8(text).ok()?, escaped))
@@ -399,9 +398,22 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// One in each of eight bytes.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// Whether a byte is below 0x20, eight bytes at a time.
+fn has_control(text: &[u8]) -> bool {
+    let (eights, rest) = text.as_chunks();
+    // The difference borrows a byte's highest bit where the byte is too small; one that has that bit is not.
+    let borrowed = eights.iter().fold(0, |borrowed, eight| {
+        let eight = u64::from_le_bytes(*eight);
+        borrowed | (eight.wrapping_sub(EACH * 0x20) & !eight)
+    });
+    borrowed & (EACH * 0x80) != 0 || rest.iter().any(|byte| *byte < b' ')
+}
+
 /// The number that eight digits stand for, if that is what they are.
 fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
-    const EACH: u64 = 0x0101_0101_0101_0101;
     let digits = u64::from_le_bytes(bytes) ^ (EACH * 0x30);
     // 9 + 0x76 is the most that leaves a byte's highest bit at 0.
     if (digits | digits.wrapping_add(EACH * 0x76)) & (EACH * 0x80) != 0 {
@@ -416,6 +428,21 @@ fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_are_found_wherever_they_are() {
+        for len in 0..20 {
+            for byte in 0..=u8::MAX {
+                for at in 0..len {
+                    for other in [b' ', b'a', 0x7f, 0x80, 0xff] {
+                        let mut text = vec![other; len];
+                        text[at] = byte;
+                        assert_eq!(has_control(&text), byte < 0x20, "{text:?}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn eight_digits_are_read_at_once() {
