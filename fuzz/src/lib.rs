@@ -189,9 +189,9 @@ fn step(run: &mut Run, source: &mut Source<'_>) {
             }
             let (id, parent, level) = (source.id(), source.id(), source.number());
             let text = Text::plain(source.of(&TEXTS));
-            run.apply(record(LogMessage::Start { id, level, parent, kind, text, fields }));
+            run.apply(record(&LogMessage::Start { id, level, parent, kind, text, fields }));
         }
-        4..=5 => run.apply(record(LogMessage::Stop { id: source.id() })),
+        4..=5 => run.apply(record(&LogMessage::Stop { id: source.id() })),
         6..=9 => {
             let kind = ResultType::from(100 + u64::from(source.byte() % 12));
             if matches!(kind, ResultType::Progress | ResultType::SetExpected) {
@@ -206,13 +206,13 @@ fn step(run: &mut Run, source: &mut Source<'_>) {
                 Some(r#"{"success":true,"status":"Built","path":{"drvPath":"/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-a-1.0.drv"}}"#),
                 Some("[]"),
             ]);
-            run.apply(record(LogMessage::Result { id: source.id(), kind, fields, payload }));
+            run.apply(record(&LogMessage::Result { id: source.id(), kind, fields, payload }));
         }
         10..=11 => {
             let msg = Text::plain(source.of(&TEXTS));
             let raw_msg = source.byte().is_multiple_of(2).then_some(msg);
             let level = source.number();
-            run.apply(record(LogMessage::Msg {
+            run.apply(record(&LogMessage::Msg {
                 level,
                 msg,
                 raw_msg,
@@ -244,12 +244,12 @@ fn step(run: &mut Run, source: &mut Source<'_>) {
         }
         _ => match source.byte() {
             0 => run.apply(Input::Interrupt),
-            _ => run.apply(record(LogMessage::SetPhase { phase: Text::plain(source.of(&TEXTS)) })),
+            _ => run.apply(record(&LogMessage::SetPhase { phase: Text::plain(source.of(&TEXTS)) })),
         },
     }
 }
 
-fn record(message: LogMessage<'_>) -> Input<'_> {
+fn record<'a>(message: &'a LogMessage<'a>) -> Input<'a> {
     Input::Event(nixmon::input::Event::Record(message))
 }
 

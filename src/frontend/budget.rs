@@ -80,16 +80,24 @@ impl Budget {
         }
     }
 
+    /// Whether a line of so many bytes has room, so that one that has none need not be made.
+    pub fn fits(&self, share: Share, bytes: usize) -> bool {
+        match share {
+            Share::Events => self.events.fits(bytes),
+            Share::Text => self.text.fits(bytes),
+            Share::Heartbeats => self.heartbeats.fits(bytes),
+        }
+    }
+
     /// Takes room for a line of so many bytes if there is any.
     pub fn take(&mut self, share: Share, bytes: usize) -> bool {
-        let room = match share {
-            Share::Events => &mut self.events,
-            Share::Text => &mut self.text,
-            Share::Heartbeats => &mut self.heartbeats,
-        };
-        let fits = room.fits(bytes);
+        let fits = self.fits(share, bytes);
         if fits {
-            room.spend(bytes);
+            match share {
+                Share::Events => self.events.spend(bytes),
+                Share::Text => self.text.spend(bytes),
+                Share::Heartbeats => self.heartbeats.spend(bytes),
+            }
         }
         fits
     }

@@ -254,16 +254,19 @@ impl<W: Write> Lines<W> {
             TextKind::Notice | TextKind::Other | TextKind::Activation | TextKind::Result => (Role::Plain, ""),
         };
         let foreign = matches!(kind, TextKind::Other | TextKind::Activation);
-        let mut line = Line::new().with(role, prefix).with(Role::Plain, text);
+        let line = || Line::new().with(role, prefix).with(Role::Plain, text);
         match self.options.passthrough {
             Passthrough::All => {
                 self.end_partial();
-                self.write(&line);
+                self.write(&line());
             }
             Passthrough::None if foreign => self.hidden += 1,
             // What matters of it is told as steps, units and warnings, and by the report if it explains a failure.
             Passthrough::Auto if kind == TextKind::Activation => self.hidden_of_activation += 1,
+            // In a flood most have no room: a line is at least as long as its text, or as half of what it is cut to.
+            _ if !self.budget.fits(Share::Text, text.len().min(MAX_COLUMNS / 2)) => self.hidden += 1,
             Passthrough::Auto | Passthrough::None => {
+                let mut line = line();
                 line.truncate(MAX_COLUMNS, self.options.style.symbols.ellipsis);
                 let bytes = line.plain().len() + 1;
                 if self.budget.take(Share::Text, bytes) {

@@ -25,19 +25,13 @@ pub struct Scratch {
 /// Reads one record (the JSON without `@nix `).
 ///
 /// Bad UTF-8 is replaced, as Nix itself does. Keys, actions and types that are not known are no error.
+// Else the message is copied from one frame to the next, which takes as long as reading most records does.
+#[inline(always)]
 pub fn decode<'a>(record: &'a [u8], scratch: &'a mut Scratch) -> Result<LogMessage<'a>, DecodeError> {
-    let scratch: &'a mut String = &mut scratch.text;
-    let Ok(text) = std::str::from_utf8(record) else {
-        return rewrite(&String::from_utf8_lossy(record), scratch);
-    };
-    // JSON forbids control characters in strings and allows some elsewhere; the full parser knows which.
-    let lowest = record.iter().fold(u8::MAX, |lowest, &byte| lowest.min(byte));
-    if lowest >= b' '
-        && let Some(message) = scan(text, false)
-    {
-        return Ok(message);
+    match scan(record, false) {
+        Some(message) => Ok(message),
+        None => rewrite(&String::from_utf8_lossy(record), &mut scratch.text),
     }
-    rewrite(text, scratch)
 }
 
 /// The slow and complete way: a full parser, then the record in the plain form that the scanner reads.
@@ -47,7 +41,7 @@ fn rewrite<'a>(text: &str, scratch: &'a mut String) -> Result<LogMessage<'a>, De
     let plain = Value::Object(plain(object)).to_string();
     scratch.clear();
     scratch.push_str(&plain);
-    scan(scratch, true).ok_or(DecodeError::Shape)
+    scan(scratch.as_bytes(), true).ok_or(DecodeError::Shape)
 }
 
 /// Keeps the keys that are known and have the type that they should have.

@@ -25,7 +25,7 @@ use human::{ErrorBlock, HumanLine};
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// A record of the internal-json format.
-    Record(LogMessage<'a>),
+    Record(&'a LogMessage<'a>),
     /// A line of text.
     Line(Line<'a>),
     /// A whole error in human-readable form: its first line and what is indented under it.
@@ -158,7 +158,7 @@ impl Lines {
             {
                 counts.records += 1;
                 close(error, event);
-                event(Event::Record(message));
+                event(Event::Record(&message));
                 return;
             }
         }
@@ -170,7 +170,7 @@ impl Lines {
 
     /// A record, with whatever stood before it on its line.
     fn record(&mut self, before: &[u8], record: &[u8], event: &mut impl FnMut(Event<'_>)) {
-        if !is_label(before) {
+        if !before.is_empty() && !is_label(before) {
             self.text(before, event);
         }
         let Self { scratch, counts, error, .. } = self;
@@ -186,7 +186,7 @@ impl Lines {
                         excerpt: cut(&action),
                     }));
                 }
-                event(Event::Record(message));
+                event(Event::Record(&message));
                 return;
             }
             Err(failed) => failed,
@@ -234,7 +234,7 @@ impl Lines {
             Ok(message) => {
                 self.counts.records += 1;
                 close(&mut self.error, event);
-                event(Event::Record(message));
+                event(Event::Record(&message));
                 true
             }
             Err(failed) => {
@@ -284,9 +284,6 @@ fn find_record(bytes: &[u8]) -> Option<usize> {
 /// Whether the text before a record is somebody's label for lines (`<3>` of systemd, `[host] `, `host | `, a time) or
 /// just escapes, rather than a line of its own.
 fn is_label(before: &[u8]) -> bool {
-    if before.is_empty() {
-        return true;
-    }
     let text = String::from_utf8_lossy(before);
     let text = strip_escapes(&text);
     let text = text.trim_end();

@@ -5,15 +5,13 @@
 
 use crate::nix::log::{ActivityType, Field, Fields, LogMessage, Position, ResultType, Text};
 
-/// Reads one record. `trusted` text is known to be valid JSON, so nested values may be skipped over unread.
-pub(super) fn scan(record: &str, trusted: bool) -> Option<LogMessage<'_>> {
-    let mut scanner = Scanner { text: record, at: 0, trusted };
-    if let Some(message) = scanner.usual() {
-        return Some(message);
+/// Reads one record. A `trusted` one is known to be valid JSON, so nested values may be skipped over unread.
+#[inline(always)] // see `decode`
+pub(super) fn scan(record: &[u8], trusted: bool) -> Option<LogMessage<'_>> {
+    match (Scanner { rest: record, trusted }).usual() {
+        Some(message) => Some(message),
+        None => Scanner { rest: record, trusted }.object()?.into_message(),
     }
-    scanner.at = 0;
-    let keys = scanner.object()?;
-    keys.into_message()
 }
 
 /// The keys that matter, of any action.
@@ -92,55 +90,91 @@ impl<'a> Keys<'a> {
 }
 
 struct Scanner<'a> {
-    text: &'a str,
-    at: usize,
+    /// What is not read yet.
+    rest: &'a [u8],
     trusted: bool,
 }
 
 impl<'a> Scanner<'a> {
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.rest.first().copied()
+    }
+
+    fn skip(&mut self) {
+        self.rest = self.rest.get(1..).unwrap_or_default();
     }
 
     fn eat(&mut self, byte: u8) -> Option<()> {
-        (self.peek()? == byte).then(|| self.at += 1)
+        (self.peek()? == byte).then(|| self.skip())
     }
 
     fn spaces(&mut self) {
         while self.peek() == Some(b' ') {
-            self.at += 1;
+            self.skip();
         }
     }
 
     /// A record exactly as Nix writes nearly all: no spaces, keys in alphabetical order, none that is rare.
+    #[inline(always)] // see `decode`
     fn usual(&mut self) -> Option<LogMessage<'a>> {
-        self.word(r#"{"action":""#)?;
-        let message = match self.peek()? {
+        self.word(br#"{"action":""#)?;
+        match self.peek()? {
             b'r' => {
-                self.word(r#"result","fields":"#)?;
+                self.word(br#"result","fields":"#)?;
                 let mut fields = Fields::default();
                 self.fields(&mut fields)?;
-                let id = self.int_of(r#","id":"#)?;
-                let kind = ResultType::from(self.int_of(r#","type":"#)?);
-                LogMessage::Result { id, kind, fields, payload: None }
+                self.word(br#","id":"#)?;
+                let id = self.int()?;
+                self.word(br#","type":"#)?;
+                let kind = ResultType::from(self.int()?);
+                self.end()?;
+                Some(LogMessage::Result { id, kind, fields, payload: None })
             }
-            b's' if self.word(r#"stop""#).is_some() => LogMessage::Stop { id: self.int_of(r#","id":"#)? },
+            b's' if self.word(br#"stop","id":"#).is_some() => {
+                let id = self.int()?;
+                self.end()?;
+                Some(LogMessage::Stop { id })
+            }
+            b's' => {
+                self.word(br#"start","#)?;
+                let mut fields = Fields::default();
+                if self.word(br#""fields":"#).is_some() {
+                    self.fields(&mut fields)?;
+                    self.eat(b',')?;
+                }
+                self.word(br#""id":"#)?;
+                let id = self.int()?;
+                self.word(br#","level":"#)?;
+                let level = self.int()?;
+                self.word(br#","parent":"#)?;
+                let parent = self.int()?;
+                self.word(br#","text":"#)?;
+                let text = self.text()?;
+                self.word(br#","type":"#)?;
+                let kind = ActivityType::from(self.int()?);
+                self.end()?;
+                Some(LogMessage::Start { id, level, parent, kind, text, fields })
+            }
             b'm' => {
-                self.word(r#"msg""#)?;
-                let level = self.int_of(r#","level":"#)?;
-                self.word(r#","msg":"#)?;
+                self.word(br#"msg","level":"#)?;
+                let level = self.int()?;
+                self.word(br#","msg":"#)?;
                 let msg = self.text()?;
-                LogMessage::Msg { level, msg, raw_msg: None, position: Position::default(), trace: None }
+                self.end()?;
+                Some(LogMessage::Msg {
+                    level,
+                    msg,
+                    raw_msg: None,
+                    position: Position::default(),
+                    trace: None,
+                })
             }
-            _ => return None,
-        };
-        self.word("}")?;
-        (self.at == self.text.len()).then_some(message)
+            _ => None,
+        }
     }
 
-    fn int_of(&mut self, key: &str) -> Option<u64> {
-        self.word(key)?;
-        self.int()
+    fn end(&self) -> Option<()> {
+        (self.rest == b"}").then_some(())
     }
 
     fn object(&mut self) -> Option<Keys<'a>> {
@@ -159,11 +193,11 @@ impl<'a> Scanner<'a> {
             self.member(key.0, &mut keys)?;
             self.spaces();
             match self.peek()? {
-                b',' => self.at += 1,
+                b',' => self.skip(),
                 b'}' => {
-                    self.at += 1;
+                    self.skip();
                     self.spaces();
-                    return (self.at == self.text.len()).then_some(keys);
+                    return self.rest.is_empty().then_some(keys);
                 }
                 _ => return None,
             }
@@ -220,69 +254,84 @@ impl<'a> Scanner<'a> {
 
     fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         if self.peek()? == b'n' {
-            self.word("null")?;
+            self.word(b"null")?;
             return Some(None);
         }
         read(self).map(Some)
     }
 
-    fn word(&mut self, word: &str) -> Option<()> {
-        self.text.as_bytes().get(self.at..)?.starts_with(word.as_bytes()).then(|| self.at += word.len())
+    /// A word of known length: comparing it takes a few instructions and no call.
+    fn word<const N: usize>(&mut self, word: &[u8; N]) -> Option<()> {
+        let (first, rest) = self.rest.split_first_chunk::<N>()?;
+        (first == word).then(|| self.rest = rest)
     }
 
     /// An unsigned integer that fits; signs, fractions and leading zeros are for the full parser.
     fn int(&mut self) -> Option<u64> {
-        let from = self.at;
+        let mut rest = self.rest;
         let mut value: u64 = 0;
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
+        // Ids have seventeen digits, sizes nine.
+        while let Some((eight, after)) = rest.split_first_chunk()
+            && let Some(digits) = eight_digits(*eight)
+        {
+            value = value.wrapping_mul(100_000_000).wrapping_add(digits);
+            rest = after;
+        }
+        while let [digit @ b'0'..=b'9', after @ ..] = rest {
             value = value.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            self.at += 1;
+            rest = after;
         }
-        let digits = self.at - from;
+        let digits = self.rest.get(..self.rest.len() - rest.len())?;
         // Nineteen digits always fit.
-        if digits > 19 {
-            value = self.text.get(from..self.at)?.parse().ok()?;
+        if digits.len() > 19 {
+            value = std::str::from_utf8(digits).ok()?.parse().ok()?;
         }
-        let leading_zero = digits > 1 && self.text.as_bytes()[from] == b'0';
-        let goes_on = matches!(self.peek(), Some(b'.' | b'e' | b'E'));
-        (digits > 0 && !leading_zero && !goes_on).then_some(value)
+        let leading_zero = digits.len() > 1 && digits.first() == Some(&b'0');
+        let goes_on = matches!(rest.first(), Some(b'.' | b'e' | b'E'));
+        self.rest = rest;
+        (!digits.is_empty() && !leading_zero && !goes_on).then_some(value)
     }
 
     /// The characters between the quotes, and whether there are escapes among them.
     fn string(&mut self) -> Option<(&'a str, bool)> {
         self.eat(b'"')?;
-        let bytes = self.text.as_bytes();
-        let from = self.at;
+        let text = self.rest;
         let mut escaped = false;
+        let mut end = 0;
         loop {
-            let found = memchr::memchr2(b'"', b'\\', bytes.get(self.at..)?)?;
-            self.at += found;
-            if bytes[self.at] == b'"' {
-                let raw = self.text.get(from..self.at)?;
-                self.at += 1;
-                return Some((raw, escaped));
+            end += memchr::memchr2(b'"', b'\\', text.get(end..)?)?;
+            if text[end] == b'"' {
+                break;
             }
             escaped = true;
-            match bytes.get(self.at + 1)? {
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 2,
+            match text.get(end + 1)? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => end += 2,
                 b'u' => {
-                    let digits = bytes.get(self.at + 2..self.at + 6)?;
+                    let digits = text.get(end + 2..end + 6)?;
                     // Surrogates, alone or in pairs, are for the full parser.
                     if !digits.iter().all(u8::is_ascii_hexdigit) || matches!(digits[0], b'd' | b'D') {
                         return None;
                     }
-                    self.at += 6;
+                    end += 6;
                 }
                 _ => return None,
             }
         }
+        let (text, rest) = text.split_at_checked(end)?;
+        self.rest = rest;
+        self.skip();
+        // JSON forbids control characters in strings; the full parser knows what to say of them, and of bad UTF-8.
+        if has_control(text) {
+            return None;
+        }
+        Some((std::str::from_utf8(text).ok()?, escaped))
     }
 
     fn fields(&mut self, fields: &mut Fields<'a>) -> Option<()> {
         self.eat(b'[')?;
         self.spaces();
         if self.peek()? == b']' {
-            self.at += 1;
+            self.skip();
             return Some(());
         }
         loop {
@@ -291,7 +340,7 @@ impl<'a> Scanner<'a> {
                 b'"' => Field::Str(self.text()?),
                 b'0'..=b'9' => Field::Int(self.int()?),
                 b'n' if self.trusted => {
-                    self.word("null")?;
+                    self.word(b"null")?;
                     Field::Other
                 }
                 _ => return None,
@@ -299,9 +348,9 @@ impl<'a> Scanner<'a> {
             fields.push(field);
             self.spaces();
             match self.peek()? {
-                b',' => self.at += 1,
+                b',' => self.skip(),
                 b']' => {
-                    self.at += 1;
+                    self.skip();
                     return Some(());
                 }
                 _ => return None,
@@ -313,19 +362,19 @@ impl<'a> Scanner<'a> {
         match self.peek()? {
             b'"' => self.string().map(drop),
             b'0'..=b'9' => self.int().map(drop),
-            b'n' => self.word("null"),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
+            b'n' => self.word(b"null"),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
             _ => self.nested().map(drop),
         }
     }
 
-    /// An array or an object of text that is known to be valid.
+    /// An array or an object of a record that is known to be valid.
     fn nested(&mut self) -> Option<&'a str> {
         if !self.trusted {
             return None;
         }
-        let from = self.at;
+        let from = self.rest;
         let mut depth = 0usize;
         loop {
             match self.peek()? {
@@ -334,17 +383,81 @@ impl<'a> Scanner<'a> {
                 }
                 b'[' | b'{' => {
                     depth += 1;
-                    self.at += 1;
+                    self.skip();
                 }
                 b']' | b'}' => {
                     depth = depth.checked_sub(1)?;
-                    self.at += 1;
+                    self.skip();
                 }
-                _ => self.at += 1,
+                _ => self.skip(),
             }
             if depth == 0 {
-                return self.text.get(from..self.at);
+                return std::str::from_utf8(from.get(..from.len() - self.rest.len())?).ok();
             }
+        }
+    }
+}
+
+/// One in each of eight bytes.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// Whether a byte is below 0x20, eight bytes at a time.
+fn has_control(text: &[u8]) -> bool {
+    let (eights, rest) = text.as_chunks();
+    // The difference borrows a byte's highest bit where the byte is too small; one that has that bit is not.
+    let borrowed = eights.iter().fold(0, |borrowed, eight| {
+        let eight = u64::from_le_bytes(*eight);
+        borrowed | (eight.wrapping_sub(EACH * 0x20) & !eight)
+    });
+    borrowed & (EACH * 0x80) != 0 || rest.iter().any(|byte| *byte < b' ')
+}
+
+/// The number that eight digits stand for, if that is what they are.
+fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
+    let digits = u64::from_le_bytes(bytes) ^ (EACH * 0x30);
+    // 9 + 0x76 is the most that leaves a byte's highest bit at 0.
+    if (digits | digits.wrapping_add(EACH * 0x76)) & (EACH * 0x80) != 0 {
+        return None;
+    }
+    // The first digit is in the lowest byte. Neighbours are put together three times: 8 of one, 4 of two, 2 of four digits.
+    let twos = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos * 100 + (twos >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_found_wherever_they_are() {
+        for len in 0..20 {
+            for byte in 0..=u8::MAX {
+                for at in 0..len {
+                    for other in [b' ', b'a', 0x7f, 0x80, 0xff] {
+                        let mut text = vec![other; len];
+                        text[at] = byte;
+                        assert_eq!(has_control(&text), byte < 0x20, "{text:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn eight_digits_are_read_at_once() {
+        for (text, expected) in [
+            (b"00000000", Some(0)),
+            (b"12345678", Some(12_345_678)),
+            (b"99999999", Some(99_999_999)),
+            (b"00000090", Some(90)),
+            (b"1234567,", None),
+            (b"/2345678", None),
+            (b"1234:678", None),
+            (b"12345\xb078", None),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff", None),
+        ] {
+            assert_eq!(eight_digits(*text), expected, "{text:?}");
         }
     }
 }

@@ -214,8 +214,9 @@ fn unescape(escape: &[u8]) -> (char, usize) {
 
 fn hex4(digits: Option<&[u8]>) -> u32 {
     digits
-        .and_then(|digits| std::str::from_utf8(digits).ok())
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+        .and_then(|digits| {
+            digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
+        })
         .unwrap_or(u32::from(char::REPLACEMENT_CHARACTER))
 }
 

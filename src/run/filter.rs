@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc as blocking;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,11 +14,10 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::background::{Background, Stream};
-use super::drv_reader::Answer;
 use super::recording::Recorder;
 use super::{ExitStatus, Pipeline, complain, drv_reader, pipeline, service_logs};
 use crate::settings::Settings;
-use crate::state::Request;
+use crate::state::{DerivationFacts, Request};
 
 /// How often time is told to the state.
 const TICK: Duration = Duration::from_millis(250);
@@ -30,9 +30,9 @@ const SETTLE: Duration = Duration::from_millis(40);
 /// At the end, `.drv` files that were asked for are waited for this long.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// What one read takes at most; fewer and larger reads cost less in a flood.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 512 << 10;
 /// Chunks that were read and not handled yet.
-const CHUNKS: usize = 4;
+const CHUNKS: usize = 1;
 
 /// Bytes and when they came, or why no more can be read.
 type Chunk = std::io::Result<(Vec<u8>, Instant)>;
@@ -56,9 +56,8 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let begun = Instant::now();
     let begun_at = SystemTime::now();
     let (mut chunks, spare) = spawn_reader();
-    let (answers, mut facts) = mpsc::unbounded_channel::<Answer>();
+    let (answers, mut facts) = mpsc::unbounded_channel();
     let requests = drv_reader::spawn(answers);
-    let mut asked = 0_usize;
     let (mut pipeline, mut watch) = pipeline(|| Background::spawn(Stream::Stdout), Stream::Stdout, settings);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -149,7 +148,6 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                 let _ = spare.send(bytes);
             }
             Some(answer) = facts.recv() => {
-                asked = asked.saturating_sub(answer.n_asked);
                 take(&answer, &mut pipeline, recorder.as_mut(), begun.elapsed());
                 dirty = true;
             }
@@ -171,16 +169,15 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                 }
             }
         }
-        let paths: Vec<String> = pipeline.requests().map(|Request::ReadDerivation(path)| path).collect();
-        let n_paths = paths.len();
-        if n_paths > 0 && requests.send(paths).is_ok() {
-            asked += n_paths;
+        let paths: Vec<Arc<str>> = pipeline.requests().map(|Request::ReadDerivation(path)| path).collect();
+        if !paths.is_empty() {
+            // Without the thread nobody answers.
+            let _ = requests.send(paths);
         }
     }
+    drop(requests);
     let waiting = async {
-        while asked > 0 {
-            let Some(answer) = facts.recv().await else { break };
-            asked = asked.saturating_sub(answer.n_asked);
+        while let Some(answer) = facts.recv().await {
             take(&answer, &mut pipeline, recorder.as_mut(), begun.elapsed());
         }
     };
@@ -214,12 +211,12 @@ impl Never {
 }
 
 fn take(
-    answer: &Answer,
+    answer: &[DerivationFacts],
     pipeline: &mut Pipeline<Background>,
     mut recorder: Option<&mut Recorder>,
     at: Duration,
 ) {
-    for facts in &answer.facts {
+    for facts in answer {
         if let Some(recorder) = &mut recorder {
             recorder.derivation(facts, at);
         }

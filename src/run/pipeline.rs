@@ -70,7 +70,7 @@ impl<W: Write> Pipeline<W> {
     }
 
     /// Says something that no change says: above a live view, among condensed lines, as a record.
-    pub(super) fn notice(&mut self, lines: &[Line], at: Moment) {
+    pub fn notice(&mut self, lines: &[Line], at: Moment) {
         if !lines.is_empty() {
             self.frontend.notice(lines, at);
         }

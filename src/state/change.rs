@@ -1,5 +1,6 @@
 //! What the state tells the world: changes it has accepted, and questions it cannot answer itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::derivation::DerivationId;
@@ -103,7 +104,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Read this `.drv` file.
-    ReadDerivation(String),
+    ReadDerivation(Arc<str>),
 }
 
 /// What one input leads to. The driver empties it after each.

@@ -1,6 +1,7 @@
 //! Derivations: one state each, counters on the side, and the graph between them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use petgraph::Direction;
@@ -66,10 +67,10 @@ impl DerivationState {
 }
 
 /// One derivation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Derivation {
     /// Its path in the store.
-    pub path: Box<str>,
+    pub path: Arc<str>,
     /// Where it stands; changed by [`Derivations::set`] only.
     state: DerivationState,
     /// When it was started last.
@@ -101,6 +102,25 @@ pub struct Derivation {
 }
 
 impl Derivation {
+    fn new(path: Arc<str>) -> Self {
+        Self {
+            path,
+            state: DerivationState::Unknown,
+            started: None,
+            ended: None,
+            phase: None,
+            phase_started: None,
+            machine: None,
+            waiting_for: None,
+            log: None,
+            failure: None,
+            activities: 0,
+            human: false,
+            asked: false,
+            outputs: Vec::new(),
+        }
+    }
+
     /// Where it stands.
     pub fn state(&self) -> DerivationState {
         self.state
@@ -154,7 +174,7 @@ const FURTHER: &str = "further derivations";
 pub struct Derivations {
     /// An edge goes from a derivation to one of its inputs.
     graph: DiGraph<Derivation, ()>,
-    by_path: HashMap<Box<str>, DerivationId, RandomState>,
+    by_path: HashMap<Arc<str>, DerivationId, RandomState>,
     by_output: HashMap<Box<str>, DerivationId, RandomState>,
     /// The content-addressed derivation that another one was resolved to.
     resolved: HashMap<Box<str>, DerivationId, RandomState>,
@@ -174,8 +194,9 @@ impl Derivations {
         if self.graph.node_count() + 1 >= MAX_DERIVATIONS && path != FURTHER {
             return self.get_or_insert(FURTHER);
         }
-        let id = DerivationId(self.graph.add_node(Derivation { path: path.into(), ..Derivation::default() }));
-        self.by_path.insert(path.into(), id);
+        let path: Arc<str> = path.into();
+        let id = DerivationId(self.graph.add_node(Derivation::new(Arc::clone(&path))));
+        self.by_path.insert(path, id);
         self.counts.0[DerivationState::Unknown as usize] += 1;
         id
     }

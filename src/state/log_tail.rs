@@ -34,6 +34,17 @@ pub struct LogTail {
 }
 
 impl LogTail {
+    /// An empty log that is written to `buffer`, of which the capacity counts.
+    pub(super) fn new(mut buffer: String) -> Self {
+        buffer.clear();
+        Self { buffer, ..Self::default() }
+    }
+
+    /// Takes the buffer back.
+    pub(super) fn into_buffer(self) -> String {
+        self.buffer
+    }
+
     /// Adds a line in its JSON form.
     pub fn push(&mut self, text: Text<'_>) {
         if self.buffer.capacity() == 0 {

@@ -18,6 +18,7 @@ mod transfer;
 mod verdict;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -111,6 +112,8 @@ pub struct State {
     last_hook: Option<DerivationId>,
     /// What that hook printed.
     hook_log: LogTail,
+    /// The buffers of logs that nobody needs any more, for the next builds.
+    spare_buffers: Vec<String>,
     /// Nix says that it was interrupted, and where the run was then.
     interrupted: Option<Phase>,
     /// The last line of text reports an error.
@@ -204,7 +207,7 @@ impl State {
     fn ask(&mut self, id: DerivationId, effects: &mut Effects) {
         let derivation = self.derivations.get_mut(id);
         if !std::mem::replace(&mut derivation.asked, true) {
-            effects.requests.push(Request::ReadDerivation(derivation.path.to_string()));
+            effects.requests.push(Request::ReadDerivation(Arc::clone(&derivation.path)));
         }
     }
 

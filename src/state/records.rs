@@ -11,18 +11,20 @@ use crate::text::sanitize;
 
 /// A phase's name longer than this is cut; stdenv's have twenty characters.
 const MAX_PHASE: usize = 64;
+/// Buffers that are kept for the next builds: about as many as run at once.
+const MAX_SPARE_BUFFERS: usize = 16;
 
 impl State {
-    pub(super) fn record(&mut self, message: LogMessage<'_>, effects: &mut Effects) {
-        match message {
-            LogMessage::Result { id, kind, fields, payload } => {
-                self.result(id, kind, &fields, payload, effects)
+    pub(super) fn record(&mut self, message: &LogMessage<'_>, effects: &mut Effects) {
+        match *message {
+            LogMessage::Result { id, kind, ref fields, payload } => {
+                self.result(id, kind, fields, payload, effects)
             }
-            LogMessage::Start { id, level, parent, kind, text, fields } => {
+            LogMessage::Start { id, level, parent, kind, text, ref fields } => {
                 self.announced(effects);
                 self.went_on(Some(Pid::of(id)));
                 self.last_text_is_error = None;
-                let kind = self.start(id, level, parent, kind, text, &fields, effects);
+                let kind = self.start(id, level, parent, kind, text, fields, effects);
                 if let Some(lost) = self.activities.insert(id, Activity { kind, parent }) {
                     // Its end was lost with a torn line.
                     self.stop(id, lost, effects);
@@ -153,7 +155,10 @@ impl State {
             derivation.waiting_for = None;
             derivation.log = None;
             if let Some(name) = log_name(derivation.name()) {
-                self.by_log_name.insert(name.into(), id);
+                match self.by_log_name.get_mut(name) {
+                    Some(last) => *last = id,
+                    None => drop(self.by_log_name.insert(name.into(), id)),
+                }
             }
             if !human {
                 let name = self.derivations.get(id).name();
@@ -278,7 +283,9 @@ impl State {
                 if let Some(line) = fields.str(0) {
                     let id = *derivation;
                     let derivation = self.derivations.get_mut(id);
-                    let log = derivation.log.get_or_insert_default();
+                    let log = derivation.log.get_or_insert_with(|| {
+                        Box::new(LogTail::new(self.spare_buffers.pop().unwrap_or_default()))
+                    });
                     log.push(line);
                     log.last_at = self.now;
                     if self.log_lines {
@@ -447,7 +454,11 @@ impl State {
         derivation.ended.get_or_insert(now);
         if end == BuildEnd::Built {
             // Nobody asks for the log of a good build. Of the others the failure takes what it needs.
-            derivation.log = None;
+            if let Some(log) = derivation.log.take()
+                && self.spare_buffers.len() < MAX_SPARE_BUFFERS
+            {
+                self.spare_buffers.push(log.into_buffer());
+            }
             if let Some(failure) = derivation.failure.take() {
                 self.failures[failure.0].retracted = true;
                 effects.changes.push(Change::Retracted(failure));

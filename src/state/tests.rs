@@ -326,7 +326,7 @@ fn dependents_are_blocked_as_far_as_is_known() {
     assert_eq!(run.state.blocked_by(run.state.failures().next().unwrap().1), 0, "nothing is known yet");
     let asked: Vec<_> =
         run.effects.requests.iter().map(|Request::ReadDerivation(path)| path.clone()).collect();
-    assert_eq!(asked, ["app", "lib", "bad", "more"].map(drv), "each is asked for once");
+    assert_eq!(asked, ["app", "lib", "bad", "more"].map(|name| drv(name).into()), "each is asked for once");
     // Late answers. Nobody wants `vague`, so it is not blocked, but what is behind it is.
     run.read("lib", &["bad"]);
     run.read("app", &["vague"]);

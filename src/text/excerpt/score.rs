@@ -226,13 +226,14 @@ const HARMLESS_ENDS: &[&[u8]] = &[
 ];
 
 fn is_harmless(text: &[u8]) -> bool {
-    starts_with_any(text, HARMLESS_STARTS)
+    // Most lines that come here are compilers' warnings.
+    is_warning_or_note(text)
+        || starts_with_any(text, HARMLESS_STARTS)
         || HARMLESS_ENDS.iter().any(|end| text.last() == end.last() && text.ends_with(end))
         || is_numbered_step(text)
         || is_test_result(text)
         // autoconf's question, unless the answer is the error itself
         || text.starts_with(b"checking ") && !contains(text, b" error: ")
-        || is_warning_or_note(text)
 }
 
 /// `[12/345] Building …`, `[ 45%] Building …`, `[ 3 of 18] Compiling …`
@@ -259,7 +260,7 @@ fn is_warning_or_note(text: &[u8]) -> bool {
         LABELS.iter().find_map(|label| before.strip_suffix(*label)).map(<[u8]>::len)
     };
     let labelled = memchr_iter(b':', text).find_map(before_label);
-    let first = labelled.into_iter().chain(find(text, b"WARNING")).min();
+    let first = find(labelled.and_then(|at| text.get(..at)).unwrap_or(text), b"WARNING").or(labelled);
     first.is_some_and(|at| {
         // In "linker: error: warning: …" the first word decides.
         !text.get(..at).is_some_and(|before| {
