@@ -77,6 +77,10 @@ pub struct InputCounts {
     pub text_lines: u64,
     /// Pieces that could not be used.
     pub problems: u64,
+    /// Bytes of lines longer than [`MAX_LINE`] that were dropped.
+    pub dropped_bytes: u64,
+    /// Lines of text longer than a mebibyte, of which the rest was not read.
+    pub texts_cut: u64,
 }
 
 /// Where records begin.
@@ -144,6 +148,7 @@ impl Reader {
 impl Lines {
     fn line(&mut self, bytes: &[u8], dropped: u64, event: &mut impl FnMut(Event<'_>)) {
         if dropped > 0 {
+            self.counts.dropped_bytes += dropped;
             self.problem(ProblemKind::LineTooLong, bytes, event);
         }
         if let Some(record) = bytes.strip_prefix(PREFIX) {
@@ -207,6 +212,7 @@ impl Lines {
             return;
         }
         self.counts.text_lines += 1;
+        self.counts.texts_cut += u64::from(bytes.len() > MAX_TEXT);
         let raw = visible(&bytes[..bytes.len().min(MAX_TEXT)]);
         let text = strip_escapes(&raw);
         if self.error.is_open() {

@@ -178,7 +178,13 @@ fn everything_is_counted() {
     let input = format!("{STOP}\nhello\nerror: x\n@nix {{\n{STOP}\n[h] {STOP}\n");
     reader.feed(input.as_bytes(), |_| ());
     reader.finish(|_| ());
-    let expected = InputCounts { bytes: input.len() as u64, records: 3, text_lines: 2, problems: 1 };
+    let expected = InputCounts {
+        bytes: input.len() as u64,
+        records: 3,
+        text_lines: 2,
+        problems: 1,
+        ..InputCounts::default()
+    };
     assert_eq!(reader.counts(), expected);
 }
 

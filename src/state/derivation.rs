@@ -1,14 +1,14 @@
 //! Derivations: one state each, counters on the side, and the graph between them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::Moment;
 use super::failure::FailureId;
 use super::log_tail::LogTail;
+use super::{Dropped, Moment};
 use crate::nix::store_path;
 
 /// A derivation of this stream; numbers are given in the order in which the stream names them.
@@ -94,8 +94,8 @@ pub struct Derivation {
     pub(super) human: bool,
     /// Whether the driver has been asked for its file.
     pub(super) asked: bool,
-    /// Its outputs' paths, where the file was read.
-    pub(super) outputs: Vec<Box<str>>,
+    /// Whether its file was read.
+    is_read: bool,
 }
 
 impl Derivation {
@@ -144,6 +144,8 @@ impl StateCounts {
 
 /// Derivations beyond this share one entry.
 pub(super) const MAX_DERIVATIONS: usize = 1 << 20;
+/// Edges of the graph, and outputs that are known, beyond this are not kept.
+pub(super) const MAX_EDGES: usize = 1 << 23;
 /// The name of that entry.
 const FURTHER: &str = "further derivations";
 
@@ -160,20 +162,23 @@ pub struct Derivations {
     /// Those that are building, so that a look at them costs nothing where there are many others.
     building: BTreeSet<DerivationId>,
     revision: u64,
+    dropped: Dropped,
 }
 
 impl Derivations {
     /// The derivation with this path, made if it is new.
-    pub fn get_or_insert(&mut self, path: &str) -> DerivationId {
-        let path = &path[..path.floor_char_boundary(store_path::MAX_LEN)];
+    pub fn get_or_insert(&mut self, whole: &str) -> DerivationId {
+        let path = &whole[..whole.floor_char_boundary(store_path::MAX_LEN)];
         if let Some(id) = self.find(path) {
             return id;
         }
         if self.graph.node_count() + 1 >= MAX_DERIVATIONS && path != FURTHER {
+            self.dropped.derivations += 1;
             return self.get_or_insert(FURTHER);
         }
         let id = DerivationId(self.graph.add_node(Derivation { path: path.into(), ..Derivation::default() }));
         self.by_path.insert(path.into(), id);
+        self.dropped.paths_cut += u64::from(path.len() < whole.len());
         self.counts.0[DerivationState::Unknown as usize] += 1;
         id
     }
@@ -192,9 +197,14 @@ impl Derivations {
     /// Records that building `path` means building another derivation, which content addressing made of it.
     pub fn resolve(&mut self, path: &str, resolved: &str) {
         let resolved = &resolved[..resolved.floor_char_boundary(store_path::MAX_LEN)];
-        if path != resolved && !self.by_path.contains_key(resolved) && self.resolved.len() < MAX_DERIVATIONS {
+        if path == resolved || self.by_path.contains_key(resolved) {
+            return;
+        }
+        if self.resolved.len() < MAX_DERIVATIONS {
             let id = self.get_or_insert(path);
             self.resolved.insert(resolved.into(), id);
+        } else {
+            self.dropped.derivations += 1;
         }
     }
 
@@ -232,6 +242,16 @@ impl Derivations {
         self.revision
     }
 
+    /// How many were named for which there was no room, and how much of the graph.
+    pub(super) fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
+    /// How many edges and outputs the graph has.
+    pub(super) fn extent(&self) -> (usize, usize) {
+        (self.graph.edge_count(), self.by_output.len())
+    }
+
     /// How many are in each state.
     pub fn counts(&self) -> StateCounts {
         self.counts
@@ -251,18 +271,30 @@ impl Derivations {
         self.graph.node_indices().map(|node| (DerivationId(node), &self.graph[node]))
     }
 
-    /// Records what a derivation's file says.
+    /// Records what a derivation's file says; a file does not change, so the first time counts.
     pub(super) fn add_inputs(&mut self, id: DerivationId, inputs: &[String], outputs: &[String]) {
+        if std::mem::replace(&mut self.graph[id.0].is_read, true) {
+            return;
+        }
         self.revision += 1;
+        let mut seen = HashSet::with_capacity_and_hasher(inputs.len() + 1, RandomState::default());
+        seen.insert(id);
         for input in inputs {
+            if self.graph.edge_count() >= MAX_EDGES {
+                self.dropped.graph += 1;
+                continue;
+            }
             let input = self.get_or_insert(input);
-            if input != id && self.graph.find_edge(id.0, input.0).is_none() {
+            if seen.insert(input) {
                 self.graph.add_edge(id.0, input.0, ());
             }
         }
         for output in outputs {
-            self.by_output.insert(output.as_str().into(), id);
-            self.graph[id.0].outputs.push(output.as_str().into());
+            if self.by_output.len() < MAX_EDGES && output.len() <= store_path::MAX_LEN {
+                self.by_output.insert(output.as_str().into(), id);
+            } else {
+                self.dropped.graph += 1;
+            }
         }
     }
 
