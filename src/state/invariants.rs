@@ -2,7 +2,7 @@
 
 use super::State;
 use super::activity::{Kind, MAX_ACTIVITIES};
-use super::derivation::{DerivationState, MAX_DERIVATIONS, MAX_EDGES};
+use super::derivation::{Derivation, DerivationState, MAX_DERIVATIONS, MAX_EDGES};
 use super::errors::{MAX_FAILURES, MAX_LOOSE, MAX_SEEN};
 use super::process::{MAX_CREDITS, MAX_OPEN, MAX_PROCESSES};
 use super::texts::MAX_OTHER;
@@ -17,6 +17,11 @@ impl State {
         let known = [DerivationState::Building, DerivationState::Ended, DerivationState::Built];
         let begun: usize = known.into_iter().map(|state| derivations.get(state)).sum();
         expect(derivations.wanted() >= begun, "as many are wanted as are built and running")?;
+        let mut building = self.derivations.building();
+        let is_building = |(_, derivation): (_, &Derivation)| derivation.state() == DerivationState::Building;
+        expect(building.all(is_building), "what is listed as building is")?;
+        let n_building = self.derivations.building().count();
+        expect(n_building == derivations.get(DerivationState::Building), "all that builds is listed")?;
         self.transfers.check()?;
         expect(self.derivations.iter().len() <= MAX_DERIVATIONS, "derivations are bounded")?;
         expect(self.transfers.iter().count() <= MAX_PATHS, "paths are bounded")?;

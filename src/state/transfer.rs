@@ -220,6 +220,8 @@ impl Transfers {
             bytes += u128::from(path.done);
         }
         expect(counts == self.counts, "the counts of paths equal a recount")?;
+        let n_moving = counts[PathState::Fetching as usize] + counts[PathState::Uploading as usize];
+        expect(self.moving.len() == n_moving, "all paths on their way are listed")?;
         expect(bytes == self.bytes, "bytes are those of all paths")
     }
 
