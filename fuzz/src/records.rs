@@ -103,7 +103,7 @@ const TEXTS: [&str; 16] = [
 pub fn records(data: &[u8]) {
     let mut source = Source(data);
     let mut run = Run::new(source.byte());
-    for _ in 0..4096 {
+    for _ in 0..1024 {
         if source.0.is_empty() {
             break;
         }
@@ -221,7 +221,7 @@ fn result(run: &mut Run, source: &mut Source<'_>) {
 
 /// Many of the same: activities that never end, or end all; or lines of one log.
 fn burst(run: &mut Run, source: &mut Source<'_>) {
-    let n = u64::from(source.byte()) * 2;
+    let n = u64::from(source.byte());
     let kind = activity(source);
     let first = source.id();
     match source.byte() % 4 {

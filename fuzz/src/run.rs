@@ -82,7 +82,7 @@ impl Run {
         self.effects.changes.clear();
         self.effects.requests.clear();
         // A recount costs as much as the state is large.
-        if self.n_inputs < 256 || self.n_inputs.is_multiple_of(64) {
+        if self.n_inputs < 128 || self.n_inputs.is_multiple_of(64) {
             self.check();
         }
     }
@@ -97,7 +97,7 @@ impl Run {
         let _ = (view.fetches(), view.fetching());
         // Each frame of some hundred builds costs as much as many inputs.
         self.n_ticks += 1;
-        if self.n_ticks < 32 || self.n_ticks.is_multiple_of(32) {
+        if self.n_ticks < 4 || self.n_ticks.is_multiple_of(32) {
             self.draw();
         }
     }

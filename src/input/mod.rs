@@ -91,6 +91,8 @@ const MAX_TEXT: usize = 1 << 20;
 const EXCERPT: usize = 120;
 /// The head of a torn record is kept up to this length, in case its tail comes on the next line.
 const MAX_TORN: usize = 1 << 20;
+/// On a line with more records that others have cut, only the last one is tried then.
+const MAX_TORN_PARTS: usize = 16;
 
 /// Turns a stream of bytes into [`Event`]s.
 #[derive(Debug, Default)]
@@ -176,6 +178,20 @@ impl Lines {
         if !is_label(before) {
             self.text(before, event);
         }
+        let mut record = record;
+        for _ in 0..MAX_TORN_PARTS {
+            match self.whole_or_torn(record, event) {
+                Some(rest) => record = rest,
+                None => return,
+            }
+        }
+        // Each look costs as much as the line has left.
+        let last = memchr::memmem::rfind(record, PREFIX).map_or(0, |at| at + PREFIX.len());
+        self.whole_or_torn(&record[last..], event);
+    }
+
+    /// A record. Returns the one that another process has written into its middle, if it is torn.
+    fn whole_or_torn<'a>(&mut self, record: &'a [u8], event: &mut impl FnMut(Event<'_>)) -> Option<&'a [u8]> {
         let Self { scratch, counts, error, .. } = self;
         let failed = match decode(record, scratch) {
             Ok(message) => {
@@ -190,7 +206,7 @@ impl Lines {
                     }));
                 }
                 event(Event::Record(message));
-                return;
+                return None;
             }
             Err(failed) => failed,
         };
@@ -202,9 +218,10 @@ impl Lines {
                 self.torn.clear();
                 self.torn.extend_from_slice(&record[..at]);
             }
-            return self.record(b"", &record[at + PREFIX.len()..], event);
+            return Some(&record[at + PREFIX.len()..]);
         }
         self.problem(ProblemKind::Record(failed), record, event);
+        None
     }
 
     fn text(&mut self, bytes: &[u8], event: &mut impl FnMut(Event<'_>)) {

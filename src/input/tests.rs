@@ -196,3 +196,12 @@ fn a_line_without_end_is_cut_and_said() {
     assert_eq!(events.len(), 3);
     assert_eq!([events[0].as_str(), events[2].as_str()], ["problem LineTooLong", "stop 7"]);
 }
+
+#[test]
+fn a_line_of_torn_records_is_looked_at_a_few_times() {
+    let mut reader = Reader::default();
+    let mut n_events = 0;
+    reader.feed("@nix {".repeat(1 << 20).as_bytes(), |_| n_events += 1);
+    reader.finish(|_| n_events += 1);
+    assert_eq!(n_events, 1);
+}

@@ -162,6 +162,8 @@ pub struct Derivations {
     /// Those that are building, so that a look at them costs nothing where there are many others.
     building: BTreeSet<DerivationId>,
     revision: u64,
+    /// The last of each name that was started, once somebody has asked.
+    started: Option<HashMap<Box<str>, DerivationId, RandomState>>,
     dropped: Dropped,
 }
 
@@ -230,6 +232,43 @@ impl Derivations {
         }
         derivation.state = state;
         self.revision += 1;
+    }
+
+    /// Takes note of one that was started at a time.
+    pub(super) fn start(&mut self, id: DerivationId, at: Moment) {
+        self.get_mut(id).started = Some(at);
+        if let Some(mut started) = self.started.take() {
+            self.note_started(&mut started, id);
+            self.started = Some(started);
+        }
+    }
+
+    fn note_started(&self, started: &mut HashMap<Box<str>, DerivationId, RandomState>, id: DerivationId) {
+        let when = |id| (self.get(id).started, id);
+        let name = self.get(id).name();
+        match started.get_mut(name) {
+            Some(last) if when(*last) < when(id) => *last = id,
+            Some(_) => {}
+            None => drop(started.insert(name.into(), id)),
+        }
+    }
+
+    /// The one that was started last of those whose output may have this name: the derivation's own or, after a dash, that
+    /// of an output. The longest name counts.
+    pub(super) fn started_with_name(&mut self, name: &str) -> Option<DerivationId> {
+        // Most streams never ask. Those that do may ask as often as there are derivations.
+        let started = self.started.take().unwrap_or_else(|| {
+            let mut started = HashMap::default();
+            let ids = self.iter().filter(|(_, derivation)| derivation.started.is_some()).map(|(id, _)| id);
+            for id in ids {
+                self.note_started(&mut started, id);
+            }
+            started
+        });
+        let ends = std::iter::once(name.len()).chain(memchr::memrchr_iter(b'-', name.as_bytes()));
+        let found = ends.filter_map(|end| started.get(&name[..end])).next().copied();
+        self.started = Some(started);
+        found
     }
 
     /// Those that are building, in the order in which the stream named them.

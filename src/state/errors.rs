@@ -277,7 +277,7 @@ impl State {
     }
 
     /// A build that was started and whose output could have this name: the derivation's own, and that of an output.
-    fn started_with_name(&self, name: &str) -> Option<DerivationId> {
+    fn started_with_name(&mut self, name: &str) -> Option<DerivationId> {
         let fits = |id: DerivationId| {
             let rest = name.strip_prefix(self.derivations.get(id).name());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
@@ -289,13 +289,7 @@ impl State {
             .copied()
             .filter(|id| fits(*id))
             .max();
-        ended.or_else(|| {
-            self.derivations
-                .iter()
-                .filter(|(id, derivation)| derivation.started.is_some() && fits(*id))
-                .max_by_key(|(id, derivation)| (derivation.name().len(), derivation.started, *id))
-                .map(|(id, _)| id)
-        })
+        ended.or_else(|| self.derivations.started_with_name(name))
     }
 
     /// The build that was last counted as failed without being named.

@@ -39,8 +39,9 @@ pub(super) struct Counter {
 
 /// More than this are never open at once.
 pub(super) const MAX_CREDITS: usize = 4096;
-/// Processes beyond this share one entry: a stream of so many commands is none that one person reads.
-pub(super) const MAX_PROCESSES: usize = 1 << 14;
+/// Processes beyond this share one entry: a stream of so many commands is none that one person reads, and an error may
+/// look at all of them.
+pub(super) const MAX_PROCESSES: usize = 1 << 10;
 /// Builds and paths of a process that wait for something: the oldest are forgotten beyond this.
 pub(super) const MAX_OPEN: usize = 4096;
 

@@ -144,13 +144,13 @@ impl State {
         }
         if derivation.state() != DerivationState::Building {
             self.endless_builds += usize::from(human);
-            derivation.started = Some(now);
             derivation.ended = None;
             derivation.phase = None;
             derivation.phase_started = None;
             derivation.waiting_for = None;
             derivation.log = None;
-            if let Some(name) = log_name(derivation.name()) {
+            self.derivations.start(id, now);
+            if let Some(name) = log_name(self.derivations.get(id).name()) {
                 self.by_log_name.insert(name.into(), id);
             }
             if !human {
