@@ -76,9 +76,9 @@ fn day(fresh: bool) {
         n_records += records.matches('\n').count();
         let at = Duration::from_secs(second);
         pipeline.feed(records.as_bytes(), at);
-        let asked: Vec<String> =
-            pipeline.requests().map(|Request::ReadDerivation(path)| path.into()).collect();
-        for path in asked {
+        let asked: Vec<_> = pipeline.requests().collect();
+        for Request::ReadDerivation(path) in asked {
+            let path = path.to_string();
             let build = second / 2;
             let inputs = (1..=10).map(|n| derivation(build.saturating_sub(n * 7))).collect();
             let outputs = vec![path.trim_end_matches(".drv").to_owned()];
