@@ -56,6 +56,15 @@ bench: ## Measure each stage, and count the instructions of three workloads
 	cargo bench $(manifest) --bench stages
 	$(root)benches/instructions
 
+.PHONY: limits
+limits: ## Measure memory of endless streams, and a graph of 100,000 derivations
+	cargo bench $(manifest) --bench memory --bench graph
+
+# Unlike the tests, which run the targets on what was found before.
+.PHONY: fuzz
+fuzz: ## Look for inputs that break something, ten minutes with each target
+	$(root)fuzz/run 600
+
 # Two builds: a good one, and one that fails, which is what it is for. --impure makes their derivations new each time.
 .PHONY: demo
 demo: build ## Watch a real `nix build`, or a recorded one where there is no Nix

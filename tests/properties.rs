@@ -316,6 +316,31 @@ fn a_build_of_hours_prints_no_more_than_its_limits() {
 }
 
 #[test]
+fn what_the_limits_drop_is_said_where_it_matters() {
+    let error = |n: u64| {
+        format!(r#"@nix {{"action":"msg","level":0,"msg":"error: number {n}","raw_msg":"number {n}"}}"#)
+    };
+    let other = |n: u64| format!("line {n} of another program");
+    let cases: [(Vec<String>, Option<&str>); 3] = [
+        ((0..150).map(error).collect(), Some("  not kept: 50 errors\n")),
+        (vec!["x".repeat((16 << 20) + 7)], Some("  not kept: 1 end of a line longer than 16 MiB\n")),
+        // That they are not all kept is as it should be.
+        ((0..150).map(other).collect(), None),
+    ];
+    for (lines, said) in cases {
+        let log = lines.join("\n").into_bytes();
+        let (out, _) = play::play(&play::untimed(&log), &Output::default(), None);
+        assert!(said.is_none_or(|said| out.contains(said)), "{out}");
+        assert_eq!(out.contains("not kept"), said.is_some(), "{out}");
+        let (out, _) = play::play(&play::untimed(&log), &play::json_output(), None);
+        let summary: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+        let dropped = summary["dropped"].as_object().unwrap();
+        let n: u64 = dropped.values().map(|n| n.as_u64().unwrap()).sum();
+        assert!(n > 0 && n <= 150, "{dropped:?}");
+    }
+}
+
+#[test]
 fn no_more_is_ever_wanted_than_was_announced() {
     // Only what Nix announces is wanted: a list, and what import from derivation and the like build besides.
     let cases = corpus::archive_of(|name| !name.contains("19-flood") && !name.starts_with("nix-2.3.7"));

@@ -39,7 +39,8 @@ const RARE: &str = r#"@nix {"action":"start","fields":["/nix/store/0000000000000
 /// What nixmon says of a run itself.
 fn notices(output: &Output) -> Vec<(String, Value)> {
     let mut pipeline = Pipeline::to_writer(Vec::new(), output);
-    pipeline.notice(&[Line::new().with(Role::Warning, "home takes longer than 15m; it goes on")], Duration::ZERO);
+    pipeline
+        .notice(&[Line::new().with(Role::Warning, "home takes longer than 15m; it goes on")], Duration::ZERO);
     pipeline.end(Some(0), Duration::ZERO, |_| Evidence::default());
     let out = String::from_utf8(pipeline.into_writer().unwrap()).unwrap();
     out.lines().map(|line| ("notice".to_owned(), serde_json::from_str(line).unwrap())).collect()

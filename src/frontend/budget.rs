@@ -108,7 +108,7 @@ impl Budget {
         if left == 0 {
             return false;
         }
-        let wait = self.every.max(self.last_heartbeat * 2 / left.min(2 * PART));
+        let wait = self.every.max(self.last_heartbeat.saturating_mul(2) / left.min(2 * PART));
         now.saturating_sub(self.last_heartbeat) >= wait
     }
 
@@ -127,6 +127,13 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_any_recording_are_taken() {
+        let mut budget = Budget::new(Limits::default());
+        budget.heard(Duration::MAX);
+        assert!(!budget.heartbeat_is_due(Duration::MAX));
+    }
 
     fn heartbeats(limits: Limits, run: Duration) -> Vec<u64> {
         let mut budget = Budget::new(limits);

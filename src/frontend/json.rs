@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
+use serde_json::ser::Formatter;
+
 use super::Sink;
 use crate::input::InputCounts;
 use crate::state::{Change, Moment, State};
@@ -66,8 +68,9 @@ impl<W: Write> Json<W> {
     }
 
     fn line(&mut self, value: &impl serde::Serialize) {
+        let mut serializer = serde_json::Serializer::with_formatter(&mut self.buffer, Escaped);
         // Of our own types none can fail to be written.
-        if serde_json::to_writer(&mut self.buffer, value).is_ok() {
+        if value.serialize(&mut serializer).is_ok() {
             self.buffer.push(b'\n');
         }
     }
@@ -88,5 +91,60 @@ impl<W: Write> Json<W> {
     /// Takes the writer back.
     pub fn into_writer(self) -> W {
         self.sink.into_inner()
+    }
+}
+
+/// Compact JSON in which no control character stands as it is. serde_json escapes what JSON does not allow, which is
+/// those below U+0020; to a terminal DEL and U+0080 to U+009F are control characters too.
+struct Escaped;
+
+impl Formatter for Escaped {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> std::io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = next_control(rest) {
+            let (before, after) = rest.split_at(at);
+            writer.write_all(before.as_bytes())?;
+            let mut chars = after.chars();
+            let control = chars.next().map_or(0, u32::from);
+            write!(writer, "\\u{control:04x}")?;
+            rest = chars.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+/// Where the first such character is.
+fn next_control(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    // In UTF-8 those above DEL are C2 80 to C2 9F.
+    memchr::memchr2_iter(0x7f, 0xc2, bytes)
+        .find(|&at| bytes[at] == 0x7f || bytes.get(at + 1).is_some_and(|&next| next < 0xa0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let mut json = Json::new(Vec::new(), None);
+        json.line(&text);
+        json.flush();
+        let written = String::from_utf8(json.into_writer()).unwrap();
+        assert_eq!(written, format!("{expected}\n"));
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+    }
+
+    #[test]
+    fn no_control_character_is_written_as_it_is() {
+        check("a\u{1b}[m\u{7f}b", r#""a\u001b[m\u007fb""#);
+        check(
+            "\u{80}\u{9b}31m\u{9f}\u{a0}é\u{7f}\u{7f}",
+            "\"\\u0080\\u009b31m\\u009f\u{a0}é\\u007f\\u007f\"",
+        );
+        check("Â \"/\\", r#""Â \"/\\""#);
     }
 }

@@ -79,6 +79,10 @@ pub struct InputCounts {
     pub text_lines: u64,
     /// Pieces that could not be used.
     pub problems: u64,
+    /// Bytes of lines longer than [`MAX_LINE`] that were dropped.
+    pub dropped_bytes: u64,
+    /// Lines of text longer than a mebibyte, of which the rest was not read.
+    pub texts_cut: u64,
 }
 
 /// Where records begin.
@@ -89,6 +93,8 @@ const MAX_TEXT: usize = 1 << 20;
 const EXCERPT: usize = 120;
 /// The head of a torn record is kept up to this length, in case its tail comes on the next line.
 const MAX_TORN: usize = 1 << 20;
+/// On a line with more records that others have cut, only the last one is tried then.
+const MAX_TORN_PARTS: usize = 16;
 
 /// Turns a stream of bytes into [`Event`]s.
 #[derive(Debug, Default)]
@@ -146,6 +152,7 @@ impl Reader {
 impl Lines {
     fn line(&mut self, bytes: &[u8], dropped: u64, event: &mut impl FnMut(Event<'_>)) {
         if dropped > 0 {
+            self.counts.dropped_bytes += dropped;
             self.problem(ProblemKind::LineTooLong, bytes, event);
         }
         if let Some(record) = bytes.strip_prefix(PREFIX) {
@@ -173,6 +180,20 @@ impl Lines {
         if !before.is_empty() && !is_label(before) {
             self.text(before, event);
         }
+        let mut record = record;
+        for _ in 0..MAX_TORN_PARTS {
+            match self.whole_or_torn(record, event) {
+                Some(rest) => record = rest,
+                None => return,
+            }
+        }
+        // Each look costs as much as the line has left.
+        let last = memchr::memmem::rfind(record, PREFIX).map_or(0, |at| at + PREFIX.len());
+        self.whole_or_torn(&record[last..], event);
+    }
+
+    /// A record. Returns the one that another process has written into its middle, if it is torn.
+    fn whole_or_torn<'a>(&mut self, record: &'a [u8], event: &mut impl FnMut(Event<'_>)) -> Option<&'a [u8]> {
         let Self { scratch, counts, error, .. } = self;
         let failed = match decode(record, scratch) {
             Ok(message) => {
@@ -187,7 +208,7 @@ impl Lines {
                     }));
                 }
                 event(Event::Record(&message));
-                return;
+                return None;
             }
             Err(failed) => failed,
         };
@@ -199,9 +220,10 @@ impl Lines {
                 self.torn.clear();
                 self.torn.extend_from_slice(&record[..at]);
             }
-            return self.record(b"", &record[at + PREFIX.len()..], event);
+            return Some(&record[at + PREFIX.len()..]);
         }
         self.problem(ProblemKind::Record(failed), record, event);
+        None
     }
 
     fn text(&mut self, bytes: &[u8], event: &mut impl FnMut(Event<'_>)) {
@@ -209,6 +231,7 @@ impl Lines {
             return;
         }
         self.counts.text_lines += 1;
+        self.counts.texts_cut += u64::from(bytes.len() > MAX_TEXT);
         let raw = visible(&bytes[..bytes.len().min(MAX_TEXT)]);
         let text = strip_escapes(&raw);
         if self.error.is_open() {

@@ -470,11 +470,13 @@ fn floor(at: Duration) -> Duration {
 }
 
 fn add(sum: &mut InputCounts, counts: InputCounts) {
-    let InputCounts { bytes, records, text_lines, problems } = counts;
+    let InputCounts { bytes, records, text_lines, problems, dropped_bytes, texts_cut } = counts;
     sum.bytes += bytes;
     sum.records += records;
     sum.text_lines += text_lines;
     sum.problems += problems;
+    sum.dropped_bytes += dropped_bytes;
+    sum.texts_cut += texts_cut;
 }
 
 #[cfg(test)]

@@ -178,7 +178,13 @@ fn everything_is_counted() {
     let input = format!("{STOP}\nhello\nerror: x\n@nix {{\n{STOP}\n[h] {STOP}\n");
     reader.feed(input.as_bytes(), |_| ());
     reader.finish(|_| ());
-    let expected = InputCounts { bytes: input.len() as u64, records: 3, text_lines: 2, problems: 1 };
+    let expected = InputCounts {
+        bytes: input.len() as u64,
+        records: 3,
+        text_lines: 2,
+        problems: 1,
+        ..InputCounts::default()
+    };
     assert_eq!(reader.counts(), expected);
 }
 
@@ -189,4 +195,13 @@ fn a_line_without_end_is_cut_and_said() {
     let events = events(&input);
     assert_eq!(events.len(), 3);
     assert_eq!([events[0].as_str(), events[2].as_str()], ["problem LineTooLong", "stop 7"]);
+}
+
+#[test]
+fn a_line_of_torn_records_is_looked_at_a_few_times() {
+    let mut reader = Reader::default();
+    let mut n_events = 0;
+    reader.feed("@nix {".repeat(1 << 20).as_bytes(), |_| n_events += 1);
+    reader.finish(|_| n_events += 1);
+    assert_eq!(n_events, 1);
 }

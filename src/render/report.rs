@@ -68,6 +68,7 @@ pub fn report(state: &State, evidence: &Evidence, hidden: u64, style: &Style, ex
         );
         lines.push(Line::new().with(Role::Muted, text));
     }
+    lines.extend(dropped(state));
     for line in &mut lines {
         // Half a path leads nowhere.
         if !line.spans().iter().any(|span| span.role() == Role::Path) {
@@ -75,6 +76,28 @@ pub fn report(state: &State, evidence: &Evidence, hidden: u64, style: &Style, ex
         }
     }
     fit(lines, style, extent)
+}
+
+/// `  not kept: 12 root causes, 3 ends of lines longer than 16 MiB`: where what is told may be less than what happened.
+fn dropped(state: &State) -> Option<Line> {
+    let dropped = state.dropped();
+    // Of errors without a derivation the last ones count, and only in a run that failed.
+    let errors = if state.outcome() == Some(Outcome::Success) { 0 } else { dropped.errors };
+    let parts: Vec<String> = [
+        (dropped.failures, "root cause", "root causes"),
+        (errors, "error", "errors"),
+        (dropped.long_lines, "end of a line longer than 16 MiB", "ends of lines longer than 16 MiB"),
+        (dropped.derivations, "mention of a further derivation", "mentions of further derivations"),
+        (dropped.store_paths, "mention of a further store path", "mentions of further store paths"),
+        (dropped.graph, "edge of the graph", "edges of the graph"),
+        (dropped.activities + dropped.processes, "activity", "activities"),
+        (dropped.ends, "end of a build or transfer", "ends of builds or transfers"),
+    ]
+    .into_iter()
+    .filter(|(n, ..)| *n > 0)
+    .map(|(n, one, many)| count(n, one, many))
+    .collect();
+    (!parts.is_empty()).then(|| Line::new().with(Role::Muted, format!("  not kept: {}", parts.join(", "))))
 }
 
 /// Cuts a report to its extent; what is cut is said.

@@ -64,11 +64,13 @@ impl Activities {
         self.0.get_mut(&id)
     }
 
+    /// Whether there is room for an activity with this id.
+    pub(super) fn has_room(&self, id: u64) -> bool {
+        self.0.len() < MAX_ACTIVITIES || self.0.contains_key(&id)
+    }
+
     /// Returns what had this id before and has never ended.
     pub(super) fn insert(&mut self, id: u64, activity: Activity) -> Option<Activity> {
-        if self.0.len() >= MAX_ACTIVITIES && !self.0.contains_key(&id) {
-            return None;
-        }
         self.0.insert(id, activity)
     }
 

@@ -1,15 +1,15 @@
 //! Derivations: one state each, counters on the side, and the graph between them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::Moment;
 use super::failure::FailureId;
 use super::log_tail::LogTail;
+use super::{Dropped, Moment};
 use crate::nix::store_path;
 
 /// A derivation of this stream; numbers are given in the order in which the stream names them.
@@ -97,8 +97,8 @@ pub struct Derivation {
     pub(super) human: bool,
     /// Whether the driver has been asked for its file.
     pub(super) asked: bool,
-    /// Its outputs' paths, where the file was read.
-    pub(super) outputs: Vec<Box<str>>,
+    /// Whether its file was read.
+    is_read: bool,
 }
 
 impl Derivation {
@@ -112,12 +112,13 @@ impl Derivation {
             phase_started: None,
             machine: None,
             waiting_for: None,
+            waiting_since: None,
             log: None,
             failure: None,
             activities: 0,
             human: false,
             asked: false,
-            outputs: Vec::new(),
+            is_read: false,
         }
     }
 
@@ -166,6 +167,8 @@ impl StateCounts {
 
 /// Derivations beyond this share one entry.
 pub(super) const MAX_DERIVATIONS: usize = 1 << 20;
+/// Edges of the graph, and outputs that are known, beyond this are not kept.
+pub(super) const MAX_EDGES: usize = 1 << 23;
 /// The name of that entry.
 const FURTHER: &str = "further derivations";
 
@@ -182,21 +185,27 @@ pub struct Derivations {
     /// Those that are building, so that a look at them costs nothing where there are many others.
     building: BTreeSet<DerivationId>,
     revision: u64,
+    /// The last of each name that was started, once somebody has asked.
+    started: Option<HashMap<Box<str>, DerivationId, RandomState>>,
+    dropped: Dropped,
 }
 
 impl Derivations {
     /// The derivation with this path, made if it is new.
-    pub fn get_or_insert(&mut self, path: &str) -> DerivationId {
-        let path = &path[..path.floor_char_boundary(store_path::MAX_LEN)];
+    pub fn get_or_insert(&mut self, whole: &str) -> DerivationId {
+        let path = &whole[..whole.floor_char_boundary(store_path::MAX_LEN)];
         if let Some(id) = self.find(path) {
             return id;
         }
         if self.graph.node_count() + 1 >= MAX_DERIVATIONS && path != FURTHER {
+            self.dropped.derivations += 1;
             return self.get_or_insert(FURTHER);
         }
+        let cut = path.len() < whole.len();
         let path: Arc<str> = path.into();
         let id = DerivationId(self.graph.add_node(Derivation::new(Arc::clone(&path))));
         self.by_path.insert(path, id);
+        self.dropped.paths_cut += u64::from(cut);
         self.counts.0[DerivationState::Unknown as usize] += 1;
         id
     }
@@ -215,9 +224,14 @@ impl Derivations {
     /// Records that building `path` means building another derivation, which content addressing made of it.
     pub fn resolve(&mut self, path: &str, resolved: &str) {
         let resolved = &resolved[..resolved.floor_char_boundary(store_path::MAX_LEN)];
-        if path != resolved && !self.by_path.contains_key(resolved) && self.resolved.len() < MAX_DERIVATIONS {
+        if path == resolved || self.by_path.contains_key(resolved) {
+            return;
+        }
+        if self.resolved.len() < MAX_DERIVATIONS {
             let id = self.get_or_insert(path);
             self.resolved.insert(resolved.into(), id);
+        } else {
+            self.dropped.derivations += 1;
         }
     }
 
@@ -245,6 +259,43 @@ impl Derivations {
         self.revision += 1;
     }
 
+    /// Takes note of one that was started at a time.
+    pub(super) fn start(&mut self, id: DerivationId, at: Moment) {
+        self.get_mut(id).started = Some(at);
+        if let Some(mut started) = self.started.take() {
+            self.note_started(&mut started, id);
+            self.started = Some(started);
+        }
+    }
+
+    fn note_started(&self, started: &mut HashMap<Box<str>, DerivationId, RandomState>, id: DerivationId) {
+        let when = |id| (self.get(id).started, id);
+        let name = self.get(id).name();
+        match started.get_mut(name) {
+            Some(last) if when(*last) < when(id) => *last = id,
+            Some(_) => {}
+            None => drop(started.insert(name.into(), id)),
+        }
+    }
+
+    /// The one that was started last of those whose output may have this name: the derivation's own or, after a dash, that
+    /// of an output. The longest name counts.
+    pub(super) fn started_with_name(&mut self, name: &str) -> Option<DerivationId> {
+        // Most streams never ask. Those that do may ask as often as there are derivations.
+        let started = self.started.take().unwrap_or_else(|| {
+            let mut started = HashMap::default();
+            let ids = self.iter().filter(|(_, derivation)| derivation.started.is_some()).map(|(id, _)| id);
+            for id in ids {
+                self.note_started(&mut started, id);
+            }
+            started
+        });
+        let ends = std::iter::once(name.len()).chain(memchr::memrchr_iter(b'-', name.as_bytes()));
+        let found = ends.filter_map(|end| started.get(&name[..end])).next().copied();
+        self.started = Some(started);
+        found
+    }
+
     /// Those that are building, in the order in which the stream named them.
     pub fn building(&self) -> impl Iterator<Item = (DerivationId, &Derivation)> {
         self.building.iter().map(|id| (*id, self.get(*id)))
@@ -253,6 +304,16 @@ impl Derivations {
     /// A number that grows with every change of a state or of the graph.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// How many were named for which there was no room, and how much of the graph.
+    pub(super) fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
+    /// How many edges and outputs the graph has.
+    pub(super) fn extent(&self) -> (usize, usize) {
+        (self.graph.edge_count(), self.by_output.len())
     }
 
     /// How many are in each state.
@@ -274,18 +335,30 @@ impl Derivations {
         self.graph.node_indices().map(|node| (DerivationId(node), &self.graph[node]))
     }
 
-    /// Records what a derivation's file says.
+    /// Records what a derivation's file says; a file does not change, so the first time counts.
     pub(super) fn add_inputs(&mut self, id: DerivationId, inputs: &[String], outputs: &[String]) {
+        if std::mem::replace(&mut self.graph[id.0].is_read, true) {
+            return;
+        }
         self.revision += 1;
+        let mut seen = HashSet::with_capacity_and_hasher(inputs.len() + 1, RandomState::default());
+        seen.insert(id);
         for input in inputs {
+            if self.graph.edge_count() >= MAX_EDGES {
+                self.dropped.graph += 1;
+                continue;
+            }
             let input = self.get_or_insert(input);
-            if input != id && self.graph.find_edge(id.0, input.0).is_none() {
+            if seen.insert(input) {
                 self.graph.add_edge(id.0, input.0, ());
             }
         }
         for output in outputs {
-            self.by_output.insert(output.as_str().into(), id);
-            self.graph[id.0].outputs.push(output.as_str().into());
+            if self.by_output.len() < MAX_EDGES && output.len() <= store_path::MAX_LEN {
+                self.by_output.insert(output.as_str().into(), id);
+            } else {
+                self.dropped.graph += 1;
+            }
         }
     }
 

@@ -24,8 +24,10 @@ const EXCERPT_LINES: usize = 8;
 const LOOSE_LINES: usize = 4;
 /// How many lines of a log's end are kept with a failure.
 const TAIL_LINES: usize = 10;
-/// More root causes than this are counted as the last one; nobody reads so many.
+/// More root causes than this are counted and not kept; nobody reads so many.
 pub(super) const MAX_FAILURES: usize = 10_000;
+/// Texts beyond this are not remembered, and so shown again.
+pub(super) const MAX_SEEN: usize = 1 << 16;
 /// More errors than this without a derivation are not kept.
 pub(super) const MAX_LOOSE: usize = 100;
 
@@ -145,17 +147,19 @@ impl State {
     /// Shows a text that was not shown before.
     pub(super) fn show(&mut self, kind: TextKind, text: &str, effects: &mut Effects) {
         use std::hash::BuildHasher;
-        /// Texts beyond this are shown again.
-        const MAX_SEEN: usize = 1 << 16;
         // One cache that cannot be reached makes a warning for each path and each try.
         // In text the warning holds the whole message of the error that Nix survives.
         let text =
             if kind == TextKind::Warning { text.strip_prefix("error: ").unwrap_or(text) } else { text };
         let seen = if text.starts_with("unable to download '") { host(text).unwrap_or(text) } else { text };
         let hash = self.seen_texts.hasher().hash_one(seen);
-        let known = self.seen_texts.contains(&hash);
-        if known || self.seen_texts.len() < MAX_SEEN && !self.seen_texts.insert(hash) {
+        if self.seen_texts.contains(&hash) {
             return;
+        }
+        if self.seen_texts.len() < MAX_SEEN {
+            self.seen_texts.insert(hash);
+        } else {
+            self.dropped.texts += 1;
         }
         effects.changes.push(Change::Text(kind, text.to_owned()));
     }
@@ -274,7 +278,7 @@ impl State {
     }
 
     /// A build that was started and whose output could have this name: the derivation's own, and that of an output.
-    fn started_with_name(&self, name: &str) -> Option<DerivationId> {
+    fn started_with_name(&mut self, name: &str) -> Option<DerivationId> {
         let fits = |id: DerivationId| {
             let rest = name.strip_prefix(self.derivations.get(id).name());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
@@ -286,13 +290,7 @@ impl State {
             .copied()
             .filter(|id| fits(*id))
             .max();
-        ended.or_else(|| {
-            self.derivations
-                .iter()
-                .filter(|(id, derivation)| derivation.started.is_some() && fits(*id))
-                .max_by_key(|(id, derivation)| (derivation.name().len(), derivation.started, *id))
-                .map(|(id, _)| id)
-        })
+        ended.or_else(|| self.derivations.started_with_name(name))
     }
 
     /// The build that was last counted as failed without being named.
@@ -328,6 +326,7 @@ impl State {
             return;
         }
         if self.failures.len() >= MAX_FAILURES {
+            self.dropped.failures += 1;
             return;
         }
         self.ask(id, effects);
@@ -458,6 +457,7 @@ impl State {
         }
         if self.loose_errors.len() >= MAX_LOOSE {
             self.loose_errors.remove(0);
+            self.dropped.errors += 1;
         }
         let mut failure = Failure::from_error(error, stage, self.now);
         explain(&mut failure);

@@ -2,9 +2,10 @@
 
 use super::State;
 use super::activity::{Kind, MAX_ACTIVITIES};
-use super::derivation::{DerivationState, MAX_DERIVATIONS};
-use super::errors::{MAX_FAILURES, MAX_LOOSE};
+use super::derivation::{Derivation, DerivationState, MAX_DERIVATIONS, MAX_EDGES};
+use super::errors::{MAX_FAILURES, MAX_LOOSE, MAX_SEEN};
 use super::process::{MAX_CREDITS, MAX_OPEN, MAX_PROCESSES};
+use super::texts::MAX_OTHER;
 use super::transfer::MAX_PATHS;
 
 impl State {
@@ -16,6 +17,11 @@ impl State {
         let known = [DerivationState::Building, DerivationState::Ended, DerivationState::Built];
         let begun: usize = known.into_iter().map(|state| derivations.get(state)).sum();
         expect(derivations.wanted() >= begun, "as many are wanted as are built and running")?;
+        let mut building = self.derivations.building();
+        let is_building = |(_, derivation): (_, &Derivation)| derivation.state() == DerivationState::Building;
+        expect(building.all(is_building), "what is listed as building is")?;
+        let n_building = self.derivations.building().count();
+        expect(n_building == derivations.get(DerivationState::Building), "all that builds is listed")?;
         self.transfers.check()?;
         expect(self.derivations.iter().len() <= MAX_DERIVATIONS, "derivations are bounded")?;
         expect(self.transfers.iter().count() <= MAX_PATHS, "paths are bounded")?;
@@ -23,6 +29,26 @@ impl State {
         expect(self.processes.len() <= MAX_PROCESSES + 1, "processes are bounded")?;
         expect(self.failures.len() <= MAX_FAILURES + MAX_LOOSE + 1, "failures are bounded")?;
         expect(self.loose_errors.len() <= MAX_LOOSE, "errors without a derivation are bounded")?;
+        let (n_edges, n_outputs) = self.derivations.extent();
+        expect(n_edges.max(n_outputs) <= MAX_EDGES, "the graph is bounded")?;
+        expect(self.seen_texts.len() <= MAX_SEEN, "remembered texts are bounded")?;
+        expect(self.other_text.len() <= MAX_OTHER, "lines of other programs are bounded")?;
+        // What never gets less once it is full has dropped nothing while there was room.
+        let dropped = self.dropped();
+        let limits = [
+            (dropped.store_paths, self.transfers.iter().count(), MAX_PATHS, "paths"),
+            (dropped.processes, self.processes.len(), MAX_PROCESSES, "processes"),
+            (dropped.failures, self.failures.len(), MAX_FAILURES, "failures"),
+            (dropped.errors, self.loose_errors.len(), MAX_LOOSE, "errors"),
+            (dropped.texts, self.seen_texts.len(), MAX_SEEN, "texts"),
+            (dropped.other_lines, self.other_text.len(), MAX_OTHER, "lines of other programs"),
+        ];
+        for (n_dropped, n_kept, limit, what) in limits {
+            expect(
+                n_dropped == 0 || n_kept >= limit,
+                &format!("{what} are dropped beyond their limit only"),
+            )?;
+        }
         for process in self.processes.values() {
             let open = [process.unnamed.len(), process.undecided.len(), process.copies.len()];
             expect(open.into_iter().all(|n| n <= MAX_OPEN), "what a process leaves open is bounded")?;

@@ -3,6 +3,7 @@
 //! Log lines are most of a long stream and almost none is ever shown, so a line costs one copy into a buffer that is
 //! reused, and the full log is Nix's to keep.
 
+use super::Dropped;
 use crate::nix::log::Text;
 use crate::text::excerpt::is_error_line;
 use crate::text::{last_carriage, sanitize};
@@ -29,6 +30,8 @@ pub struct LogTail {
     early: Vec<(u64, String)>,
     /// Lines up to this number follow an error.
     early_until: u64,
+    /// Lines dropped and lines cut that were not counted yet.
+    uncounted: (u64, u64),
     /// What the last line that was shown to somebody was; a build's activity for a live view.
     pub(super) last_at: super::Moment,
 }
@@ -69,6 +72,7 @@ impl LogTail {
                 end -= 1;
             }
             self.buffer.truncate(end);
+            self.uncounted.1 += 1;
             self.buffer.shrink_to(4 * KEEP);
         }
         if self.early.len() < MAX_EARLY {
@@ -90,8 +94,21 @@ impl LogTail {
         let target = self.buffer.len() - KEEP;
         if let Some(end) = memchr::memchr(b'\n', &self.buffer.as_bytes()[target..]) {
             let cut = target + end + 1;
+            let first = self.first;
             self.first += memchr::memchr_iter(b'\n', &self.buffer.as_bytes()[..cut]).count() as u64;
+            let kept = self.early.iter().filter(|(number, _)| (first..self.first).contains(number)).count();
+            self.uncounted.0 += self.first - first - kept as u64;
             self.buffer.drain(..cut);
+        }
+    }
+
+    /// Adds what was dropped since the last call.
+    #[inline]
+    pub(super) fn count_dropped(&mut self, dropped: &mut Dropped) {
+        if self.uncounted != (0, 0) {
+            let (lines, cut) = std::mem::take(&mut self.uncounted);
+            dropped.log_lines += lines;
+            dropped.lines_cut += cut;
         }
     }
 
@@ -133,6 +150,8 @@ impl LogTail {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -150,6 +169,25 @@ mod tests {
         assert!(lines.len() > 100 && lines.len() < 5_000, "{}", lines.len());
         assert_eq!(log.tail(2), ["line 99998", "line 99999"]);
         assert!(log.buffer.capacity() < 8 * KEEP);
+    }
+
+    proptest! {
+        #[test]
+        fn lines_kept_and_dropped_are_those_seen(
+            lines in prop::collection::vec((0..6_usize, prop_oneof![0..200_usize, 0..9_000_usize]), 0..60),
+        ) {
+            let (mut log, mut dropped) = (LogTail::default(), Dropped::default());
+            let mut cut = 0;
+            for (kind, length) in lines {
+                let start = if kind == 0 { "a.c:1:1: error: x" } else { "y" };
+                let line = format!("{start}{}", "z".repeat(length));
+                cut += u64::from(line.len() > MAX_LINE);
+                log.push_str(&line);
+                log.count_dropped(&mut dropped);
+            }
+            prop_assert_eq!(dropped.log_lines + log.lines().1.len() as u64, log.len());
+            prop_assert_eq!(dropped.lines_cut, cut);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod activity;
 mod change;
 mod derivation;
+mod dropped;
 mod errors;
 mod failure;
 mod invariants;
@@ -24,6 +25,7 @@ use foldhash::fast::RandomState;
 
 pub use change::{BuildEnd, Change, Effects, Moment, Phase, Request, TextKind};
 pub use derivation::{Derivation, DerivationId, DerivationState, Derivations, StateCounts};
+pub use dropped::Dropped;
 pub use failure::{Failure, FailureId};
 pub use log_tail::LogTail;
 pub use transfer::{Announced, PathId, PathState, StorePathInfo, Transfers};
@@ -136,6 +138,8 @@ pub struct State {
     tail_lines: usize,
     /// The command may be any program, and nothing of Nix was heard yet.
     other_command: bool,
+    /// What the limits have cost, but for what derivations and transfers know themselves.
+    dropped: Dropped,
 }
 
 impl State {
@@ -190,6 +194,7 @@ impl State {
             Event::Line(line) => self.line(line, effects),
             Event::Error(text) => self.error_text(text, effects),
             Event::Problem(problem) => {
+                self.dropped.long_lines += u64::from(problem.kind == ProblemKind::LineTooLong);
                 if self.seen_problems.insert(problem.kind) {
                     let excerpt = crate::text::sanitize(problem.excerpt);
                     effects.changes.push(Change::Problem(format!("{}: {excerpt}", problem.kind)));
@@ -220,10 +225,14 @@ impl State {
         }
     }
 
+    /// Whether a process has no entry of its own and will have none.
+    fn is_further(&self, pid: Pid) -> bool {
+        self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&pid)
+    }
+
     fn process(&mut self, pid: Pid) -> &mut Process {
         let n = self.processes.len();
-        let full = n >= MAX_PROCESSES && !self.processes.contains_key(&pid);
-        let pid = if full { Pid::FURTHER } else { pid };
+        let pid = if self.is_further(pid) { Pid::FURTHER } else { pid };
         self.processes.entry(pid).or_insert_with(|| Process::new(n))
     }
 
@@ -310,6 +319,18 @@ impl State {
     /// Builders' lines that came without a name and were not shown.
     pub fn raw_log_lines(&self) -> u64 {
         self.raw_log_lines
+    }
+
+    /// What was not kept because there was too much of it.
+    pub fn dropped(&self) -> Dropped {
+        let (derivations, paths) = (self.derivations.dropped(), self.transfers.dropped());
+        Dropped {
+            derivations: self.dropped.derivations + derivations.derivations,
+            graph: derivations.graph,
+            store_paths: paths.store_paths,
+            paths_cut: derivations.paths_cut + paths.paths_cut,
+            ..self.dropped
+        }
     }
 
     /// What the evaluation does, in Nix's words.

@@ -39,8 +39,9 @@ pub(super) struct Counter {
 
 /// More than this are never open at once.
 pub(super) const MAX_CREDITS: usize = 4096;
-/// Processes beyond this share one entry: a stream of so many commands is none that one person reads.
-pub(super) const MAX_PROCESSES: usize = 1 << 14;
+/// Processes beyond this share one entry: a stream of so many commands is none that one person reads, and an error may
+/// look at all of them.
+pub(super) const MAX_PROCESSES: usize = 1 << 10;
 /// Builds and paths of a process that wait for something: the oldest are forgotten beyond this.
 pub(super) const MAX_OPEN: usize = 4096;
 
@@ -49,20 +50,24 @@ pub(super) const MAX_OPEN: usize = 4096;
 pub(super) struct Credits(VecDeque<Credit>);
 
 impl Credits {
-    /// Compares the counter's new values with its old ones.
-    pub(super) fn update(&mut self, counter: &mut Counter, done: u64, running: u64, failed: u64) {
+    /// Compares the counter's new values with its old ones. Returns how many ends there was no room for.
+    pub(super) fn update(&mut self, counter: &mut Counter, done: u64, running: u64, failed: u64) -> u64 {
         // A goal that was no build of its own (a resolved content-addressed derivation, an output that turned out to be
         // valid) is counted without having run.
         let mut ended = counter.running.saturating_sub(running);
+        let mut dropped = 0;
         for (credit, gained) in [
             (Credit::Done, done.saturating_sub(counter.done)),
             (Credit::Failed, failed.saturating_sub(counter.failed)),
         ] {
-            let credited = gained.min(ended).min((MAX_CREDITS - self.0.len()) as u64);
-            ended -= credited;
+            let counted = gained.min(ended);
+            let credited = counted.min((MAX_CREDITS - self.0.len()) as u64);
+            ended -= counted;
+            dropped += counted - credited;
             self.0.extend(std::iter::repeat_n(credit, usize::try_from(credited).unwrap_or(0)));
         }
         *counter = Counter { done, running, failed };
+        dropped
     }
 
     /// How many ends are open.
@@ -122,12 +127,14 @@ impl Process {
     }
 }
 
-/// Adds at the end; beyond [`MAX_OPEN`] the oldest is forgotten.
-pub(super) fn push_bounded<T>(open: &mut VecDeque<T>, item: T) {
-    if open.len() >= MAX_OPEN {
+/// Adds at the end; beyond [`MAX_OPEN`] the oldest is forgotten. Returns how many were.
+pub(super) fn push_bounded<T>(open: &mut VecDeque<T>, item: T) -> u64 {
+    let full = open.len() >= MAX_OPEN;
+    if full {
         open.pop_front();
     }
     open.push_back(item);
+    u64::from(full)
 }
 
 #[cfg(test)]

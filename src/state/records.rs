@@ -13,6 +13,8 @@ use crate::text::sanitize;
 const MAX_PHASE: usize = 64;
 /// Buffers that are kept for the next builds: about as many as run at once.
 const MAX_SPARE_BUFFERS: usize = 16;
+/// What is kept with every derivation, such as an address of a machine, is cut after so many bytes.
+const MAX_SHORT: usize = 1 << 10;
 
 impl State {
     pub(super) fn record(&mut self, message: &LogMessage<'_>, effects: &mut Effects) {
@@ -25,7 +27,9 @@ impl State {
                 self.went_on(Some(Pid::of(id)));
                 self.last_text_is_error = None;
                 let kind = self.start(id, level, parent, kind, text, fields, effects);
-                if let Some(lost) = self.activities.insert(id, Activity { kind, parent }) {
+                if !self.activities.has_room(id) {
+                    self.dropped.activities += 1;
+                } else if let Some(lost) = self.activities.insert(id, Activity { kind, parent }) {
                     // Its end was lost with a torn line.
                     self.stop(id, lost, effects);
                 }
@@ -54,6 +58,7 @@ impl State {
         effects: &mut Effects,
     ) -> Kind {
         let pid = Pid::of(id);
+        self.dropped.processes += u64::from(self.is_further(pid));
         self.process(pid).realised_last = false;
         match kind {
             ActivityType::Build => {
@@ -64,7 +69,7 @@ impl State {
                     return Kind::Other;
                 }
                 let machine = fields.str(1).filter(|machine| !machine.is_empty());
-                let machine = machine.map(|machine| sanitize(&machine.decode()).into_owned());
+                let machine = machine.map(short);
                 Kind::Build(self.build_started(&path.decode(), machine.as_deref(), false, effects))
             }
             ActivityType::Substitute => {
@@ -73,7 +78,7 @@ impl State {
                 if self.in_request(parent) {
                     return Kind::MachineCopy;
                 }
-                let from = fields.str(1).map(|from| sanitize(&from.decode()).into_owned());
+                let from = fields.str(1).map(short);
                 Kind::Substitute(self.fetch_started(&path.decode(), from.as_deref(), effects))
             }
             ActivityType::CopyPath => self.copy_started(pid, parent, fields, effects),
@@ -103,11 +108,11 @@ impl State {
             ActivityType::Unknown | ActivityType::FetchTree
                 if level <= 4 && self.phase == Phase::Evaluating =>
             {
-                let text = text.decode();
+                let text = short(text);
                 if text.starts_with("querying") || text.is_empty() {
                     return Kind::Other;
                 }
-                self.evaluating = Some(sanitize(&text).into_owned());
+                self.evaluating = Some(text);
                 Kind::Evaluation
             }
             _ => Kind::Other,
@@ -148,13 +153,13 @@ impl State {
         }
         if derivation.state() != DerivationState::Building {
             self.endless_builds += usize::from(human);
-            derivation.started = Some(now);
             derivation.ended = None;
             derivation.phase = None;
             derivation.phase_started = None;
             derivation.waiting_for = None;
             derivation.log = None;
-            if let Some(name) = log_name(derivation.name()) {
+            self.derivations.start(id, now);
+            if let Some(name) = log_name(self.derivations.get(id).name()) {
                 match self.by_log_name.get_mut(name) {
                     Some(last) => *last = id,
                     None => drop(self.by_log_name.insert(name.into(), id)),
@@ -193,7 +198,7 @@ impl State {
         let Some(path) = fields.str(0) else { return Kind::Other };
         let path = path.decode();
         if let Some(Activity { kind: Kind::Substitute(id), .. }) = self.activities.get(parent) {
-            push_bounded(&mut self.process(pid).copies, id);
+            self.dropped.ends += push_bounded(&mut self.process(pid).copies, id);
             return Kind::SubstituteCopy(id);
         }
         if matches!(self.activities.get(parent), Some(Activity { kind: Kind::MachineCopy, .. }))
@@ -205,7 +210,7 @@ impl State {
             && let Some(id) = self.transfers.find(&path)
             && self.transfers.get(id).state() == PathState::Fetching
         {
-            push_bounded(&mut self.process(pid).copies, id);
+            self.dropped.ends += push_bounded(&mut self.process(pid).copies, id);
             return Kind::SubstituteCopy(id);
         }
         if self.process(pid).realising > 0 {
@@ -215,7 +220,7 @@ impl State {
         let here = to.is_empty()
             || ["local", "daemon", "auto", "unix:", "/"].iter().any(|here| to.starts_with(here));
         if here {
-            let from = fields.str(1).map(|from| sanitize(&from.decode()).into_owned());
+            let from = fields.str(1).map(short);
             Kind::Fetch(self.fetch_started(&path, from.as_deref(), effects))
         } else {
             let id = self.transfers.get_or_insert(&path);
@@ -258,7 +263,8 @@ impl State {
             let what = text.split('\'').next().unwrap_or_default().trim_end();
             let what =
                 what.trim_start_matches("waiting for ").trim_end_matches(" to build").trim_end_matches(" on");
-            derivation.waiting_for = Some(what.trim_end_matches(" for").into());
+            let what = what.trim_end_matches(" for");
+            derivation.waiting_for = Some(what[..what.floor_char_boundary(MAX_SHORT)].into());
             self.derivations.set(id, DerivationState::Waiting);
             return Kind::Waiting(id);
         }
@@ -288,6 +294,7 @@ impl State {
                     });
                     log.push(line);
                     log.last_at = self.now;
+                    log.count_dropped(&mut self.dropped);
                     if self.log_lines {
                         let line = log.last().unwrap_or_default().to_owned();
                         effects.changes.push(Change::LogLine(id, line));
@@ -308,24 +315,26 @@ impl State {
                 let mut new = *counter;
                 let process = self.process(Pid::of(id));
                 process.counts_builds = true;
-                process.builds.update(
+                let dropped = process.builds.update(
                     &mut new,
                     fields.int(0).unwrap_or(0),
                     fields.int(2).unwrap_or(0),
                     fields.int(3).unwrap_or(0),
                 );
+                self.dropped.ends += dropped;
                 self.set_kind(id, Kind::Builds(new));
             }
             (ResultType::Progress, Kind::CopyPaths(counter)) => {
                 let mut new = *counter;
                 let process = self.process(Pid::of(id));
                 process.counts_paths = true;
-                process.paths.update(
+                let dropped = process.paths.update(
                     &mut new,
                     fields.int(0).unwrap_or(0),
                     fields.int(2).unwrap_or(0),
                     fields.int(3).unwrap_or(0),
                 );
+                self.dropped.ends += dropped;
                 self.set_kind(id, Kind::CopyPaths(new));
                 self.decide_paths(Pid::of(id), effects);
             }
@@ -339,6 +348,7 @@ impl State {
             (ResultType::PostBuildLogLine, Kind::Hook) => {
                 if let Some(line) = fields.str(0) {
                     self.hook_log.push(line);
+                    self.hook_log.count_dropped(&mut self.dropped);
                 }
             }
             _ => {}
@@ -386,7 +396,7 @@ impl State {
                     if let Kind::Substitute(_) = activity.kind {
                         self.transfers.set(path, PathState::Ended);
                     }
-                    push_bounded(&mut self.process(pid).undecided, path);
+                    self.dropped.ends += push_bounded(&mut self.process(pid).undecided, path);
                     self.decide_paths(pid, effects);
                 } else {
                     self.path_ended(path, true, effects);
@@ -433,7 +443,7 @@ impl State {
         match process.builds.take() {
             Some(Credit::Done) => self.build_ended(id, BuildEnd::Built, effects),
             Some(Credit::Failed) => {
-                push_bounded(&mut process.unnamed, id);
+                self.dropped.ends += push_bounded(&mut process.unnamed, id);
                 self.derivations.set(id, DerivationState::Ended);
                 self.own(effects);
             }
@@ -491,6 +501,13 @@ impl State {
         self.transfers.set(path, state);
         effects.changes.push(Change::FetchEnded(path, arrived));
     }
+}
+
+/// A text that is to be kept: safe to show, and not long.
+fn short(text: Text<'_>) -> String {
+    let text = text.decode();
+    let text = sanitize(&text);
+    text[..text.floor_char_boundary(MAX_SHORT)].to_owned()
 }
 
 /// The name that Nix puts before log lines: a derivation's name up to the version, which begins with a dash and no letter

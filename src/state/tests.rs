@@ -513,3 +513,27 @@ fn a_build_result_on_no_activity_is_heard() {
     )]);
     assert_eq!(run.state.derivations().get(id).state(), DerivationState::Built);
 }
+
+#[test]
+fn an_error_that_names_an_output_is_about_the_last_build_that_was_started_with_it() {
+    let mismatch =
+        |output: &str| error(&format!("hash mismatch in fixed-output derivation '/nix/store/{output}'"));
+    let digest = "z".repeat(32);
+    let mut run = Run::default();
+    run.feed(&[build(1, "a"), build(2, "a-lib"), build(3, "b")]);
+    let owner = |run: &mut Run, name: &str| {
+        let id = run.state.derivations.started_with_name(name);
+        id.map(|id| run.state.derivations.get(id).name().to_owned()).unwrap_or_default()
+    };
+    for (name, expected) in
+        [("a", "a"), ("a-doc", "a"), ("a-lib-dev", "a-lib"), ("ab", ""), ("", ""), ("c", "")]
+    {
+        assert_eq!(owner(&mut run, name), expected, "{name}");
+    }
+    // What is started later counts too.
+    run.feed(&[build(4, "c")]);
+    assert_eq!(owner(&mut run, "c-dev"), "c");
+    run.feed(&[mismatch(&format!("{digest}-c-dev"))]);
+    run.end(None);
+    assert_eq!(run.causes(), "c hash-mismatch");
+}

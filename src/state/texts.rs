@@ -10,7 +10,7 @@ use crate::input::human::{self, HumanLine, List};
 use crate::text::sanitize;
 
 /// Lines of other programs that are kept for a failure that nothing else explains.
-const MAX_OTHER: usize = 20;
+pub(super) const MAX_OTHER: usize = 20;
 /// Of each of them so many bytes are kept.
 const MAX_OTHER_LINE: usize = 4 << 10;
 /// So much is kept of what is waited for: a store path and some words.
@@ -110,6 +110,7 @@ impl State {
             // Bare `nix-build` prints its builders' lines as they are.
             self.raw_log_lines += 1;
             self.loose_log.push_str(clean);
+            self.loose_log.count_dropped(&mut self.dropped);
             return;
         }
         if clean.is_empty() {
@@ -117,8 +118,11 @@ impl State {
         }
         if self.other_text.len() == MAX_OTHER {
             self.other_text.pop_front();
+            self.dropped.other_lines += 1;
         }
-        self.other_text.push_back(clean[..clean.floor_char_boundary(MAX_OTHER_LINE)].to_owned());
+        let kept = &clean[..clean.floor_char_boundary(MAX_OTHER_LINE)];
+        self.dropped.lines_cut += u64::from(kept.len() < clean.len());
+        self.other_text.push_back(kept.to_owned());
         effects.changes.push(Change::Text(TextKind::Other, clean.to_owned()));
     }
 
@@ -134,6 +138,7 @@ impl State {
             let log = derivation.log.get_or_insert_default();
             log.push_str(line);
             log.last_at = now;
+            log.count_dropped(&mut self.dropped);
             if let Some(phase) = line.strip_prefix("Running phase: ") {
                 self.set_phase(id, phase.trim(), effects);
             }
@@ -181,6 +186,7 @@ impl State {
     fn plan(&mut self, path: &str, effects: &mut Effects) {
         let counts = self.derivations.counts();
         if counts.wanted() >= MAX_LISTED {
+            self.dropped.derivations += 1;
             return;
         }
         let id = self.derivations.get_or_insert(path);

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::Moment;
 use super::invariants::expect;
+use super::{Dropped, Moment};
 use crate::nix::store_path;
 
 /// A store path of this stream.
@@ -94,6 +94,7 @@ pub struct Transfers {
     /// Bytes that have arrived for paths: the sum of what each has, which may be more than 64 bits hold if the input is hostile.
     bytes: u128,
     samples: VecDeque<(Moment, u64)>,
+    dropped: Dropped,
 }
 
 /// Paths beyond this share one entry.
@@ -106,17 +107,19 @@ const RATE_WINDOW: Moment = Moment::from_secs(10);
 
 impl Transfers {
     /// The path, made if it is new.
-    pub fn get_or_insert(&mut self, path: &str) -> PathId {
-        let path = &path[..path.floor_char_boundary(store_path::MAX_LEN)];
+    pub fn get_or_insert(&mut self, whole: &str) -> PathId {
+        let path = &whole[..whole.floor_char_boundary(store_path::MAX_LEN)];
         if let Some(id) = self.by_path.get(path) {
             return *id;
         }
         if self.paths.len() + 1 >= MAX_PATHS && path != FURTHER {
+            self.dropped.store_paths += 1;
             return self.get_or_insert(FURTHER);
         }
         let id = PathId(u32::try_from(self.paths.len()).unwrap_or(u32::MAX));
         self.paths.push(StorePathInfo { path: path.into(), ..StorePathInfo::default() });
         self.by_path.insert(path.into(), id);
+        self.dropped.paths_cut += u64::from(path.len() < whole.len());
         self.counts[PathState::Unknown as usize] += 1;
         id
     }
@@ -146,6 +149,11 @@ impl Transfers {
     /// Those on their way, here or elsewhere, in the order in which the stream named them.
     pub fn moving(&self) -> impl Iterator<Item = (PathId, &StorePathInfo)> {
         self.moving.iter().map(|id| (*id, self.get(*id)))
+    }
+
+    /// How many were named for which there was no room.
+    pub(super) fn dropped(&self) -> Dropped {
+        self.dropped
     }
 
     /// How many are in a state.
@@ -212,6 +220,8 @@ impl Transfers {
             bytes += u128::from(path.done);
         }
         expect(counts == self.counts, "the counts of paths equal a recount")?;
+        let n_moving = counts[PathState::Fetching as usize] + counts[PathState::Uploading as usize];
+        expect(self.moving.len() == n_moving, "all paths on their way are listed")?;
         expect(bytes == self.bytes, "bytes are those of all paths")
     }
 

@@ -6,7 +6,7 @@ use super::{SCHEMA, millis};
 use crate::activation::Unit;
 use crate::input::InputCounts;
 use crate::nix::error;
-use crate::state::{DerivationState, Failure, Moment, Outcome, PathState, State};
+use crate::state::{DerivationState, Dropped, Failure, Moment, Outcome, PathState, State};
 use crate::view::Evidence;
 
 /// What came of a run: the last line.
@@ -34,6 +34,8 @@ pub struct Summary {
     pub flake_inputs: FlakeInputs,
     /// How much was read.
     pub input: InputSummary,
+    /// What was not kept because there was too much of it.
+    pub dropped: DroppedSummary,
 }
 
 /// Counts of derivations and store paths.
@@ -174,9 +176,45 @@ pub struct InputSummary {
     pub problems: u64,
 }
 
+/// What was not kept because there was too much of it: how often each limit was met. In a run of usual size only
+/// `log_lines`, `other_lines` and `lines_cut` are not 0.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct DroppedSummary {
+    /// Times that a derivation was named for which there was no entry of its own.
+    pub derivations: u64,
+    /// Times that a store path was named for which there was no entry of its own.
+    pub store_paths: u64,
+    /// Activities that were not followed.
+    pub activities: u64,
+    /// Activities of processes that had no entry of their own.
+    pub processes: u64,
+    /// Ends of builds and transfers that were forgotten before it was known how.
+    pub ends: u64,
+    /// Inputs and outputs of derivations that were left out of the graph.
+    pub graph: u64,
+    /// Root causes.
+    pub failures: u64,
+    /// Errors without a derivation.
+    pub errors: u64,
+    /// Lines of builds' logs between their first errors and their ends.
+    pub log_lines: u64,
+    /// Texts that are shown again if they come again.
+    pub texts: u64,
+    /// Lines of other programs that came before the last ones.
+    pub other_lines: u64,
+    /// Lines of logs and of other programs whose ends were not kept.
+    pub lines_cut: u64,
+    /// Lines of the stream that were too long to be read whole.
+    pub long_lines: u64,
+    /// Bytes of them that were not read.
+    pub long_line_bytes: u64,
+    /// Store paths whose ends were not kept.
+    pub paths_cut: u64,
+}
+
 impl From<InputCounts> for InputSummary {
     fn from(counts: InputCounts) -> Self {
-        let InputCounts { bytes, records, text_lines, problems } = counts;
+        let InputCounts { bytes, records, text_lines, problems, .. } = counts;
         Self { bytes, records, text_lines, problems }
     }
 }
@@ -205,6 +243,43 @@ pub fn summary(state: &State, evidence: &Evidence, input: InputCounts, exit_code
             removed: names(&inputs.removed),
         },
         input: input.into(),
+        dropped: dropped(state.dropped(), input),
+    }
+}
+
+fn dropped(dropped: Dropped, input: InputCounts) -> DroppedSummary {
+    let Dropped {
+        derivations,
+        store_paths,
+        activities,
+        processes,
+        ends,
+        graph,
+        failures,
+        errors,
+        log_lines,
+        texts,
+        other_lines,
+        lines_cut,
+        long_lines,
+        paths_cut,
+    } = dropped;
+    DroppedSummary {
+        derivations,
+        store_paths,
+        activities,
+        processes,
+        ends,
+        graph,
+        failures,
+        errors,
+        log_lines,
+        texts,
+        other_lines,
+        lines_cut: lines_cut + input.texts_cut,
+        long_lines,
+        long_line_bytes: input.dropped_bytes,
+        paths_cut,
     }
 }
 

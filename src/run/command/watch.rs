@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
@@ -23,11 +24,11 @@ use super::reaper::Reaper;
 use super::{order, signals};
 use crate::input::Source;
 use crate::render::Style;
-use crate::run::drv_reader::{self, Answer};
+use crate::run::drv_reader;
 use crate::run::{Pipeline, Watch, process_tree, service_logs};
 use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
 use crate::settings::Settings;
-use crate::state::{Moment, Request};
+use crate::state::{DerivationFacts, Moment, Request};
 
 /// How often time is told to the state.
 const TICK: Duration = Duration::from_millis(250);
@@ -156,7 +157,6 @@ struct Loop<'a, W: Write> {
     /// Nix may connect.
     listens: bool,
     interrupted: bool,
-    asked: usize,
     unkept_said: bool,
 }
 
@@ -212,13 +212,12 @@ impl<'a, W: Write> Loop<'a, W> {
             open: BTreeSet::from([Source::Main, Source::Stdout]),
             listens,
             interrupted: false,
-            asked: 0,
             unkept_said: false,
         })
     }
 
     async fn run(mut self) -> Result<Ended> {
-        let (answers, mut derivations) = mpsc::unbounded_channel::<Answer>();
+        let (answers, mut derivations) = mpsc::unbounded_channel();
         let requests = drv_reader::spawn(answers);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -263,16 +262,17 @@ impl<'a, W: Write> Loop<'a, W> {
                 _ = ticks.tick() => self.tick(),
                 () = tokio::time::sleep(LAST_CONNECTION / 2), if self.ended => {}
             }
-            let paths: Vec<String> =
+            let paths: Vec<Arc<str>> =
                 self.pipeline.requests().map(|Request::ReadDerivation(path)| path).collect();
-            let n_paths = paths.len();
-            if n_paths > 0 && requests.send(paths).is_ok() {
-                self.asked += n_paths;
+            if !paths.is_empty() {
+                // If the thread has gone, less is known.
+                let _ = requests.send(paths);
             }
         }
+        // It ends when it has read what was asked for.
+        drop(requests);
         let waiting = async {
-            while self.asked > 0 {
-                let Some(answer) = derivations.recv().await else { break };
+            while let Some(answer) = derivations.recv().await {
                 self.answer(&answer);
             }
         };
@@ -323,10 +323,9 @@ impl<'a, W: Write> Loop<'a, W> {
         self.dirty = true;
     }
 
-    fn answer(&mut self, answer: &Answer) {
-        self.asked = self.asked.saturating_sub(answer.n_asked);
+    fn answer(&mut self, answer: &[DerivationFacts]) {
         let at = self.now();
-        for facts in &answer.facts {
+        for facts in answer {
             if let Some(kept) = &self.kept {
                 kept.derivation(facts, at);
             }
