@@ -676,6 +676,9 @@ mod tests {
                 "snapshots = 3  # /c.toml:4",
                 "thresholds.slow = 60  # /c.toml:6",
                 "thresholds.quiet = 180  # default",
+                "runs.keep-days = 30  # default",
+                "runs.keep-runs = 100  # default",
+                "runs.keep-mib = 1024  # default",
                 "services.log = []  # default",
                 "services.\"a b\".log = [\"/x\"]  # /c.toml:8",
             ]

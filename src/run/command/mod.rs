@@ -34,7 +34,7 @@ use crate::settings::{Form, RunTask, Settings};
 use kept::Kept;
 pub(super) use kept::KeptWriter;
 use nix::{NixVersion, Plan};
-use watch::{Ended, Job};
+use watch::{Ended, Job, Started};
 
 pub(super) use start::{monitor, start};
 
@@ -130,7 +130,7 @@ fn execute(
     facts: Facts,
     run: Option<(RunDir, Lock)>,
     report: Report,
-    started: Option<Box<dyn FnOnce(Result<i32, std::io::Error>)>>,
+    started: Option<Started>,
 ) -> Result<Ended> {
     // The lock is held until the end: whoever looks at the run sees by it that we live.
     let (run, _lock) = run.unzip();

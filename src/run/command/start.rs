@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::watch::Started;
 use super::{Report, execute, facts, guard, not_started_status, open_store, reason};
 use crate::run::clients;
 use crate::run::{ExitStatus, complain};
@@ -140,7 +141,7 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
     let (version, plan) = super::plan(settings, &task.command);
     facts.environment.nix = version.map(|version| version.to_string());
     let queued = facts.after.is_some();
-    let started: Box<dyn FnOnce(Result<i32, std::io::Error>)> = Box::new(move |started| {
+    let started: Started = Box::new(move |started| {
         if !queued {
             say(&match started {
                 Ok(_) => Word::Started,

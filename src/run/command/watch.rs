@@ -47,6 +47,9 @@ const HEARTBEAT: Duration = Duration::from_secs(8);
 /// And at most so often, where something has changed.
 const NEWS: Duration = Duration::from_secs(1);
 
+/// Is told that the command runs, or why it could not be started.
+pub(super) type Started = Box<dyn FnOnce(std::io::Result<()>)>;
+
 /// What is to be watched.
 pub(super) struct Job<'a> {
     pub(super) settings: &'a Settings,
@@ -62,7 +65,7 @@ pub(super) struct Job<'a> {
     /// A command that takes long as a rule.
     pub(super) is_switch: bool,
     /// It is told that the command runs, or not.
-    pub(super) started: Option<Box<dyn FnOnce(Result<i32, std::io::Error>)>>,
+    pub(super) started: Option<Started>,
 }
 
 /// What became of it.
@@ -130,7 +133,7 @@ struct Loop<'a, W: Write> {
     facts: Facts,
     run: Option<RunDir>,
     kept: Option<Kept>,
-    started: Option<Box<dyn FnOnce(Result<i32, std::io::Error>)>>,
+    started: Option<Started>,
     begun: Instant,
     begun_at: SystemTime,
     /// The command's process number.
@@ -349,7 +352,7 @@ impl<'a, W: Write> Loop<'a, W> {
                 }
                 self.beat();
                 if let Some(started) = self.started.take() {
-                    started(Ok(pid));
+                    started(Ok(()));
                 }
             }
             News::NotStarted(why) => {
