@@ -142,6 +142,8 @@ struct Loop<'a, W: Write> {
     ended: bool,
     not_started: Option<std::io::Error>,
     foreground: Option<Foreground>,
+    /// The command got the terminal and has printed nothing since: it asks for something there.
+    asks: bool,
     reaper: Reaper,
     pulse: Pulse,
     overdue: Overdue,
@@ -204,6 +206,7 @@ impl<'a, W: Write> Loop<'a, W> {
             exit: None,
             ended: false,
             not_started: None,
+            asks: false,
             reaper: Reaper::default(),
             heartbeat: begun,
             said: (0, 0, ""),
@@ -306,6 +309,7 @@ impl<'a, W: Write> Loop<'a, W> {
         match piece {
             Piece::Bytes(source, bytes, at) => {
                 self.open.insert(source);
+                self.asks = false;
                 let at = at.saturating_duration_since(self.begun);
                 self.pulse.heard(at);
                 self.pipeline.feed_from(source, &bytes, at);
@@ -413,7 +417,7 @@ impl<'a, W: Write> Loop<'a, W> {
         if signal == Signal::TTIN.as_raw() || signal == Signal::TTOU.as_raw() {
             self.pipeline.leave();
             self.screen.settle();
-            foreground.lend(pid);
+            self.asks = foreground.lend(pid);
         } else if signal == Signal::TSTP.as_raw() && foreground.is_lent() {
             foreground.take_back();
             self.sleep();
@@ -436,8 +440,7 @@ impl<'a, W: Write> Loop<'a, W> {
         self.drawn = tokio::time::Instant::now();
         self.frame_at = self.drawn + FRAME;
         let mut condition = self.screen.condition();
-        // Whoever has the terminal may be asking for something on it.
-        condition.asking |= self.foreground.as_ref().is_some_and(Foreground::is_lent) && condition.typed;
+        condition.asking |= self.asks;
         // A terminal that is still busy with the last frame gets the next one but one.
         self.dirty = condition.busy;
         let at = self.now();
