@@ -16,10 +16,6 @@ hash := \#
 nix := nix --extra-experimental-features 'nix-command flakes'
 json := --log-format internal-json -v
 
-# `$(call watched,COMMAND)` shows COMMAND through nixmon and ends with the exit status of COMMAND.
-# Not `|&`, which bash 3.2 does not know.
-watched = $(1) 2>&1 | $(nixmon); exit $${PIPESTATUS[0]}
-
 .PHONY: build
 build: ## Build the program (the default)
 	cargo build $(manifest) --release
@@ -89,16 +85,16 @@ install: ## Install the program with cargo
 
 .PHONY: home
 home: build ## home-manager switch of FLAKE, watched
-	@$(call watched,home-manager switch --flake '$(FLAKE)' $(json))
+	@$(nixmon) run --name home -- home-manager switch --flake '$(FLAKE)'
 
 .PHONY: darwin
 darwin: build ## darwin-rebuild switch of FLAKE, watched
-	@$(call watched,sudo darwin-rebuild switch --flake '$(FLAKE)' $(json))
+	@$(nixmon) run --name darwin -- sudo darwin-rebuild switch --flake '$(FLAKE)'
 
 # In the directory, since the option that names a flake is not the same in all versions of Nix.
 .PHONY: update
 update: build ## nix flake update of FLAKE, watched
-	@cd '$(firstword $(subst $(hash), ,$(FLAKE)))' || exit; $(call watched,$(nix) flake update $(json))
+	@cd '$(firstword $(subst $(hash), ,$(FLAKE)))' || exit; $(nixmon) run -- $(nix) flake update
 
 .PHONY: help
 help: ## Show this list

@@ -172,7 +172,7 @@ impl Reader<'_> {
         if let Err(message) = run_name(name) {
             self.mistake(key.span(), format!("`{}` is no name of a target: {message}", name.escape_debug()));
         }
-        let table = format!("[target.{name}]");
+        let label = format!("[target.{name}]");
         let mut target = TargetFile { line: self.place(key.span()).0, ..TargetFile::default() };
         for (key, value) in self.table(key, value).into_iter().flatten() {
             match key.get_ref().as_ref() {
@@ -181,11 +181,13 @@ impl Reader<'_> {
                 "expected" => target.expected = self.duration(key, value),
                 "timeout" => target.timeout = self.duration(key, value),
                 "services" => self.services(key, value, &mut target.log, &mut target.logs),
-                _ => self.unknown(key, &table, &TARGET),
+                _ => self.unknown(key, &label, &TARGET),
             }
         }
-        if target.command.is_none() && value.get_ref().is_table() {
-            self.mistake(key.span(), format!("{table} has no `command`"));
+        if let DeValue::Table(table) = value.get_ref()
+            && !table.contains_key("command")
+        {
+            self.mistake(key.span(), format!("{label} has no `command`"));
         }
         target
     }
@@ -193,7 +195,9 @@ impl Reader<'_> {
     /// The program and its arguments; a single text is for `sh -c`.
     fn command(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<Vec<String>>> {
         let words = match value.get_ref() {
-            DeValue::String(text) => Some(vec!["sh".to_owned(), "-c".to_owned(), text.as_ref().to_owned()]),
+            DeValue::String(text) => Some(
+                plain_words(text).unwrap_or_else(|| ["sh", "-c", text.as_ref()].map(str::to_owned).to_vec()),
+            ),
             DeValue::Array(items) => items
                 .iter()
                 .map(|item| match item.get_ref() {
@@ -386,6 +390,17 @@ impl Reader<'_> {
     }
 }
 
+/// The words of a line in which a shell would see nothing but words: then it needs none, and what the command is can be
+/// told from its first word.
+fn plain_words(line: &str) -> Option<Vec<String>> {
+    let plain = |c: char| c.is_alphanumeric() || " _-./:,+@%=#".contains(c);
+    let words: Vec<String> = line.split_ascii_whitespace().map(str::to_owned).collect();
+    let is_command = words.first().is_some_and(|word| !word.contains('='));
+    // A word that begins with it begins a comment.
+    let has_comment = words.iter().any(|word| word.starts_with('#'));
+    (is_command && !has_comment && line.chars().all(plain)).then_some(words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -410,6 +425,31 @@ mod tests {
             file.logs.iter().map(|(name, set)| (name.as_str(), set.line, set.value.len())).collect();
         assert_eq!(logs, [("a.timer", 19, 0), ("rclone", 17, 1)]);
         assert_eq!(parse(""), Ok(ConfigFile::default()));
+    }
+
+    #[test]
+    fn targets() {
+        let text = "[target.home]\ncommand = \"make home\"\ndirectory = \"~/flake\"\nexpected = \"8m\"\ntimeout = 90\n\
+            [target.home.services]\nlog = \"/l/{service}\"\n[target.\"a.b\"]\ncommand = [\"x\", \"y z\"]\n\
+            [runs]\nkeep-days = 7\nkeep-mib = 0\n";
+        let file = parse(text).unwrap();
+        let home = &file.targets["home"];
+        let words = |target: &TargetFile| target.command.clone().unwrap().value;
+        assert_eq!(words(home), ["make", "home"]);
+        assert_eq!(home.directory.clone().unwrap().value, "~/flake");
+        assert_eq!(home.expected, Some(Set { value: Duration::from_secs(480), line: 4 }));
+        assert_eq!(home.timeout, Some(Set { value: Duration::from_secs(90), line: 5 }));
+        assert_eq!(file.service_logs(Some("home")).files("x.service", None), ["/l/x"]);
+        assert_eq!(file.service_logs(None), ServiceLogs::default());
+        assert_eq!(words(&file.targets["a.b"]), ["x", "y z"]);
+        assert_eq!((file.keep_days.unwrap().value, file.keep_mib.unwrap().value), (7, 0));
+        let shell = |line: &str| plain_words(line).is_none();
+        assert!(
+            ["a && b", "a | b", "A=1 b", "a ~/b", "a 'b c'", "a $B", "a # b", "", "a;b"]
+                .iter()
+                .all(|l| shell(l))
+        );
+        assert_eq!(plain_words("nix build path:.#x -j4").unwrap(), ["nix", "build", "path:.#x", "-j4"]);
     }
 
     #[test]
@@ -440,6 +480,15 @@ mod tests {
                 "[services]\nlog = \"/l/{servcie}\"",
                 "2:7: \"/l/{servcie}\" has an unknown placeholder {servcie}; is {service} meant?",
             ),
+            ("[target.home]\ncomand = \"x\"", "1:9: [target.home] has no `command`"),
+            ("[target.12]\ncommand = \"x\"", "1:9: `12` is no name of a target: "),
+            ("[target.a]\ncommand = []", "2:11: `command` is a list of the program"),
+            (
+                "[target.a]\ncommand = \"x\"\ntimeout = \"soon\"",
+                "3:11: `timeout` is a duration like \"15m\", ",
+            ),
+            ("[target.a]\ncommand = \"x\"\ndirectory = \"x\"", "3:13: `directory` begins with neither"),
+            ("[runs]\nkeep-day = 3", "2:1: unknown key `keep-day` in [runs]; is `keep-days` meant?"),
             ("every = ", "1:9: "),
             ("every = 5\nevery = 6", "2:1: duplicate key"),
             ("é = é", "1:1: "),
