@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::input::Source;
 use crate::run::recording::Recorder;
-use crate::runs::{RunDir, Status};
+use crate::runs::{Facts, RunDir, Status};
 use crate::state::{DerivationFacts, Moment};
 
 /// How often what has come is written out, so that the death of everything costs no more than this.
@@ -29,6 +29,7 @@ enum Job {
     Lines(Vec<u8>),
     Changes(Vec<u8>),
     Status(Box<Status>),
+    Facts(Box<Facts>),
     Summary(serde_json::Value),
 }
 
@@ -99,6 +100,10 @@ impl Kept {
 
     pub(super) fn status(&self, status: Status) {
         self.send(Job::Status(Box::new(status)));
+    }
+
+    pub(super) fn facts(&self, facts: Facts) {
+        self.send(Job::Facts(Box::new(facts)));
     }
 
     pub(super) fn summary(&self, json: serde_json::Value) {
@@ -269,6 +274,11 @@ impl Files {
                 }
                 if let Err(error) = self.run.write_status(&status) {
                     shared.trouble("the status", &error);
+                }
+            }
+            Job::Facts(facts) => {
+                if let Err(error) = self.run.write_facts(&facts) {
+                    shared.trouble("facts.json", &error);
                 }
             }
             Job::Summary(json) => {

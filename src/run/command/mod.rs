@@ -40,23 +40,28 @@ pub(super) use start::{monitor, start};
 
 /// Runs a command in front of us.
 pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
-    let (version, plan) = plan(settings, &task.command);
-    if let Some(interactive) = &plan.interactive {
-        return run_interactive(settings, task, &plan, interactive, version);
+    let planned = plan(settings, &task.command);
+    if let Some(interactive) = &planned.plan.interactive {
+        return run_interactive(settings, task, &planned, interactive);
     }
-    let ended = run_planned(settings, task, &plan, version)?;
+    let ended = run_planned(settings, task, &planned)?;
     Ok(ended.status())
 }
 
 /// How to run a command, and with which Nix.
-fn plan(settings: &Settings, command: &[OsString]) -> (Option<NixVersion>, Plan) {
+struct Planned {
+    plan: Plan,
+    nix: Option<NixVersion>,
+}
+
+fn plan(settings: &Settings, command: &[OsString]) -> Planned {
     let version = nix::detect(command);
     let known = nix::Known {
         nix: version,
         socket: nix::nix_config(settings.nix_config.as_deref(), Path::new("/")).is_some(),
         takes_log_format: &nix::program_takes_log_format,
     };
-    (version, nix::plan(command, known))
+    Planned { plan: nix::plan(command, known), nix: version }
 }
 
 /// Tells a pipeline what the recording of a command does not: whether it is Nix's, and whether its standard output is what
@@ -74,12 +79,11 @@ pub(super) fn expect<W: std::io::Write>(pipeline: &mut super::Pipeline<W>, comma
 fn run_interactive(
     settings: &Settings,
     task: &RunTask,
-    plan: &Plan,
+    planned: &Planned,
     interactive: &nix::Interactive,
-    version: Option<NixVersion>,
 ) -> Result<ExitStatus> {
-    let plan = Plan { command: interactive.prepare.clone(), interactive: None, ..plan.clone() };
-    let ended = run_planned(settings, task, &plan, version)?;
+    let plan = Plan { command: interactive.prepare.clone(), interactive: None, ..planned.plan.clone() };
+    let ended = run_planned(settings, task, &Planned { plan, nix: planned.nix })?;
     if ended.status() != ExitStatus::Command(0) {
         return Ok(ended.status());
     }
@@ -89,13 +93,8 @@ fn run_interactive(
     Ok(ExitStatus::Command(126))
 }
 
-fn run_planned(
-    settings: &Settings,
-    task: &RunTask,
-    plan: &Plan,
-    version: Option<NixVersion>,
-) -> Result<Ended> {
-    let facts = facts(task, version, false);
+fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned) -> Result<Ended> {
+    let facts = facts(task, planned.nix, false);
     let (facts, run) = match open_store(settings) {
         Some(store) => match create(&store, facts.clone(), task) {
             Ok(Created { dir, facts, lock }) => (facts, Some((dir, lock))),
@@ -110,7 +109,7 @@ fn run_planned(
             (facts, None)
         }
     };
-    execute(settings, task, plan, facts, run, Report::Terminal, None)
+    execute(settings, task, planned, facts, run, Report::Terminal, None)
 }
 
 /// Where the report goes.
@@ -126,12 +125,13 @@ enum Report {
 fn execute(
     settings: &Settings,
     task: &RunTask,
-    plan: &Plan,
+    planned: &Planned,
     facts: Facts,
     run: Option<(RunDir, Lock)>,
     report: Report,
     started: Option<Started>,
 ) -> Result<Ended> {
+    let Planned { plan, nix: version } = planned;
     // The lock is held until the end: whoever looks at the run sees by it that we live.
     let (run, _lock) = run.unzip();
     let kept = run.as_ref().and_then(|run| {
@@ -178,6 +178,7 @@ fn execute(
         facts,
         run: run.clone(),
         kept,
+        nix: *version,
         is_switch: plan.is_switch,
         started,
     };

@@ -138,8 +138,8 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
     {
         return Ok(ExitStatus::Failure);
     }
-    let (version, plan) = super::plan(settings, &task.command);
-    facts.environment.nix = version.map(|version| version.to_string());
+    let planned = super::plan(settings, &task.command);
+    facts.environment.nix = planned.nix.map(|version| version.to_string());
     let queued = facts.after.is_some();
     let started: Started = Box::new(move |started| {
         if !queued {
@@ -150,7 +150,7 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
         }
     });
     let ended =
-        execute(settings, &task, &plan, facts, Some((run.clone(), lock)), Report::Files, Some(started))?;
+        execute(settings, &task, &planned, facts, Some((run.clone(), lock)), Report::Files, Some(started))?;
     Ok(ended.status())
 }
 

@@ -18,6 +18,7 @@ use super::child::{self, Child, News, Spawn};
 use super::foreground::Foreground;
 use super::guard::{LINGER, unix_ms};
 use super::kept::Kept;
+use super::nix::{self, NixVersion};
 use super::pulse::{self, Overdue, Pulse};
 use super::readers::Piece;
 use super::reaper::Reaper;
@@ -62,6 +63,8 @@ pub(super) struct Job<'a> {
     pub(super) facts: Facts,
     pub(super) run: Option<RunDir>,
     pub(super) kept: Option<Kept>,
+    /// The Nix that the command uses.
+    pub(super) nix: Option<NixVersion>,
     /// A command that takes long as a rule.
     pub(super) is_switch: bool,
     /// It is told that the command runs, or not.
@@ -133,6 +136,9 @@ struct Loop<'a, W: Write> {
     facts: Facts,
     run: Option<RunDir>,
     kept: Option<Kept>,
+    nix: Option<NixVersion>,
+    /// Nix was asked how many builds it runs at once.
+    jobs: Option<std::sync::mpsc::Receiver<Option<String>>>,
     started: Option<Started>,
     begun: Instant,
     begun_at: SystemTime,
@@ -199,6 +205,8 @@ impl<'a, W: Write> Loop<'a, W> {
             facts,
             run,
             kept,
+            nix: job.nix,
+            jobs: None,
             started,
             begun,
             begun_at: SystemTime::now(),
@@ -469,12 +477,33 @@ impl<'a, W: Write> Loop<'a, W> {
         {
             super::super::complain(&anyhow::anyhow!(trouble));
         }
+        self.ask_jobs();
         let due = self.heartbeat.elapsed();
         if due >= HEARTBEAT || (due >= NEWS && self.said != self.news_now()) {
             self.beat();
             let mut known: Vec<i32> = self.child.iter().map(|child| child.guard).collect();
             known.extend(self.pid);
             self.reaper.look(&known);
+        }
+    }
+
+    /// Asks Nix once how many builds it runs at once, of a run that has gone on for a while: it costs as much as a short one.
+    fn ask_jobs(&mut self) {
+        let Some(kept) = &self.kept else { return };
+        if let Some(jobs) = &self.jobs {
+            if let Ok(jobs) = jobs.try_recv() {
+                self.facts.environment.jobs = jobs;
+                kept.facts(self.facts.clone());
+            }
+        } else if let Some(version) = self.nix
+            && self.begun.elapsed() >= HEARTBEAT
+        {
+            let (sender, jobs) = std::sync::mpsc::channel();
+            self.jobs = Some(jobs);
+            // Without a thread it is not known.
+            let _ = std::thread::Builder::new().name("max-jobs".to_owned()).spawn(move || {
+                let _ = sender.send(nix::max_jobs(version));
+            });
         }
     }
 

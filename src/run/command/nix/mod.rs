@@ -16,6 +16,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 pub use tools::program_takes_log_format;
+pub(crate) use version::max_jobs;
 pub use version::{NixVersion, detect};
 
 /// Makes Nix say in records what it does, on standard error.

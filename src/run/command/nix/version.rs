@@ -14,6 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// `nix --version` is one line; what a wrapper script prints besides is not read to the end.
 const MAX_ANSWER: u64 = 4096;
 
+/// All settings of Nix are some 10 KiB.
+const MAX_CONFIG: u64 = 256 << 10;
+
 /// The version of a Nix, and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NixVersion {
@@ -90,12 +93,25 @@ pub fn detect(command: &[OsString]) -> Option<NixVersion> {
     let program = super::program(command)?;
     let beside = Path::new(program).parent().filter(|dir| !dir.as_os_str().is_empty());
     let beside = beside.map(|dir| dir.join("nix")).filter(|nix| super::is_of_nix(program) && nix.is_file());
-    ask(beside.as_deref().map_or(OsStr::new("nix"), Path::as_os_str))
+    let nix = beside.as_deref().map_or(OsStr::new("nix"), Path::as_os_str);
+    NixVersion::parse(&ask(nix, &["--version"], MAX_ANSWER)?)
 }
 
-fn ask(nix: &OsStr) -> Option<NixVersion> {
+/// Asks Nix how many builds it runs at once: its setting `max-jobs`.
+pub(crate) fn max_jobs(version: NixVersion) -> Option<String> {
+    // `nix config show` came with 2.20, and is `nix show-config` before.
+    let show: &[&str] =
+        if version.is_at_least(2, 20) && !version.is_lix { &["config", "show"] } else { &["show-config"] };
+    let flags = ["--extra-experimental-features", "nix-command"];
+    let text = ask(OsStr::new("nix"), &[&flags, show].concat(), MAX_CONFIG)?;
+    let jobs = text.lines().find_map(|line| line.strip_prefix("max-jobs = "))?;
+    Some(jobs.trim().to_owned())
+}
+
+/// What Nix answers, if it does so within two seconds.
+fn ask(nix: &OsStr, args: &[&str], most: u64) -> Option<String> {
     let mut child = Command::new(nix)
-        .arg("--version")
+        .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -106,7 +122,7 @@ fn ask(nix: &OsStr) -> Option<NixVersion> {
     // A thread of its own, since a read from a pipe has no time limit. It ends with the last process that holds the pipe.
     thread::spawn(move || {
         let mut text = Vec::new();
-        let read = stdout.take(MAX_ANSWER).read_to_end(&mut text);
+        let read = stdout.take(most).read_to_end(&mut text);
         // Nobody listens any longer if it took too long.
         let _ = send.send(read.map(|_| text));
     });
@@ -114,7 +130,7 @@ fn ask(nix: &OsStr) -> Option<NixVersion> {
     // It has said what it had to say, or will not. If it has ended, this fails, as it should.
     let _ = child.kill();
     let _ = child.wait();
-    NixVersion::parse(&String::from_utf8_lossy(&answer.ok()?.ok()?))
+    Some(String::from_utf8_lossy(&answer.ok()?.ok()?).into_owned())
 }
 
 #[cfg(test)]
