@@ -56,6 +56,8 @@ enum Event {
 pub(super) fn guard() -> Result<()> {
     let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
     let mut socket = UnixStream::from(stdin);
+    // Elsewhere it is called what its first argument says.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = rustix::thread::set_name(NAME);
     let _signals = ignore_signals()?;
     let (order, streams) = order::receive(&mut socket).context("no order for a guard")?;
