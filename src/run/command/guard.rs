@@ -6,15 +6,15 @@
 //!
 //! Its name is another one, so that whoever ends all processes called `nixmon` does not end what they watch.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -64,12 +64,8 @@ pub(super) fn guard() -> Result<()> {
     let run = order.run.clone().and_then(|path| RunDir::at(&PathBuf::from(OsString::from_vec(path))));
     let lock = run.as_ref().and_then(|run| run.lock_guard().ok().flatten());
     let Streams { stdin, stdout, stderr, stdout_reader, stderr_reader, listener } = streams;
-    let mut command = command(&order);
-    command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
-    let spawned = command.spawn();
-    // The command alone writes to its streams.
-    drop(command);
-    let pid = match spawned {
+    // Afterwards the command alone writes to its streams.
+    let pid = match spawn(&order, [stdin, stdout, stderr]) {
         Ok(child) => i32::try_from(child.id())?,
         Err(error) => {
             report(&mut socket, Report::NotStarted(error.raw_os_error().unwrap_or(0)));
@@ -192,9 +188,31 @@ fn drain(reader: OwnedFd) {
     let _ = std::io::copy(&mut File::from(reader), &mut std::io::sink());
 }
 
-fn command(order: &Order) -> Command {
-    let mut words = order.command.iter().cloned().map(OsString::from_vec);
-    let mut command = Command::new(words.next().unwrap_or_default());
+fn spawn(order: &Order, [stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Result<Child> {
+    let words: Vec<OsString> = order.command.iter().cloned().map(OsString::from_vec).collect();
+    let start = |words: &[OsString]| {
+        let mut command = command(order, words);
+        command.stdin(stdin.try_clone()?).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
+        command.spawn()
+    };
+    match (start(&words), words.split_first()) {
+        // A script without `#!`, which shells and execvp(3) run with the shell.
+        (Err(error), Some((program, arguments))) if is_no_program(&error) => {
+            let Some(script) = super::nix::find(program) else { return Err(error) };
+            let shell = [OsString::from("/bin/sh"), script.into_os_string()];
+            start(&[&shell, arguments].concat())
+        }
+        (started, _) => started,
+    }
+}
+
+fn is_no_program(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
+}
+
+fn command(order: &Order, words: &[OsString]) -> Command {
+    let mut words = words.iter();
+    let mut command = Command::new(words.next().map_or(OsStr::new(""), OsString::as_os_str));
     command.args(words).process_group(0);
     if let Some(directory) = &order.directory {
         command.current_dir(OsString::from_vec(directory.clone()));

@@ -15,6 +15,7 @@ mod wrappers;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+pub(super) use tools::find;
 pub use tools::program_takes_log_format;
 pub(crate) use version::max_jobs;
 pub use version::{NixVersion, detect};
