@@ -123,7 +123,11 @@ pub(super) fn watch<W: Write>(job: Job<'_>, pipeline: Pipeline<W>, screen: Watch
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    runtime.block_on(Loop::start(job, pipeline, screen)?.run())
+    runtime.block_on(async {
+        // Before the command is started, or a signal at the wrong moment would end us and leave it behind.
+        let forwarded = Forwarded::listen()?;
+        Loop::start(job, pipeline, screen)?.run(forwarded).await
+    })
 }
 
 struct Loop<'a, W: Write> {
@@ -168,6 +172,8 @@ struct Loop<'a, W: Write> {
     /// Nix may connect.
     listens: bool,
     interrupted: bool,
+    /// Signals for a command whose process number we have not heard yet.
+    unsent: Vec<Signal>,
     unkept_said: bool,
 }
 
@@ -226,16 +232,16 @@ impl<'a, W: Write> Loop<'a, W> {
             open: BTreeSet::from([Source::Main, Source::Stdout]),
             listens,
             interrupted: false,
+            unsent: Vec::new(),
             unkept_said: false,
         })
     }
 
-    async fn run(mut self) -> Result<Ended> {
+    async fn run(mut self, mut forwarded: Forwarded) -> Result<Ended> {
         let (answers, mut derivations) = mpsc::unbounded_channel();
         let requests = drv_reader::spawn(answers);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut forwarded = Forwarded::listen()?;
         let mut questions = signal(SignalKind::user_defined1()).context("cannot listen for signals")?;
         let mut resizes = signal(SignalKind::window_change()).context("cannot listen for signals")?;
         let mut stops = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
@@ -362,6 +368,9 @@ impl<'a, W: Write> Loop<'a, W> {
                         &anyhow::Error::new(error).context("this run is not kept in full"),
                     );
                 }
+                for signal in std::mem::take(&mut self.unsent) {
+                    child::signal_group(pid, signal);
+                }
                 self.beat();
                 if let Some(started) = self.started.take() {
                     started(Ok(()));
@@ -401,11 +410,13 @@ impl<'a, W: Write> Loop<'a, W> {
         } else {
             signal
         };
-        if let Some(pid) = self.pid {
-            child::signal_group(pid, signal);
-            // A stopped process takes no other signal before.
-            child::signal_group(pid, Signal::CONT);
-        }
+        let Some(pid) = self.pid else {
+            self.unsent.push(signal);
+            return;
+        };
+        child::signal_group(pid, signal);
+        // A stopped process takes no other signal before.
+        child::signal_group(pid, Signal::CONT);
     }
 
     /// The user has stopped us at the terminal: the command stops too, and goes on with us.
