@@ -172,6 +172,8 @@ struct Loop<'a, W: Write> {
     /// Nix may connect.
     listens: bool,
     interrupted: bool,
+    /// The command was stopped because it wants the terminal, which was not ours to give.
+    wants_terminal: bool,
     /// Signals for a command whose process number we have not heard yet.
     unsent: Vec<Signal>,
     unkept_said: bool,
@@ -232,6 +234,7 @@ impl<'a, W: Write> Loop<'a, W> {
             open: BTreeSet::from([Source::Main, Source::Stdout]),
             listens,
             interrupted: false,
+            wants_terminal: false,
             unsent: Vec::new(),
             unkept_said: false,
         })
@@ -437,11 +440,14 @@ impl<'a, W: Write> Loop<'a, W> {
             self.pipeline.leave();
             self.screen.settle();
             self.asks = foreground.lend(pid);
+            // Not where we are in the background ourselves: later, if we come to the foreground.
+            self.wants_terminal = !self.asks;
         } else if signal == Signal::TSTP.as_raw() && foreground.is_lent() {
             foreground.take_back();
             self.sleep();
-            if let Some(foreground) = &mut self.foreground {
-                foreground.lend(pid);
+            if !self.foreground.as_mut().is_some_and(|foreground| foreground.lend(pid)) {
+                // In the background it goes on until it needs the terminal again.
+                child::signal_group(pid, Signal::CONT);
             }
         }
     }
@@ -468,6 +474,15 @@ impl<'a, W: Write> Loop<'a, W> {
 
     fn tick(&mut self) {
         let at = self.now();
+        if self.wants_terminal
+            && let (Some(foreground), Some(pid)) = (&mut self.foreground, self.pid)
+            && foreground.lend(pid)
+        {
+            self.wants_terminal = false;
+            self.asks = true;
+            self.pipeline.leave();
+            self.screen.settle();
+        }
         self.pipeline.tick(at);
         self.dirty |= self.drawn.elapsed() >= CLOCK || self.screen.has_typed();
         if at >= self.pulse.sample_at()
