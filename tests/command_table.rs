@@ -139,8 +139,11 @@ const SAME: [(&str, &str); 79] = [
     ("many one after another", "for i in 1 2 3 4 5 6; do $N sh -c \"exit $i\"; echo $?; done"),
 ];
 
+/// The file that is waited for, and the signal that is then sent.
+type Signals = &'static [(&'static str, Signal)];
+
 /// Signals to what runs the command, while it does: the script waits in `up`, and in `up2` if there is a second one.
-const SIGNALLED: [(&str, &str, &[(&str, Signal)]); 8] = [
+const SIGNALLED: [(&str, &str, Signals); 8] = [
     (
         "INT is handled",
         "exec $N sh -c 'trap \"exit 7\" INT; >up; while :; do sleep 0.05; done'",

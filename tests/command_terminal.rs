@@ -318,8 +318,8 @@ fn an_interactive_shell_is_the_command() {
         &["nixmon", "run", "--", "bash", "--norc", "--noprofile", "--noediting", "-i"],
         &[
             ("", "echo $((6 * 7))0\n"),
-            ("420", "cat\n"),
-            ("cat", "typed\n"),
+            ("420", "sh -c 'echo $((6 * 7))1; exec cat'\n"),
+            ("421", "typed\n"),
             ("typed\r\ntyped", "\x03"),
             ("^C", "echo $((6 * 8))0\n"),
             ("480", "sh -c 'echo $((6 * 9))0; exec sleep 20'\n"),
