@@ -262,6 +262,10 @@ impl Files {
             }
             Job::Lines(bytes) => {
                 shared.pending.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+                // Whoever goes on after our death finds no line of which there is no record. They are few.
+                if let Some(input) = &mut self.input {
+                    input.flush();
+                }
                 write(&mut self.lines, &bytes, "lines.txt", shared);
             }
             Job::Changes(bytes) => {
