@@ -10,9 +10,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use tokio::sync::mpsc;
 
 use super::guard;
@@ -23,6 +24,8 @@ use crate::runs::Exit;
 
 /// Pieces that were read and not handled yet.
 const PIECES: usize = 8;
+/// How often it is asked whether a dead guard's command is our child, each ten milliseconds.
+const INHERIT_TRIES: u32 = 100;
 
 /// What is to be started.
 #[derive(Debug, Default)]
@@ -160,6 +163,7 @@ fn spawn_news(control: UnixStream) -> Result<mpsc::UnboundedReceiver<News>> {
         }
         let told = match pid {
             Some(pid) => {
+                inherit(pid);
                 let exit = guard::wait(pid, |signal| {
                     let _ = sender.send(News::Stopped(signal));
                 });
@@ -177,11 +181,24 @@ fn spawn_news(control: UnixStream) -> Result<mpsc::UnboundedReceiver<News>> {
     Ok(news)
 }
 
+/// Waits until a process whose parent dies is our child. The system closes a dying process's files before it gives its
+/// children away, so we may ask too early. Where it gives us none, the wait is in vain and short.
+fn inherit(pid: i32) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let Some(pid) = Pid::from_raw(pid) else { return };
+    for _ in 0..INHERIT_TRIES {
+        if !matches!(waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::CHILD)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Waits for the end of a process that is not our child.
 fn wait_for_stranger(pid: i32) {
     let Some(pid) = Pid::from_raw(pid) else { return };
     while rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH) {
-        thread::sleep(std::time::Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200));
     }
 }
 

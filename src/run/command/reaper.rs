@@ -15,8 +15,8 @@ pub(super) struct Reaper {
 
 impl Reaper {
     /// Looks once; to be called every few seconds. `known` is waited for elsewhere.
-    pub(super) fn look(&mut self, known: &[i32]) {
-        let dead: BTreeSet<i32> = children().filter(|pid| !known.contains(pid) && is_dead(*pid)).collect();
+    pub(super) fn look(&mut self, known: Option<i32>) {
+        let dead: BTreeSet<i32> = children().filter(|pid| Some(*pid) != known && is_dead(*pid)).collect();
         for pid in dead.intersection(&self.dead) {
             // If somebody was faster, so much the better.
             let _ = waitpid(Pid::from_raw(*pid), WaitOptions::NOHANG);

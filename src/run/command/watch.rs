@@ -329,10 +329,11 @@ impl<'a, W: Write> Loop<'a, W> {
                 self.asks = false;
                 let at = at.saturating_duration_since(self.begun);
                 self.pulse.heard(at);
-                self.pipeline.feed_from(source, &bytes, at);
+                // First: no line is kept of what is not.
                 if let Some(kept) = &self.kept {
-                    kept.bytes(source, bytes, at);
+                    kept.bytes(source, bytes.clone(), at);
                 }
+                self.pipeline.feed_from(source, &bytes, at);
                 self.unsettled = true;
             }
             Piece::Closed(source, at) => {
@@ -392,7 +393,11 @@ impl<'a, W: Write> Loop<'a, W> {
                 self.exit = Some(exit);
                 self.end();
             }
-            News::EndedUnseen => self.end(),
+            News::EndedUnseen => {
+                // The guard may have seen it, and died before it could tell.
+                self.exit = self.run.as_ref().and_then(|run| run.exit().ok().flatten());
+                self.end();
+            }
         }
     }
 
@@ -507,9 +512,8 @@ impl<'a, W: Write> Loop<'a, W> {
         let due = self.heartbeat.elapsed();
         if due >= HEARTBEAT || (due >= NEWS && self.said != self.news_now()) {
             self.beat();
-            let mut known: Vec<i32> = self.child.iter().map(|child| child.guard).collect();
-            known.extend(self.pid);
-            self.reaper.look(&known);
+            // The guard is waited for by nobody, and lives until we are done, unless it is killed.
+            self.reaper.look(self.pid);
         }
     }
 
