@@ -37,6 +37,45 @@ impl ProcessId {
     }
 }
 
+impl ProcessId {
+    /// Sends a signal to the process group that it led and that has outlived it. Says whether it was sent.
+    ///
+    /// The number of a group is not used again while it has members, but it may have none: then the number may be that of
+    /// strangers. So they get no signal unless the leader is gone and all of them belong to the session of `relative`, a
+    /// process that lives and began in the same session as the leader. Of a run in the background nobody else does.
+    pub fn signal_orphans(&self, relative: &Self, signal: Signal) -> bool {
+        let (Some(group), Some(known)) = (number(self.pid), number(relative.pid)) else { return false };
+        if !relative.lives() || exists(group) {
+            return false;
+        }
+        let Ok(session) = rustix::process::getsid(Some(known)) else { return false };
+        let mut members = all_processes()
+            .into_iter()
+            .filter(|process| rustix::process::getpgid(Some(*process)) == Ok(group))
+            .peekable();
+        members.peek().is_some()
+            && members.all(|process| rustix::process::getsid(Some(process)) == Ok(session))
+            && rustix::process::kill_process_group(group, signal).is_ok()
+    }
+}
+
+/// The processes of this machine that can be seen.
+#[cfg(target_os = "linux")]
+fn all_processes() -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| number(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// The processes of this machine that can be seen.
+#[cfg(not(target_os = "linux"))]
+fn all_processes() -> Vec<Pid> {
+    let Ok(output) = std::process::Command::new("/bin/ps").args(["-A", "-o", "pid="]).output() else {
+        return Vec::new();
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.split_whitespace().filter_map(|pid| number(pid.parse().ok()?)).collect()
+}
+
 /// No number below 1 is one process: to the system they mean groups.
 fn number(pid: i32) -> Option<Pid> {
     if pid > 0 { Pid::from_raw(pid) } else { None }
@@ -119,6 +158,31 @@ mod tests {
         }
         child.wait().unwrap();
         assert!(!process.lives());
+    }
+
+    #[test]
+    fn a_group_is_ended_without_its_leader_but_no_other() {
+        use std::os::unix::process::CommandExt;
+        let own = ProcessId::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let leader = |script: &str| {
+            let mut shell = std::process::Command::new("/bin/sh");
+            let mut child = shell.args(["-c", script]).process_group(0).spawn().unwrap();
+            let leader = ProcessId::of(i32::try_from(child.id()).unwrap()).unwrap();
+            assert!(!leader.signal_orphans(&own, Signal::KILL), "its leader lives");
+            child.wait().unwrap();
+            leader
+        };
+        let orphaned = leader("sleep 60 & sleep 0.1");
+        let gone = ProcessId { pid: own.pid, began: Some("long ago".to_owned()) };
+        assert!(!orphaned.signal_orphans(&gone, Signal::KILL));
+        assert!(orphaned.signal_orphans(&own, Signal::KILL));
+        assert!(!leader("sleep 0.1").signal_orphans(&own, Signal::KILL), "it has no members");
+        let group = std::process::Command::new("setsid").args(["sh", "-c", "echo $$; sleep 60 >/dev/null & sleep 0.1"]).output();
+        let Ok(output) = group else { return };
+        let pid = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
+        let stranger = ProcessId { pid, began: None };
+        assert!(!stranger.signal_orphans(&own, Signal::KILL), "it is of another session");
+        rustix::process::kill_process_group(number(pid).unwrap(), Signal::KILL).unwrap();
     }
 
     #[cfg(target_os = "linux")]

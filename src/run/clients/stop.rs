@@ -60,6 +60,7 @@ fn with(mut line: Line, rest: Line) -> Line {
 #[derive(Debug, Default)]
 struct Sent {
     terminated: bool,
+    terminated_orphans: bool,
     killed: bool,
     told_monitor: bool,
 }
@@ -77,7 +78,15 @@ impl Sent {
                 }
             }
             // The command has not begun, or has ended and its children hold on to its output.
-            _ => {
+            process => {
+                if let (Some(process), Some(guard)) = (process, &facts.guard) {
+                    if !self.terminated_orphans {
+                        self.terminated_orphans = process.signal_orphans(guard, Signal::TERM);
+                    }
+                    if elapsed >= grace && process.signal_orphans(guard, Signal::KILL) {
+                        self.killed = true;
+                    }
+                }
                 let is_left = facts.process.is_some() && elapsed < grace;
                 if !self.told_monitor && !is_left {
                     let monitor = facts.monitor.as_ref().filter(|_| look.dir.monitor_lives());
