@@ -102,6 +102,11 @@ impl Recorder {
         }
     }
 
+    /// Keeps that it was this late, and nothing came.
+    pub fn moment(&mut self, at: Moment) {
+        self.piece(&at.as_millis().to_string(), '~', b"");
+    }
+
     /// Keeps a derivation that was read.
     pub fn derivation(&mut self, facts: &DerivationFacts, at: Moment) {
         let DerivationFacts { path, inputs, outputs } = facts;

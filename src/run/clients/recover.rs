@@ -178,12 +178,11 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
     let mut n_written = None;
     let has_lines = std::fs::read(dir.lines()).is_ok_and(|lines| !whole_lines(&lines).is_empty());
     while let Some((at, step)) = steps.next()? {
-        if steps.is_rest() && n_written.is_none() {
+        // The first that the guard wrote is when the monitor was gone.
+        let takes_over = n_written.is_none() && steps.is_rest() && !matches!(step, Step::SeveralStreams);
+        if takes_over && let Some(due) = lines.next_release() {
             // What waits for a record that says the same was read by the monitor.
-            if let Some(due) = lines.next_release() {
-                lines.release(due);
-            }
-            n_written = Some(written.0.borrow().len());
+            lines.release(due);
         }
         if at.saturating_sub(ticked) > LONGEST_PAUSE {
             ticked = at;
@@ -192,6 +191,9 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
             ticked += TICK;
             lines.tick(ticked);
             json.tick(ticked);
+        }
+        if takes_over {
+            n_written = Some(written.0.borrow().len());
         }
         for feed in [&mut lines as &mut dyn Feed, &mut json] {
             feed.step(&step, at);

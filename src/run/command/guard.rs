@@ -124,7 +124,10 @@ pub(super) fn guard() -> Result<()> {
     }
     keep(&order, run.as_ref(), &incoming, &readers, ended)?;
     if let Some(socket) = order.socket {
-        let _ = std::fs::remove_file(OsString::from_vec(socket));
+        let socket = PathBuf::from(OsString::from_vec(socket));
+        let _ = std::fs::remove_file(&socket);
+        // One of its own; a run's directory has other files and stays.
+        let _ = socket.parent().map(std::fs::remove_dir);
     }
     drop(lock);
     while readers.iter().any(|reader| !reader.is_closed()) {
@@ -147,6 +150,11 @@ fn keep(
     let offset = Duration::from_millis(order::clock_ms().saturating_sub(order.begun_ms));
     let begun = Instant::now();
     let moment = |at: Instant| offset + at.saturating_duration_since(begun);
+    // Until now the monitor has written its lines.
+    if let Some(recorder) = &mut recorder {
+        recorder.moment(moment(begun));
+        recorder.flush();
+    }
     let mut flushed = Instant::now();
     loop {
         let wait = if ended.is_some() { LINGER } else { FLUSH };
