@@ -44,36 +44,49 @@ impl ProcessId {
     /// strangers. So they get no signal unless the leader is gone and all of them belong to the session of `relative`, a
     /// process that lives and began in the same session as the leader. Of a run in the background nobody else does.
     pub fn signal_orphans(&self, relative: &Self, signal: Signal) -> bool {
-        let (Some(group), Some(known)) = (number(self.pid), number(relative.pid)) else { return false };
-        if !relative.lives() || exists(group) {
-            return false;
-        }
-        let Ok(session) = rustix::process::getsid(Some(known)) else { return false };
-        let mut members = all_processes()
-            .into_iter()
-            .filter(|process| rustix::process::getpgid(Some(*process)) == Ok(group))
-            .peekable();
+        let Some(group) = number(self.pid).filter(|group| !exists(*group)) else { return false };
+        let Some((_, session)) = group_and_session(relative.pid).filter(|_| relative.lives()) else { return false };
+        let mut members = all_processes().filter_map(group_and_session).filter(|of| of.0 == self.pid).peekable();
         members.peek().is_some()
-            && members.all(|process| rustix::process::getsid(Some(process)) == Ok(session))
+            && members.all(|of| of.1 == session)
             && rustix::process::kill_process_group(group, signal).is_ok()
     }
 }
 
-/// The processes of this machine that can be seen.
+/// The processes that can be seen.
 #[cfg(target_os = "linux")]
-fn all_processes() -> Vec<Pid> {
+fn all_processes() -> impl Iterator<Item = i32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| number(entry.file_name().to_str()?.parse().ok()?)).collect()
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The processes of this machine that can be seen.
+/// The processes that can be seen.
 #[cfg(not(target_os = "linux"))]
-fn all_processes() -> Vec<Pid> {
-    let Ok(output) = std::process::Command::new("/bin/ps").args(["-A", "-o", "pid="]).output() else {
-        return Vec::new();
-    };
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.split_whitespace().filter_map(|pid| number(pid.parse().ok()?)).collect()
+fn all_processes() -> impl Iterator<Item = i32> {
+    let output = std::process::Command::new("/bin/ps").args(["-A", "-o", "pid="]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.split_whitespace().flat_map(str::parse).collect::<Vec<_>>().into_iter()
+}
+
+/// The group and the session of a process: fields 5 and 6 of `/proc/PID/stat` (proc_pid_stat(5)). Zero where they are
+/// outside our namespace, and then no two are known to be the same.
+#[cfg(target_os = "linux")]
+fn group_and_session(pid: i32) -> Option<(i32, i32)> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace().skip(2);
+    let of = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    (of.1 > 0).then_some(of)
+}
+
+/// The group and the session of a process.
+#[cfg(not(target_os = "linux"))]
+fn group_and_session(pid: i32) -> Option<(i32, i32)> {
+    let process = Some(number(pid)?);
+    let group = rustix::process::getpgid(process).ok()?;
+    let session = rustix::process::getsid(process).ok()?;
+    Some((group.as_raw_nonzero().get(), session.as_raw_nonzero().get()))
 }
 
 /// No number below 1 is one process: to the system they mean groups.
