@@ -107,6 +107,16 @@ impl RunDir {
         self.file("changes.jsonl.zst")
     }
 
+    /// Room on the disk for how it ends.
+    pub fn reserve(&self) -> PathBuf {
+        self.file("reserve")
+    }
+
+    /// Gives that room back. Room that is not there is no error.
+    pub fn remove_reserve(&self) {
+        let _ = std::fs::remove_file(self.reserve());
+    }
+
     /// What was started.
     ///
     /// # Errors

@@ -81,11 +81,17 @@ impl StoreError {
         Self::Io { doing, path: path.to_owned(), source }
     }
 
-    /// Whether nothing can be written here.
-    pub fn is_read_only(&self) -> bool {
+    /// Whether nothing can be written here, or no more: what is known can be told all the same.
+    pub fn is_unwritable(&self) -> bool {
         use std::io::ErrorKind;
         matches!(self, Self::Io { source, .. }
-            if matches!(source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied))
+        if matches!(
+            source.kind(),
+            ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::PermissionDenied
+                | ErrorKind::StorageFull
+                | ErrorKind::QuotaExceeded
+        ))
     }
 }
 

@@ -12,6 +12,7 @@
 //! - `N/summary.json`: the summary record.
 //! - `N/monitor.lock`, `N/guard.lock`: locked by a process as long as it lives, which no reused process number can fake.
 //! - `N/log.sock`: the socket that Nix writes its log to, while the run goes on; elsewhere if the path is too long for one.
+//! - `N/reserve`: room for the end of a run whose disk fills up; removed before.
 //! - `N/stop`: the user has ended the run. `N/recovery.lock`: held while the end of a run is found out whose monitor died.
 //! - `.new-N`, `.removed-N`: a run that is being made or removed, which is none.
 //!

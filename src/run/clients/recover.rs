@@ -98,7 +98,7 @@ fn lost(status: Status, facts: Option<&Facts>, life: Life, exit: Option<Exit>) -
 fn recover(dir: &RunDir, facts: Option<&Facts>, kept: Status, settings: &Settings) -> Result<(Life, Status)> {
     let lock = match dir.lock_recovery() {
         Ok(lock) => Some(lock),
-        Err(error) if error.is_read_only() => None,
+        Err(error) if error.is_unwritable() => None,
         Err(error) => return Err(error.into()),
     };
     if lock.is_some() {
@@ -114,7 +114,7 @@ fn recover(dir: &RunDir, facts: Option<&Facts>, kept: Status, settings: &Setting
     let status = final_status(dir, facts, kept, exit, &told);
     if lock.is_some() {
         match keep(dir, facts, &status, &told) {
-            Err(error) if !error.is_read_only() => return Err(error.into()),
+            Err(error) if !error.is_unwritable() => return Err(error.into()),
             _ => {}
         }
     }
@@ -122,6 +122,7 @@ fn recover(dir: &RunDir, facts: Option<&Facts>, kept: Status, settings: &Setting
 }
 
 fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Result<(), StoreError> {
+    dir.remove_reserve();
     if let Ok(mut summary) = serde_json::from_slice::<serde_json::Value>(&told.summary) {
         if status.exit_code.is_none()
             && let Some(fields) = summary.as_object_mut()

@@ -81,7 +81,10 @@ pub(super) fn guard() -> Result<()> {
         thread::spawn(move || {
             let exit = wait(pid, |signal| report(&mut socket, Report::Stopped(signal)));
             // Before the monitor is told: it may die over it.
-            if let Some(run) = &run {
+            if let Some(run) = &run
+                && run.write_exit(&exit).is_err()
+            {
+                run.remove_reserve();
                 let _ = run.write_exit(&exit);
             }
             report(&mut socket, Report::Ended(exit));

@@ -21,6 +21,9 @@ const MAX_PENDING: u64 = 64 << 20;
 /// At the end the disk gets so much time.
 const LAST: Duration = Duration::from_secs(10);
 
+/// What the end of a run needs of a disk that is full by then: its exit, its summary and its last status.
+const RESERVE: u64 = 64 << 10;
+
 enum Job {
     Bytes(Source, Vec<u8>, Moment),
     Closed(Source, Moment),
@@ -65,6 +68,7 @@ impl Kept {
             lines: Some(std::fs::File::create(run.lines())?),
             changes: Some(compressed(&run.changes())?),
         };
+        reserve(&run.reserve());
         let shared = Arc::new(Shared::default());
         let (sender, jobs) = mpsc::channel();
         let theirs = Arc::clone(&shared);
@@ -235,6 +239,14 @@ impl Files {
         if let Some(changes) = self.changes.take() {
             let _ = changes.finish();
         }
+        self.run.remove_reserve();
+    }
+
+    /// Keeps no more of what is large, so that there is room for how it ends.
+    fn give_up(&mut self) {
+        self.input = None;
+        self.changes = None;
+        self.run.remove_reserve();
     }
 
     fn take(&mut self, job: Job, shared: &Shared) {
@@ -266,17 +278,26 @@ impl Files {
                 if let Some(input) = &mut self.input {
                     input.flush();
                 }
-                write(&mut self.lines, &bytes, "lines.txt", shared);
+                if !write(&mut self.lines, &bytes, "lines.txt", shared) {
+                    self.give_up();
+                }
             }
             Job::Changes(bytes) => {
                 shared.pending.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
-                write(&mut self.changes, &bytes, "changes.jsonl.zst", shared);
+                if !write(&mut self.changes, &bytes, "changes.jsonl.zst", shared) {
+                    self.give_up();
+                }
             }
             Job::Status(mut status) => {
                 if status.incomplete.is_none() {
                     status.incomplete = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 }
-                if let Err(error) = self.run.write_status(&status) {
+                let mut written = self.run.write_status(&status);
+                if written.is_err() {
+                    self.give_up();
+                    written = self.run.write_status(&status);
+                }
+                if let Err(error) = written {
                     shared.trouble("the status", &error);
                 }
             }
@@ -286,7 +307,12 @@ impl Files {
                 }
             }
             Job::Summary(json) => {
-                if let Err(error) = self.run.write_summary(&json) {
+                let mut written = self.run.write_summary(&json);
+                if written.is_err() {
+                    self.give_up();
+                    written = self.run.write_summary(&json);
+                }
+                if let Err(error) = written {
                     shared.trouble("the summary", &error);
                 }
             }
@@ -298,24 +324,40 @@ impl Files {
             input.sync();
             if let Some(error) = input.broken() {
                 shared.trouble("the recording", error);
-                self.input = None;
+                self.give_up();
             }
         }
         if let Some(changes) = &mut self.changes
             && let Err(error) = changes.flush()
         {
             shared.trouble("changes.jsonl.zst", &error);
-            self.changes = None;
+            self.give_up();
         }
     }
 }
 
-/// Writes, and gives up at the first error.
-fn write<W: Write>(file: &mut Option<W>, bytes: &[u8], name: &str, shared: &Shared) {
+/// Writes, and closes the file at the first error; then it is false.
+fn write<W: Write>(file: &mut Option<W>, bytes: &[u8], name: &str, shared: &Shared) -> bool {
     if let Some(open) = file
         && let Err(error) = open.write_all(bytes)
     {
         shared.trouble(name, &error);
         *file = None;
+        return false;
     }
+    true
+}
+
+/// Takes room on the disk. A file system that cannot do that promises nothing.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn reserve(path: &Path) {
+    if let Ok(file) = std::fs::File::create(path) {
+        let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, RESERVE);
+    }
+}
+
+/// Takes room on the disk.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn reserve(path: &Path) {
+    let _ = std::fs::write(path, vec![0; usize::try_from(RESERVE).unwrap_or_default()]);
 }
