@@ -45,8 +45,11 @@ impl ProcessId {
     /// process that lives and began in the same session as the leader. Of a run in the background nobody else does.
     pub fn signal_orphans(&self, relative: &Self, signal: Signal) -> bool {
         let Some(group) = number(self.pid).filter(|group| !exists(*group)) else { return false };
-        let Some((_, session)) = group_and_session(relative.pid).filter(|_| relative.lives()) else { return false };
-        let mut members = all_processes().filter_map(group_and_session).filter(|of| of.0 == self.pid).peekable();
+        let Some((_, session)) = group_and_session(relative.pid).filter(|_| relative.lives()) else {
+            return false;
+        };
+        let mut members =
+            all_processes().filter_map(group_and_session).filter(|of| of.0 == self.pid).peekable();
         members.peek().is_some()
             && members.all(|of| of.1 == session)
             && rustix::process::kill_process_group(group, signal).is_ok()
@@ -190,7 +193,9 @@ mod tests {
         assert!(!orphaned.signal_orphans(&gone, Signal::KILL));
         assert!(orphaned.signal_orphans(&own, Signal::KILL));
         assert!(!leader("sleep 0.1").signal_orphans(&own, Signal::KILL), "it has no members");
-        let group = std::process::Command::new("setsid").args(["sh", "-c", "echo $$; sleep 60 >/dev/null & sleep 0.1"]).output();
+        let group = std::process::Command::new("setsid")
+            .args(["sh", "-c", "echo $$; sleep 60 >/dev/null & sleep 0.1"])
+            .output();
         let Ok(output) = group else { return };
         let pid = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
         let stranger = ProcessId { pid, began: None };

@@ -40,12 +40,25 @@ pub(super) use start::{monitor, start};
 
 /// Runs a command in front of us.
 pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
+    check_open_files()?;
     let planned = plan(settings, &task.command);
     if let Some(interactive) = &planned.plan.interactive {
         return run_interactive(settings, task, &planned, interactive);
     }
     let ended = run_planned(settings, task, &planned)?;
     Ok(ended.status())
+}
+
+/// Says it where so few files may be open that we could not begin, or the command would find that out.
+fn check_open_files() -> Result<()> {
+    /// Ours and the guard's: streams, sockets, what is kept, and a connection of Nix.
+    const NEEDED: u64 = 24;
+    match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        Some(limit) if limit < NEEDED => {
+            anyhow::bail!("only {limit} files may be open (ulimit -n), and a run needs {NEEDED}")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How to run a command, and with which Nix.

@@ -44,6 +44,7 @@ enum Word {
 
 /// Starts a run and prints its number.
 pub(in crate::run) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
+    super::check_open_files()?;
     let Some(store) = open_store(settings) else {
         bail!(
             "a run in the background is kept below the home directory, and there is none; set XDG_STATE_HOME"
