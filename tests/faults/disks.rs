@@ -48,7 +48,8 @@ fn check_runs(ran: &Ran, n_complaints: usize) {
 #[test]
 fn a_disk_that_fills_up() {
     let home = Home::new();
-    let Some(disk) = Mounted::new(home.path().join("state"), &["-t", "tmpfs", "-o", "size=256k", "none"]) else {
+    let Some(disk) = Mounted::new(home.path().join("state"), &["-t", "tmpfs", "-o", "size=256k", "none"])
+    else {
         return;
     };
     // A second passes in between, so that what is kept is written.
@@ -74,7 +75,8 @@ fn names_and_sizes(dir: &std::path::Path) -> String {
 #[test]
 fn a_disk_that_is_full() {
     let home = Home::new();
-    let Some(disk) = Mounted::new(home.path().join("state"), &["-t", "tmpfs", "-o", "size=64k", "none"]) else {
+    let Some(disk) = Mounted::new(home.path().join("state"), &["-t", "tmpfs", "-o", "size=64k", "none"])
+    else {
         return;
     };
     let filler = "x".repeat(128 << 10);
@@ -87,7 +89,8 @@ fn a_disk_that_is_full() {
 #[test]
 fn a_disk_that_fills_up_below_a_run_in_the_background() {
     let home = Home::new();
-    let Some(_disk) = Mounted::new(home.path().join("state"), &["-t", "tmpfs", "-o", "size=256k", "none"]) else {
+    let Some(_disk) = Mounted::new(home.path().join("state"), &["-t", "tmpfs", "-o", "size=256k", "none"])
+    else {
         return;
     };
     let dir = home.start(&[], &NOISE.replace("echo the result", "sleep 1; touch over"));
@@ -135,7 +138,8 @@ fn places_that_are_none() {
     assert!(ran.err.contains("this run is not kept: there is no home directory"), "{}", ran.err);
     with(&start, &homeless).check(2, &["set XDG_STATE_HOME"]);
     for missing in ["TMPDIR", "XDG_RUNTIME_DIR"] {
-        let ran = with(&run, &|command| drop(command.env(missing, "/nonexistent").env_remove("XDG_STATE_HOME")));
+        let ran =
+            with(&run, &|command| drop(command.env(missing, "/nonexistent").env_remove("XDG_STATE_HOME")));
         check_runs(&ran, 0);
         let ran = with(&run, &|command| drop(homeless(command.env(missing, "/nonexistent"))));
         check_runs(&ran, 1);
@@ -147,10 +151,14 @@ fn streams_that_are_closed_or_full() {
     let home = Home::new();
     let nixmon = env!("CARGO_BIN_EXE_nixmon");
     let mut n = 0;
-    for redirection in [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>&1"] {
+    for redirection in
+        [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", ">/dev/full 2>&1"]
+    {
         for options in ["", "-o json"] {
             n += 1;
-            let script = format!("{nixmon} run {options} -- sh -c 'echo one; echo two >&2; echo three; touch done{n}; exit 6' {redirection}");
+            let script = format!(
+                "{nixmon} run {options} -- sh -c 'echo one; echo two >&2; echo three; touch done{n}; exit 6' {redirection}"
+            );
             let ran = Ran::of(home.command_with(Command::new("sh"), &["-c", &script]).output().unwrap());
             ran.check(6, &[]);
             assert!(home.path().join(format!("done{n}")).exists());
@@ -180,7 +188,11 @@ fn few_open_files() {
         assert!(!ran.err.contains("panicked"), "{}", ran.err);
         match ran.code {
             Some(6) => assert_eq!(ran.out, "the result\n"),
-            code => assert!(limit < 40 && code == Some(2) && complaints(&ran) > 0, "{limit}: {code:?} {}", ran.err),
+            code => assert!(
+                limit < 40 && code == Some(2) && complaints(&ran) > 0,
+                "{limit}: {code:?} {}",
+                ran.err
+            ),
         }
     }
 }

@@ -64,7 +64,8 @@ fn check(case: &Case) {
         let wait = Duration::from_millis(random % 2500);
         kill(&nix, case, n + 1, wait);
     }
-    let socket_dirs: Vec<_> = names(&nix.root().join("tmp")).into_iter().filter(|name| name.starts_with("nixmon")).collect();
+    let socket_dirs: Vec<_> =
+        names(&nix.root().join("tmp")).into_iter().filter(|name| name.starts_with("nixmon")).collect();
     assert!(socket_dirs.is_empty(), "{socket_dirs:?}");
 }
 
@@ -89,9 +90,7 @@ fn kill(nix: &Nix, case: &Case, id: u64, wait: Duration) {
     let told = format!("run {id}, {:?} after {wait:?}, in the background: {}", case.victims, case.background);
     std::fs::create_dir_all(nix.root().join("tmp")).unwrap();
     let salt = format!("salt{id}");
-    let build = [
-        "nix", "build", "--no-link", "-L", "-j", "4", "-f", "build.nix", "--argstr", "salt", &salt,
-    ];
+    let build = ["nix", "build", "--no-link", "-L", "-j", "4", "-f", "build.nix", "--argstr", "salt", &salt];
     let mode = if case.background { "start" } else { "run" };
     let mut child = nixmon(nix, &[&[mode, "--"], &build[..]].concat())
         .stdout(Stdio::null())
@@ -147,7 +146,8 @@ fn kill(nix: &Nix, case: &Case, id: u64, wait: Duration) {
     let lines = std::fs::read_to_string(dir.lines()).unwrap();
     assert_eq!(last["cursor"].as_u64().unwrap(), lines.lines().count() as u64, "{told}: {lines}");
     assert!(lines.is_empty() || lines.ends_with('\n'), "{told}: {lines}");
-    let mut once: Vec<_> = lines.lines().filter(|line| line.starts_with("✓") || line.starts_with('✗')).collect();
+    let mut once: Vec<_> =
+        lines.lines().filter(|line| line.starts_with("✓") || line.starts_with('✗')).collect();
     once.sort_unstable();
     once.dedup();
     let files = names(dir.path());
@@ -192,13 +192,17 @@ fn check_end(case: &Case, hit: &[Victim], last: &Value, told: &str) {
         assert_eq!(last["built"], DERIVATIONS, "{told}: {last}");
     }
     assert_eq!(last["failed"], 0, "{told}: {last}");
-    assert!(!last["incomplete"].is_null() || !case.victims.contains(&Monitor) || hit.is_empty(), "{told}: {last}");
+    assert!(
+        !last["incomplete"].is_null() || !case.victims.contains(&Monitor) || hit.is_empty(),
+        "{told}: {last}"
+    );
 }
 
 /// What was built and when is what the store says; what we kept of it is what the recording says.
 fn check_record(nix: &Nix, dir: &RunDir, hit: &[Victim], salt: &str, killed_at: f64, told: &str) {
     let store = nix.root().join("nix/store");
-    let built: Vec<_> = names(&store).into_iter().filter(|name| name.ends_with(&format!("-{salt}"))).collect();
+    let built: Vec<_> =
+        names(&store).into_iter().filter(|name| name.ends_with(&format!("-{salt}"))).collect();
     if !hit.contains(&Command) && !hit.contains(&Guard) || hit == [Guard] {
         assert_eq!(built.len(), DERIVATIONS, "{told}");
     }

@@ -1,7 +1,10 @@
 //! What may go wrong around a command that we watch: processes that are killed, disks that are full, and many at once.
 
 #![cfg(all(feature = "cli", target_os = "linux"))]
-#![expect(clippy::disallowed_methods, reason = "a test of the program starts it, writes files and needs the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test of the program starts it, writes files and needs the clock"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common"]
@@ -82,7 +85,8 @@ impl Home {
 impl Drop for Home {
     /// Nothing that a test has started outlives it, also if it fails.
     fn drop(&mut self) {
-        for entry in std::fs::read_dir(self.path().join("state/nixmon/runs")).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(self.path().join("state/nixmon/runs")).into_iter().flatten().flatten()
+        {
             if let Some(dir) = RunDir::at(&entry.path()) {
                 kill_all(&dir);
             }
