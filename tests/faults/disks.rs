@@ -121,28 +121,33 @@ fn a_state_directory_that_is_read_only() {
 fn places_that_are_none() {
     let home = Home::new();
     write(home.path().join("file"), "");
-    let with = |args: &[&str], change: &dyn Fn(&mut Command)| {
+    /// What is set, or removed where it is empty.
+    type Changes<'a> = &'a [(&'a str, &'a str)];
+    let with = |args: &[&str], changes: Changes<'_>| {
         let mut command = home.command(args);
-        change(&mut command);
+        for (name, value) in changes {
+            match value.is_empty() {
+                true => command.env_remove(name),
+                false => command.env(name, value),
+            };
+        }
         Ran::of(command.output().unwrap())
     };
     let run = ["run", "--", "sh", "-c", NOISE];
     let start = ["start", "--", "true"];
     let file = home.path().join("file");
-    let is_file = |command: &mut Command| drop(command.env("XDG_STATE_HOME", &file));
+    let is_file = [("XDG_STATE_HOME", file.to_str().unwrap())];
     check_runs(&with(&run, &is_file), 1);
     with(&start, &is_file).check(2, &["cannot make"]);
-    let homeless = |command: &mut Command| drop(command.env_remove("HOME").env_remove("XDG_STATE_HOME"));
+    let homeless = [("HOME", ""), ("XDG_STATE_HOME", "")];
     let ran = with(&run, &homeless);
     check_runs(&ran, 1);
     assert!(ran.err.contains("this run is not kept: there is no home directory"), "{}", ran.err);
     with(&start, &homeless).check(2, &["set XDG_STATE_HOME"]);
     for missing in ["TMPDIR", "XDG_RUNTIME_DIR"] {
-        let ran =
-            with(&run, &|command| drop(command.env(missing, "/nonexistent").env_remove("XDG_STATE_HOME")));
-        check_runs(&ran, 0);
-        let ran = with(&run, &|command| drop(homeless(command.env(missing, "/nonexistent"))));
-        check_runs(&ran, 1);
+        let missing = (missing, "/nonexistent");
+        check_runs(&with(&run, &[missing]), 0);
+        check_runs(&with(&run, &[missing, homeless[0], homeless[1]]), 1);
     }
 }
 

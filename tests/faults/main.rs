@@ -5,6 +5,7 @@
     clippy::disallowed_methods,
     reason = "a test of the program starts it, writes files and needs the clock"
 )]
+#![expect(clippy::print_stderr, reason = "what was seen helps where a test fails")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common"]
