@@ -61,7 +61,7 @@ fn check(case: &Case) {
             random ^= random >> 7;
             random ^= random << 17;
         }
-        let wait = Duration::from_millis(random % 2500);
+        let wait = Duration::from_millis(random % 2000);
         kill(&nix, case, n + 1, wait);
     }
     let socket_dirs: Vec<_> =
@@ -120,6 +120,12 @@ fn kill(nix: &Nix, case: &Case, id: u64, wait: Duration) {
     if hit.contains(&Monitor) && !case.background {
         reap(&mut child);
     }
+    // The signal is sent; that all threads have ended takes a moment.
+    wait_until(&told, || {
+        let locked =
+            hit.contains(&Monitor) && dir.monitor_lives() || hit.contains(&Guard) && dir.guard_lives();
+        !locked && (!hit.contains(&Command) || !lives(facts.process.as_ref()))
+    });
     let at_once = status(nix, id);
     let goes_on = lives(facts.process.as_ref());
     if goes_on && hit.contains(&Monitor) {
