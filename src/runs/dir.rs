@@ -117,6 +117,19 @@ impl RunDir {
         let _ = std::fs::remove_file(self.reserve());
     }
 
+    /// Removes that room and halves of files, of a run whose processes were killed.
+    pub fn remove_leftovers(&self) {
+        const REPLACED: [&str; 5] =
+            [".facts.json.", ".status.json.", ".exit.json.", ".summary.json.", ".lines.txt."];
+        self.remove_reserve();
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| REPLACED.iter().any(|prefix| name.starts_with(prefix))) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// What was started.
     ///
     /// # Errors

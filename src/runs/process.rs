@@ -194,7 +194,7 @@ mod tests {
         assert!(orphaned.signal_orphans(&own, Signal::KILL));
         assert!(!leader("sleep 0.1").signal_orphans(&own, Signal::KILL), "it has no members");
         let group = std::process::Command::new("setsid")
-            .args(["sh", "-c", "echo $$; sleep 60 >/dev/null & sleep 0.1"])
+            .args(["sh", "-c", "echo $$; sleep 60 >/dev/null 2>&1 & sleep 0.1"])
             .output();
         let Ok(output) = group else { return };
         let pid = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();

@@ -122,7 +122,7 @@ fn recover(dir: &RunDir, facts: Option<&Facts>, kept: Status, settings: &Setting
 }
 
 fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Result<(), StoreError> {
-    dir.remove_reserve();
+    dir.remove_leftovers();
     if let Ok(mut summary) = serde_json::from_slice::<serde_json::Value>(&told.summary) {
         if status.exit_code.is_none()
             && let Some(fields) = summary.as_object_mut()

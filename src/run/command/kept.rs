@@ -24,6 +24,9 @@ const LAST: Duration = Duration::from_secs(10);
 /// What the end of a run needs of a disk that is full by then: its exit, its summary and its last status.
 const RESERVE: u64 = 64 << 10;
 
+/// Bytes of lines that are written together where they come fast.
+const MAX_LINES: usize = 64 << 10;
+
 enum Job {
     Bytes(Source, Vec<u8>, Moment),
     Closed(Source, Moment),
@@ -66,6 +69,7 @@ impl Kept {
             run: run.clone(),
             input: Some(Recorder::create_of_command(&run.input())?),
             lines: Some(std::fs::File::create(run.lines())?),
+            pending_lines: Vec::new(),
             changes: Some(compressed(&run.changes())?),
         };
         reserve(&run.reserve());
@@ -206,6 +210,8 @@ struct Files {
     run: RunDir,
     input: Option<Recorder>,
     lines: Option<std::fs::File>,
+    /// Those that are written together, since the recording is flushed before.
+    pending_lines: Vec<u8>,
     changes: Option<Compressed>,
 }
 
@@ -214,10 +220,14 @@ impl Files {
         let mut synced = Instant::now();
         let mut dirty = false;
         loop {
-            let job = if dirty {
-                jobs.recv_timeout(SYNC.saturating_sub(synced.elapsed()))
-            } else {
-                jobs.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
+            let waiting = jobs.try_recv();
+            if matches!(waiting, Err(mpsc::TryRecvError::Empty)) {
+                self.write_lines(shared);
+            }
+            let job = match waiting {
+                Ok(job) => Ok(job),
+                Err(_) if dirty => jobs.recv_timeout(SYNC.saturating_sub(synced.elapsed())),
+                Err(_) => jobs.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
             };
             match job {
                 Ok(job) => {
@@ -274,12 +284,9 @@ impl Files {
             }
             Job::Lines(bytes) => {
                 shared.pending.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
-                // Whoever goes on after our death finds no line of which there is no record. They are few.
-                if let Some(input) = &mut self.input {
-                    input.flush();
-                }
-                if !write(&mut self.lines, &bytes, "lines.txt", shared) {
-                    self.give_up();
+                self.pending_lines.extend_from_slice(&bytes);
+                if self.pending_lines.len() >= MAX_LINES {
+                    self.write_lines(shared);
                 }
             }
             Job::Changes(bytes) => {
@@ -289,6 +296,8 @@ impl Files {
                 }
             }
             Job::Status(mut status) => {
+                // It has a cursor.
+                self.write_lines(shared);
                 if status.incomplete.is_none() {
                     status.incomplete = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 }
@@ -319,7 +328,22 @@ impl Files {
         }
     }
 
+    /// Whoever goes on after our death finds no line of which there is no record.
+    fn write_lines(&mut self, shared: &Shared) {
+        if self.pending_lines.is_empty() {
+            return;
+        }
+        if let Some(input) = &mut self.input {
+            input.flush();
+        }
+        let lines = std::mem::take(&mut self.pending_lines);
+        if !write(&mut self.lines, &lines, "lines.txt", shared) {
+            self.give_up();
+        }
+    }
+
     fn sync(&mut self, shared: &Shared) {
+        self.write_lines(shared);
         if let Some(input) = &mut self.input {
             input.sync();
             if let Some(error) = input.broken() {
