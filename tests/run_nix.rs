@@ -164,9 +164,9 @@ impl World {
     }
 
     /// The summary of nixmon as a filter behind a command that writes records.
-    fn filtered(&self, words: &str, flags: &str) -> Value {
+    fn filtered(&self, words: &str, flags: &str, variable: &str) -> Value {
         let script = format!("{words} {flags} 2>&1 | {} --output json", env!("CARGO_BIN_EXE_nixmon"));
-        let output = self.command("sh").args(["-c", &script]).env("FLAGS", RECORDS).output().unwrap();
+        let output = self.command("sh").args(["-c", &script]).env("FLAGS", variable).output().unwrap();
         self.summary(&output)
     }
 
@@ -319,7 +319,7 @@ fn check(commands: Option<&Path>, cases: &[Case]) {
 
         let (output, shown) = run(&json, &["--output", "json"]);
         let summary = json.summary(&output);
-        assert_eq!(summary, filter.filtered(case.words, case.flags), "{shown}");
+        assert_eq!(summary, filter.filtered(case.words, case.flags, RECORDS), "{shown}");
         let [built, failed] = case.counts;
         assert_eq!([&summary["counts"]["built"], &summary["counts"]["failed"]], [built, failed], "{shown}");
         let again = json.nixmon(&["replay", "--output", "json", "1"]);
@@ -355,6 +355,36 @@ fn a_newer_nix_below_other_programs_is_told_once() {
         && require("make").is_some()
     {
         check(Some(&commands), &INDIRECT);
+    }
+}
+
+/// Below other programs this Nix has no other way than text, if it has no socket; where it has, so much the better.
+#[test]
+fn this_machines_nix_below_other_programs_is_read() {
+    if require("make").is_none() {
+        return;
+    }
+    for case in &INDIRECT {
+        let (Some(filter), Some(json), Some(lines)) = (World::new(None), World::new(None), World::new(None))
+        else {
+            return;
+        };
+        let words: Vec<_> = case.words.split(' ').collect();
+        let output = json.nixmon(&[&["run", "--output", "json", "--"], &words[..]].concat());
+        let summary = json.summary(&output);
+        let shown = format!("{}\n{}", case.words, json.text(&output.stdout));
+        // A filter does not know how its command ended.
+        let filtered = filter.filtered(case.words, "", "");
+        assert_eq!(summary["counts"], filtered["counts"], "{shown}");
+        assert_eq!(summary["failures"], filtered["failures"], "{shown}");
+        assert_eq!(json.summary(&json.nixmon(&["replay", "--output", "json", "1"])), summary, "{shown}");
+        let output = lines.nixmon(&[&["run", "--"], &words[..]].concat());
+        let all = lines.text(&[&*output.stdout, &*output.stderr].concat());
+        // Behind `building …` in text, a line on standard error may be one of the builder's.
+        for part in case.once.iter().filter(|part| **part != "third line") {
+            assert_eq!(all.matches(part).count(), 1, "{part:?} of {}\n{all}", case.words);
+        }
+        assert!(RAW.iter().all(|part| !all.contains(part)), "{}\n{all}", case.words);
     }
 }
 
@@ -417,6 +447,14 @@ fn check_shells(commands: Option<&Path>) {
         assert_eq!(stderr.matches("the-hook-ran").count(), hooks, "{shown}");
         assert_eq!(stderr.matches("✓ ").count(), 1, "{shown}");
         assert!(RAW.iter().all(|part| !stderr.contains(part)), "{shown}");
+        // What `nix print-dev-env` prints is for nobody, where both go to the same place too, and later.
+        let script = format!("exec {} \"$@\" 2>&1", env!("CARGO_BIN_EXE_nixmon"));
+        let both = world.command("sh").args(["-c", &script, "sh"]).args(words).output().unwrap();
+        let again = world.nixmon(&["replay", "1"]);
+        for output in [both, again] {
+            let text = world.text(&[&*output.stdout, &*output.stderr].concat());
+            assert!(text.contains("✓ ") && !text.contains("IN_NIX_SHELL"), "{words:?}\n{text}");
+        }
     }
 }
 
