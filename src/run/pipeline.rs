@@ -1,7 +1,9 @@
 //! Bytes to output: reader, state and frontend in a row. Knows no clock and reads no file; both loops drive it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::Duration;
 
 use super::frontends::{Frontend, Frontends};
 use crate::frontend::{Condition, Lines, Log, LogLines};
@@ -33,6 +35,8 @@ pub struct Pipeline<W> {
     effects: Effects,
     frontend: Frontends<W>,
     stdout: Stdout,
+    /// Answers of a recording that were not asked for yet, by file.
+    unasked: BTreeMap<String, DerivationFacts>,
 }
 
 /// What becomes of the command's stdout.
@@ -61,6 +65,7 @@ impl<W: Write> Pipeline<W> {
             effects: Effects::default(),
             frontend: Frontends::new(frontend),
             stdout: Stdout::default(),
+            unasked: BTreeMap::new(),
         }
     }
 
@@ -134,7 +139,7 @@ impl<W: Write> Pipeline<W> {
     /// The next bytes of one of several streams. No bytes from a [`Source::Log`] say that a connection was made.
     pub fn feed_from(&mut self, source: Source, bytes: &[u8], at: Moment) {
         self.frontend.touch();
-        let Self { streams, state, effects, frontend, stdout } = self;
+        let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.feed(source, bytes, at, |source, event| {
             apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
@@ -143,7 +148,7 @@ impl<W: Write> Pipeline<W> {
 
     /// One of several streams has ended.
     pub fn close_source(&mut self, source: Source, at: Moment) {
-        let Self { streams, state, effects, frontend, stdout } = self;
+        let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.close(source, at, |source, event| {
             apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
@@ -158,7 +163,7 @@ impl<W: Write> Pipeline<W> {
     /// Hands on the text that has waited long enough.
     pub fn release(&mut self, at: Moment) {
         let was_waiting = self.streams.next_release().is_some();
-        let Self { streams, state, effects, frontend, stdout } = self;
+        let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.release(at, |source, event| {
             apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
@@ -171,7 +176,7 @@ impl<W: Write> Pipeline<W> {
 
     /// Nothing has come for a moment.
     pub fn settle(&mut self, at: Moment) {
-        let Self { streams, state, effects, frontend, stdout } = self;
+        let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.settle(at, |source, event| {
             apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
@@ -205,6 +210,37 @@ impl<W: Write> Pipeline<W> {
     /// A `.drv` file was read.
     pub fn derivation(&mut self, facts: &DerivationFacts, at: Moment) {
         self.apply(Input::Derivation(facts), at);
+    }
+
+    /// What a recording says of a `.drv` file. It waits for its question where that comes later than it came in the run:
+    /// text waits for records here, and there it did not if nothing was listened to; and nobody noted when an error was
+    /// whole because nothing followed.
+    pub(super) fn recorded_derivation(&mut self, facts: DerivationFacts, at: Moment) {
+        if self.state.derivations().find(&facts.path).is_some() {
+            self.derivation(&facts, at);
+        } else {
+            self.unasked.insert(facts.path.clone(), facts);
+        }
+    }
+
+    /// Answers what the state asks for by what the recording has said, where it has.
+    pub(super) fn answer_recorded(&mut self, at: Moment) {
+        let asked: Vec<_> = self.requests().collect();
+        for Request::ReadDerivation(path) in asked {
+            if let Some(facts) = self.unasked.remove(&*path) {
+                self.derivation(&facts, at);
+            }
+        }
+    }
+
+    /// The recording has ended: nothing waits any more.
+    pub(super) fn end_of_recording(&mut self, at: Moment) {
+        while let Some(due) = self.next_release() {
+            // It is due at a whole millisecond.
+            self.release(due + Duration::from_millis(1));
+        }
+        self.settle(at);
+        self.answer_recorded(at);
     }
 
     /// The user has interrupted us.
@@ -260,7 +296,7 @@ impl<W: Write> Pipeline<W> {
     }
 
     fn finish(&mut self, exit_status: Option<i32>, at: Moment) {
-        let Self { streams, state, effects, frontend, stdout } = self;
+        let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.finish(|source, event| {
             apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);

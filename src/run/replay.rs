@@ -88,14 +88,14 @@ pub(super) fn replay(
                 Step::SeveralStreams => pipeline.expect_logs(),
                 Step::Bytes(source, bytes) => pipeline.feed_from(source, &bytes, now),
                 Step::Closed(source) => pipeline.close_source(source, now),
-                Step::Derivation(facts) => pipeline.derivation(&facts, now),
+                Step::Derivation(facts) => pipeline.recorded_derivation(facts, now),
                 Step::ExitStatus(status) => recorded_status = Some(status),
             }
-            // Nobody answers in a replay.
-            drop(pipeline.requests());
+            pipeline.answer_recorded(now);
         }
         base = now;
     }
+    pipeline.end_of_recording(base);
     let code = pipeline.end(exit_status.or(kept_status).or(recorded_status), base, |state| {
         service_logs::evidence(state, settings, None)
     });

@@ -203,6 +203,8 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
     let at = steps.now();
     let status = exit.map(|exit| exit.status());
     let n_written = n_written.unwrap_or_else(|| written.0.borrow().len());
+    lines.end_of_recording(at);
+    json.end_of_recording(at);
     if dir.is_stopped() {
         lines.interrupt(at);
         json.interrupt(at);
@@ -261,12 +263,11 @@ impl<W: Write> Feed for Pipeline<W> {
             Step::SeveralStreams => self.expect_logs(),
             Step::Bytes(source, bytes) => self.feed_from(*source, bytes, at),
             Step::Closed(source) => self.close_source(*source, at),
-            Step::Derivation(facts) => self.derivation(facts, at),
+            Step::Derivation(facts) => self.recorded_derivation(facts.clone(), at),
             // That of the command is kept elsewhere.
             Step::ExitStatus(_) => {}
         }
-        // Nobody answers any more.
-        drop(self.requests());
+        self.answer_recorded(at);
     }
 }
 

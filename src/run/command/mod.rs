@@ -45,7 +45,7 @@ pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     if let Some(interactive) = &planned.plan.interactive {
         return run_interactive(settings, task, &planned, interactive);
     }
-    let ended = run_planned(settings, task, &planned)?;
+    let ended = run_planned(settings, task, &planned, Report::Terminal)?;
     Ok(ended.status())
 }
 
@@ -82,7 +82,11 @@ fn plan(settings: &Settings, command: &[OsString]) -> Planned {
 pub(super) fn expect<W: std::io::Write>(pipeline: &mut super::Pipeline<W>, command: &[String]) {
     let words: Vec<OsString> = command.iter().map(OsString::from).collect();
     let plan = nix::plan(&words, nix::Known { nix: None, socket: false, takes_log_format: &|_| false });
-    pipeline.stdout_is_result(plan.stdout_is_result);
+    if plan.interactive.is_some() {
+        pipeline.pass_stdout(true);
+    } else {
+        pipeline.stdout_is_result(plan.stdout_is_result);
+    }
     if !plan.is_known {
         pipeline.expect_any_command();
     }
@@ -96,7 +100,7 @@ fn run_interactive(
     interactive: &nix::Interactive,
 ) -> Result<ExitStatus> {
     let plan = Plan { command: interactive.prepare.clone(), interactive: None, ..planned.plan.clone() };
-    let ended = run_planned(settings, task, &Planned { plan, nix: planned.nix })?;
+    let ended = run_planned(settings, task, &Planned { plan, nix: planned.nix }, Report::Preparation)?;
     if ended.status() != ExitStatus::Command(0) {
         return Ok(ended.status());
     }
@@ -106,7 +110,7 @@ fn run_interactive(
     Ok(ExitStatus::Command(126))
 }
 
-fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned) -> Result<Ended> {
+fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: Report) -> Result<Ended> {
     let facts = facts(task, planned.nix, false);
     let (facts, run) = match open_store(settings) {
         Some(store) => match create(&store, facts.clone(), task) {
@@ -122,7 +126,7 @@ fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned) -> Result
             (facts, None)
         }
     };
-    execute(settings, task, planned, facts, run, Report::Terminal, None)
+    execute(settings, task, planned, facts, run, report, None)
 }
 
 /// Where the report goes.
@@ -130,6 +134,8 @@ fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned) -> Result
 enum Report {
     /// To whoever looks on.
     Terminal,
+    /// The same, and nobody wants what the command prints on its standard output: it is the environment of a shell.
+    Preparation,
     /// To the files of the run alone.
     Files,
 }
@@ -164,10 +170,12 @@ fn execute(
     let copy_stdout = report == Report::Terminal && !json && !settings.stdout_is_stderr;
     let stream = if json { Stream::Stdout } else { Stream::Stderr };
     let (mut pipeline, screen) = match report {
-        Report::Terminal => pipeline(|| Output::Stream(Background::spawn(stream)), stream, settings),
+        Report::Terminal | Report::Preparation => {
+            pipeline(|| Output::Stream(Background::spawn(stream)), stream, settings)
+        }
         Report::Files => super::silent_pipeline(Output::Nowhere),
     };
-    if copy_stdout {
+    if copy_stdout || report == Report::Preparation {
         pipeline.pass_stdout(true);
     } else {
         pipeline.stdout_is_result(plan.stdout_is_result);
@@ -200,7 +208,7 @@ fn execute(
     if let Some(error) = &ended.not_started {
         let program =
             task.command.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-        if report == Report::Terminal {
+        if report != Report::Files {
             complain(&anyhow::anyhow!("{}: {}", program, reason(error)));
         }
     }

@@ -7,12 +7,15 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::input::Source;
 
 /// What one read takes at most.
 const CHUNK: usize = 128 << 10;
+/// Where pieces come faster than this, the next is waited for so long: Nix writes each line by itself, and to be woken for
+/// each costs more than all that is done with it. A socket holds some 250 short records, so Nix does not wait for us.
+const GATHER: Duration = Duration::from_micros(500);
 /// Connections that are heard at once; each is a process of Nix.
 const MAX_CONNECTIONS: usize = 4096;
 
@@ -82,6 +85,7 @@ fn read(
     take: &impl Take,
 ) {
     let mut buffer = vec![0; CHUNK];
+    let mut last: Option<Instant> = None;
     loop {
         let n = match stream.read(&mut buffer) {
             Ok(0) => return,
@@ -99,6 +103,11 @@ fn read(
         }
         let _ = take(Piece::Bytes(source, bytes.to_vec(), at));
         progress.0.store(READING, Ordering::Release);
+        let is_fast = last.replace(at).is_some_and(|last| at.saturating_duration_since(last) < GATHER * 2);
+        // What is copied may be a conversation, and a large piece shows that others have gathered it.
+        if is_fast && copy.is_none() && n < CHUNK / 4 {
+            thread::sleep(GATHER);
+        }
     }
 }
 
@@ -113,7 +122,7 @@ pub(super) fn spawn_listener(listener: UnixListener, first: u32, take: impl Take
         for (number, connection) in (first..).zip(listener.incoming()) {
             let Ok(connection) = connection else {
                 // Too many open files; Nix waits a moment for us.
-                thread::sleep(std::time::Duration::from_millis(100));
+                thread::sleep(Duration::from_millis(100));
                 continue;
             };
             let source = Source::Log(number);
