@@ -111,6 +111,7 @@ pub fn is_store_path(text: &str) -> bool {
     let base = base.as_bytes();
     dir.starts_with('/')
         && dir.ends_with("/store")
+        && !dir.contains(|c: char| c.is_whitespace() || c.is_control())
         && base.len() > 33
         && base[32] == b'-'
         && base[..32].iter().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
@@ -368,6 +369,8 @@ mod tests {
             (path, HumanLine::StorePath(path)),
             (&format!("{path}/bin/x"), HumanLine::Other),
             (&format!("{path} and more"), HumanLine::Other),
+            // Found by fuzzing: what stands before the last name need not be a store directory.
+            (&format!("/ r\0\u{7f} {path}"), HumanLine::Other),
             ("warning: Git tree '/x' is dirty", HumanLine::Warning("Git tree '/x' is dirty")),
             ("evaluation warning: old", HumanLine::Warning("old")),
             ("trace: warning: old", HumanLine::Warning("old")),

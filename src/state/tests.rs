@@ -537,3 +537,17 @@ fn an_error_that_names_an_output_is_about_the_last_build_that_was_started_with_i
     run.end(None);
     assert_eq!(run.causes(), "c hash-mismatch");
 }
+
+/// Found by fuzzing: results go to the output as they are.
+#[test]
+fn a_result_has_no_control_characters() {
+    let (mut state, mut effects) = (State::new(), Effects::default());
+    let text = format!("/x\u{7f}\0{}", out("a"));
+    let human = crate::input::human::HumanLine::StorePath(&text);
+    let line = crate::input::Line { raw: &text, text: &text, human };
+    state.apply(Input::Event(Event::Line(line)), Moment::ZERO, &mut effects);
+    let [Change::Text(TextKind::Result, told)] = &effects.changes[..] else {
+        panic!("{:?}", effects.changes)
+    };
+    assert!(told.ends_with(&out("a")) && !told.contains(char::is_control), "{told:?}");
+}

@@ -75,7 +75,7 @@ impl State {
             HumanLine::Trace(text) => self.show(TextKind::Trace, &sanitize(text), effects),
             HumanLine::StorePath(path) => {
                 self.raw_log = false;
-                effects.changes.push(Change::Text(TextKind::Result, path.to_owned()));
+                effects.changes.push(Change::Text(TextKind::Result, sanitize(path).into_owned()));
             }
             HumanLine::Error | HumanLine::Other => self.other(line.text, effects),
         }
