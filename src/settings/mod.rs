@@ -273,6 +273,8 @@ pub struct Settings {
     pub task: Task,
     /// How it is said.
     pub output: Output,
+    /// What the arguments say of that, for another nixmon.
+    pub output_args: OutputArgs,
     /// When something takes long.
     pub thresholds: Thresholds,
     /// Where services log to.
@@ -465,6 +467,7 @@ impl Settings {
         Ok(Self {
             task,
             output,
+            output_args: args,
             thresholds,
             service_logs,
             state_home: environment.state_home.clone(),

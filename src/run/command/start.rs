@@ -8,10 +8,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::watch::Started;
 use super::{Report, execute, facts, guard, not_started_status, open_store, reason};
+use crate::cli::OutputArgs;
 use crate::run::clients;
 use crate::run::{ExitStatus, complain};
 use crate::runs::{Created, ProcessId, RunDir, RunId, RunState};
@@ -78,6 +80,7 @@ fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<Wo
         command.arg("--config").arg(file);
     }
     let mut monitor = command
+        .args(output_args(&settings.output_args))
         .arg("monitor")
         .arg(run.path())
         .stdin(Stdio::piped())
@@ -99,6 +102,23 @@ fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<Wo
         BufReader::new(stdout).read_line(&mut line)?;
     }
     serde_json::from_str(&line).context("it died at once")
+}
+
+/// The arguments that say how much is kept of a run in lines; what they look like is nobody's choice there.
+fn output_args(args: &OutputArgs) -> Vec<String> {
+    fn name<T: ValueEnum>(choice: T) -> Option<String> {
+        Some(choice.to_possible_value()?.get_name().to_owned())
+    }
+    let choices = [
+        ("--every", args.every.map(|n| n.to_string())),
+        ("--max-lines", args.max_lines.map(|n| n.to_string())),
+        ("--max-bytes", args.max_bytes.map(|n| n.to_string())),
+        ("--passthrough", args.passthrough.and_then(name)),
+        ("--logs", args.logs.and_then(name)),
+        ("--log-lines", args.log_lines.map(|n| n.to_string())),
+    ];
+    let given = choices.into_iter().filter_map(|(option, value)| Some((option, value?)));
+    given.flat_map(|(option, value)| [option.to_owned(), value]).collect()
 }
 
 /// Is the monitor of a run, whose task comes on standard input.
@@ -205,5 +225,24 @@ fn say(word: &Word) {
         let mut stdout = std::io::stdout();
         // Whoever started us may have gone.
         let _ = writeln!(stdout, "{json}").and_then(|()| stdout.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn arguments_reach_the_monitor() {
+        let parse = |args: &[String]| {
+            Cli::try_parse_from(["nixmon"].map(str::to_owned).iter().chain(args)).unwrap().output
+        };
+        assert_eq!(output_args(&OutputArgs::default()), [""; 0]);
+        let words = "--every 7 --max-lines 99 --max-bytes 4096 --passthrough all --logs none --log-lines 3";
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        assert_eq!(output_args(&parse(&words)), words);
     }
 }
