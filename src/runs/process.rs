@@ -176,31 +176,60 @@ mod tests {
         assert!(!process.lives());
     }
 
+    /// A session of its own, with a process group in it. Our own session may have begun outside our namespace, and then
+    /// nobody tells it from others.
+    struct OwnSession {
+        leader: std::process::Child,
+        group: ProcessId,
+    }
+
+    impl OwnSession {
+        /// `members`: what the group's leader begins before it ends.
+        fn with_orphans(members: &str) -> Self {
+            use std::io::BufRead;
+            // With job control (set -m) each command leads a group of its own; other shells want a terminal for that.
+            let script = format!("set -m; sh -c 'echo $$; {members} read line'; echo ended; exec sleep 60");
+            let mut shell = std::process::Command::new("setsid");
+            shell.args(["bash", "-c", &script]);
+            shell.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+            let mut leader = shell.spawn().unwrap();
+            let mut lines = std::io::BufReader::new(leader.stdout.take().unwrap()).lines();
+            let pid = lines.next().unwrap().unwrap().parse().unwrap();
+            let group = ProcessId::of(pid).unwrap();
+            let mut session = Self { leader, group };
+            assert!(!session.group.signal_orphans(&session.process(), Signal::KILL), "its leader lives");
+            drop(session.leader.stdin.take());
+            assert_eq!(lines.next().unwrap().unwrap(), "ended");
+            session
+        }
+
+        /// Of the session, but not of the group.
+        fn process(&self) -> ProcessId {
+            ProcessId::of(i32::try_from(self.leader.id()).unwrap()).unwrap()
+        }
+    }
+
+    impl Drop for OwnSession {
+        fn drop(&mut self) {
+            // What has ended needs no signal.
+            let _ = rustix::process::kill_process_group(number(self.group.pid).unwrap(), Signal::KILL);
+            let _ = self.leader.kill();
+            let _ = self.leader.wait();
+        }
+    }
+
     #[test]
     fn a_group_is_ended_without_its_leader_but_no_other() {
-        use std::os::unix::process::CommandExt;
-        let own = ProcessId::of(i32::try_from(std::process::id()).unwrap()).unwrap();
-        let leader = |script: &str| {
-            let mut shell = std::process::Command::new("/bin/sh");
-            let mut child = shell.args(["-c", script]).process_group(0).spawn().unwrap();
-            let leader = ProcessId::of(i32::try_from(child.id()).unwrap()).unwrap();
-            assert!(!leader.signal_orphans(&own, Signal::KILL), "its leader lives");
-            child.wait().unwrap();
-            leader
-        };
-        let orphaned = leader("sleep 60 & sleep 0.1");
-        let gone = ProcessId { pid: own.pid, began: Some("long ago".to_owned()) };
-        assert!(!orphaned.signal_orphans(&gone, Signal::KILL));
-        assert!(orphaned.signal_orphans(&own, Signal::KILL));
-        assert!(!leader("sleep 0.1").signal_orphans(&own, Signal::KILL), "it has no members");
-        let group = std::process::Command::new("setsid")
-            .args(["sh", "-c", "echo $$; sleep 60 >/dev/null 2>&1 & sleep 0.1"])
-            .output();
-        let Ok(output) = group else { return };
-        let pid = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
-        let stranger = ProcessId { pid, began: None };
-        assert!(!stranger.signal_orphans(&own, Signal::KILL), "it is of another session");
-        rustix::process::kill_process_group(number(pid).unwrap(), Signal::KILL).unwrap();
+        let session = OwnSession::with_orphans("sleep 60 >/dev/null &");
+        let (group, relative) = (&session.group, session.process());
+        let gone = ProcessId { began: Some("long ago".to_owned()), ..relative.clone() };
+        assert!(!group.signal_orphans(&gone, Signal::KILL), "the number of its relative is another's");
+        let stranger = ProcessId::of(i32::try_from(std::process::id()).unwrap()).unwrap();
+        assert!(!group.signal_orphans(&stranger, Signal::KILL), "it is of another session");
+        assert!(group.signal_orphans(&relative, Signal::KILL));
+
+        let session = OwnSession::with_orphans("");
+        assert!(!session.group.signal_orphans(&session.process(), Signal::KILL), "it has no members");
     }
 
     #[cfg(target_os = "linux")]
