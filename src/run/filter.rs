@@ -1,34 +1,24 @@
 //! The filter: standard input, as it comes.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc as blocking;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
-use rustix::process::{self, Signal};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::Signal;
+use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 
 use super::background::{Background, Stream};
 use super::recording::Recorder;
-use super::{ExitStatus, Pipeline, complain, drv_reader, pipeline, service_logs};
+use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
+use super::{ExitStatus, complain, drv_reader, pipeline, service_logs};
+use crate::input::Source;
 use crate::settings::Settings;
-use crate::state::{DerivationFacts, Request};
+use crate::state::DerivationFacts;
 
-/// How often time is told to the state.
-const TICK: Duration = Duration::from_millis(250);
-/// Least time between two frames of a live view.
-const FRAME: Duration = Duration::from_millis(100);
-/// How often a live view is drawn where nothing happens, for its clocks.
-const CLOCK: Duration = Duration::from_secs(1);
-/// A line that is unfinished for this long is a prompt; an error that nothing follows is whole.
-const SETTLE: Duration = Duration::from_millis(40);
-/// At the end, `.drv` files that were asked for are waited for this long.
-const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// What one read takes at most; fewer and larger reads cost less in a flood.
 const CHUNK: usize = 512 << 10;
 /// Chunks that were read and not handled yet.
@@ -58,107 +48,69 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let (mut chunks, spare) = spawn_reader();
     let (answers, mut facts) = mpsc::unbounded_channel();
     let requests = drv_reader::spawn(answers);
-    let (mut pipeline, mut watch) = pipeline(|| Background::spawn(Stream::Stdout), Stream::Stdout, settings);
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-    let mut terminations = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-    let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
-    let mut quits = signal(SignalKind::quit()).context("cannot listen for signals")?;
-    let mut questions = signal(SignalKind::user_defined1()).context("cannot listen for signals")?;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let mut infos = signal(SignalKind::info()).context("cannot listen for signals")?;
-    // Nobody sends it: this system has none.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    let mut infos = Never;
-    let mut resizes = signal(SignalKind::window_change()).context("cannot listen for signals")?;
+    let (pipeline, screen) = pipeline(|| Background::spawn(Stream::Stdout), Stream::Stdout, settings);
+    let mut session = Session::new(pipeline, screen, begun);
+    let mut ticks = session::ticks();
+    let mut interrupts = listen(SignalKind::interrupt())?;
+    let mut terminations = listen(SignalKind::terminate())?;
+    let mut hangups = listen(SignalKind::hangup())?;
+    let mut quits = listen(SignalKind::quit())?;
+    let mut questions = Questions::listen()?;
+    let mut resizes = listen(SignalKind::window_change())?;
     // Only a live view has something to put right before it stops.
     let mut stops =
-        watch.is_live().then(|| signal(SignalKind::from_raw(Signal::TSTP.as_raw()))).transpose()?;
-    let mut frame_at = tokio::time::Instant::now();
-    let mut drawn = frame_at;
-    let mut dirty = false;
+        session.is_live().then(|| listen(SignalKind::from_raw(Signal::TSTP.as_raw()))).transpose()?;
     let mut interrupted = false;
-    let mut unsettled = false;
     let mut record_warned = false;
     loop {
+        let frame_at = session.frame_at();
         tokio::select! {
             biased;
             _ = interrupts.recv() => {
                 // Nix was interrupted too and has something to say; the second time the user does not want to hear it.
-                pipeline.interrupt(begun.elapsed());
+                session.interrupt();
                 if std::mem::replace(&mut interrupted, true) {
                     break;
                 }
             }
             _ = terminations.recv() => {
-                pipeline.interrupt(begun.elapsed());
+                session.interrupt();
                 break;
             }
             _ = hangups.recv() => {
-                pipeline.interrupt(begun.elapsed());
+                session.interrupt();
                 break;
             }
             _ = quits.recv() => {
-                pipeline.interrupt(begun.elapsed());
+                session.interrupt();
                 break;
             }
-            _ = questions.recv() => {
-                report_now(&mut pipeline, begun.elapsed());
-                dirty = true;
-            }
-            _ = infos.recv() => {
-                report_now(&mut pipeline, begun.elapsed());
-                dirty = true;
-            }
-            _ = resizes.recv() => dirty = true,
-            Some(()) = async { stops.as_mut()?.recv().await } => {
-                pipeline.leave();
-                watch.settle();
-                // If it cannot be sent we go on.
-                let _ = process::kill_process(process::getpid(), Signal::STOP);
-                dirty = true;
-            }
-            () = tokio::time::sleep_until(frame_at), if dirty && watch.is_live() => {
-                drawn = tokio::time::Instant::now();
-                frame_at = drawn + FRAME;
-                let condition = watch.condition();
-                // A terminal that is still busy with the last frame gets the next one but one.
-                dirty = condition.busy;
-                pipeline.frame(begun.elapsed(), condition);
-            }
+            () = questions.recv() => session.report_now(),
+            _ = resizes.recv() => session.changed(),
+            Some(()) = async { stops.as_mut()?.recv().await } => session.sleep(),
+            () = session::sleep_until(frame_at) => session.draw(false),
             chunk = chunks.recv() => {
                 let Some(chunk) = chunk else { break };
                 let (bytes, at) = match chunk.context("cannot read standard input") {
                     Ok(chunk) => chunk,
-                    Err(error) if pipeline.has_read() => {
+                    Err(error) if session.pipeline.has_read() => {
                         complain(&error);
                         break;
                     }
                     Err(error) => return Err(error),
                 };
-                let at = at.saturating_duration_since(begun);
+                let at = session.moment(at);
                 if let Some(recorder) = &mut recorder {
                     recorder.bytes(&bytes, at);
                 }
-                pipeline.feed(&bytes, at);
-                unsettled = true;
-                dirty = true;
+                session.feed(Source::Main, &bytes, at);
                 // The reader goes on with the same buffer; if it has ended, nobody needs it.
                 let _ = spare.send(bytes);
             }
-            Some(answer) = facts.recv() => {
-                take(&answer, &mut pipeline, recorder.as_mut(), begun.elapsed());
-                dirty = true;
-            }
-            () = tokio::time::sleep(SETTLE), if unsettled => {
-                unsettled = false;
-                dirty = true;
-                pipeline.settle(begun.elapsed());
-            }
+            Some(answer) = facts.recv() => take(&answer, &mut session, recorder.as_mut()),
+            () = tokio::time::sleep(SETTLE), if session.is_unsettled() => session.settle(),
             _ = ticks.tick() => {
-                pipeline.tick(begun.elapsed());
-                dirty |= drawn.elapsed() >= CLOCK || watch.has_typed();
+                session.tick();
                 if let Some(recorder) = &mut recorder {
                     recorder.flush();
                     if let Some(error) = recorder.broken()
@@ -169,59 +121,35 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                 }
             }
         }
-        let paths: Vec<Arc<str>> = pipeline.requests().map(|Request::ReadDerivation(path)| path).collect();
-        if !paths.is_empty() {
-            // Without the thread nobody answers.
-            let _ = requests.send(paths);
-        }
+        session.ask(&requests);
     }
+    // It ends when it has read what was asked for.
     drop(requests);
     let waiting = async {
         while let Some(answer) = facts.recv().await {
-            take(&answer, &mut pipeline, recorder.as_mut(), begun.elapsed());
+            take(&answer, &mut session, recorder.as_mut());
         }
     };
     // Late is as good as never.
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
+    let at = session.now();
     let code =
-        pipeline.end(None, begun.elapsed(), |state| service_logs::evidence(state, settings, Some(begun_at)));
+        session.pipeline.end(None, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
     if let Some(recorder) = &mut recorder {
         recorder.flush();
     }
     Ok(ExitStatus::of(code))
 }
 
-/// Says how the run stands, also where the output is not for people.
-fn report_now(pipeline: &mut Pipeline<Background>, at: Duration) {
-    if let Some(line) = pipeline.report_now(at) {
-        // Nobody is left to tell if this fails.
-        let _ = writeln!(std::io::stderr(), "{line}");
-    }
-}
-
-/// A signal that this system does not have.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-struct Never;
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-impl Never {
-    async fn recv(&mut self) -> Option<()> {
-        std::future::pending().await
-    }
-}
-
-fn take(
-    answer: &[DerivationFacts],
-    pipeline: &mut Pipeline<Background>,
-    mut recorder: Option<&mut Recorder>,
-    at: Duration,
-) {
+fn take(answer: &[DerivationFacts], session: &mut Session<Background>, mut recorder: Option<&mut Recorder>) {
+    let at = session.now();
     for facts in answer {
         if let Some(recorder) = &mut recorder {
             recorder.derivation(facts, at);
         }
-        pipeline.derivation(facts, at);
+        session.pipeline.derivation(facts, at);
     }
+    session.changed();
 }
 
 /// Reads standard input on a thread of its own, so that bytes have the time at which they came. Buffers come back.

@@ -14,6 +14,7 @@ mod process_tree;
 mod recording;
 mod replay;
 mod service_logs;
+mod session;
 #[cfg(feature = "live")]
 mod terminal;
 

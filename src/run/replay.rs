@@ -12,13 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::background::Stream;
 use super::recording::{Recording, Step};
+use super::session::{FRAME, TICK};
 use super::{ExitStatus, Pipeline, Watch, clients, command, pipeline, service_logs};
 use crate::runs::RunDir;
 use crate::settings::Settings;
 use crate::state::Moment;
-
-/// Time passes in steps of this length.
-const TICK: Duration = Duration::from_millis(250);
 
 /// Replays files, one after the other, as one stream.
 pub(super) fn replay(
@@ -109,9 +107,6 @@ struct Screen {
     drawn: Instant,
     interrupted: Arc<AtomicBool>,
 }
-
-/// Least time between two frames of a live view.
-const FRAME: Duration = Duration::from_millis(100);
 
 impl Screen {
     fn new(watch: Watch, begun: Instant) -> Self {

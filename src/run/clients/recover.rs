@@ -12,6 +12,7 @@ use super::{local_clock, now};
 use crate::render::{self, Extent, Style};
 use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
+use crate::run::session::TICK;
 use crate::run::{Pipeline, command, options, service_logs};
 use crate::runs::{Exit, FORMAT, Facts, LastFailure, Life, RunDir, RunState, Status, StoreError};
 use crate::settings::{Output, Settings};
@@ -19,8 +20,6 @@ use crate::state::{DerivationState, Moment, PathState, State};
 use crate::view::Evidence;
 use crate::{frontend, text};
 
-/// Time passes in steps of this length.
-const TICK: Duration = Duration::from_millis(250);
 /// In a longer pause nothing is told.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 

@@ -5,14 +5,12 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
-use rustix::process::{self, Signal};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::Signal;
+use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 
 use super::child::{self, Child, News, Spawn};
 use super::foreground::Foreground;
@@ -26,21 +24,14 @@ use super::{order, signals};
 use crate::input::Source;
 use crate::render::Style;
 use crate::run::drv_reader;
+use crate::run::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use crate::run::{Pipeline, Watch, process_tree, service_logs};
 use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
 use crate::settings::Settings;
-use crate::state::{DerivationFacts, Moment, Request};
+use crate::state::{DerivationFacts, Moment};
 
-/// How often time is told to the state.
-const TICK: Duration = Duration::from_millis(250);
-/// Least time between two frames of a live view.
-const FRAME: Duration = Duration::from_millis(100);
-/// How often a live view is drawn where nothing happens, for its clocks.
-const CLOCK: Duration = Duration::from_secs(1);
-/// A line that is unfinished for this long is a prompt; an error that nothing follows is whole.
-const SETTLE: Duration = Duration::from_millis(40);
-/// At the end, `.drv` files that were asked for are waited for this long.
-const LAST_ANSWERS: Duration = Duration::from_millis(300);
+/// A line that has stood unfinished for so long may be a question.
+const QUESTION: Duration = Duration::from_secs(1);
 /// A process of Nix that connected at the very end has been heard after so long.
 const LAST_CONNECTION: Duration = Duration::from_millis(20);
 /// The state of a run is written at least so often.
@@ -98,7 +89,7 @@ impl Forwarded {
             (Signal::QUIT, SignalKind::quit()),
         ] {
             if !signals::is_ignored(kind) {
-                listening.push((forwarded, signal(kind).context("cannot listen for signals")?));
+                listening.push((forwarded, listen(kind)?));
             }
         }
         Ok(Self(listening))
@@ -132,9 +123,8 @@ pub(super) fn watch<W: Write>(job: Job<'_>, pipeline: Pipeline<W>, screen: Watch
 
 struct Loop<'a, W: Write> {
     settings: &'a Settings,
-    pipeline: Pipeline<W>,
-    screen: Watch,
-    child: Option<Child>,
+    session: Session<W>,
+    child: Child,
     pieces: mpsc::Receiver<Piece>,
     news: mpsc::UnboundedReceiver<News>,
     facts: Facts,
@@ -144,7 +134,6 @@ struct Loop<'a, W: Write> {
     /// Nix was asked how many builds it runs at once.
     jobs: Option<std::sync::mpsc::Receiver<Option<String>>>,
     started: Option<Started>,
-    begun: Instant,
     begun_at: SystemTime,
     /// The command's process number.
     pid: Option<i32>,
@@ -161,10 +150,6 @@ struct Loop<'a, W: Write> {
     heartbeat: Instant,
     /// What the last heartbeat said that is worth another one.
     said: (u64, usize, &'static str),
-    frame_at: tokio::time::Instant,
-    drawn: tokio::time::Instant,
-    dirty: bool,
-    unsettled: bool,
     /// The last piece of a stream, or the command's end.
     quiet_since: Instant,
     /// Streams that have not ended; a connection is open from its first piece on.
@@ -196,7 +181,6 @@ impl<'a, W: Write> Loop<'a, W> {
         let listens = spawn.listener.is_some();
         let begun = Instant::now();
         let (child, pieces, news) = child::spawn(spawn, order::clock_ms())?;
-        let now = tokio::time::Instant::now();
         let crate::settings::Thresholds { slow, quiet } = settings.thresholds;
         let thresholds = crate::render::Thresholds { slow, quiet };
         Ok(Self {
@@ -205,9 +189,8 @@ impl<'a, W: Write> Loop<'a, W> {
             style: super::super::options(&settings.output, thresholds).style,
             overdue: Overdue::new(&facts, job.is_switch),
             foreground: (!facts.background).then(Foreground::open),
-            pipeline,
-            screen,
-            child: Some(child),
+            session: Session::new(pipeline, screen, begun),
+            child,
             pieces,
             news,
             facts,
@@ -216,7 +199,6 @@ impl<'a, W: Write> Loop<'a, W> {
             nix: job.nix,
             jobs: None,
             started,
-            begun,
             begun_at: SystemTime::now(),
             pid: None,
             exit: None,
@@ -226,10 +208,6 @@ impl<'a, W: Write> Loop<'a, W> {
             reaper: Reaper::default(),
             heartbeat: begun,
             said: (0, 0, ""),
-            frame_at: now,
-            drawn: now,
-            dirty: false,
-            unsettled: false,
             quiet_since: begun,
             open: BTreeSet::from([Source::Main, Source::Stdout]),
             listens,
@@ -243,54 +221,31 @@ impl<'a, W: Write> Loop<'a, W> {
     async fn run(mut self, mut forwarded: Forwarded) -> Result<Ended> {
         let (answers, mut derivations) = mpsc::unbounded_channel();
         let requests = drv_reader::spawn(answers);
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut questions = signal(SignalKind::user_defined1()).context("cannot listen for signals")?;
-        let mut resizes = signal(SignalKind::window_change()).context("cannot listen for signals")?;
-        let mut stops = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
+        let mut ticks = session::ticks();
+        let mut questions = Questions::listen()?;
+        let mut resizes = listen(SignalKind::window_change())?;
+        let mut stops = listen(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
         if let Some(opening) = pulse::opening(&self.facts) {
-            self.pipeline.notice(&[opening], Moment::ZERO);
+            self.session.pipeline.notice(&[opening], Moment::ZERO);
         }
         while !self.is_over() {
-            let release =
-                self.pipeline.next_release().map(|at| tokio::time::Instant::from_std(self.begun + at));
+            let (frame_at, release_at) = (self.session.frame_at(), self.session.release_at());
             tokio::select! {
                 biased;
                 signal = forwarded.recv() => self.forward(signal),
                 _ = stops.recv() => self.stop(),
-                _ = questions.recv() => {
-                    let at = self.now();
-                    if let Some(line) = self.pipeline.report_now(at) {
-                        // Nobody is left to tell if this fails.
-                        let _ = writeln!(std::io::stderr(), "{line}");
-                    }
-                    self.dirty = true;
-                }
-                _ = resizes.recv() => self.dirty = true,
+                () = questions.recv() => self.session.report_now(),
+                _ = resizes.recv() => self.session.changed(),
                 Some(news) = self.news.recv() => self.hear(news),
-                () = tokio::time::sleep_until(self.frame_at), if self.dirty && self.screen.is_live() => self.draw(),
+                () = session::sleep_until(frame_at) => self.session.draw(self.asks),
                 Some(piece) = self.pieces.recv() => self.take(piece),
-                () = tokio::time::sleep_until(release.unwrap_or(self.frame_at)), if release.is_some() => {
-                    let at = self.now();
-                    self.pipeline.release(at);
-                    self.dirty = true;
-                }
+                () = session::sleep_until(release_at) => self.session.release(),
                 Some(answer) = derivations.recv() => self.answer(&answer),
-                () = tokio::time::sleep(SETTLE), if self.unsettled => {
-                    self.unsettled = false;
-                    self.dirty = true;
-                    let at = self.now();
-                    self.pipeline.settle(at);
-                }
+                () = tokio::time::sleep(SETTLE), if self.session.is_unsettled() => self.session.settle(),
                 _ = ticks.tick() => self.tick(),
                 () = tokio::time::sleep(LAST_CONNECTION / 2), if self.ended => {}
             }
-            let paths: Vec<Arc<str>> =
-                self.pipeline.requests().map(|Request::ReadDerivation(path)| path).collect();
-            if !paths.is_empty() {
-                // If the thread has gone, less is known.
-                let _ = requests.send(paths);
-            }
+            self.session.ask(&requests);
         }
         // It ends when it has read what was asked for.
         drop(requests);
@@ -304,17 +259,12 @@ impl<'a, W: Write> Loop<'a, W> {
         Ok(self.finish())
     }
 
-    fn now(&self) -> Moment {
-        self.begun.elapsed()
-    }
-
     /// The command has ended, and what it printed was read; or others hold its streams and print nothing.
     fn is_over(&self) -> bool {
         if !self.ended {
             return false;
         }
-        let Some(child) = &self.child else { return true };
-        if !self.pieces.is_empty() || child.is_handing_on() {
+        if !self.pieces.is_empty() || self.child.is_handing_on() {
             return false;
         }
         let quiet = self.quiet_since.elapsed();
@@ -327,36 +277,35 @@ impl<'a, W: Write> Loop<'a, W> {
             Piece::Bytes(source, bytes, at) => {
                 self.open.insert(source);
                 self.asks = false;
-                let at = at.saturating_duration_since(self.begun);
+                let at = self.session.moment(at);
                 self.pulse.heard(at);
                 // First: no line is kept of what is not.
                 if let Some(kept) = &self.kept {
                     kept.bytes(source, bytes.clone(), at);
                 }
-                self.pipeline.feed_from(source, &bytes, at);
-                self.unsettled = true;
+                self.session.feed(source, &bytes, at);
             }
             Piece::Closed(source, at) => {
                 self.open.remove(&source);
-                let at = at.saturating_duration_since(self.begun);
-                self.pipeline.close_source(source, at);
+                let at = self.session.moment(at);
+                self.session.pipeline.close_source(source, at);
                 if let Some(kept) = &self.kept {
                     kept.closed(source, at);
                 }
             }
         }
-        self.dirty = true;
+        self.session.changed();
     }
 
     fn answer(&mut self, answer: &[DerivationFacts]) {
-        let at = self.now();
+        let at = self.session.now();
         for facts in answer {
             if let Some(kept) = &self.kept {
                 kept.derivation(facts, at);
             }
-            self.pipeline.derivation(facts, at);
+            self.session.pipeline.derivation(facts, at);
         }
-        self.dirty = true;
+        self.session.changed();
     }
 
     fn hear(&mut self, news: News) {
@@ -364,7 +313,7 @@ impl<'a, W: Write> Loop<'a, W> {
             News::Started(pid) => {
                 self.pid = Some(pid);
                 self.facts.process = ProcessId::of(pid);
-                self.facts.guard = self.child.as_ref().and_then(|child| ProcessId::of(child.guard));
+                self.facts.guard = ProcessId::of(self.child.guard);
                 if let Some(run) = &self.run
                     && let Err(error) = run.write_facts(&self.facts)
                 {
@@ -411,8 +360,7 @@ impl<'a, W: Write> Loop<'a, W> {
 
     /// Hands a signal on; a second SIGINT ends the command for good.
     fn forward(&mut self, signal: Signal) {
-        let at = self.now();
-        self.pipeline.interrupt(at);
+        self.session.interrupt();
         let signal = if signal == Signal::INT && std::mem::replace(&mut self.interrupted, true) {
             Signal::KILL
         } else {
@@ -432,7 +380,7 @@ impl<'a, W: Write> Loop<'a, W> {
         if let Some(pid) = self.pid {
             child::signal_group(pid, Signal::TSTP);
         }
-        self.sleep();
+        self.session.sleep();
         if let Some(pid) = self.pid {
             child::signal_group(pid, Signal::CONT);
         }
@@ -442,14 +390,13 @@ impl<'a, W: Write> Loop<'a, W> {
     fn stopped(&mut self, signal: i32) {
         let (Some(foreground), Some(pid)) = (&mut self.foreground, self.pid) else { return };
         if signal == Signal::TTIN.as_raw() || signal == Signal::TTOU.as_raw() {
-            self.pipeline.leave();
-            self.screen.settle();
+            self.session.leave();
             self.asks = foreground.lend(pid);
             // Not where we are in the background ourselves: later, if we come to the foreground.
             self.wants_terminal = !self.asks;
         } else if signal == Signal::TSTP.as_raw() && foreground.is_lent() {
             foreground.take_back();
-            self.sleep();
+            self.session.sleep();
             if !self.foreground.as_mut().is_some_and(|foreground| foreground.lend(pid)) {
                 // In the background it goes on until it needs the terminal again.
                 child::signal_group(pid, Signal::CONT);
@@ -457,39 +404,17 @@ impl<'a, W: Write> Loop<'a, W> {
         }
     }
 
-    /// Stops us, and comes back once somebody lets us go on.
-    fn sleep(&mut self) {
-        self.pipeline.leave();
-        self.screen.settle();
-        // If it cannot be sent we go on.
-        let _ = process::kill_process(process::getpid(), Signal::STOP);
-        self.dirty = true;
-    }
-
-    fn draw(&mut self) {
-        self.drawn = tokio::time::Instant::now();
-        self.frame_at = self.drawn + FRAME;
-        let mut condition = self.screen.condition();
-        condition.asking |= self.asks;
-        // A terminal that is still busy with the last frame gets the next one but one.
-        self.dirty = condition.busy;
-        let at = self.now();
-        self.pipeline.frame(at, condition);
-    }
-
     fn tick(&mut self) {
-        let at = self.now();
         if self.wants_terminal
             && let (Some(foreground), Some(pid)) = (&mut self.foreground, self.pid)
             && foreground.lend(pid)
         {
             self.wants_terminal = false;
             self.asks = true;
-            self.pipeline.leave();
-            self.screen.settle();
+            self.session.leave();
         }
-        self.pipeline.tick(at);
-        self.dirty |= self.drawn.elapsed() >= CLOCK || self.screen.has_typed();
+        self.session.tick();
+        let at = self.session.now();
         if at >= self.pulse.sample_at()
             && let Some(pid) = self.pid
         {
@@ -497,9 +422,10 @@ impl<'a, W: Write> Loop<'a, W> {
         }
         let partial = self.partial();
         let now = pulse::Now { at, wall_ms: unix_ms(), partial: partial.as_deref() };
-        let overdue = self.overdue.check(&self.facts, self.pipeline.state(), &self.pulse, now, &self.style);
+        let overdue =
+            self.overdue.check(&self.facts, self.session.pipeline.state(), &self.pulse, now, &self.style);
         if let Some(lines) = overdue {
-            self.pipeline.notice(&lines, at);
+            self.session.pipeline.notice(&lines, at);
         }
         if let Some(kept) = &self.kept
             && let Some(trouble) = kept.trouble()
@@ -526,7 +452,7 @@ impl<'a, W: Write> Loop<'a, W> {
                 kept.facts(self.facts.clone());
             }
         } else if let Some(version) = self.nix
-            && self.begun.elapsed() >= HEARTBEAT
+            && self.session.now() >= HEARTBEAT
         {
             let (sender, jobs) = std::sync::mpsc::channel();
             self.jobs = Some(jobs);
@@ -539,7 +465,7 @@ impl<'a, W: Write> Loop<'a, W> {
 
     /// What makes the next heartbeat worth while at once.
     fn news_now(&self) -> (u64, usize, &'static str) {
-        let state = self.pipeline.state();
+        let state = self.session.pipeline.state();
         let cursor = self.kept.as_ref().map_or(0, Kept::cursor);
         (cursor, state.failures().count(), state.phase().as_str())
     }
@@ -549,7 +475,7 @@ impl<'a, W: Write> Loop<'a, W> {
         self.heartbeat = Instant::now();
         self.said = self.news_now();
         let Some(kept) = &self.kept else { return };
-        let mut status = self.status(self.now());
+        let mut status = self.status(self.session.now());
         status.cursor = kept.cursor();
         status.incomplete = kept.trouble();
         kept.status(status);
@@ -558,20 +484,27 @@ impl<'a, W: Write> Loop<'a, W> {
     fn status(&self, at: Moment) -> Status {
         let partial = self.partial();
         let now = pulse::Now { at, wall_ms: unix_ms(), partial: partial.as_deref() };
-        pulse::status_of(&self.facts, self.pipeline.state(), &self.pulse, &self.overdue, now, &self.style)
+        pulse::status_of(
+            &self.facts,
+            self.session.pipeline.state(),
+            &self.pulse,
+            &self.overdue,
+            now,
+            &self.style,
+        )
     }
 
     /// The beginning of a line that has stood there for a while.
     fn partial(&self) -> Option<String> {
-        let unfinished = self.pipeline.unfinished()?;
-        (self.quiet_since.elapsed() >= CLOCK).then(|| unfinished.into_owned())
+        let unfinished = self.session.pipeline.unfinished()?;
+        (self.quiet_since.elapsed() >= QUESTION).then(|| unfinished.into_owned())
     }
 
     fn finish(mut self) -> Ended {
         if let Some(foreground) = &mut self.foreground {
             foreground.take_back();
         }
-        let at = self.now();
+        let at = self.session.now();
         let status = match (&self.exit, &self.not_started) {
             (Some(exit), _) => Some(exit.status()),
             (None, Some(error)) => Some(super::not_started_status(error)),
@@ -579,6 +512,7 @@ impl<'a, W: Write> Loop<'a, W> {
         };
         let (settings, begun_at) = (self.settings, self.begun_at);
         let end = self
+            .session
             .pipeline
             .end_of_command(status, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
         let mut last = self.status(at);
@@ -595,11 +529,9 @@ impl<'a, W: Write> Loop<'a, W> {
             last.cursor = kept.cursor();
             kept.status(last);
         }
-        if let Some(child) = self.child.take() {
-            child.dismiss();
-        }
+        self.child.dismiss();
         // What it holds is written before we say that we are done.
-        drop(self.pipeline);
+        drop(self.session);
         if let Some(kept) = self.kept.take() {
             kept.finish();
         }

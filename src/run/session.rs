@@ -1,0 +1,203 @@
+//! What the filter's loop and the monitor's have in common: a pipeline, its screen, and the times at which either is told
+//! something.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::process::{self, Signal};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::{Pipeline, Watch};
+use crate::input::Source;
+use crate::state::{Moment, Request};
+
+/// How often time is told to the state.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+/// Least time between two frames of a live view.
+pub(super) const FRAME: Duration = Duration::from_millis(100);
+/// How often a live view is drawn where nothing happens, for its clocks.
+const CLOCK: Duration = Duration::from_secs(1);
+/// A line that is unfinished for this long is a prompt; an error that nothing follows is whole.
+pub(super) const SETTLE: Duration = Duration::from_millis(40);
+/// At the end, `.drv` files that were asked for are waited for this long.
+pub(super) const LAST_ANSWERS: Duration = Duration::from_millis(300);
+
+/// A pipeline that is told of the present.
+pub(super) struct Session<W> {
+    pub(super) pipeline: Pipeline<W>,
+    screen: Watch,
+    begun: Instant,
+    frame_at: tokio::time::Instant,
+    drawn: tokio::time::Instant,
+    /// A frame would differ from the last one.
+    dirty: bool,
+    /// Bytes have come since nothing came for a moment.
+    unsettled: bool,
+}
+
+impl<W: Write> Session<W> {
+    /// All moments count from `begun`.
+    pub(super) fn new(pipeline: Pipeline<W>, screen: Watch, begun: Instant) -> Self {
+        let now = tokio::time::Instant::now();
+        Self { pipeline, screen, begun, frame_at: now, drawn: now, dirty: false, unsettled: false }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.screen.is_live()
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.begun.elapsed()
+    }
+
+    pub(super) fn moment(&self, at: Instant) -> Moment {
+        at.saturating_duration_since(self.begun)
+    }
+
+    /// Something has changed that a frame may show.
+    pub(super) fn changed(&mut self) {
+        self.dirty = true;
+    }
+
+    /// The next bytes of a stream.
+    pub(super) fn feed(&mut self, source: Source, bytes: &[u8], at: Moment) {
+        self.pipeline.feed_from(source, bytes, at);
+        self.unsettled = true;
+        self.dirty = true;
+    }
+
+    /// Bytes have come, and after [`SETTLE`] without any [`Session::settle`] is to be called.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.unsettled
+    }
+
+    pub(super) fn settle(&mut self) {
+        self.unsettled = false;
+        self.dirty = true;
+        let at = self.now();
+        self.pipeline.settle(at);
+    }
+
+    /// When [`Session::release`] is to be called.
+    pub(super) fn release_at(&self) -> Option<tokio::time::Instant> {
+        self.pipeline.next_release().map(|at| tokio::time::Instant::from_std(self.begun + at))
+    }
+
+    pub(super) fn release(&mut self) {
+        let at = self.now();
+        self.pipeline.release(at);
+        self.dirty = true;
+    }
+
+    /// When [`Session::draw`] is to be called, if there is something to draw.
+    pub(super) fn frame_at(&self) -> Option<tokio::time::Instant> {
+        (self.dirty && self.screen.is_live()).then_some(self.frame_at)
+    }
+
+    /// Draws a frame. `asks`: another program uses the terminal.
+    pub(super) fn draw(&mut self, asks: bool) {
+        self.drawn = tokio::time::Instant::now();
+        self.frame_at = self.drawn + FRAME;
+        let mut condition = self.screen.condition();
+        condition.asking |= asks;
+        // A terminal that is still busy with the last frame gets the next one but one.
+        self.dirty = condition.busy;
+        let at = self.now();
+        self.pipeline.frame(at, condition);
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self) {
+        let at = self.now();
+        self.pipeline.tick(at);
+        self.dirty |= self.drawn.elapsed() >= CLOCK || self.screen.has_typed();
+    }
+
+    pub(super) fn interrupt(&mut self) {
+        let at = self.now();
+        self.pipeline.interrupt(at);
+    }
+
+    /// Says how the run stands, also where the output is not for people.
+    pub(super) fn report_now(&mut self) {
+        let at = self.now();
+        if let Some(line) = self.pipeline.report_now(at) {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+        self.dirty = true;
+    }
+
+    /// Leaves the terminal to others until the next frame.
+    pub(super) fn leave(&mut self) {
+        self.pipeline.leave();
+        self.screen.settle();
+    }
+
+    /// Stops us, and comes back once somebody lets us go on.
+    pub(super) fn sleep(&mut self) {
+        self.leave();
+        // If it cannot be sent we go on.
+        let _ = process::kill_process(process::getpid(), Signal::STOP);
+        self.dirty = true;
+    }
+
+    /// Asks for the `.drv` files that the state wants.
+    pub(super) fn ask(&mut self, requests: &std::sync::mpsc::Sender<Vec<Arc<str>>>) {
+        let paths: Vec<_> = self.pipeline.requests().map(|Request::ReadDerivation(path)| path).collect();
+        if !paths.is_empty() {
+            // Without the thread nobody answers, and less is known.
+            let _ = requests.send(paths);
+        }
+    }
+}
+
+/// Sleeps until a moment, for ever if there is none.
+pub(super) async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The beat of [`TICK`]s.
+pub(super) fn ticks() -> Interval {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// A signal of the system's.
+pub(super) fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
+    signal(kind).context("cannot listen for signals")
+}
+
+/// Signals that ask how the run stands: SIGUSR1, and SIGINFO where there is one.
+pub(super) struct Questions {
+    user: tokio::signal::unix::Signal,
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    info: tokio::signal::unix::Signal,
+}
+
+impl Questions {
+    pub(super) fn listen() -> Result<Self> {
+        Ok(Self {
+            user: listen(SignalKind::user_defined1())?,
+            #[cfg(not(any(target_os = "linux", target_os = "android")))]
+            info: listen(SignalKind::info())?,
+        })
+    }
+
+    pub(super) async fn recv(&mut self) {
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        tokio::select! {
+            _ = self.user.recv() => {}
+            _ = self.info.recv() => {}
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        self.user.recv().await;
+    }
+}
