@@ -109,6 +109,7 @@ fn two_of_one_name() {
             .count(),
         2
     );
+    home.run(&["wait", "2"]).check(0, &["success"]);
     // Its processes die all at once: the name is free.
     kill_all(&first);
     wait_until("the command is gone", || !lives(first.facts().unwrap().process.as_ref()));
