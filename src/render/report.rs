@@ -24,18 +24,22 @@ pub const LOG_LINES: usize = 8;
 /// Lines longer than this are cut: a minified file or a linker's command line says nothing after that.
 const MAX_COLUMNS: usize = 200;
 
-/// The files that may hold the log of a failed build; the caller knows which of them exist.
+/// The files that may hold the log of a build, the compressed one, which is usual, first; the caller knows which exist.
 ///
 /// Nix keeps a log under its directory as `drvs/` and the derivation's base name, cut after two characters
 /// (`src/libstore/local-fs-store.cc`).
+pub fn log_files_of(path: &str, log_dir: &str) -> Option<[String; 2]> {
+    let (_, base) = path.rsplit_once('/')?;
+    let (head, tail) = (base.get(..2)?, base.get(2..)?);
+    Some([format!("{log_dir}/drvs/{head}/{tail}.bz2"), format!("{log_dir}/drvs/{head}/{tail}")])
+}
+
+/// Those of all builds that failed.
 pub fn log_files(state: &State, log_dir: &str) -> Vec<String> {
     let mut files = Vec::new();
     for (_, failure) in state.failures() {
         let Some(path) = failure.derivation.map(|id| &state.derivations().get(id).path) else { continue };
-        let Some((_, base)) = path.rsplit_once('/') else { continue };
-        let (Some(head), Some(tail)) = (base.get(..2), base.get(2..)) else { continue };
-        files.push(format!("{log_dir}/drvs/{head}/{tail}.bz2"));
-        files.push(format!("{log_dir}/drvs/{head}/{tail}"));
+        files.extend(log_files_of(path, log_dir).into_iter().flatten());
     }
     files
 }

@@ -20,6 +20,7 @@ mod terminal;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Result;
 use clap::CommandFactory;
@@ -37,6 +38,7 @@ use crate::frontend::{Live, LiveOptions};
 use crate::render::{Style, Thresholds};
 use crate::settings::{self, Form, Output, Settings, Task};
 use crate::text::{Palette, Symbols};
+use crate::wire;
 use background::Stream;
 use frontends::Frontend;
 
@@ -187,8 +189,7 @@ fn pipeline<W: Write>(
     stream: Stream,
     settings: &Settings,
 ) -> (Pipeline<W>, Watch) {
-    let settings::Thresholds { slow, quiet } = settings.thresholds;
-    let thresholds = Thresholds { slow, quiet };
+    let thresholds = thresholds(settings);
     #[cfg(feature = "live")]
     if settings.output.form == Form::Live {
         let output = &settings.output;
@@ -235,9 +236,19 @@ fn silent_pipeline<W: Write>(writer: W) -> (Pipeline<W>, Watch) {
 
 /// Condensed lines for a file.
 fn plain_lines<W: Write>(writer: W, settings: &Settings) -> Lines<W> {
-    let settings::Thresholds { slow, quiet } = settings.thresholds;
     let output = Output { color: false, ascii: false, ..settings.output.clone() };
-    Lines::new(writer, options(&output, Thresholds { slow, quiet }))
+    Lines::new(writer, options(&output, thresholds(settings)))
+}
+
+/// The user's thresholds, as the rendering takes them: it knows of no settings.
+fn thresholds(settings: &Settings) -> Thresholds {
+    let settings::Thresholds { slow, quiet } = settings.thresholds;
+    Thresholds { slow, quiet }
+}
+
+/// Milliseconds since 1970.
+fn unix_ms() -> u64 {
+    wire::millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
@@ -256,5 +267,16 @@ fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
             LogsArg::None => LogLines::None,
             LogsArg::All => LogLines::All(output.log_lines),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_the_same_for_settings_and_rendering() {
+        let settings::Thresholds { slow, quiet } = settings::Thresholds::default();
+        assert_eq!(Thresholds { slow, quiet }, Thresholds::default());
     }
 }

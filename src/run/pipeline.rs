@@ -6,6 +6,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::frontends::{Frontend, Frontends};
+use super::recording::Step;
 use crate::frontend::{Condition, Lines, Log, LogLines};
 use crate::input::{Event, Source, Streams};
 use crate::render::{self, Style, Thresholds};
@@ -215,7 +216,7 @@ impl<W: Write> Pipeline<W> {
     /// What a recording says of a `.drv` file. It waits for its question where that comes later than it came in the run:
     /// text waits for records here, and there it did not if nothing was listened to; and nobody noted when an error was
     /// whole because nothing followed.
-    pub(super) fn recorded_derivation(&mut self, facts: DerivationFacts, at: Moment) {
+    fn recorded_derivation(&mut self, facts: DerivationFacts, at: Moment) {
         if self.state.derivations().find(&facts.path).is_some() {
             self.derivation(&facts, at);
         } else {
@@ -224,13 +225,33 @@ impl<W: Write> Pipeline<W> {
     }
 
     /// Answers what the state asks for by what the recording has said, where it has.
-    pub(super) fn answer_recorded(&mut self, at: Moment) {
+    fn answer_recorded(&mut self, at: Moment) {
         let asked: Vec<_> = self.requests().collect();
         for Request::ReadDerivation(path) in asked {
             if let Some(facts) = self.unasked.remove(&*path) {
                 self.derivation(&facts, at);
             }
         }
+    }
+
+    /// Hands on the text that would have been due by now in a recording.
+    pub(super) fn release_until(&mut self, at: Moment) {
+        while let Some(due) = self.next_release().filter(|due| *due <= at) {
+            self.release(due);
+        }
+    }
+
+    /// The next step of a recording. The exit status is left to whoever ends it.
+    pub(super) fn step(&mut self, step: &Step, at: Moment) {
+        self.release_until(at);
+        match step {
+            Step::SeveralStreams => self.expect_logs(),
+            Step::Bytes(source, bytes) => self.feed_from(*source, bytes, at),
+            Step::Closed(source) => self.close_source(*source, at),
+            Step::Derivation(facts) => self.recorded_derivation(facts.clone(), at),
+            Step::ExitStatus(_) => {}
+        }
+        self.answer_recorded(at);
     }
 
     /// The recording has ended: nothing waits any more.
@@ -290,9 +311,14 @@ impl<W: Write> Pipeline<W> {
         let counts = self.streams.counts();
         self.frontend.end(&self.state, &evidence, counts, code, at);
         let summary = wire::summary(&self.state, &evidence, counts, code);
-        let style = Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() };
-        let line = render::verdict(&self.state, &style).plain();
+        let line = self.verdict();
         End { line, outcome: summary.outcome, summary: serde_json::to_value(&summary).unwrap_or_default() }
+    }
+
+    /// One line that says how it went.
+    pub(super) fn verdict(&self) -> String {
+        let style = Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() };
+        render::verdict(&self.state, &style).plain()
     }
 
     fn finish(&mut self, exit_status: Option<i32>, at: Moment) {

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::background::Stream;
 use super::recording::{Recording, Step};
 use super::session::{FRAME, TICK};
-use super::{ExitStatus, Pipeline, Watch, clients, command, pipeline, service_logs};
+use super::{ExitStatus, Pipeline, Watch, clients, command, complain, pipeline, service_logs};
 use crate::runs::RunDir;
 use crate::settings::Settings;
 use crate::state::Moment;
@@ -31,21 +31,11 @@ pub(super) fn replay(
     for file in files {
         match run_of(settings, file)? {
             Some(dir) => {
-                let mut whole: Option<Recording> = None;
-                for file in [dir.input(), dir.rest()].iter().filter(|file| file.exists()) {
-                    let part = read(file)?;
-                    match &mut whole {
-                        // Both have the time since the run began.
-                        Some(whole) => whole.steps.extend(part.steps),
-                        None => whole = Some(part),
-                    }
-                }
-                let none = || anyhow::anyhow!("run {} has no recording", dir.id());
-                recordings.push(whole.ok_or_else(none)?);
+                recordings.push(recording_of(&dir)?);
                 kept_command = dir.facts().ok().map(|facts| facts.command);
                 kept_status = dir.exit()?.map(|exit| exit.status());
             }
-            None => recordings.push(read(file)?),
+            None => recordings.push(read(file)?.steps),
         }
     }
     let stdout = std::io::stdout();
@@ -60,18 +50,11 @@ pub(super) fn replay(
     let mut recorded_status = None;
     for recording in recordings {
         let mut now = base;
-        for (at, step) in recording.steps {
+        for (at, step) in recording {
             now = now.max(base + at);
-            loop {
-                let tick = ticked + TICK;
-                if let Some(due) = pipeline.next_release().filter(|due| *due <= now.min(tick)) {
-                    pipeline.release(due);
-                    continue;
-                }
-                if tick > now {
-                    break;
-                }
-                ticked = tick;
+            while ticked + TICK <= now {
+                ticked += TICK;
+                pipeline.release_until(ticked);
                 if let Some(speed) = speed {
                     screen.wait(&mut pipeline, ticked, ticked.div_f64(speed));
                     if screen.is_interrupted() {
@@ -82,14 +65,10 @@ pub(super) fn replay(
                 }
                 pipeline.tick(ticked);
             }
-            match step {
-                Step::SeveralStreams => pipeline.expect_logs(),
-                Step::Bytes(source, bytes) => pipeline.feed_from(source, &bytes, now),
-                Step::Closed(source) => pipeline.close_source(source, now),
-                Step::Derivation(facts) => pipeline.recorded_derivation(facts, now),
-                Step::ExitStatus(status) => recorded_status = Some(status),
+            if let Step::ExitStatus(status) = step {
+                recorded_status = Some(status);
             }
-            pipeline.answer_recorded(now);
+            pipeline.step(&step, now);
         }
         base = now;
     }
@@ -176,6 +155,22 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
         Err(error) if is_number => Err(error.into()),
         Err(error) => Err(anyhow::anyhow!("there is no file {}, and {error}", file.display())),
     }
+}
+
+/// What was kept of a run.
+fn recording_of(dir: &RunDir) -> Result<Vec<(Moment, Step)>> {
+    if !dir.input().exists() && !dir.rest().exists() {
+        anyhow::bail!("run {} has no recording", dir.id());
+    }
+    let mut steps = clients::Steps::of(dir);
+    let mut recording = Vec::new();
+    while let Some(step) = steps.next().with_context(|| format!("cannot read run {}", dir.id()))? {
+        recording.push(step);
+    }
+    if steps.is_damaged() {
+        complain(&anyhow::anyhow!("the recording of run {} is damaged; the rest of it is lost", dir.id()));
+    }
+    Ok(recording)
 }
 
 fn read(file: &Path) -> Result<Recording> {

@@ -16,6 +16,6 @@ pub use summary::{Location, Snapshot, Summary, SummaryFailure, snapshot, summary
 pub const SCHEMA: u32 = 1;
 
 /// Milliseconds, saturating.
-fn millis(duration: std::time::Duration) -> u64 {
+pub(crate) fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -143,7 +143,7 @@ fn places_that_are_none() {
     let ran = with(&run, &homeless);
     check_runs(&ran, 1);
     assert!(ran.err.contains("this run is not kept: there is no home directory"), "{}", ran.err);
-    with(&start, &homeless).check(2, &["set XDG_STATE_HOME"]);
+    with(&start, &homeless).check(2, &["must be kept", "neither XDG_STATE_HOME nor HOME"]);
     for missing in ["TMPDIR", "XDG_RUNTIME_DIR"] {
         let missing = (missing, "/nonexistent");
         check_runs(&with(&run, &[missing]), 0);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::recover::look;
-use super::{now, say, short_clock, store, tell, tell_json};
+use super::{say, short_clock, store, tell, tell_json, unix_ms};
 use crate::cli::ListArgs;
 use crate::run::ExitStatus;
 use crate::runs::{RunId, RunState, Status};
@@ -44,7 +44,7 @@ pub(in crate::run) fn list(settings: &Settings, args: &ListArgs) -> Result<ExitS
         }
     }
     if !args.json {
-        let mut lines = table(&rows, now());
+        let mut lines = table(&rows, unix_ms());
         if ids.len() > n {
             let more = say::runs(ids.len() - n);
             lines.push(Line::new().with(Role::Muted, format!("{more} more: nixmon list --all")));

@@ -9,13 +9,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::recover::{Feed, Look, look};
+use super::recover::{Look, look};
 use super::select::Selected;
 use super::steps::Steps;
 use super::store;
 use crate::cli::LogArgs;
 use crate::frontend::{Closeness, Log, LogLines, LogOf, is_unit};
-use crate::render::{Style, Thresholds};
+use crate::render::{Style, Thresholds, log_files_of};
 use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
 use crate::run::{ExitStatus, Pipeline, command, complain, options, service_logs};
@@ -285,7 +285,8 @@ fn unit_log(
 
 /// What Nix has kept of a derivation's log, which the recording lacks.
 fn nix_log(settings: &Settings, path: &str, name: &str, out: &mut Out) -> Result<()> {
-    let Some(file) = log_file(&settings.log_dir, path) else {
+    let files = log_files_of(path, &settings.log_dir).into_iter().flatten();
+    let Some(file) = files.map(PathBuf::from).find(|file| file.is_file()) else {
         complain(&anyhow::anyhow!(
             "the recording has no log of {}, and Nix has kept none here",
             sanitize(name)
@@ -316,14 +317,6 @@ fn nix_log(settings: &Settings, path: &str, name: &str, out: &mut Out) -> Result
         }
     }
     Ok(())
-}
-
-/// Nix's log file of a derivation: `drvs/ab/c…-name.drv.bz2`, below its log directory (`libstore/local-fs-store.cc`).
-fn log_file(log_dir: &str, path: &str) -> Option<PathBuf> {
-    let base = path.rsplit('/').next()?;
-    let (head, tail) = (base.get(..2)?, base.get(2..)?);
-    let dir = Path::new(log_dir).join("drvs").join(head);
-    [format!("{tail}.bz2"), tail.to_owned()].iter().map(|name| dir.join(name)).find(|file| file.is_file())
 }
 
 fn open_log(file: &Path) -> Result<(Box<dyn Read>, Option<Child>)> {

@@ -14,7 +14,6 @@ mod tests;
 mod wait;
 
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
@@ -22,9 +21,11 @@ pub(super) use list::list;
 pub(super) use log::log;
 pub(super) use prune::prune;
 pub(super) use status::status;
+pub(super) use steps::Steps;
 pub(super) use stop::stop;
 pub(super) use wait::wait;
 
+use super::unix_ms;
 use crate::runs::{RunDir, Status, Store};
 use crate::settings::Settings;
 use crate::text::{self, Line, Palette};
@@ -32,20 +33,14 @@ use crate::text::{self, Line, Palette};
 /// The store of runs.
 pub(super) fn store(settings: &Settings) -> Result<Store> {
     let home = settings.state_home.as_ref();
-    let home =
-        home.context("runs have no place: neither XDG_STATE_HOME nor HOME is set to an absolute path")?;
+    let home = home
+        .context("there is no home directory: neither XDG_STATE_HOME nor HOME is set to an absolute path")?;
     Ok(Store::new(home.join("nixmon/runs")).with_socket_dirs(settings.socket_dirs.clone()))
 }
 
 /// How a run stands. The end of one whose monitor has died is found out.
 pub(super) fn current(settings: &Settings, run: &RunDir) -> Result<Status> {
     Ok(recover::look(run, settings)?.status)
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A time in the time zone of this machine, with the date if it is another one than that of `now`.

@@ -8,17 +8,15 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::steps::Steps;
-use super::{local_clock, now};
-use crate::render::{self, Extent, Style};
+use super::{local_clock, unix_ms};
 use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
 use crate::run::session::TICK;
-use crate::run::{Pipeline, command, options, service_logs};
-use crate::runs::{Exit, FORMAT, Facts, LastFailure, Life, RunDir, RunState, Status, StoreError};
-use crate::settings::{Output, Settings};
-use crate::state::{DerivationState, Moment, PathState, State};
-use crate::view::Evidence;
-use crate::{frontend, text};
+use crate::run::{Pipeline, command, options, plain_lines, service_logs, thresholds};
+use crate::runs::{Exit, FORMAT, Facts, Life, RunDir, RunState, Status, StoreError};
+use crate::settings::Settings;
+use crate::state::{Moment, State};
+use crate::{frontend, wire};
 
 /// In a longer pause nothing is told.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
@@ -44,7 +42,7 @@ pub(in crate::run) fn look(dir: &RunDir, settings: &Settings) -> Result<Look> {
         Err(StoreError::Damaged { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let life = dir.life(now())?;
+    let life = dir.life(unix_ms())?;
     let kept = dir.status()?.unwrap_or_else(|| from_facts(dir, facts.as_ref()));
     let (life, status) = match life {
         Life::Ended | Life::Monitored => (life, kept),
@@ -74,7 +72,7 @@ fn from_facts(dir: &RunDir, facts: Option<&Facts>) -> Status {
 fn monitor_died(status: &Status) -> String {
     match status.heartbeat_at {
         0 => "its monitor died".to_owned(),
-        at => format!("its monitor died at {}", local_clock(at, now())),
+        at => format!("its monitor died at {}", local_clock(at, unix_ms())),
     }
 }
 
@@ -102,7 +100,7 @@ fn recover(dir: &RunDir, facts: Option<&Facts>, kept: Status, settings: &Setting
     };
     if lock.is_some() {
         // Somebody else may have been faster.
-        match (dir.life(now())?, dir.status()?) {
+        match (dir.life(unix_ms())?, dir.status()?) {
             (Life::Over, _) => {}
             (Life::Ended, Some(status)) => return Ok((Life::Ended, status)),
             (life, status) => return Ok((life, status.unwrap_or(kept))),
@@ -160,13 +158,10 @@ struct Told {
 }
 
 fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Settings) -> Result<Told> {
-    let output = Output { color: false, ascii: false, ..settings.output.clone() };
-    let thresholds = render::Thresholds { slow: settings.thresholds.slow, quiet: settings.thresholds.quiet };
-    let options = options(&output, thresholds);
-    let (style, logs) = (options.style, options.logs);
+    let logs = options(&settings.output, thresholds(settings)).logs;
     let written = Written::default();
-    let mut lines =
-        Pipeline::new(Frontend::Lines(Box::new(frontend::Lines::new(written.clone(), options))), logs);
+    let lines = plain_lines(written.clone(), settings);
+    let mut lines = Pipeline::new(Frontend::Lines(Box::new(lines)), logs);
     let mut json = Pipeline::new(Frontend::Json(frontend::Json::new(LastLine::default(), None)), logs);
     if let Some(facts) = facts {
         command::expect(&mut lines, &facts.command);
@@ -189,15 +184,16 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
         }
         while ticked.saturating_add(TICK) <= at {
             ticked += TICK;
+            lines.release_until(ticked);
             lines.tick(ticked);
+            json.release_until(ticked);
             json.tick(ticked);
         }
         if takes_over {
             n_written = Some(written.0.borrow().len());
         }
-        for feed in [&mut lines as &mut dyn Feed, &mut json] {
-            feed.step(&step, at);
-        }
+        lines.step(&step, at);
+        json.step(&step, at);
     }
     let at = steps.now();
     let status = exit.map(|exit| exit.status());
@@ -212,7 +208,7 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
     lines.end(status, at, evidence);
     json.end(status, at, evidence);
     Ok(Told {
-        status: end_of(json.state(), &style),
+        status: Status { line: json.verdict(), ..command::progress(json.state(), at) },
         at,
         has_read: json.has_read(),
         is_damaged: steps.is_damaged(),
@@ -225,49 +221,6 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
         },
         summary: json.into_writer().unwrap_or_default().line,
     })
-}
-
-/// What the state at the end says of a status.
-fn end_of(state: &State, style: &Style) -> Status {
-    let extent = Extent { lines: 1, bytes: 1 << 10, log_lines: 0 };
-    let report = render::report(state, &Evidence::default(), 0, style, extent);
-    let counts = state.derivations().counts();
-    Status {
-        line: report.first().map(text::Line::plain).unwrap_or_default(),
-        outcome: state.outcome().map(|outcome| outcome.as_str().to_owned()),
-        wanted: counts.wanted(),
-        built: counts.get(DerivationState::Built),
-        failed: counts.get(DerivationState::Failed),
-        to_fetch: state.transfers().wanted(),
-        fetched: state.transfers().count(PathState::Fetched) + state.transfers().count(PathState::Ended),
-        last_failure: state
-            .failures()
-            .last()
-            .map(|(_, failure)| LastFailure { name: failure.name.clone(), message: failure.message.clone() }),
-        ..Status::default()
-    }
-}
-
-/// Takes the steps of a recording.
-pub(super) trait Feed {
-    fn step(&mut self, step: &Step, at: Moment);
-}
-
-impl<W: Write> Feed for Pipeline<W> {
-    fn step(&mut self, step: &Step, at: Moment) {
-        if let Some(due) = self.next_release().filter(|due| *due <= at) {
-            self.release(due);
-        }
-        match step {
-            Step::SeveralStreams => self.expect_logs(),
-            Step::Bytes(source, bytes) => self.feed_from(*source, bytes, at),
-            Step::Closed(source) => self.close_source(*source, at),
-            Step::Derivation(facts) => self.recorded_derivation(facts.clone(), at),
-            // That of the command is kept elsewhere.
-            Step::ExitStatus(_) => {}
-        }
-        self.answer_recorded(at);
-    }
 }
 
 /// Keeps all, to be looked at meanwhile.
@@ -346,7 +299,7 @@ fn final_status(
     } else if began && told.breaks_off {
         incomplete.push_str("; its recording breaks off");
     }
-    let at = u64::try_from(told.at.as_millis()).unwrap_or(u64::MAX);
+    let at = wire::millis(told.at);
     let started_at = kept.started_at.or(began.then_some(kept.created_at));
     // Without an exit, the end is somewhere behind the last sign of life.
     let seen = started_at.map_or(0, |started| started.saturating_add(at)).max(kept.heartbeat_at);
@@ -368,7 +321,7 @@ fn final_status(
         created_at: kept.created_at,
         started_at,
         ended_at: Some(exit.map_or(seen, |exit| exit.at)).filter(|at| *at > 0),
-        heartbeat_at: now(),
+        heartbeat_at: unix_ms(),
         after: kept.after,
         cpu_ms: kept.cpu_ms,
         phase: "done".to_owned(),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::recover::look;
-use super::{now, say, store, tell, tell_json};
+use super::{say, store, tell, tell_json, unix_ms};
 use crate::cli::StatusArgs;
 use crate::run::{ExitStatus, options};
 use crate::runs::{RunDir, RunState};
@@ -19,7 +19,7 @@ pub(in crate::run) fn status(settings: &Settings, args: &StatusArgs) -> Result<E
     }
     let failure = if look.status.state == RunState::Ended { first_failure(&dir)? } else { None };
     let symbols = options(&settings.output, crate::render::Thresholds::default()).style.symbols;
-    tell(settings, &say::status(&look.status, failure.as_ref(), now(), &symbols));
+    tell(settings, &say::status(&look.status, failure.as_ref(), unix_ms(), &symbols));
     Ok(ExitStatus::Success)
 }
 

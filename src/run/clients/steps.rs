@@ -17,7 +17,7 @@ const CHUNK: usize = 128 << 10;
 const MAX_LINE: usize = 16 << 20;
 
 /// Steps of several files that are one recording, as far as they are there.
-pub(super) struct Steps {
+pub(in crate::run) struct Steps {
     /// Those that come after the current one, there or not.
     files: VecDeque<PathBuf>,
     current: Option<Growing>,
@@ -31,7 +31,7 @@ pub(super) struct Steps {
 
 impl Steps {
     /// The recording of a run: what its monitor kept, and then what its guard did.
-    pub(super) fn of(dir: &RunDir) -> Self {
+    pub(in crate::run) fn of(dir: &RunDir) -> Self {
         Self {
             files: [dir.input(), dir.rest()].into(),
             current: None,
@@ -43,7 +43,7 @@ impl Steps {
     }
 
     /// The next step; `None` if there is no more for now.
-    pub(super) fn next(&mut self) -> std::io::Result<Option<(Moment, Step)>> {
+    pub(in crate::run) fn next(&mut self) -> std::io::Result<Option<(Moment, Step)>> {
         loop {
             if self.current.is_none() && !self.open_next()? {
                 return Ok(None);
@@ -86,23 +86,23 @@ impl Steps {
     }
 
     /// Whether the last step is of what the guard kept.
-    pub(super) fn is_rest(&self) -> bool {
+    pub(in crate::run) fn is_rest(&self) -> bool {
         self.files.is_empty()
     }
 
     /// The moment of the last step.
-    pub(super) fn now(&self) -> Moment {
+    pub(in crate::run) fn now(&self) -> Moment {
         self.now
     }
 
     /// Whether it ends in the middle of a line: so far, or because whoever wrote it died.
-    pub(super) fn breaks_off(&self) -> bool {
+    pub(in crate::run) fn breaks_off(&self) -> bool {
         let torn = |file: &Growing| !file.is_over && (file.text.len() > file.begin || !file.is_known());
         self.current.as_ref().is_some_and(torn)
     }
 
     /// Whether a part could not be read.
-    pub(super) fn is_damaged(&self) -> bool {
+    pub(in crate::run) fn is_damaged(&self) -> bool {
         self.damaged
     }
 

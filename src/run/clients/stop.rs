@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use rustix::process::Signal;
 
 use super::recover::{Look, look};
-use super::{now, say, store, tell};
+use super::{say, store, tell, unix_ms};
 use crate::cli::StopArgs;
 use crate::run::ExitStatus;
 use crate::runs::{RunDir, RunState, Store};
@@ -103,7 +103,7 @@ fn only_one(store: &Store, settings: &Settings) -> Result<RunDir> {
     for id in store.ids()?.into_iter().rev() {
         // What cannot be read cannot be stopped either.
         let Ok(dir) = store.open(id) else { continue };
-        if dir.life(now()).is_ok_and(|life| life.goes_on()) {
+        if dir.life(unix_ms()).is_ok_and(|life| life.goes_on()) {
             going.extend(look(&dir, settings).ok());
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::recover::look;
-use super::{now, say, store, tell, tell_json};
+use super::{say, store, tell, tell_json, unix_ms};
 use crate::cli::{WaitArgs, WaitFor};
 use crate::run::ExitStatus;
 use crate::runs::{RunState, Status};
@@ -47,7 +47,7 @@ pub(in crate::run) fn wait(settings: &Settings, args: &WaitArgs) -> Result<ExitS
         if has_ended || timed_out || (is_new && args.what == WaitFor::Change) {
             match args.json {
                 true => drop(tell_json(&say::json(&Status { cursor, ..look.status.clone() }))),
-                false => tell(settings, &[say::how_it_stands(&look.status, cursor, now())]),
+                false => tell(settings, &[say::how_it_stands(&look.status, cursor, unix_ms())]),
             }
             return Ok(match has_ended {
                 true => exit_status(&look.status),

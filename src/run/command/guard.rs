@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, WaitOptions, waitpid};
@@ -27,6 +27,7 @@ use super::order::{self, DONE, Order, Report, Streams};
 use super::readers::{self, Piece, Progress};
 use crate::input::Source;
 use crate::run::recording::Recorder;
+use crate::run::unix_ms;
 use crate::runs::{Exit, RunDir};
 
 /// What the guard is called among the processes.
@@ -251,12 +252,6 @@ pub(super) fn wait(pid: i32, mut stopped: impl FnMut(i32)) -> Exit {
         signal: status.and_then(rustix::process::WaitStatus::terminating_signal),
         at: unix_ms(),
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Signals that end the monitor, or that a terminal sends, are not for the guard. They are caught and not ignored, since

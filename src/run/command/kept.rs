@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::input::Source;
 use crate::run::recording::Recorder;
-use crate::runs::{Facts, RunDir, Status};
+use crate::runs::{Facts, RunDir, Status, StoreError};
 use crate::state::{DerivationFacts, Moment};
 
 /// How often what has come is written out, so that the death of everything costs no more than this.
@@ -28,7 +28,7 @@ const RESERVE: u64 = 64 << 10;
 const MAX_LINES: usize = 64 << 10;
 
 enum Job {
-    Bytes(Source, Vec<u8>, Moment),
+    Bytes(Source, Arc<[u8]>, Moment),
     Closed(Source, Moment),
     Derivation(DerivationFacts, Moment),
     Exit(i32, Moment),
@@ -56,9 +56,13 @@ struct Shared {
 }
 
 impl Shared {
-    fn trouble(&self, what: &str, error: &dyn std::fmt::Display) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.get_or_insert_with(|| format!("{what} is not whole: {error}"));
+    fn trouble(&self) -> MutexGuard<'_, Option<String>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first trouble is what is told.
+    fn is_not_whole(&self, what: &str, error: &dyn std::fmt::Display) {
+        self.trouble().get_or_insert_with(|| format!("{what} is not whole: {error}"));
     }
 }
 
@@ -81,12 +85,11 @@ impl Kept {
         Ok(Self { sender: Some(sender), shared, thread: Some(thread) })
     }
 
-    pub(super) fn bytes(&self, source: Source, bytes: Vec<u8>, at: Moment) {
+    pub(super) fn bytes(&self, source: Source, bytes: Arc<[u8]>, at: Moment) {
         let n = bytes.len() as u64;
         if self.shared.pending.load(Ordering::Relaxed) + n > MAX_PENDING {
             let dropped = self.shared.dropped.fetch_add(n, Ordering::Relaxed) + n;
-            let mut trouble = self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-            *trouble =
+            *self.shared.trouble() =
                 Some(format!("the recording is not whole: the disk was too slow for {dropped} bytes of it"));
             return;
         }
@@ -145,7 +148,7 @@ impl Kept {
 
     /// Why something is missing.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.trouble().clone()
     }
 
     /// Waits for the disk, but not for ever.
@@ -259,6 +262,23 @@ impl Files {
         self.run.remove_reserve();
     }
 
+    /// Writes what says how the run ends; where there is no room, in the place of what is large.
+    fn write_at_any_price(
+        &mut self,
+        what: &str,
+        shared: &Shared,
+        write: impl Fn(&RunDir) -> Result<(), StoreError>,
+    ) {
+        let mut written = write(&self.run);
+        if written.is_err() {
+            self.give_up();
+            written = write(&self.run);
+        }
+        if let Err(error) = written {
+            shared.is_not_whole(what, &error);
+        }
+    }
+
     fn take(&mut self, job: Job, shared: &Shared) {
         match job {
             Job::Bytes(source, bytes, at) => {
@@ -299,31 +319,17 @@ impl Files {
                 // It has a cursor.
                 self.write_lines(shared);
                 if status.incomplete.is_none() {
-                    status.incomplete = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    status.incomplete = shared.trouble().clone();
                 }
-                let mut written = self.run.write_status(&status);
-                if written.is_err() {
-                    self.give_up();
-                    written = self.run.write_status(&status);
-                }
-                if let Err(error) = written {
-                    shared.trouble("the status", &error);
-                }
+                self.write_at_any_price("the status", shared, |run| run.write_status(&status));
             }
             Job::Facts(facts) => {
                 if let Err(error) = self.run.write_facts(&facts) {
-                    shared.trouble("facts.json", &error);
+                    shared.is_not_whole("facts.json", &error);
                 }
             }
             Job::Summary(json) => {
-                let mut written = self.run.write_summary(&json);
-                if written.is_err() {
-                    self.give_up();
-                    written = self.run.write_summary(&json);
-                }
-                if let Err(error) = written {
-                    shared.trouble("the summary", &error);
-                }
+                self.write_at_any_price("the summary", shared, |run| run.write_summary(&json));
             }
         }
     }
@@ -347,14 +353,14 @@ impl Files {
         if let Some(input) = &mut self.input {
             input.sync();
             if let Some(error) = input.broken() {
-                shared.trouble("the recording", error);
+                shared.is_not_whole("the recording", error);
                 self.give_up();
             }
         }
         if let Some(changes) = &mut self.changes
             && let Err(error) = changes.flush()
         {
-            shared.trouble("changes.jsonl.zst", &error);
+            shared.is_not_whole("changes.jsonl.zst", &error);
             self.give_up();
         }
     }
@@ -365,7 +371,7 @@ fn write<W: Write>(file: &mut Option<W>, bytes: &[u8], name: &str, shared: &Shar
     if let Some(open) = file
         && let Err(error) = open.write_all(bytes)
     {
-        shared.trouble(name, &error);
+        shared.is_not_whole(name, &error);
         *file = None;
         return false;
     }

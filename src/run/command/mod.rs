@@ -20,6 +20,7 @@ mod watch;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -28,14 +29,17 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::background::{Background, Stream};
-use super::{ExitStatus, complain, pipeline};
+use super::{ExitStatus, clients, complain, pipeline, unix_ms};
 use crate::runs::{Created, Environment, Facts, Lock, ProcessId, RunDir, Store, StoreError};
 use crate::settings::{Form, RunTask, Settings};
+use crate::wire::millis;
+use child::Spawn;
 use kept::Kept;
 pub(super) use kept::KeptWriter;
 use nix::{NixVersion, Plan};
 use watch::{Ended, Job, Started};
 
+pub(super) use pulse::progress;
 pub(super) use start::{monitor, start};
 
 /// Runs a command in front of us.
@@ -112,8 +116,8 @@ fn run_interactive(
 
 fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: Report) -> Result<Ended> {
     let facts = facts(task, planned.nix, false);
-    let (facts, run) = match open_store(settings) {
-        Some(store) => match create(&store, facts.clone(), task) {
+    let (facts, run) = match clients::store(settings) {
+        Ok(store) => match create(&store, facts.clone(), task) {
             Ok(Created { dir, facts, lock }) => (facts, Some((dir, lock))),
             Err(error @ StoreError::Busy { .. }) => return Err(error.into()),
             Err(error) => {
@@ -121,8 +125,8 @@ fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: R
                 (facts, None)
             }
         },
-        None => {
-            complain(&anyhow::anyhow!("this run is not kept: there is no home directory"));
+        Err(error) => {
+            complain(&error.context("this run is not kept"));
             (facts, None)
         }
     };
@@ -171,9 +175,9 @@ fn execute(
     let stream = if json { Stream::Stdout } else { Stream::Stderr };
     let (mut pipeline, screen) = match report {
         Report::Terminal | Report::Preparation => {
-            pipeline(|| Output::Stream(Background::spawn(stream)), stream, settings)
+            pipeline(|| Box::new(Background::spawn(stream)) as Box<dyn Write>, stream, settings)
         }
-        Report::Files => super::silent_pipeline(Output::Nowhere),
+        Report::Files => super::silent_pipeline(Box::new(std::io::sink()) as Box<dyn Write>),
     };
     if copy_stdout || report == Report::Preparation {
         pipeline.pass_stdout(true);
@@ -191,11 +195,18 @@ fn execute(
     }
     let job = Job {
         settings,
-        command: plan.command.clone(),
-        directory: task.directory.clone(),
-        environment,
-        listener: socket.as_ref().and_then(Socket::listener),
-        copy_stdout,
+        spawn: Spawn {
+            command: plan.command.clone(),
+            directory: task.directory.clone(),
+            environment,
+            run: run.as_ref().map(|run| run.path().to_owned()),
+            listener: socket.as_ref().and_then(Socket::listener),
+            background: facts.background,
+            copy_stdout: copy_stdout
+                .then(|| std::io::stdout().as_fd().try_clone_to_owned())
+                .transpose()?
+                .map(Into::into),
+        },
         facts,
         run: run.clone(),
         kept,
@@ -214,10 +225,10 @@ fn execute(
     }
     tell(settings, task, &ended);
     if run.is_some()
-        && let Some(store) = open_store(settings)
+        && let Ok(store) = clients::store(settings)
     {
         // What could not be removed will be another time.
-        let _ = store.prune(&settings.retention, guard::unix_ms(), false);
+        let _ = store.prune(&settings.retention, unix_ms(), false);
     }
     Ok(ended)
 }
@@ -280,26 +291,6 @@ fn reason(error: &std::io::Error) -> String {
     }
 }
 
-/// Where condensed lines and JSON go.
-#[derive(Debug)]
-enum Output {
-    Stream(Background),
-    Nowhere,
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Stream(background) => background.write(bytes),
-            Self::Nowhere => Ok(bytes.len()),
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The socket that Nix writes its log to.
 #[derive(Debug)]
 struct Socket {
@@ -335,11 +326,6 @@ impl Drop for Socket {
     }
 }
 
-fn open_store(settings: &Settings) -> Option<Store> {
-    let root = settings.state_home.as_ref()?.join("nixmon/runs");
-    Some(Store::new(root).with_socket_dirs(settings.socket_dirs.clone()))
-}
-
 /// Gives the run a number and a place.
 fn create(store: &Store, mut facts: Facts, task: &RunTask) -> Result<Created, StoreError> {
     facts.is_first = match &facts.name {
@@ -351,7 +337,6 @@ fn create(store: &Store, mut facts: Facts, task: &RunTask) -> Result<Created, St
 
 fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts {
     let directory = task.directory.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
-    let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Facts {
         format: crate::runs::FORMAT,
         name: task.name.clone(),
@@ -359,7 +344,7 @@ fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts
         command: task.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         directory: directory.to_string_lossy().into_owned(),
         background,
-        created_at: guard::unix_ms(),
+        created_at: unix_ms(),
         expected_ms: task.expected.map(millis),
         timeout_ms: task.timeout.map(millis),
         environment: environment(version),

@@ -12,6 +12,7 @@ use crate::runs::{Activity, FORMAT, Facts, LastFailure, RunState, Status};
 use crate::state::{Moment, State};
 use crate::text::{Line, Role, ascii, sanitize, truncate};
 use crate::view::{StallOptions, View, stalls};
+use crate::wire::millis;
 
 /// Samples are at least so far apart: one costs some milliseconds.
 const SAMPLE: Duration = Duration::from_secs(10);
@@ -173,25 +174,12 @@ pub(crate) fn status_of(
     style: &Style,
 ) -> Status {
     let view = View::new(state, now.at);
-    let builds = view.builds();
-    let fetches = view.fetches();
     let silent = pulse.silent(now.at);
     let plain = |line: &Line| {
         let text = line.plain();
         if style.ascii { ascii(&text).into_owned() } else { text }
     };
     let ended = state.outcome().is_some();
-    let last_failure = state.failures().last().map(|(_, failure)| LastFailure {
-        name: failure.name.clone(),
-        message: sanitize(&failure.message).into_owned(),
-    });
-    let last_failure = last_failure.or_else(|| {
-        let run = state.activation_failed()?;
-        Some(LastFailure {
-            name: run.failed_step.clone(),
-            message: run.message().map(|message| sanitize(message).into_owned()).unwrap_or_default(),
-        })
-    });
     Status {
         format: FORMAT,
         id: facts.id,
@@ -211,11 +199,32 @@ pub(crate) fn status_of(
         slow: stall_lines(facts, state, pulse, now, style).iter().map(plain).collect(),
         overdue: overdue.is_overdue(),
         expected_ms: facts.expected_ms,
-        wanted: builds.total.unwrap_or_default(),
+        ..progress(state, now.at)
+    }
+}
+
+/// What is known without the processes: how far it has come, and what has failed. `wanted` and `to_fetch` are as in a
+/// snapshot: what is known so far, announced or not.
+pub(in crate::run) fn progress(state: &State, at: Moment) -> Status {
+    let view = View::new(state, at);
+    let (builds, fetches) = (view.builds(), view.fetches());
+    let last_failure = state.failures().last().map(|(_, failure)| LastFailure {
+        name: failure.name.clone(),
+        message: sanitize(&failure.message).into_owned(),
+    });
+    let last_failure = last_failure.or_else(|| {
+        let run = state.activation_failed()?;
+        Some(LastFailure {
+            name: run.failed_step.clone(),
+            message: run.message().map(|message| sanitize(message).into_owned()).unwrap_or_default(),
+        })
+    });
+    Status {
+        wanted: state.derivations().counts().wanted(),
         running: builds.running,
         built: builds.built,
         failed: state.counts().failed,
-        to_fetch: fetches.total.unwrap_or_default(),
+        to_fetch: state.transfers().wanted(),
         fetched: fetches.done,
         last_failure,
         outcome: state.outcome().map(|outcome| outcome.as_str().to_owned()),
@@ -319,10 +328,6 @@ fn name(facts: &Facts) -> String {
         format!("{}{more}", words.join(" "))
     });
     truncate(&sanitize(&name), MAX_NAME, "…").into_owned()
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -489,6 +494,7 @@ mod tests {
                 "hello-2.12 (checkPhase) has printed nothing for 6m; --option max-silent-time SECONDS ends such builds"
                     .to_owned(),
             ],
+            wanted: 1,
             running: 1,
             ..Status::default()
         };

@@ -23,7 +23,7 @@ const MAX_CONNECTIONS: usize = 4096;
 #[derive(Debug)]
 pub(super) enum Piece {
     /// Bytes, and when they came.
-    Bytes(Source, Vec<u8>, Instant),
+    Bytes(Source, Arc<[u8]>, Instant),
     /// It has ended.
     Closed(Source, Instant),
 }
@@ -101,7 +101,7 @@ fn read(
         if copy.as_mut().is_some_and(|copy| copy.write_all(bytes).is_err()) {
             copy = None;
         }
-        let _ = take(Piece::Bytes(source, bytes.to_vec(), at));
+        let _ = take(Piece::Bytes(source, bytes.into(), at));
         progress.0.store(READING, Ordering::Release);
         let is_fast = last.replace(at).is_some_and(|last| at.saturating_duration_since(last) < GATHER * 2);
         // What is copied may be a conversation, and a large piece shows that others have gathered it.

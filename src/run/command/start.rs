@@ -11,11 +11,10 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::watch::Started;
-use super::{Report, execute, facts, guard, not_started_status, open_store, reason};
+use super::watch::{HEARTBEAT, Started};
+use super::{Report, execute, facts, not_started_status, reason};
 use crate::cli::OutputArgs;
-use crate::run::clients;
-use crate::run::{ExitStatus, complain};
+use crate::run::{ExitStatus, clients, complain, unix_ms};
 use crate::runs::{Created, ProcessId, RunDir, RunId, RunState};
 use crate::settings::{RunTask, Settings};
 
@@ -47,11 +46,7 @@ enum Word {
 /// Starts a run and prints its number.
 pub(in crate::run) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
     super::check_open_files()?;
-    let Some(store) = open_store(settings) else {
-        bail!(
-            "a run in the background is kept below the home directory, and there is none; set XDG_STATE_HOME"
-        );
-    };
+    let store = clients::store(settings).context("a run in the background must be kept")?;
     let mut facts = facts(task, None, true);
     facts.after = after.map(|reference| store.find(Some(reference)).map(|run| run.id())).transpose()?;
     // The monitor takes the lock itself: until then the run is said to be starting.
@@ -177,10 +172,10 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
 
 /// Waits for a run to end; false, and the end of this one, if it failed or we are told to stop.
 fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
-    let Some(store) = open_store(settings) else { return Ok(false) };
+    let store = clients::store(settings)?;
     let mut status = run.status()?.unwrap_or_default();
     status.state = RunState::Queued;
-    status.heartbeat_at = guard::unix_ms();
+    status.heartbeat_at = unix_ms();
     run.write_status(&status)?;
     say(&Word::Queued);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -192,9 +187,9 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
                 _ = terminations.recv() => return anyhow::Ok(None),
                 () = tokio::time::sleep(QUEUE) => {}
             }
-            if written.elapsed() >= Duration::from_secs(8) {
+            if written.elapsed() >= HEARTBEAT {
                 written = std::time::Instant::now();
-                status.heartbeat_at = guard::unix_ms();
+                status.heartbeat_at = unix_ms();
                 run.write_status(&status)?;
             }
             let Ok(before) = store.open(before) else { return Ok(Some(false)) };
@@ -208,8 +203,8 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
         return Ok(true);
     }
     status.state = RunState::Ended;
-    status.ended_at = Some(guard::unix_ms());
-    status.heartbeat_at = guard::unix_ms();
+    status.ended_at = Some(unix_ms());
+    status.heartbeat_at = unix_ms();
     status.outcome = Some("not-started".to_owned());
     status.line = match went_well {
         Some(_) => format!("run {before} failed"),

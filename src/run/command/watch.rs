@@ -1,10 +1,8 @@
 //! The monitor's loop: what a command prints, what becomes of it, signals, time.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::io::Write;
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
@@ -14,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::child::{self, Child, News, Spawn};
 use super::foreground::Foreground;
-use super::guard::{LINGER, unix_ms};
+use super::guard::LINGER;
 use super::kept::Kept;
 use super::nix::{self, NixVersion};
 use super::pulse::{self, Overdue, Pulse};
@@ -25,7 +23,7 @@ use crate::input::Source;
 use crate::render::Style;
 use crate::run::drv_reader;
 use crate::run::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
-use crate::run::{Pipeline, Watch, process_tree, service_logs};
+use crate::run::{Pipeline, Watch, options, process_tree, service_logs, thresholds, unix_ms};
 use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
 use crate::settings::Settings;
 use crate::state::{DerivationFacts, Moment};
@@ -35,7 +33,7 @@ const QUESTION: Duration = Duration::from_secs(1);
 /// A process of Nix that connected at the very end has been heard after so long.
 const LAST_CONNECTION: Duration = Duration::from_millis(20);
 /// The state of a run is written at least so often.
-const HEARTBEAT: Duration = Duration::from_secs(8);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(8);
 /// And at most so often, where something has changed.
 const NEWS: Duration = Duration::from_secs(1);
 
@@ -45,12 +43,7 @@ pub(super) type Started = Box<dyn FnOnce(std::io::Result<()>)>;
 /// What is to be watched.
 pub(super) struct Job<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) command: Vec<OsString>,
-    pub(super) directory: Option<PathBuf>,
-    pub(super) environment: Vec<(OsString, OsString)>,
-    pub(super) listener: Option<(UnixListener, PathBuf)>,
-    /// What comes on the command's standard output goes on to ours.
-    pub(super) copy_stdout: bool,
+    pub(super) spawn: Spawn,
     pub(super) facts: Facts,
     pub(super) run: Option<RunDir>,
     pub(super) kept: Option<Kept>,
@@ -166,27 +159,14 @@ struct Loop<'a, W: Write> {
 
 impl<'a, W: Write> Loop<'a, W> {
     fn start(job: Job<'a>, pipeline: Pipeline<W>, screen: Watch) -> Result<Self> {
-        let Job { settings, command, directory, environment, listener, facts, run, kept, started, .. } = job;
-        let copy_stdout =
-            job.copy_stdout.then(|| std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned());
-        let spawn = Spawn {
-            background: facts.background,
-            command,
-            directory,
-            environment,
-            run: run.as_ref().map(|run| run.path().to_owned()),
-            listener,
-            copy_stdout: copy_stdout.transpose()?.map(Into::into),
-        };
+        let Job { settings, spawn, facts, run, kept, started, .. } = job;
         let listens = spawn.listener.is_some();
         let begun = Instant::now();
         let (child, pieces, news) = child::spawn(spawn, order::clock_ms())?;
-        let crate::settings::Thresholds { slow, quiet } = settings.thresholds;
-        let thresholds = crate::render::Thresholds { slow, quiet };
         Ok(Self {
             settings,
             pulse: Pulse::new(settings.thresholds.quiet),
-            style: super::super::options(&settings.output, thresholds).style,
+            style: options(&settings.output, thresholds(settings)).style,
             overdue: Overdue::new(&facts, job.is_switch),
             foreground: (!facts.background).then(Foreground::open),
             session: Session::new(pipeline, screen, begun),
@@ -281,7 +261,7 @@ impl<'a, W: Write> Loop<'a, W> {
                 self.pulse.heard(at);
                 // First: no line is kept of what is not.
                 if let Some(kept) = &self.kept {
-                    kept.bytes(source, bytes.clone(), at);
+                    kept.bytes(source, Arc::clone(&bytes), at);
                 }
                 self.session.feed(source, &bytes, at);
             }
