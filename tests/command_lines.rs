@@ -7,17 +7,15 @@ mod common {
     pub(crate) mod newer_nix;
     pub(crate) mod nix;
     pub(crate) mod require;
+    pub(crate) mod world;
 }
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::path::Path;
 
 use common::newer_nix::newer_nix;
-use common::nix::Nix;
 use common::require::require;
+use common::world::World;
 use nixmon::run::nix::{Known, Plan, detect, plan};
 
 /// Derivations that are new in every store: `top` needs `dep`, `bad` fails, and `shell` has what `nix develop` asks for.
@@ -48,9 +46,6 @@ const FLAKE: &str = r#"{
     packages.@system@ = { inherit (import ./default.nix { system = "@system@"; }) top; };
   };
 }"#;
-
-/// The machine's system in Nix's words.
-static SYSTEM: OnceLock<String> = OnceLock::new();
 
 /// What has to come of a command with flags, beside its exit status and standard output being those without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,42 +94,9 @@ const COMMANDS: [(&str, Stderr); 29] = [
     ("nix-shell -p --run true", Same),
 ];
 
-/// A store, and a directory with the files.
-struct World {
-    nix: Nix,
-    commands: Option<PathBuf>,
-}
-
 impl World {
     fn new(commands: Option<&Path>) -> Option<World> {
-        let nix = Nix::new()?;
-        let files = nix.root().join("files");
-        fs::create_dir(&files).unwrap();
-        let bash = require("bash")?;
-        fs::write(files.join("default.nix"), EXPRESSION.replace("@bash@", bash.to_str().unwrap())).unwrap();
-        let world = World { nix, commands: commands.map(Path::to_owned) };
-        let system = SYSTEM.get_or_init(|| {
-            let system = world.run(&words("nix eval --impure --raw --expr builtins.currentSystem")).stdout;
-            String::from_utf8(system).unwrap()
-        });
-        fs::write(world.files().join("flake.nix"), FLAKE.replace("@system@", system)).unwrap();
-        Some(world)
-    }
-
-    fn files(&self) -> PathBuf {
-        self.nix.root().join("files")
-    }
-
-    fn command(&self, words: &[OsString]) -> Command {
-        let program = words[0].to_str().unwrap();
-        let path = self.commands.as_ref().map(|dir| dir.join(program)).filter(|path| path.exists());
-        let mut command = self.nix.command(path.as_deref().map_or(program, |path| path.to_str().unwrap()));
-        command.args(&words[1..]).current_dir(self.files());
-        command
-    }
-
-    fn run(&self, words: &[OsString]) -> Output {
-        self.command(words).output().unwrap()
+        Self::with_files(commands, &[("default.nix", EXPRESSION), ("flake.nix", FLAKE)])
     }
 
     /// What nixmon makes of the command where it has no socket.
@@ -150,19 +112,6 @@ fn words(line: &str) -> Vec<OsString> {
     line.split(' ').map(OsString::from).collect()
 }
 
-/// Text of an output in which a store of one test looks like that of another.
-fn text(bytes: &[u8], world: &World) -> String {
-    let text = String::from_utf8_lossy(bytes).replace(world.nix.root().to_str().unwrap(), "@root@");
-    // A digest depends on where the store is.
-    let mut words: Vec<String> = text.split_inclusive(['-', '/', '"']).map(str::to_owned).collect();
-    for word in &mut words {
-        if word.len() == 33 && word.ends_with('-') {
-            *word = "@digest@-".to_owned();
-        }
-    }
-    words.concat()
-}
-
 fn check(commands: Option<&Path>) {
     for (line, stderr) in COMMANDS {
         let (Some(plain), Some(planned)) = (World::new(commands), World::new(commands)) else { return };
@@ -174,7 +123,7 @@ fn check(commands: Option<&Path>) {
         assert_eq!(with.status.code(), without.status.code(), "{shown}");
         // Where the result is JSON it may hold the time of a directory, and the rest is as good as the whole.
         if !line.contains("metadata") {
-            assert_eq!(text(&with.stdout, &planned), text(&without.stdout, &plain), "{shown}");
+            assert_eq!(planned.text(&with.stdout), plain.text(&without.stdout), "{shown}");
         }
         let records: Vec<_> =
             with.stderr.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"@nix {")).collect();

@@ -5,22 +5,21 @@
 //! behind the same command, which has one way only.
 
 #![cfg(feature = "cli")]
-#![expect(clippy::disallowed_methods, reason = "these tests start processes")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common {
     pub(crate) mod newer_nix;
     pub(crate) mod nix;
     pub(crate) mod require;
+    pub(crate) mod world;
 }
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Output;
 
 use common::newer_nix::newer_nix;
-use common::nix::Nix;
 use common::require::require;
+use common::world::World;
 use serde_json::{Value, json};
 
 const EXPRESSION: &str = r#"
@@ -112,45 +111,9 @@ const FILES: [(&str, &str); 6] = [
 /// The flags that make Nix write records to its standard error.
 const RECORDS: &str = "--log-format internal-json -v";
 
-/// A Nix with an empty store, and a directory with the files.
-struct World {
-    nix: Nix,
-    commands: Option<PathBuf>,
-}
-
 impl World {
     fn new(commands: Option<&Path>) -> Option<World> {
-        let nix = Nix::new()?;
-        let bash = require("bash")?;
-        let files = nix.root().join("files");
-        fs::create_dir(&files).unwrap();
-        let world = World { nix, commands: commands.map(Path::to_owned) };
-        let system =
-            format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS.replace("macos", "darwin"));
-        for (name, text) in FILES.into_iter().chain([("default.nix", EXPRESSION)]) {
-            let text = text.replace("@system@", &system).replace("@bash@", bash.to_str().unwrap());
-            fs::write(files.join(name), text).unwrap();
-        }
-        // Two processes that make the same database at once disturb each other.
-        assert!(world.plain("nix-store --init").status.success());
-        Some(world)
-    }
-
-    /// A command that finds this Nix on its PATH.
-    fn command(&self, program: &str) -> Command {
-        let mut command = self.nix.command(program);
-        let path = std::env::var_os("PATH").unwrap();
-        let dirs = self.commands.clone().into_iter().chain(std::env::split_paths(&path));
-        command
-            .env("PATH", std::env::join_paths(dirs).unwrap())
-            .env("XDG_STATE_HOME", self.nix.root().join("state"))
-            .env("LC_ALL", "C.UTF-8")
-            .env("NIX_BUILD_SHELL", require("bash").unwrap())
-            .current_dir(self.nix.root().join("files"));
-        for name in ["NO_COLOR", "CLICOLOR_FORCE", "TERM", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "FLAGS"] {
-            command.env_remove(name);
-        }
-        command
+        Self::with_files(commands, &[&FILES[..], &[("default.nix", EXPRESSION)]].concat())
     }
 
     fn nixmon(&self, words: &[&str]) -> Output {
@@ -159,8 +122,7 @@ impl World {
 
     /// The command alone.
     fn plain(&self, words: &str) -> Output {
-        let words: Vec<_> = words.split(' ').collect();
-        self.command(words[0]).args(&words[1..]).output().unwrap()
+        self.run(&words.split(' ').collect::<Vec<_>>())
     }
 
     /// The summary of nixmon as a filter behind a command that writes records.
@@ -180,18 +142,6 @@ impl World {
             failure.as_object_mut().unwrap().remove("after_ms");
         }
         json!({"outcome": record["outcome"], "counts": record["counts"], "failures": failures})
-    }
-
-    /// Text in which the store of one test looks like that of another.
-    fn text(&self, bytes: &[u8]) -> String {
-        let text = String::from_utf8_lossy(bytes).replace(self.nix.root().to_str().unwrap(), "@root@");
-        let mut words: Vec<String> = text.split_inclusive(['-', '/']).map(str::to_owned).collect();
-        for word in &mut words {
-            if word.len() == 33 && word.ends_with('-') {
-                *word = "@digest@-".to_owned();
-            }
-        }
-        words.concat()
     }
 }
 

@@ -5,15 +5,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common {
+    pub(crate) mod ran;
     pub(crate) mod require;
 }
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use common::ran::Ran;
 use nixmon::run::Recorder;
 use nixmon::runs::{
     Created, Exit, FORMAT, Facts, LastFailure, ProcessId, RunDir, RunId, RunState, Status, Store,
@@ -139,29 +141,6 @@ fn record(path: &Path, input: &str, torn: &[u8]) {
     if !torn.is_empty() {
         let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
         file.write_all(torn).unwrap();
-    }
-}
-
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn of(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    #[track_caller]
-    fn check(&self, code: i32, expected: &[&str]) {
-        let all = format!("{}{}", self.out, self.err);
-        assert_eq!(self.code, Some(code), "{all}");
-        for part in expected {
-            assert!(all.contains(part), "{part:?} is not in:\n{all}");
-        }
-        assert!(!all.contains('\u{1b}') && !all.contains("panicked"), "{all}");
     }
 }
 

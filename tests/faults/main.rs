@@ -11,6 +11,7 @@
 #[path = "../common"]
 mod common {
     pub(crate) mod nix;
+    pub(crate) mod ran;
     pub(crate) mod require;
 }
 mod background;
@@ -18,9 +19,10 @@ mod disks;
 mod kills;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::ran::Ran;
 use nixmon::runs::{ProcessId, RunDir};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -102,29 +104,6 @@ fn kill_all(dir: &RunDir) {
     }
     for process in [&facts.monitor, &facts.guard].into_iter().flatten() {
         process.signal(rustix::process::Signal::KILL);
-    }
-}
-
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn of(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    #[track_caller]
-    fn check(&self, code: i32, expected: &[&str]) {
-        let all = format!("{}{}", self.out, self.err);
-        assert_eq!(self.code, Some(code), "{all}");
-        for part in expected {
-            assert!(all.contains(part), "{part:?} is not in:\n{all}");
-        }
-        assert!(!all.contains("panicked"), "{all}");
     }
 }
 
