@@ -15,8 +15,8 @@ use super::{PATIENCE, Ran, lives, names, wait_until, write};
 const DERIVATIONS: usize = 200;
 /// How often each kind of death happens; the environment may ask for more.
 const MOMENTS: &str = "NIXMON_TEST_KILLS";
-/// Of what is a second old nothing may be missing. Nix and its builders take a moment, too, on a busy machine.
-const UNSYNCED: f64 = 1.5;
+/// Of what is a second old nothing may be missing.
+const UNSYNCED: f64 = 1.0;
 
 /// Twenty chains of derivations. Each prints at which second of the machine it ran, and keeps it as its output.
 const BUILD: &str = r#"

@@ -34,8 +34,8 @@ use crate::runs::{Exit, RunDir};
 pub(super) const NAME: &std::ffi::CStr = c"build-guard";
 /// Once the command has ended, its streams are read for so long while nothing comes: others may hold them.
 pub(super) const LINGER: Duration = Duration::from_millis(300);
-/// How often what is kept is written out.
-const FLUSH: Duration = Duration::from_secs(1);
+/// How often what is kept is written out, and seen to that the disk has it.
+const FLUSH: Duration = Duration::from_millis(500);
 /// Pieces that were read and not written yet.
 const PIECES: usize = 64;
 /// Connections that come after the monitor's death have numbers from here on.
@@ -161,7 +161,7 @@ fn keep(
     }
     let mut flushed = Instant::now();
     loop {
-        let wait = if ended.is_some() { LINGER } else { FLUSH };
+        let wait = if ended.is_some() { LINGER } else { FLUSH.saturating_sub(flushed.elapsed()) };
         match incoming.recv_timeout(wait) {
             Ok(Event::Ended(exit)) => ended = Some(exit),
             Ok(Event::Piece(Piece::Bytes(source, bytes, at))) => {
@@ -179,10 +179,10 @@ fn keep(
             Err(_) => {}
         }
         if flushed.elapsed() >= FLUSH {
-            flushed = Instant::now();
             if let Some(recorder) = &mut recorder {
                 recorder.sync();
             }
+            flushed = Instant::now();
         }
         if ended.is_some() && readers.iter().all(Progress::is_closed) {
             break;

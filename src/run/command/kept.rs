@@ -14,8 +14,11 @@ use crate::run::recording::Recorder;
 use crate::runs::{Facts, RunDir, Status, StoreError};
 use crate::state::{DerivationFacts, Moment};
 
-/// How often what has come is written out, so that the death of everything costs no more than this.
-const SYNC: Duration = Duration::from_secs(1);
+/// What has come is written out after so long: our death costs no more.
+const FLUSH: Duration = Duration::from_millis(250);
+/// And after so long it is seen to that the disk has it, which itself takes time: a loss of power costs no more than a
+/// second.
+const SYNC: Duration = Duration::from_millis(750);
 /// Bytes that wait for the disk. What comes beyond is not kept, and that is said.
 const MAX_PENDING: u64 = 64 << 20;
 /// At the end the disk gets so much time.
@@ -220,8 +223,9 @@ struct Files {
 
 impl Files {
     fn serve(mut self, jobs: &mpsc::Receiver<Job>, shared: &Shared) {
-        let mut synced = Instant::now();
-        let mut dirty = false;
+        // Since when there has been something that is not written out, or that the disk may not have.
+        let mut unflushed: Option<Instant> = None;
+        let mut unsynced: Option<Instant> = None;
         loop {
             let waiting = jobs.try_recv();
             if matches!(waiting, Err(mpsc::TryRecvError::Empty)) {
@@ -229,26 +233,34 @@ impl Files {
             }
             let job = match waiting {
                 Ok(job) => Ok(job),
-                Err(_) if dirty => jobs.recv_timeout(SYNC.saturating_sub(synced.elapsed())),
-                Err(_) => jobs.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+                Err(_) => {
+                    let flush = unflushed.map(|since| FLUSH.saturating_sub(since.elapsed()));
+                    let sync = unsynced.map(|since| SYNC.saturating_sub(since.elapsed()));
+                    match flush.into_iter().chain(sync).min() {
+                        Some(wait) => jobs.recv_timeout(wait),
+                        None => jobs.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+                    }
+                }
             };
             match job {
                 Ok(job) => {
-                    if !std::mem::replace(&mut dirty, true) {
-                        synced = Instant::now();
-                    }
+                    let now = Instant::now();
+                    unflushed.get_or_insert(now);
+                    unsynced.get_or_insert(now);
                     self.take(job, shared);
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
-            if dirty && synced.elapsed() >= SYNC {
-                self.sync(shared);
-                synced = Instant::now();
-                dirty = false;
+            if unsynced.is_some_and(|since| since.elapsed() >= SYNC) {
+                self.write_out(Recorder::sync, shared);
+                (unflushed, unsynced) = (None, None);
+            } else if unflushed.is_some_and(|since| since.elapsed() >= FLUSH) {
+                self.write_out(Recorder::flush, shared);
+                unflushed = None;
             }
         }
-        self.sync(shared);
+        self.write_out(Recorder::sync, shared);
         if let Some(changes) = self.changes.take() {
             let _ = changes.finish();
         }
@@ -348,10 +360,10 @@ impl Files {
         }
     }
 
-    fn sync(&mut self, shared: &Shared) {
+    fn write_out(&mut self, recording: fn(&mut Recorder), shared: &Shared) {
         self.write_lines(shared);
         if let Some(input) = &mut self.input {
-            input.sync();
+            recording(input);
             if let Some(error) = input.broken() {
                 shared.is_not_whole("the recording", error);
                 self.give_up();
