@@ -13,10 +13,15 @@ mod common {
     pub(crate) mod play;
 }
 
+use std::fmt::Write;
+use std::time::Duration;
+
 use common::corpus::{self, Case};
 use common::play::{self, json_output};
-use nixmon::run::Recording;
+use nixmon::render::failure_in_short;
+use nixmon::run::{Pipeline, Recording};
 use nixmon::settings::Output;
+use nixmon::view::Evidence;
 
 /// A recording of a log in the program's own format, in which a line comes every so many milliseconds.
 ///
@@ -54,4 +59,20 @@ fn json_lines() {
             insta::assert_snapshot!(format!("{}.json", case.name), lines);
         });
     }
+}
+
+/// What `status` says of the first root cause, for each kind of failure of one version.
+#[test]
+fn root_causes_in_short() {
+    let mut told = String::new();
+    for case in corpus::archive_of(|name| name.starts_with("nix-2.34.8/") && !name.ends_with("-v")) {
+        let mut pipeline = Pipeline::to_writer(Vec::new(), &json_output());
+        pipeline.feed(&case.log, Duration::ZERO);
+        pipeline.end(Some(case.exit_status()), Duration::ZERO, |_| Evidence::default());
+        if let Some((_, failure)) = pipeline.state().failures().next() {
+            let name = failure.name.as_deref().unwrap_or("-");
+            writeln!(told, "{}: {name} {}", case.scenario(), failure_in_short(failure)).unwrap();
+        }
+    }
+    insta::assert_snapshot!(told);
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use common::ran::Ran;
 use nixmon::run::Recorder;
 use nixmon::runs::{
-    Created, Exit, FORMAT, Facts, LastFailure, ProcessId, RunDir, RunId, RunState, Status, Store,
+    Created, Exit, FORMAT, Facts, ProcessId, RootCause, RunDir, RunId, RunState, Status, Store,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -126,7 +126,7 @@ fn ended_status(facts: &Facts, code: i32) -> Status {
         exit_code: Some(code),
         cursor: 3,
         built: 2,
-        last_failure: (code != 0).then(|| LastFailure { name: None, message: "it broke".to_owned() }),
+        last_failure: (code != 0).then(|| RootCause { name: None, message: "it broke".to_owned() }),
         ..Status::default()
     }
 }
@@ -213,9 +213,11 @@ fn status_of_a_run() {
     let dir = home.ended("home", 3);
     let ran = home.run(&["status"]);
     ran.check(0, &["run 2 (home: make home) ended: failure, exit status 3, after 9s, at ", "it broke"]);
-    dir.write_summary(&serde_json::json!({"failures": [{"name": "lib-1.0", "message": "no -lz"}]})).unwrap();
+    let first = RootCause { name: Some("lib-1.0".to_owned()), message: "failed: no -lz".to_owned() };
+    let status = dir.status().unwrap().unwrap();
+    dir.write_status(&Status { first_failure: Some(first), ..status }).unwrap();
     let ran = home.run(&["status", "home"]);
-    ran.check(0, &["lib-1.0: no -lz", "nixmon log 2 --derivation lib-1.0"]);
+    ran.check(0, &["✗ lib-1.0 failed: no -lz", "nixmon log 2 --derivation lib-1.0"]);
     home.run(&["status", "1"]).check(0, &["run 1 (home: make home) ended: success, exit status 0"]);
     let json: Value = serde_json::from_str(&home.run(&["status", "1", "--json"]).out).unwrap();
     assert_eq!((&json["type"], &json["schema"], &json["run"]), (&"status".into(), &1.into(), &1.into()));

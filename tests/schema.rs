@@ -19,7 +19,7 @@ use std::time::Duration;
 use common::{corpus, play};
 use nixmon::input::Source;
 use nixmon::run::{Pipeline, Recording, Step};
-use nixmon::runs::{FORMAT, Facts, LastFailure, RunState, Status, Store};
+use nixmon::runs::{FORMAT, Facts, RootCause, RunState, Status, Store};
 use nixmon::settings::Output;
 use nixmon::text::{Line, Role};
 use nixmon::view::Evidence;
@@ -91,7 +91,7 @@ fn lines_of_runs() -> Vec<(String, Value)> {
         id: ended.facts.id,
         state: RunState::Ended,
         outcome: Some("failure".to_owned()),
-        last_failure: Some(LastFailure { name: None, message }),
+        last_failure: Some(RootCause { name: None, message }),
         ..Status::default()
     };
     ended.dir.write_status(&status).unwrap();

@@ -121,8 +121,10 @@ impl<W: Write> Log<W> {
                         } else {
                             line.push(Role::Failure, format!("{} ", self.style.symbols.failure));
                         }
-                        line.push(Role::Plain, format!("{indent}{}", failure.message));
-                        self.write(&line);
+                        if derivation.is_none() || !render::is_said_by_heading(failure) {
+                            line.push(Role::Plain, format!("{indent}{}", failure.message));
+                            self.write(&line);
+                        }
                     }
                 }
                 Change::Activation(ActivationChange::UnitsFailed { units, .. }) => {

@@ -9,7 +9,10 @@ mod updates;
 
 pub use activation::unit_names;
 pub use lines::{announcement, build_failed, heartbeat, phase};
-pub use report::{Extent, LOG_LINES, failure_block, log_files, log_files_of, report, verdict};
+pub use report::{
+    Extent, LOG_LINES, failure_block, failure_in_short, is_said_by_heading, log_files, log_files_of, report,
+    verdict,
+};
 pub use stalls::{rough, stalls};
 pub use tree::{BegunStep, Memory, Viewport, frame, status};
 

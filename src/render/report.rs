@@ -5,6 +5,7 @@ use super::{Style, activation, location, updates};
 use crate::activation::{Run, RunStage};
 use crate::nix::error::{FailureKind, Stage};
 use crate::state::{DerivationState, Failure, Outcome, Phase, State};
+use crate::text::excerpt::is_error_line;
 use crate::text::{Line, Role, bytes, count, duration, thousands};
 use crate::view::Evidence;
 
@@ -444,7 +445,7 @@ fn short_paths(text: &str) -> String {
 }
 
 /// Whether the heading says all that the message does.
-fn is_said_by_heading(failure: &Failure) -> bool {
+pub fn is_said_by_heading(failure: &Failure) -> bool {
     matches!(
         failure.kind,
         FailureKind::BuilderFailed
@@ -456,6 +457,21 @@ fn is_said_by_heading(failure: &Failure) -> bool {
             | FailureKind::SubstitutionFailed
     ) || matches!(failure.kind, FailureKind::MissingFeature | FailureKind::PlatformMismatch)
         && !failure.details.is_empty()
+}
+
+/// A root cause in one line, behind its name if it has one: `failed, exit 2: main.c:3:1: error: expected expression`.
+pub fn failure_in_short(failure: &Failure) -> String {
+    if failure.name.is_none() {
+        return short_paths(&failure.message);
+    }
+    let lines = || failure.excerpt.iter().flatten().map(|line| line.trim());
+    let reason = || lines().find(|line| is_error_line(line.as_bytes())).or_else(|| lines().next_back());
+    let why = match &failure.hashes {
+        Some(hashes) => Some(format!("got {}", hashes.got)),
+        None if is_said_by_heading(failure) => reason().map(str::to_owned),
+        None => Some(short_paths(&failure.message)),
+    };
+    why.into_iter().fold(facts(failure), |facts, why| format!("{facts}: {why}"))
 }
 
 /// A failure that nothing explains: the last lines that anybody printed.

@@ -235,14 +235,14 @@ impl<W: Write> Pipeline<W> {
     }
 
     /// Hands on the text that would have been due by now in a recording.
-    pub(super) fn release_until(&mut self, at: Moment) {
+    pub fn release_until(&mut self, at: Moment) {
         while let Some(due) = self.next_release().filter(|due| *due <= at) {
             self.release(due);
         }
     }
 
     /// The next step of a recording. The exit status is left to whoever ends it.
-    pub(super) fn step(&mut self, step: &Step, at: Moment) {
+    pub fn step(&mut self, step: &Step, at: Moment) {
         self.release_until(at);
         match step {
             Step::SeveralStreams => self.expect_logs(),

@@ -37,7 +37,7 @@ pub use facts::{Environment, Exit, Facts, ProcessId};
 pub use files::Lock;
 pub use retention::{Reason, Removed};
 pub use socket::socket_elsewhere;
-pub use status::{Activity, LastFailure, RunState, Status};
+pub use status::{Activity, RootCause, RunState, Status};
 pub use store::{Created, Store};
 
 /// The version of everything in a run's directory.

@@ -56,8 +56,10 @@ pub struct Status {
     pub to_fetch: usize,
     /// Store paths that arrived.
     pub fetched: usize,
-    /// The root cause that was seen last.
-    pub last_failure: Option<LastFailure>,
+    /// The root cause that was seen first.
+    pub first_failure: Option<RootCause>,
+    /// The one that was seen last.
+    pub last_failure: Option<RootCause>,
     /// `success`, `failure`, `interrupted`, `incomplete`; or `not-started`, for a run whose predecessor failed.
     pub outcome: Option<String>,
     /// As a shell says it.
@@ -99,9 +101,9 @@ pub enum Activity {
 
 /// A root cause, in short.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastFailure {
+pub struct RootCause {
     /// What failed.
     pub name: Option<String>,
-    /// Why.
+    /// How and why, to be read behind the name if there is one.
     pub message: String,
 }

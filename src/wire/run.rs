@@ -72,7 +72,7 @@ pub struct RunStatus {
 pub struct RunFailure {
     /// What failed.
     pub name: Option<String>,
-    /// Why.
+    /// How and why, to be read behind the name.
     pub message: String,
 }
 

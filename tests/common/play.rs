@@ -19,25 +19,15 @@ pub(crate) fn play(recording: &Recording, output: &Output, exit_status: Option<i
     let (mut ticked, mut now, mut recorded_status) = (Duration::ZERO, Duration::ZERO, None);
     for (at, step) in &recording.steps {
         now = *at;
-        loop {
-            let tick = ticked + TICK;
-            if let Some(due) = pipeline.next_release().filter(|due| *due <= now.min(tick)) {
-                pipeline.release(due);
-            } else if tick <= now {
-                ticked = tick;
-                pipeline.tick(tick);
-            } else {
-                break;
-            }
+        while ticked + TICK <= now {
+            ticked += TICK;
+            pipeline.release_until(ticked);
+            pipeline.tick(ticked);
         }
-        match step {
-            Step::SeveralStreams => pipeline.expect_logs(),
-            Step::Bytes(source, bytes) => pipeline.feed_from(*source, bytes, now),
-            Step::Closed(source) => pipeline.close_source(*source, now),
-            Step::Derivation(facts) => pipeline.derivation(facts, now),
-            Step::ExitStatus(status) => recorded_status = Some(*status),
+        if let Step::ExitStatus(status) = step {
+            recorded_status = Some(*status);
         }
-        drop(pipeline.requests());
+        pipeline.step(step, now);
     }
     let code = pipeline.end(exit_status.or(recorded_status), now, |_| Evidence::default());
     (String::from_utf8(pipeline.into_writer().unwrap()).unwrap(), code)

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::local_clock;
-use crate::runs::{Activity, RunState, Status};
+use crate::render::rough;
+use crate::runs::{Activity, RootCause, RunState, Status};
 use crate::text::{Line, Role, Symbols, count, duration, sanitize, thousands, truncate};
 use crate::wire::{RunFailure, RunStatus, SCHEMA};
 
@@ -73,13 +74,8 @@ pub(super) fn outcome(status: &Status) -> Line {
     line
 }
 
-/// A run, in two to six lines. `failure` is the first one of a run that has ended.
-pub(super) fn status(
-    status: &Status,
-    failure: Option<&RunFailure>,
-    now: u64,
-    symbols: &Symbols,
-) -> Vec<Line> {
+/// A run, in two to six lines.
+pub(super) fn status(status: &Status, now: u64, symbols: &Symbols) -> Vec<Line> {
     let mut first = title(status);
     match status.state {
         RunState::Queued => {
@@ -91,7 +87,7 @@ pub(super) fn status(
             let since = elapsed(status, now).unwrap_or_else(|| "a moment".to_owned());
             first.push(Role::Plain, " runs since ").push(Role::Emphasis, since);
             if let Some(expected) = status.expected_ms {
-                first.push(Role::Plain, format!(" of usually {}", millis(expected)));
+                first.push(Role::Plain, format!(" of usually {}", rough(Duration::from_millis(expected))));
             }
             if status.state == RunState::Running {
                 first.push(Role::Plain, ", ").append(activity(status));
@@ -127,12 +123,12 @@ pub(super) fn status(
             lines.push(indented(Role::Muted, &format!("and {more} more")));
         }
     }
-    let last = status.last_failure.as_ref();
-    let last = last.map(|failure| (failure.name.as_ref(), &failure.message));
-    if let Some((name, message)) = failure.map(|first| (first.name.as_ref(), &first.message)).or(last) {
-        lines.push(failed(name.map(String::as_str), message, symbols));
+    // At the end the first is what to begin with; before, the last is news.
+    let first = status.first_failure.as_ref().filter(|_| status.state == RunState::Ended);
+    if let Some(RootCause { name, message }) = first.or(status.last_failure.as_ref()) {
+        lines.push(failed(name.as_deref(), message, symbols));
         if status.state == RunState::Ended {
-            lines.push(indented(Role::Muted, &read_on(status, name.map(String::as_str))));
+            lines.push(indented(Role::Muted, &read_on(status, name.as_deref())));
         }
     }
     if let Some(incomplete) = &status.incomplete {
@@ -144,7 +140,7 @@ pub(super) fn status(
 fn failed(name: Option<&str>, message: &str, symbols: &Symbols) -> Line {
     let mut line = Line::new().with(Role::Plain, "  ").with(Role::Failure, format!("{} ", symbols.failure));
     if let Some(name) = name.filter(|name| !message.contains(name)) {
-        line.push(Role::Name, name).push(Role::Plain, ": ");
+        line.push(Role::Name, name).push(Role::Plain, " ");
     }
     line.push(Role::Plain, truncate(&sanitize(message), MESSAGE, symbols.ellipsis));
     line
@@ -177,7 +173,8 @@ pub(super) fn how_it_stands(status: &Status, cursor: u64, now: u64) -> Line {
             if let Some(elapsed) = elapsed(status, now) {
                 line.push(Role::Plain, format!(", after {elapsed}"));
             }
-            status.incomplete.as_deref().unwrap_or_default()
+            let never_began = status.outcome.as_deref() == Some("not-started");
+            status.incomplete.as_deref().or(never_began.then_some(status.line.as_str())).unwrap_or_default()
         }
         RunState::Queued => {
             line.push(Role::Plain, " is queued");

@@ -1,7 +1,6 @@
 use super::{list, prune, say};
-use crate::runs::{Activity, FORMAT, LastFailure, Reason, Removed, RunId, RunState, Status};
+use crate::runs::{Activity, FORMAT, Reason, Removed, RootCause, RunId, RunState, Status};
 use crate::text::{Line, Symbols};
-use crate::wire::RunFailure;
 
 /// 2026-09-21 14:13:20 in UTC.
 const NOW: u64 = 1_790_000_000_000;
@@ -40,9 +39,9 @@ fn ended(outcome: &str, code: Option<i32>) -> Status {
     }
 }
 
-fn failure() -> Option<LastFailure> {
-    let message = "builder failed with exit code 2".to_owned();
-    Some(LastFailure { name: Some("badlib-0.9".to_owned()), message })
+fn failure() -> Option<RootCause> {
+    let message = "failed, exit 2: no rule to make all".to_owned();
+    Some(RootCause { name: Some("badlib-0.9".to_owned()), message })
 }
 
 fn queued() -> Status {
@@ -57,7 +56,7 @@ fn lost() -> Status {
 
 #[test]
 fn how_a_run_stands() {
-    let status = |status: &Status| text(&say::status(status, None, NOW, &Symbols::unicode()));
+    let status = |status: &Status| text(&say::status(status, NOW, &Symbols::unicode()));
     let slow: Vec<String> = (1..=4).map(|n| format!("lib{n}-1.0 builds since {n}m00s")).collect();
     insta::assert_snapshot!(status(&running()), @"
     run 12 (home: make home) runs since 4m10s, busy, cursor 17
@@ -73,12 +72,12 @@ fn how_a_run_stands() {
         slow,
         ..running()
     }), @"
-    run 12 (home: make home) runs since 4m10s of usually 3m00s, stuck, silent for 3m20s, longer than its timeout, no sign of life for 35s, cursor 17
+    run 12 (home: make home) runs since 4m10s of usually 3m, stuck, silent for 3m20s, longer than its timeout, no sign of life for 35s, cursor 17
       Building… 3/7 built
       lib1-1.0 builds since 1m00s
       lib2-1.0 builds since 2m00s
       and 2 more
-      ✗ badlib-0.9: builder failed with exit code 2
+      ✗ badlib-0.9 failed, exit 2: no rule to make all
     ");
     insta::assert_snapshot!(status(&queued()), @"run 12 (home: make home) waits for run 11 since 4m11s, cursor 0");
     insta::assert_snapshot!(status(&lost()), @"
@@ -90,29 +89,30 @@ fn how_a_run_stands() {
 
 #[test]
 fn how_a_run_ended() {
-    let first = RunFailure { name: Some("lib-1.0".to_owned()), message: "no rule\nto make it".to_owned() };
-    let status = |status: &Status, first| text(&say::status(status, first, NOW, &Symbols::unicode()));
+    let first =
+        RootCause { name: Some("lib-1.0".to_owned()), message: "failed: no rule\nto make it".to_owned() };
+    let status = |status: &Status| text(&say::status(status, NOW, &Symbols::unicode()));
     let zoneless = |text: String| text.replacen(&super::local_clock(NOW - 1_000, NOW), "HH:MM", 1);
-    insta::assert_snapshot!(zoneless(status(&ended("success", Some(0)), None)), @"
+    insta::assert_snapshot!(zoneless(status(&ended("success", Some(0)))), @"
     run 12 (home: make home) ended: success, exit status 0, after 4m09s, at HH:MM, cursor 17
       the verdict: success
     ");
-    let failed = Status { last_failure: failure(), ..ended("failure", Some(2)) };
-    insta::assert_snapshot!(zoneless(status(&failed, Some(&first))), @"
+    let failed = Status { first_failure: Some(first), last_failure: failure(), ..ended("failure", Some(2)) };
+    insta::assert_snapshot!(zoneless(status(&failed)), @"
     run 12 (home: make home) ended: failure, exit status 2, after 4m09s, at HH:MM, cursor 17
       the verdict: failure
-      ✗ lib-1.0: no rule to make it
+      ✗ lib-1.0 failed: no rule to make it
       read on: nixmon log 12 --derivation lib-1.0
     ");
     let incomplete = Some("its monitor died, and nobody saw how it ended".to_owned());
     let unseen = Status { incomplete, ..ended("incomplete", None) };
-    insta::assert_snapshot!(zoneless(status(&unseen, None)), @"
+    insta::assert_snapshot!(zoneless(status(&unseen)), @"
     run 12 (home: make home) ended: incomplete, exit status unknown, after 4m09s, at HH:MM, cursor 17
       the verdict: incomplete
       its monitor died, and nobody saw how it ended
     ");
     let never = Status { started_at: None, ..ended("not-started", None) };
-    insta::assert_snapshot!(zoneless(status(&never, None)), @"
+    insta::assert_snapshot!(zoneless(status(&never)), @"
     run 12 (home: make home) ended: not started, at HH:MM, cursor 17
       the verdict: not-started
     ");
@@ -127,14 +127,14 @@ fn foreign_text_is_harmless() {
         line: evil.clone(),
         slow: vec![evil.clone()],
         incomplete: Some(evil.clone()),
-        last_failure: Some(LastFailure { name: Some(evil.clone()), message: evil.repeat(1000) }),
+        first_failure: Some(RootCause { name: Some(evil.clone()), message: evil.clone() }),
+        last_failure: Some(RootCause { name: Some(evil.clone()), message: evil.repeat(1000) }),
         ..running()
     };
-    let first = RunFailure { name: Some(evil.clone()), message: evil.clone() };
     let unreadable = (RunId(3), Err(evil));
     for state in [RunState::Queued, RunState::Running, RunState::Lost, RunState::Ended] {
         let status = Status { state, ..status.clone() };
-        let mut lines = say::status(&status, Some(&first), NOW, &Symbols::unicode());
+        let mut lines = say::status(&status, NOW, &Symbols::unicode());
         lines.push(say::how_it_stands(&status, 1, NOW));
         lines.extend(list::table(&[(RunId(2), Ok(status)), unreadable.clone()], NOW));
         for line in lines {

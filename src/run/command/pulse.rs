@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::activation::RunStage;
 use crate::render::{self, Style, rough};
 use crate::run::process_tree::Sample;
-use crate::runs::{Activity, FORMAT, Facts, LastFailure, RunState, Status};
-use crate::state::{Moment, State};
+use crate::runs::{Activity, FORMAT, Facts, RootCause, RunState, Status};
+use crate::state::{Failure, Moment, State};
 use crate::text::{Line, Role, ascii, sanitize, truncate};
 use crate::view::{StallOptions, View, stalls};
 use crate::wire::millis;
@@ -208,17 +208,20 @@ pub(crate) fn status_of(
 pub(in crate::run) fn progress(state: &State, at: Moment) -> Status {
     let view = View::new(state, at);
     let (builds, fetches) = (view.builds(), view.fetches());
-    let last_failure = state.failures().last().map(|(_, failure)| LastFailure {
-        name: failure.name.clone(),
-        message: sanitize(&failure.message).into_owned(),
-    });
-    let last_failure = last_failure.or_else(|| {
+    let of_activation = || {
         let run = state.activation_failed()?;
-        Some(LastFailure {
-            name: run.failed_step.clone(),
-            message: run.message().map(|message| sanitize(message).into_owned()).unwrap_or_default(),
-        })
-    });
+        let message = run.message().map(|message| sanitize(message).into_owned());
+        let message = match (&run.failed_step, message) {
+            (Some(_), Some(message)) => format!("failed: {message}"),
+            (Some(_), None) => "failed".to_owned(),
+            (None, message) => message.unwrap_or_else(|| "the activation failed".to_owned()),
+        };
+        Some(RootCause { name: run.failed_step.clone(), message })
+    };
+    let in_short = |(_, failure): (_, &Failure)| RootCause {
+        name: failure.name.clone(),
+        message: sanitize(&render::failure_in_short(failure)).into_owned(),
+    };
     Status {
         wanted: state.derivations().counts().wanted(),
         running: builds.running,
@@ -226,7 +229,8 @@ pub(in crate::run) fn progress(state: &State, at: Moment) -> Status {
         failed: state.counts().failed,
         to_fetch: state.transfers().wanted(),
         fetched: fetches.done,
-        last_failure,
+        first_failure: state.failures().next().map(in_short).or_else(of_activation),
+        last_failure: state.failures().last().map(in_short).or_else(of_activation),
         outcome: state.outcome().map(|outcome| outcome.as_str().to_owned()),
         ..Status::default()
     }
@@ -510,7 +514,11 @@ mod tests {
         let failed = status(&failed);
         assert_eq!((failed.state, failed.outcome.as_deref()), (RunState::Ended, Some("failure")));
         assert_eq!((failed.failed, failed.running, failed.slow.len()), (1, 0, 0));
-        assert_eq!(failed.last_failure.and_then(|failure| failure.name).as_deref(), Some("hello-2.12"));
+        let expected = RootCause {
+            name: Some("hello-2.12".to_owned()),
+            message: "failed in checkPhase, exit 2".to_owned(),
+        };
+        assert_eq!((failed.first_failure, failed.last_failure), (Some(expected.clone()), Some(expected)));
     }
 
     /// What is said of each of these runs, at the second at which it is said first.
