@@ -5,7 +5,7 @@
 
 use super::Dropped;
 use crate::nix::log::Text;
-use crate::text::excerpt::is_error_line;
+use crate::text::excerpt::ErrorLines;
 use crate::text::{last_carriage, sanitize};
 
 /// The tail holds between this many bytes and twice as many.
@@ -17,19 +17,17 @@ const MAX_LINE: usize = 4 << 10;
 /// How many lines that look like errors are kept from before the tail.
 const MAX_EARLY: usize = 40;
 /// How many lines after one are kept with it: a snippet, a caret, a trace.
-const FOLLOWING: u64 = 6;
+const FOLLOWING: usize = 6;
 
 /// A bounded log.
 #[derive(Clone, Debug, Default)]
 pub struct LogTail {
     buffer: String,
     lines: u64,
-    /// Number of the first line in the buffer.
-    first: u64,
-    /// The first lines that look like errors, with what follows each of them.
-    early: Vec<(u64, String)>,
-    /// Lines up to this number follow an error.
-    early_until: u64,
+    /// Of the lines before the buffer, the first that look like errors, with what follows each of them.
+    early: Vec<String>,
+    /// So many of the lines that leave the buffer next follow an error.
+    following: usize,
     /// Lines dropped and lines cut that were not counted yet.
     uncounted: (u64, u64),
     /// What the last line that was shown to somebody was; a build's activity for a live view.
@@ -75,14 +73,6 @@ impl LogTail {
             self.uncounted.1 += 1;
             self.buffer.shrink_to(4 * KEEP);
         }
-        if self.early.len() < MAX_EARLY {
-            if is_error_line(&self.buffer.as_bytes()[from..]) {
-                self.early_until = self.lines + FOLLOWING + 1;
-            }
-            if self.lines < self.early_until {
-                self.early.push((self.lines, self.buffer[from..].to_owned()));
-            }
-        }
         self.buffer.push('\n');
         self.lines += 1;
         if self.buffer.len() > 2 * KEEP {
@@ -94,11 +84,41 @@ impl LogTail {
         let target = self.buffer.len() - KEEP;
         if let Some(end) = memchr::memchr(b'\n', &self.buffer.as_bytes()[target..]) {
             let cut = target + end + 1;
-            let first = self.first;
-            self.first += memchr::memchr_iter(b'\n', &self.buffer.as_bytes()[..cut]).count() as u64;
-            let kept = self.early.iter().filter(|(number, _)| (first..self.first).contains(number)).count();
-            self.uncounted.0 += self.first - first - kept as u64;
+            let n_lines = memchr::memchr_iter(b'\n', &self.buffer.as_bytes()[..cut]).count();
+            let kept = self.early.len();
+            self.keep_early(cut);
+            self.uncounted.0 += (n_lines - (self.early.len() - kept)) as u64;
             self.buffer.drain(..cut);
+        }
+    }
+
+    /// Keeps what is worth it of the lines that leave the buffer. Only here are lines judged: nearly all logs are shorter
+    /// than the buffer.
+    fn keep_early(&mut self, cut: usize) {
+        let mut room = MAX_EARLY - self.early.len();
+        if room == 0 {
+            return;
+        }
+        let leaving = &self.buffer[..cut];
+        let mut errors = ErrorLines::of(leaving);
+        let mut at = 0;
+        let mut next = errors.next(at);
+        while room > 0 && at < cut {
+            if self.following == 0 {
+                let Some(error) = next else { break };
+                at = error;
+            }
+            if next == Some(at) {
+                self.following = FOLLOWING + 1;
+            }
+            let Some((line, rest)) = leaving[at..].split_once('\n') else { break };
+            self.early.push(line.to_owned());
+            room -= 1;
+            self.following -= 1;
+            at = cut - rest.len();
+            if next.is_some_and(|error| error < at) {
+                next = errors.next(at);
+            }
         }
     }
 
@@ -130,12 +150,9 @@ impl LogTail {
 
     /// The lines that are left, oldest first, safe to show: early errors, of which it returns the number, then the tail.
     pub fn lines(&self) -> (usize, Vec<String>) {
-        let early =
-            self.early.iter().filter(|(number, _)| *number < self.first).map(|(_, line)| line.as_str());
-        let n_early = early.clone().count();
-        let lines =
-            early.chain(self.buffer.lines()).map(|line| sanitize(last_carriage(line)).trim_end().to_owned());
-        (n_early, lines.collect())
+        let lines = self.early.iter().map(String::as_str).chain(self.buffer.lines());
+        let lines = lines.map(|line| sanitize(last_carriage(line)).trim_end().to_owned());
+        (self.early.len(), lines.collect())
     }
 
     /// The last `n` lines, oldest first, safe to show.
@@ -153,6 +170,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::text::excerpt::is_error_line;
 
     #[test]
     fn the_tail_is_bounded_and_early_errors_stay() {
@@ -187,6 +205,31 @@ mod tests {
             }
             prop_assert_eq!(dropped.log_lines + log.lines().1.len() as u64, log.len());
             prop_assert_eq!(dropped.lines_cut, cut);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn early_lines_are_those_that_each_line_would_tell(
+            kinds in prop::collection::vec(prop_oneof![20 => Just(0), 1 => Just(1)], 0..2000),
+            length in 0..60_usize,
+        ) {
+            let mut log = LogTail::default();
+            let (mut expected, mut until) = (Vec::new(), 0);
+            for (number, kind) in kinds.iter().enumerate() {
+                let line = format!("{}{number}{}", if *kind == 1 { "a.c:1:1: error: x" } else { "y" }, "z".repeat(length));
+                if is_error_line(line.as_bytes()) {
+                    until = number + FOLLOWING + 1;
+                }
+                if number < until && expected.len() < MAX_EARLY {
+                    expected.push((number, line.clone()));
+                }
+                log.push_str(&line);
+            }
+            let first = kinds.len() - log.buffer.lines().count();
+            let expected: Vec<String> =
+                expected.into_iter().filter(|(number, _)| *number < first).map(|(_, line)| line).collect();
+            prop_assert_eq!(&log.early, &expected);
         }
     }
 

@@ -6,6 +6,7 @@
 mod block;
 mod needles;
 mod score;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use block::{Block, Log};
 
 pub use block::BLOCK_LEN;
 pub use score::{Score, is_error_line, score};
+pub use search::ErrorLines;
 
 /// One line of an excerpt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 //! needle, so that no step waits for more than the one before it. The time is the same for every needle count up to 32 and
 //! for every input, so a hostile line costs no more than another: less than a nanosecond per byte. A vectorised substring
 //! search per needle was measured too and is slower from eleven needles on: log lines are short, and each search has a
-//! fixed cost.
+//! fixed cost. Many lines together are looked through by `search.rs` first.
 
 /// What occurs in every line that [`super::score()`] may find remarkable, apart from the few told by their first byte.
-const NEEDLES: [[u8; 4]; 32] = [
+pub(super) const NEEDLES: [[u8; 4]; 32] = [
     *b"rror", *b"fail", *b"not ", *b"ndef", *b"pani", *b"*** ", *b"xcep",
     *b"atal", // error, undefined, fatal
     *b"no s", *b"deni", *b"err!", *b"kill", *b"ceba", *b"egme", *b"wron",

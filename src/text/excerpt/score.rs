@@ -33,8 +33,8 @@ pub fn score(line: &str) -> Score {
 
 /// Whether the line alone is a strong sign of an error: what to keep of a log that is too long to keep.
 ///
-/// Meant for every line of every log. Lines without any of the words in question, nearly all, cost one pass of a few
-/// instructions per byte; the others are judged as [`score`] does.
+/// Lines without any of the words in question, nearly all, cost one pass of a few instructions per byte; the others are
+/// judged as [`score`] does. [`ErrorLines`](super::ErrorLines) does the same for many lines at once.
 pub fn is_error_line(line: &[u8]) -> bool {
     let line = readable(line);
     let hits = Hits::of(line);
@@ -120,7 +120,9 @@ fn starts_with_any(text: &[u8], starts: &[&[u8]]) -> bool {
     starts.iter().any(|start| text.first() == start.first() && text.starts_with(start))
 }
 
-/// Forms without a needle, told by the first bytes: pytest's explanation, TeX, shellcheck.
+/// Forms without a needle, told by the first bytes: pytest's explanation, TeX, shellcheck. [`starts_like_error`] says more.
+pub(super) const LINE_STARTS: [&[u8]; 3] = [b"E   ", b"! ", b"In "];
+
 fn starts_like_error(line: &[u8]) -> bool {
     match line.first() {
         Some(b'E') => is_pytest_explanation(line),
