@@ -85,13 +85,14 @@ fn lines_of_runs() -> Vec<(String, Value)> {
     let facts = Facts { command: vec!["make".to_owned()], created_at: 1, ..Facts::default() };
     let make = || store.create(facts.clone(), true).unwrap();
     let (running, ended, other) = (make(), make(), make());
-    let message = "it broke".to_owned();
+    let cause = RootCause { name: None, message: "it broke".to_owned() };
     let status = Status {
         format: FORMAT,
         id: ended.facts.id,
         state: RunState::Ended,
         outcome: Some("failure".to_owned()),
-        last_failure: Some(RootCause { name: None, message }),
+        first_failure: Some(RootCause { name: Some("lib-1.0".to_owned()), ..cause.clone() }),
+        last_failure: Some(cause),
         ..Status::default()
     };
     ended.dir.write_status(&status).unwrap();

@@ -55,7 +55,9 @@ pub struct RunStatus {
     pub to_fetch: usize,
     /// Store paths that arrived.
     pub fetched: usize,
-    /// The root cause that was seen last.
+    /// The root cause that was seen first.
+    pub first_failure: Option<RunFailure>,
+    /// The one that was seen last.
     pub last_failure: Option<RunFailure>,
     /// How it ended: `success`, `failure`, `interrupted`, `incomplete`, `not-started`.
     pub outcome: Option<String>,

@@ -220,6 +220,7 @@ pub(super) fn runs(n: usize) -> String {
 
 /// The same for programs.
 pub(super) fn json(status: &Status) -> RunStatus {
+    let failure = |cause: &RootCause| RunFailure { name: cause.name.clone(), message: cause.message.clone() };
     let Status { id, name, command, state, created_at, started_at, ended_at, heartbeat_at, .. } = status;
     RunStatus {
         r#type: "status",
@@ -256,10 +257,8 @@ pub(super) fn json(status: &Status) -> RunStatus {
         failed: status.failed,
         to_fetch: status.to_fetch,
         fetched: status.fetched,
-        last_failure: status
-            .last_failure
-            .as_ref()
-            .map(|failure| RunFailure { name: failure.name.clone(), message: failure.message.clone() }),
+        first_failure: status.first_failure.as_ref().map(failure),
+        last_failure: status.last_failure.as_ref().map(failure),
         outcome: status.outcome.clone(),
         exit_code: status.exit_code,
         cursor: status.cursor,
