@@ -196,8 +196,12 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             line
         }
         Some(Outcome::Incomplete) => {
-            let mut line = Line::new()
-                .with(Role::Warning, format!("{} Incomplete: the log ends in the middle", symbols.failure));
+            // Who was killed had no time to say anything.
+            let what = match state.exit_status() {
+                Some(137) => "Killed (SIGKILL)",
+                _ => "Incomplete: the log ends in the middle",
+            };
+            let mut line = Line::new().with(Role::Warning, format!("{} {what}", symbols.failure));
             line.push(Role::Plain, format!(" after {elapsed}"));
             if !counts.is_empty() {
                 line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
