@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use pty_process::Size;
 use pty_process::blocking::{Command, Pty, open};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 /// The program in a terminal of its own, which is as large as we say.
@@ -137,6 +137,11 @@ impl Session {
             assert!(begun.elapsed() < PATIENCE, "does not end");
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    fn has_stopped(&self) -> bool {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&self.child)), options).unwrap().is_some()
     }
 
     fn signal(&self, signal: Signal) {
@@ -342,6 +347,8 @@ fn stopped_and_continued() {
     session.expect("view", |lines| count(lines, "▶ alpha-1") == 1);
     session.signal(Signal::TSTP);
     session.expect("no view", |lines| lines.is_empty() && !session.cursor_is_hidden());
+    // It stops a moment later, and would do so also if it had been told to go on before.
+    session.expect("a stop", |_| session.has_stopped());
     session.signal(Signal::CONT);
     session.expect("view again", |lines| count(lines, "▶ alpha-1") == 1 && session.cursor_is_hidden());
     session.feed(&stop(1));
