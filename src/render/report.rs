@@ -483,7 +483,15 @@ fn unexplained(state: &State) -> Vec<Line> {
     let mut lines = Vec::new();
     match state.exit_status() {
         Some(status) => {
-            lines.push(Line::new().with(Role::Plain, format!("  the command ended with status {status}")))
+            // As shells have it.
+            let meaning = match status {
+                126 => " (a program cannot be run)".to_owned(),
+                127 => " (a program was not found)".to_owned(),
+                129..=192 => format!(" (signal {})", status - 128),
+                _ => String::new(),
+            };
+            let text = format!("  the command ended with status {status}{meaning}");
+            lines.push(Line::new().with(Role::Plain, text));
         }
         None => lines.push(Line::new().with(Role::Plain, "  nothing says why; the last lines were")),
     }
