@@ -166,10 +166,20 @@ fn create(path: &Path) -> Result<File> {
     File::create(path).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// How far back the compression looks, as a power of two: a run is not to take the megabytes that zstd would by itself.
+const WINDOW_LOG: u32 = 18;
+
+/// What is written to it is compressed.
+pub(super) fn compressed(file: File, level: i32) -> io::Result<zstd::Encoder<'static, File>> {
+    let mut encoder = zstd::Encoder::new(file, level)?;
+    encoder.window_log(WINDOW_LOG)?;
+    Ok(encoder)
+}
+
 /// A file, compressed if its name ends in `.zst`.
 fn writer(path: &Path, file: File) -> Result<Box<dyn Write + Send>> {
     Ok(if path.extension().is_some_and(|extension| extension == "zst") {
-        Box::new(zstd::Encoder::new(file, 3)?.auto_finish())
+        Box::new(compressed(file, 3)?.auto_finish())
     } else {
         Box::new(BufWriter::new(file))
     })

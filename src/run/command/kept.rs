@@ -1,5 +1,6 @@
 //! What is kept of a run, written by a thread of its own: a slow or full disk must not hold up the command.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::input::Source;
-use crate::run::recording::Recorder;
+use crate::run::recording::{Recorder, compressed};
 use crate::runs::{Facts, RunDir, Status, StoreError};
 use crate::state::{DerivationFacts, Moment};
 
@@ -75,9 +76,9 @@ impl Kept {
         let files = Files {
             run: run.clone(),
             input: Some(Recorder::create_of_command(&run.input())?),
-            lines: Some(std::fs::File::create(run.lines())?),
+            lines: Some(File::create(run.lines())?),
             pending_lines: Vec::new(),
-            changes: Some(compressed(&run.changes())?),
+            changes: Some(compressed(File::create(run.changes())?, 1)?),
         };
         reserve(&run.reserve());
         let shared = Arc::new(Shared::default());
@@ -205,20 +206,14 @@ impl Write for KeptWriter {
     }
 }
 
-type Compressed = zstd::Encoder<'static, std::fs::File>;
-
-fn compressed(path: &Path) -> Result<Compressed> {
-    Ok(zstd::Encoder::new(std::fs::File::create(path)?, 1)?)
-}
-
 /// The thread's side.
 struct Files {
     run: RunDir,
     input: Option<Recorder>,
-    lines: Option<std::fs::File>,
+    lines: Option<File>,
     /// Those that are written together, since the recording is flushed before.
     pending_lines: Vec<u8>,
-    changes: Option<Compressed>,
+    changes: Option<zstd::Encoder<'static, File>>,
 }
 
 impl Files {
@@ -393,7 +388,7 @@ fn write<W: Write>(file: &mut Option<W>, bytes: &[u8], name: &str, shared: &Shar
 /// Takes room on the disk. A file system that cannot do that promises nothing.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn reserve(path: &Path) {
-    if let Ok(file) = std::fs::File::create(path) {
+    if let Ok(file) = File::create(path) {
         let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, RESERVE);
     }
 }
