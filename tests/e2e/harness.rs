@@ -220,7 +220,8 @@ pub(super) fn watch(nix: &Nix, command: Command) -> Watched {
     Watched { command, nixmon: nixmon.status, lines: nixmon.stdout, summary }
 }
 
-/// What does not depend on when the clock ticks: texts that passed and the report, without `in 3s` and `after 3s`.
+/// What does not depend on when the clock ticks: texts that passed and the report, without `in 3s` and `after 3s`, and
+/// without `, after 1s`, which a build of a second has or not.
 fn without_times(lines: &str) -> String {
     let report = lines.lines().filter(|line| line.starts_with('[')).count();
     let mut stamped = 0;
@@ -236,9 +237,22 @@ fn without_times(lines: &str) -> String {
         let word = word.trim_matches(['[', ']', ',']);
         word.ends_with('s') && word.starts_with(|c: char| c.is_ascii_digit())
     };
-    let lines =
-        kept.iter().map(|line| line.split(' ').filter(|word| !is_time(word)).collect::<Vec<_>>().join(" "));
-    lines.collect::<Vec<_>>().join("\n")
+    let without = |line: &&str| {
+        let mut words: Vec<&str> = Vec::new();
+        for word in line.split(' ') {
+            match (words.as_slice(), is_time(&word)) {
+                ([.., before, "after"], true) if before.ends_with(',') => {
+                    let before = if word.ends_with(',') { before } else { before.trim_end_matches(',') };
+                    words.truncate(words.len() - 2);
+                    words.push(before);
+                }
+                (_, true) => {}
+                (_, false) => words.push(word),
+            }
+        }
+        words.join(" ")
+    };
+    kept.iter().map(without).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether a value is as expected: of an object only the keys that are expected count, `"…x"` is a text with x in it.

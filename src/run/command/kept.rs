@@ -155,17 +155,20 @@ impl Kept {
         self.shared.trouble().clone()
     }
 
-    /// Waits for the disk, but not for ever.
-    pub(super) fn finish(mut self) {
+    /// Waits for the disk, but not for ever. Returns why something is missing.
+    pub(super) fn finish(mut self) -> Option<String> {
         self.sender = None;
-        let Some(thread) = self.thread.take() else { return };
+        let thread = self.thread.take()?;
         let begun = Instant::now();
         while !thread.is_finished() && begun.elapsed() < LAST {
             thread::sleep(Duration::from_millis(2));
         }
-        if thread.is_finished() {
-            let _ = thread.join();
+        if !thread.is_finished() {
+            self.shared.is_not_whole("the recording", &"the disk was too slow for its end");
+        } else if thread.join().is_err() {
+            self.shared.is_not_whole("the recording", &"it was not written to its end");
         }
+        self.trouble()
     }
 
     fn send(&self, job: Job) {

@@ -23,7 +23,7 @@ use crate::input::Source;
 use crate::render::Style;
 use crate::run::drv_reader;
 use crate::run::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
-use crate::run::{Pipeline, Watch, options, process_tree, service_logs, thresholds, unix_ms};
+use crate::run::{Pipeline, Watch, complain, options, process_tree, service_logs, thresholds, unix_ms};
 use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
 use crate::settings::Settings;
 use crate::state::{DerivationFacts, Moment};
@@ -412,7 +412,7 @@ impl<'a, W: Write> Loop<'a, W> {
             && !self.facts.background
             && !std::mem::replace(&mut self.unkept_said, true)
         {
-            super::super::complain(&anyhow::anyhow!(trouble));
+            complain(&anyhow::anyhow!(trouble));
         }
         self.ask_jobs();
         let due = self.heartbeat.elapsed();
@@ -512,8 +512,12 @@ impl<'a, W: Write> Loop<'a, W> {
         self.child.dismiss();
         // What it holds is written before we say that we are done.
         drop(self.session);
-        if let Some(kept) = self.kept.take() {
-            kept.finish();
+        // The disk may have filled up at the very end.
+        if let Some(trouble) = self.kept.take().and_then(Kept::finish)
+            && !self.facts.background
+            && !self.unkept_said
+        {
+            complain(&anyhow::anyhow!(trouble));
         }
         Ended {
             exit: self.exit,
