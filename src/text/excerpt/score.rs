@@ -120,13 +120,18 @@ fn starts_with_any(text: &[u8], starts: &[&[u8]]) -> bool {
     starts.iter().any(|start| text.first() == start.first() && text.starts_with(start))
 }
 
-/// Forms without a needle, told by the first bytes: pytest's explanation, TeX, shellcheck. [`starts_like_error`] says more.
-pub(super) const LINE_STARTS: [&[u8]; 3] = [b"E   ", b"! ", b"In "];
+// Forms without a needle begin a line; `search.rs` looks for these beginnings.
+/// pytest's explanation.
+pub(super) const PYTEST: &[u8] = b"E   ";
+/// TeX's error.
+pub(super) const TEX: &[u8] = b"! ";
+/// The head of shellcheck's finding, see [`is_shellcheck_head`].
+pub(super) const SHELLCHECK: &[u8] = b"In ";
 
 fn starts_like_error(line: &[u8]) -> bool {
     match line.first() {
         Some(b'E') => is_pytest_explanation(line),
-        Some(b'!') => line.starts_with(b"! "),
+        Some(b'!') => line.starts_with(TEX),
         Some(b'I') => is_shellcheck_head(line),
         _ => false,
     }
@@ -134,12 +139,12 @@ fn starts_like_error(line: &[u8]) -> bool {
 
 /// `E       assert 3 == 4`
 pub(super) fn is_pytest_explanation(line: &[u8]) -> bool {
-    line.starts_with(b"E   ")
+    line.starts_with(PYTEST)
 }
 
 /// `In build.sh line 3:`
 pub(super) fn is_shellcheck_head(line: &[u8]) -> bool {
-    line.strip_prefix(b"In ")
+    line.strip_prefix(SHELLCHECK)
         .and_then(|rest| rest.strip_suffix(b":"))
         .and_then(|rest| memmem::rfind(rest, b" line ").and_then(|at| rest.get(at + 6..)))
         .is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))

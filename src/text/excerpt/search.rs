@@ -9,23 +9,19 @@ use aho_corasick::Span;
 use aho_corasick::packed::{Config, Searcher};
 
 use super::needles::NEEDLES;
-use super::score::{LINE_STARTS, is_error_line};
+use super::score::{PYTEST, SHELLCHECK, TEX, is_error_line};
 
 /// `None` where the machine has no such search. It takes half as long again if one of the words has less than four bytes, so
-/// [`SHORT`] is looked for by itself.
+/// [`TEX`] is looked for by itself.
 fn searcher() -> Option<&'static Searcher> {
     static SEARCHER: OnceLock<Option<Searcher>> = OnceLock::new();
     SEARCHER
         .get_or_init(|| {
-            let long = LINE_STARTS.iter().filter(|start| start.len() >= 3);
-            let long = long.map(|start| [b"\n", *start].concat().to_ascii_lowercase());
-            Config::new().builder().extend(NEEDLES).extend(long).build()
+            let starts = [PYTEST, SHELLCHECK].map(|start| [b"\n", start].concat().to_ascii_lowercase());
+            Config::new().builder().extend(NEEDLES).extend(starts).build()
         })
         .as_ref()
 }
-
-/// The line's start that has too few bytes, and the newline before it.
-const SHORT: &[u8] = b"\n! ";
 
 /// A text, prepared for the search.
 #[derive(Debug)]
@@ -33,15 +29,15 @@ pub struct ErrorLines<'a> {
     text: &'a str,
     lowercase: Vec<u8>,
     searcher: Option<&'static Searcher>,
-    /// Where the next [`SHORT`] is; the text's end if there is none.
-    short: usize,
+    /// Where the next newline with [`TEX`] behind it is; the text's end if there is none.
+    tex: usize,
 }
 
 impl<'a> ErrorLines<'a> {
     /// Takes whole lines.
     pub fn of(text: &'a str) -> Self {
         let lowercase = text.as_bytes().to_ascii_lowercase();
-        Self { text, lowercase, searcher: searcher(), short: 0 }
+        Self { text, lowercase, searcher: searcher(), tex: 0 }
     }
 
     /// Where the first line begins that looks like an error as [`is_error_line`] says. `from` is the beginning of a line;
@@ -61,12 +57,13 @@ impl<'a> ErrorLines<'a> {
     fn candidate(&mut self, end: usize) -> Option<usize> {
         let rest = self.lowercase.get(end..).filter(|rest| rest.len() > 1)?;
         let Some(searcher) = self.searcher else { return Some(end + 1) };
-        if self.short < end || end == 0 {
-            self.short = end + memchr::memmem::find(rest, SHORT).unwrap_or(rest.len());
+        if self.tex < end || end == 0 {
+            let start = [b"\n", TEX].concat();
+            self.tex = end + memchr::memmem::find(rest, &start).unwrap_or(rest.len());
         }
-        let span = Span { start: end, end: self.short };
+        let span = Span { start: end, end: self.tex };
         let Some(found) = searcher.find_in(&self.lowercase, span) else {
-            return Some(self.short + 1).filter(|line| *line < self.lowercase.len());
+            return Some(self.tex + 1).filter(|line| *line < self.lowercase.len());
         };
         // A line's start is found with the newline before it, a needle anywhere in the line.
         let before = self.lowercase.get(end..found.end() - 1)?;
