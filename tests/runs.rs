@@ -207,6 +207,22 @@ fn a_run_that_is_not_there() {
 }
 
 #[test]
+fn json_has_no_control_character() {
+    let home = Home::new();
+    let command = vec!["\u{9b}31m\u{7f}\u{1b}]".to_owned()];
+    let dir = home.ended("home", 0);
+    let status = dir.status().unwrap().unwrap();
+    dir.write_status(&Status { command: command.clone(), ..status }).unwrap();
+    for args in [&["status", "--json"][..], &["list", "--json"], &["wait", "--json"]] {
+        let ran = home.run(args);
+        ran.check(0, &[]);
+        assert!(!ran.out.contains(|c: char| c.is_control() && c != '\n'), "{args:?}: {:?}", ran.out);
+        let last: Value = serde_json::from_str(ran.out.lines().last().unwrap()).unwrap();
+        assert_eq!(last["command"], serde_json::json!(command), "{args:?}");
+    }
+}
+
+#[test]
 fn status_of_a_run() {
     let home = Home::new();
     home.ended("home", 0);

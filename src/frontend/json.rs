@@ -68,11 +68,7 @@ impl<W: Write> Json<W> {
     }
 
     fn line(&mut self, value: &impl serde::Serialize) {
-        let mut serializer = serde_json::Serializer::with_formatter(&mut self.buffer, Escaped);
-        // Of our own types none can fail to be written.
-        if value.serialize(&mut serializer).is_ok() {
-            self.buffer.push(b'\n');
-        }
+        json_line(value, &mut self.buffer);
     }
 
     /// Writes what was gathered.
@@ -91,6 +87,15 @@ impl<W: Write> Json<W> {
     /// Takes the writer back.
     pub fn into_writer(self) -> W {
         self.sink.into_inner()
+    }
+}
+
+/// Appends a value as a line of JSON that a terminal can be shown.
+pub fn json_line(value: &impl serde::Serialize, to: &mut Vec<u8>) {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *to, Escaped);
+    // Of our own types none can fail to be written.
+    if value.serialize(&mut serializer).is_ok() {
+        to.push(b'\n');
     }
 }
 

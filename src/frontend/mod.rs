@@ -13,7 +13,7 @@ mod log;
 use std::io::{self, Write};
 
 pub use budget::{Budget, Limits};
-pub use json::Json;
+pub use json::{Json, json_line};
 pub use lines::{Lines, LinesOptions, Passthrough};
 #[cfg(feature = "live")]
 pub use live::{Live, LiveOptions};

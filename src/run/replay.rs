@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::background::Stream;
 use super::recording::{Recording, Step};
 use super::session::{FRAME, TICK};
-use super::{ExitStatus, Pipeline, Watch, clients, command, complain, pipeline, service_logs};
+use super::{ExitStatus, Pipeline, Watch, clients, command, pipeline, service_logs};
 use crate::runs::RunDir;
 use crate::settings::Settings;
 use crate::state::Moment;
@@ -168,7 +168,7 @@ fn recording_of(dir: &RunDir) -> Result<Vec<(Moment, Step)>> {
         recording.push(step);
     }
     if steps.is_damaged() {
-        complain(&anyhow::anyhow!("the recording of run {} is damaged; the rest of it is lost", dir.id()));
+        clients::complain_of_damage(dir);
     }
     Ok(recording)
 }

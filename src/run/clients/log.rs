@@ -19,6 +19,7 @@ use crate::render::{Style, Thresholds, log_files_of};
 use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
 use crate::run::{ExitStatus, Pipeline, command, complain, options, service_logs};
+use crate::runs::RunDir;
 use crate::settings::{Settings, nearest};
 use crate::state::{DerivationState, State};
 use crate::text::{Line, Role, count, last_carriage, sanitize, strip_escapes};
@@ -83,11 +84,16 @@ fn play(
     Ok(steps)
 }
 
+/// Says that a part of a recording cannot be read.
+pub(in crate::run) fn complain_of_damage(run: &RunDir) {
+    complain(&anyhow::anyhow!("the recording of run {} is damaged; the rest of it is lost", run.id()));
+}
+
 /// Says what of a recording is not there.
 fn warn(look: &Look, follow: bool, steps: &Steps) {
     let id = look.dir.id();
     if steps.is_damaged() {
-        complain(&anyhow::anyhow!("the recording of run {id} is damaged; the rest of it is lost"));
+        complain_of_damage(&look.dir);
     } else if steps.breaks_off() && (follow || !look.life.goes_on()) {
         complain(&anyhow::anyhow!("the recording of run {id} breaks off"));
     }

@@ -18,7 +18,7 @@ use std::io::Write;
 use anyhow::{Context, Result};
 
 pub(super) use list::list;
-pub(super) use log::log;
+pub(super) use log::{complain_of_damage, log};
 pub(super) use prune::prune;
 pub(super) use status::status;
 pub(super) use steps::Steps;
@@ -26,6 +26,7 @@ pub(super) use stop::stop;
 pub(super) use wait::wait;
 
 use super::unix_ms;
+use crate::frontend::json_line;
 use crate::runs::{RunDir, Status, Store};
 use crate::settings::Settings;
 use crate::text::{self, Line, Palette};
@@ -87,8 +88,7 @@ fn tell(settings: &Settings, lines: &[Line]) {
 
 /// Writes a line of JSON. Says whether somebody still reads.
 fn tell_json(value: &impl serde::Serialize) -> bool {
-    // Of our own types none can fail to be written.
-    let mut json = serde_json::to_vec(value).unwrap_or_default();
-    json.push(b'\n');
+    let mut json = Vec::new();
+    json_line(value, &mut json);
     std::io::stdout().write_all(&json).is_ok()
 }
