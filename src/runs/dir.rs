@@ -1,14 +1,19 @@
 //! The directory of one run.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, Durability, Lock};
-use super::{Exit, FORMAT, Facts, RunId, RunState, Status, StoreError};
+use super::{Exit, FORMAT, Facts, ProcessId, RunId, RunState, Status, StoreError};
 
 /// A run whose monitor is not known yet is being started for so long at most, in milliseconds.
 const STARTING: u64 = 10_000;
+/// Time between two looks at a process that is about to end.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+/// After so many looks the system is busy with it, as with a disk that does not answer: then it is taken for alive.
+const LOOKS: u32 = 400;
 
 /// The directory of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -268,14 +273,25 @@ impl RunDir {
         files::lock(&self.file("recovery.lock"))
     }
 
-    /// Whether somebody holds the monitor's lock.
+    /// Whether somebody holds the monitor's lock, and is not just dying.
     pub fn monitor_lives(&self) -> bool {
-        files::is_locked(&self.file("monitor.lock"))
+        self.is_held("monitor.lock", |facts| facts.monitor)
     }
 
-    /// Whether somebody holds the guard's lock.
+    /// Whether somebody holds the guard's lock, and is not just dying.
     pub fn guard_lives(&self) -> bool {
-        files::is_locked(&self.file("guard.lock"))
+        self.is_held("guard.lock", |facts| facts.guard)
+    }
+
+    /// Whether a lock is held. A killed process has its locks until the system has tidied up after it; to whoever has
+    /// killed it and asks at once, it is dead. So its end is waited for.
+    fn is_held(&self, lock: &str, holder: fn(Facts) -> Option<ProcessId>) -> bool {
+        let path = self.file(lock);
+        if !files::is_locked(&path) {
+            return false;
+        }
+        let holder = self.facts().ok().and_then(holder);
+        remains(holder.as_ref(), || files::is_locked(&path))
     }
 
     /// Who looks after the run; `now` in milliseconds since 1970.
@@ -306,7 +322,9 @@ impl RunDir {
             return Ok(Life::Guarded);
         }
         let Some(facts) = facts else { return Ok(Life::Over) };
-        if exit.is_none() && facts.process.as_ref().is_some_and(super::ProcessId::lives) {
+        if exit.is_none()
+            && facts.process.as_ref().is_some_and(|process| remains(Some(process), || process.lives()))
+        {
             return Ok(Life::Unwatched);
         }
         let is_starting = facts.monitor.is_none()
@@ -333,4 +351,20 @@ impl RunDir {
             let _ = std::fs::remove_dir(parent);
         }
     }
+}
+
+/// Whether something of a process is there, and remains. Where the process is just dying, its end is waited for.
+fn remains(process: Option<&ProcessId>, is_there: impl Fn() -> bool) -> bool {
+    for _ in 0..LOOKS {
+        // Asked first: what a process has that is gone by now is gone when that is asked.
+        let is_dying = process.is_some_and(ProcessId::is_dying);
+        if !is_there() {
+            return false;
+        }
+        if !is_dying {
+            break;
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    true
 }

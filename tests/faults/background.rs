@@ -88,7 +88,7 @@ fn a_queued_run_without_its_monitor() {
     let first = home.start(&[], "sleep 60");
     let second = home.start(&["--after", "1"], "touch never");
     assert!(second.facts().unwrap().monitor.unwrap().signal(Signal::KILL));
-    wait_until("its monitor ends", || !lives(second.facts().unwrap().monitor.as_ref()));
+    // Asked while the system may still be tidying up after it.
     let status = home.status(&second);
     assert_eq!((&status["state"], &status["outcome"]), (&"ended".into(), &"not-started".into()));
     kill_all(&first);
@@ -110,9 +110,8 @@ fn two_of_one_name() {
         2
     );
     home.run(&["wait", "2"]).check(0, &["success"]);
-    // Its processes die all at once: the name is free.
+    // Its processes die all at once: the name is free, also while the system may still be tidying up after them.
     kill_all(&first);
-    wait_until("the command is gone", || !lives(first.facts().unwrap().process.as_ref()));
     home.run(&start).check(0, &["3"]);
 }
 
