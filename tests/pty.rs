@@ -322,7 +322,7 @@ fn check_end(signal: Signal, status: Option<i32>) {
     session.signal(signal);
     if signal == Signal::INT {
         // Nix may have something to say; the second time is meant for us.
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_secs(1));
         session.signal(signal);
     }
     assert_eq!(session.wait(), status, "{signal:?}");

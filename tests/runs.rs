@@ -427,7 +427,8 @@ fn waiting_prints_what_is_new() {
     assert_eq!((&lines[1]["type"], &lines[1]["cursor"]), (&"status".into(), &2.into()));
     let change = home.spawn(&["wait", "--for", "change"]);
     let end = home.spawn(&["wait", "--since", "0"]);
-    std::thread::sleep(Duration::from_millis(500));
+    // What is there before they look is not new to the first.
+    std::thread::sleep(Duration::from_secs(2));
     std::fs::write(dir.lines(), "one\ntwo\nthree\n").unwrap();
     let ran = Ran::of(change.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "three\nrun 1 goes on, cursor 3\n"));
@@ -570,15 +571,21 @@ fn stopping_ends_the_process_group() {
     home.run(&["stop", "1"]).check(0, &["run 1 (other: make home) has ended already: success"]);
     // Nobody watches any more, so this client finds out how it ended.
     for (script, args, expected) in [
-        ("sleep 60 & sleep 60", &["stop"][..], "was stopped: "),
-        ("trap '' TERM; while :; do sleep 0.1; done", &["stop", "--grace", "1s"], "was stopped by SIGKILL: "),
+        ("sleep 60 & touch ready; sleep 60", &["stop"][..], "was stopped: "),
+        (
+            "trap '' TERM; touch ready; while :; do sleep 0.1; done",
+            &["stop", "--grace", "1s"],
+            "was stopped by SIGKILL: ",
+        ),
     ] {
         let Created { dir, facts, lock } = home.abandoned("home");
-        let sleeper = Sleeper::start(script);
+        let sleeper = Sleeper::start(&format!("cd {:?}; {script}", home.dir.path()));
         dir.write_facts(&Facts { process: Some(sleeper.id()), ..facts }).unwrap();
         drop(lock);
-        // Time to set the trap.
-        std::thread::sleep(Duration::from_millis(300));
+        while !home.dir.path().join("ready").exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::fs::remove_file(home.dir.path().join("ready")).unwrap();
         home.run(args).check(0, &["(home: make home)", expected]);
         assert!(!sleeper.id_lives());
         assert!(dir.is_stopped());
