@@ -130,6 +130,19 @@ fn a_start_returns_at_once_and_closes_its_output() {
 }
 
 #[test]
+fn what_cannot_be_started_has_ended_when_that_is_told() {
+    let home = Home::new();
+    std::fs::write(home.path().join("text"), "no program").unwrap();
+    for (id, program, status, why) in
+        [("1", "no-such-program", 127, "command not found"), ("2", "./text", 126, "permission denied")]
+    {
+        home.run(&["start", "--", program]).check(status, &[&format!("{program}: {why}")]);
+        let said = home.status(&home.dir_of(id));
+        assert_eq!((&said["state"], said["exit_code"].as_i64()), (&"ended".into(), Some(status.into())));
+    }
+}
+
+#[test]
 fn a_start_survives_its_terminal_and_its_shell() {
     let home = Home::new();
     // The shell leads a session with a terminal, and is killed; the terminal goes away with SIGHUP.

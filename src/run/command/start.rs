@@ -160,7 +160,7 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
     let started: Started = Box::new(move |started| {
         if !queued {
             say(&match started {
-                Ok(_) => Word::Started,
+                Ok(()) => Word::Started,
                 Err(error) => Word::NotStarted(error.raw_os_error().unwrap_or(0)),
             });
         }

@@ -38,7 +38,7 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(8);
 const NEWS: Duration = Duration::from_secs(1);
 
 /// Is told that the command runs, or why it could not be started.
-pub(super) type Started = Box<dyn FnOnce(std::io::Result<()>)>;
+pub(super) type Started = Box<dyn FnOnce(Result<(), &std::io::Error>)>;
 
 /// What is to be watched.
 pub(super) struct Job<'a> {
@@ -244,6 +244,9 @@ impl<'a, W: Write> Loop<'a, W> {
         if !self.ended {
             return false;
         }
+        if self.not_started.is_some() {
+            return true;
+        }
         if !self.pieces.is_empty() || self.child.is_handing_on() {
             return false;
         }
@@ -311,11 +314,7 @@ impl<'a, W: Write> Loop<'a, W> {
             }
             News::NotStarted(why) => {
                 self.ended = true;
-                let error = std::io::Error::from_raw_os_error(why);
-                if let Some(started) = self.started.take() {
-                    started(Err(std::io::Error::from_raw_os_error(why)));
-                }
-                self.not_started = Some(error);
+                self.not_started = Some(std::io::Error::from_raw_os_error(why));
             }
             News::Stopped(signal) => self.stopped(signal),
             News::Ended(exit) => {
@@ -518,6 +517,10 @@ impl<'a, W: Write> Loop<'a, W> {
             && !self.unkept_said
         {
             complain(&anyhow::anyhow!(trouble));
+        }
+        // Whoever asks about the run then is told of its end.
+        if let (Some(started), Some(error)) = (self.started, &self.not_started) {
+            started(Err(error));
         }
         Ended {
             exit: self.exit,
