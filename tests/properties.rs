@@ -15,9 +15,10 @@ use std::time::Duration;
 use common::corpus::{self, Case};
 use common::play;
 use nixmon::input::{Reader, Source};
-use nixmon::run::{Recording, Step};
+use nixmon::run::{Pipeline, Recording, Step};
 use nixmon::settings::Output;
 use nixmon::state::{Effects, Input, State};
+use nixmon::view::Evidence;
 use proptest::prelude::*;
 
 /// What a stream leads to when it comes in these pieces: all changes and questions, and what is counted.
@@ -192,6 +193,41 @@ proptest! {
         // The result of a command always passes.
         let (lines, bytes) = size(&out);
         prop_assert!(lines <= max_lines && bytes <= max_bytes, "{lines} lines, {bytes} bytes:\n{out}");
+    }
+}
+
+proptest! {
+    /// Where each line pauses before its end, as of a program that says what it checks and then the result.
+    #[test]
+    fn unfinished_lines_hold_the_limits(
+        parts in prop::collection::vec(("[a-zß/ ]{0,80}[:.]? ?", "(yes)?\n?", 60..900_u64), 0..200),
+        max_lines in 6..100_usize,
+        max_bytes in 512..10_000_usize,
+    ) {
+        let output = Output { max_lines, max_bytes, ..Output::default() };
+        let mut pipeline = Pipeline::to_writer(Vec::new(), &output);
+        let (mut at, mut all) = (Duration::ZERO, String::new());
+        for (begin, rest, pause) in parts {
+            for (text, pause) in [(begin, pause), (rest, 1)] {
+                all.push_str(&text);
+                pipeline.feed(text.as_bytes(), at);
+                at += Duration::from_millis(pause);
+                if pause > 1 {
+                    pipeline.settle(at);
+                    pipeline.tick(at);
+                }
+            }
+        }
+        pipeline.end(None, at, |_| Evidence::default());
+        let out = String::from_utf8(pipeline.into_writer().unwrap()).unwrap();
+        let (lines, bytes) = size(&out);
+        prop_assert!(lines <= max_lines && bytes <= max_bytes, "{lines} lines, {bytes} bytes:\n{out}");
+        // Where there is room for all, all is shown.
+        if all.lines().count() * 10 < max_lines && all.len() * 10 < max_bytes {
+            let seen = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let shown = seen(&out);
+            prop_assert!(seen(&all).iter().all(|word| shown.contains(word)), "{all}\n---\n{out}");
+        }
     }
 }
 

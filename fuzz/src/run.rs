@@ -135,6 +135,8 @@ impl Run {
     pub(crate) fn partial(&mut self, bytes: &[u8]) {
         self.live.touch();
         self.live.partial(bytes);
+        self.lines.touch();
+        self.lines.partial(bytes, self.now);
     }
 
     pub(crate) fn end(mut self, exit_status: Option<i32>, counts: InputCounts) {

@@ -82,24 +82,37 @@ impl Budget {
 
     /// Whether a line of so many bytes has room, so that one that has none need not be made.
     pub fn fits(&self, share: Share, bytes: usize) -> bool {
-        match share {
-            Share::Events => self.events.fits(bytes),
-            Share::Text => self.text.fits(bytes),
-            Share::Heartbeats => self.heartbeats.fits(bytes),
-        }
+        let room = match share {
+            Share::Events => &self.events,
+            Share::Text => &self.text,
+            Share::Heartbeats => &self.heartbeats,
+        };
+        room.fits(bytes)
     }
 
     /// Takes room for a line of so many bytes if there is any.
     pub fn take(&mut self, share: Share, bytes: usize) -> bool {
         let fits = self.fits(share, bytes);
         if fits {
-            match share {
-                Share::Events => self.events.spend(bytes),
-                Share::Text => self.text.spend(bytes),
-                Share::Heartbeats => self.heartbeats.spend(bytes),
-            }
+            self.room_mut(share).spend(bytes);
         }
         fits
+    }
+
+    /// Takes room for so many bytes more of a line that has some already, if there is any.
+    pub fn take_more(&mut self, share: Share, bytes: usize) -> bool {
+        let room = self.room_mut(share);
+        let left = room.bytes.checked_sub(bytes);
+        room.bytes = left.unwrap_or(room.bytes);
+        left.is_some()
+    }
+
+    fn room_mut(&mut self, share: Share) -> &mut Room {
+        match share {
+            Share::Events => &mut self.events,
+            Share::Text => &mut self.text,
+            Share::Heartbeats => &mut self.heartbeats,
+        }
     }
 
     /// Whether it is time for a heartbeat: the fewer are left, the longer the wait, in proportion to the time that has passed.

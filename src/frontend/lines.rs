@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::activation::ActivationNews;
 use super::budget::{Budget, Limits, Share};
-use super::{LogLines, Sink};
+use super::{LogLines, Sink, is_prompt};
 use crate::activation::ActivationChange;
 use crate::render::{self, Extent, Style};
 use crate::state::{Change, DerivationId, FailureId, Moment, Outcome, Phase, State, TextKind};
@@ -56,6 +56,8 @@ pub struct Lines<W> {
     hidden: u64,
     /// Lines of activations that were not shown: worth a word only if one failed.
     hidden_of_activation: u64,
+    /// A question that found no room, and since when it stands.
+    unanswered: Option<(Vec<u8>, Moment)>,
     /// Bytes of an unfinished line that were shown already.
     shown_partial: Vec<u8>,
     /// The same, where another line had to end it.
@@ -69,6 +71,10 @@ pub struct Lines<W> {
 const FAILURE_DELAY: Duration = Duration::from_millis(700);
 /// Evaluations shorter than this are not worth a line.
 const EVALUATION_DELAY: Duration = Duration::from_millis(200);
+/// A question that stands for so long waits for an answer, and is shown though it has no room.
+const UNANSWERED: Duration = Duration::from_secs(1);
+/// A longer beginning of a line is not shown.
+const MAX_PARTIAL: usize = 400;
 /// Lines of other programs are cut after so many columns, unless all of it is asked for.
 const MAX_COLUMNS: usize = 300;
 
@@ -85,6 +91,7 @@ impl<W: Write> Lines<W> {
             last: String::new(),
             hidden: 0,
             hidden_of_activation: 0,
+            unanswered: None,
             shown_partial: Vec::new(),
             ended_partial: Vec::new(),
             said_evaluating: false,
@@ -123,6 +130,13 @@ impl<W: Write> Lines<W> {
     /// Time has passed.
     pub fn tick(&mut self, state: &State, now: Moment) {
         // Somebody may be typing an answer: what can wait does.
+        if let Some((question, _)) =
+            self.unanswered.take_if(|(_, since)| now.saturating_sub(*since) >= UNANSWERED)
+        {
+            let text = crate::text::sanitize(&String::from_utf8_lossy(&question)).into_owned();
+            self.write_raw(&text);
+            self.shown_partial = question;
+        }
         let prompted = !self.shown_partial.is_empty();
         if prompted && !self.budget.heartbeat_is_due(now) {
             return;
@@ -140,10 +154,17 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// The beginning of a line has stood there for a moment: a prompt.
-    pub fn partial(&mut self, bytes: &[u8]) {
+    /// Input has come: an unfinished line may be finished.
+    pub fn touch(&mut self) {
+        self.unanswered = None;
+    }
+
+    /// The beginning of a line has stood there for a moment: a prompt, or a program that says what it is about to do.
+    /// What has no room waits for the rest of the line, and is shown beside the limits if it is a question and nothing
+    /// follows.
+    pub fn partial(&mut self, bytes: &[u8], at: Moment) {
         if self.options.passthrough == Passthrough::None
-            || bytes.len() > 400
+            || bytes.len() > MAX_PARTIAL
             || !bytes.starts_with(&self.shown_partial)
         {
             return;
@@ -155,6 +176,18 @@ impl<W: Write> Lines<W> {
             && !new.is_empty()
         {
             let new = new.to_owned();
+            let has_room = match self.options.passthrough {
+                Passthrough::All => true,
+                // With room for its end, or for a sign that it is not shown.
+                _ if shown == 0 => self.budget.take(Share::Text, new.len() + "…".len() + 1),
+                _ => self.budget.take_more(Share::Text, new.len()),
+            };
+            if !has_room {
+                if shown == 0 && is_prompt(&new) {
+                    self.unanswered = Some((bytes.to_vec(), at));
+                }
+                return;
+            }
             self.write_raw(&new);
             self.shown_partial = bytes.to_vec();
         }
@@ -310,7 +343,15 @@ impl<W: Write> Lines<W> {
         match rest {
             Some(rest) => {
                 let rest = if shown.ends_with(' ') { rest.trim_start() } else { rest };
-                self.write_raw(&format!("{rest}\n"));
+                let mut line = Line::new().with(Role::Plain, rest);
+                let ellipsis = self.options.style.symbols.ellipsis;
+                if self.options.passthrough != Passthrough::All {
+                    line.truncate(MAX_COLUMNS, ellipsis);
+                    if !self.budget.take_more(Share::Text, line.plain().len()) {
+                        line = Line::new().with(Role::Plain, ellipsis);
+                    }
+                }
+                self.write_raw(&format!("{}\n", line.plain()));
                 true
             }
             None => {

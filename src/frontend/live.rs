@@ -9,7 +9,7 @@ use std::time::Duration;
 use indicatif::TermLike;
 
 use super::canvas::{Canvas, Picture, RESET};
-use super::{Condition, LogLines, Passthrough};
+use super::{Condition, LogLines, Passthrough, is_prompt};
 use crate::activation::ActivationChange;
 use crate::render::{self, BegunStep, Extent, Memory, Style, Viewport};
 use crate::state::{Change, DerivationId, FailureId, Moment, Outcome, Phase, State, TextKind};
@@ -403,11 +403,6 @@ fn trim_indent(line: Line) -> Line {
         trimmed.push(span.role(), text);
     }
     trimmed
-}
-
-/// Whether an unfinished line asks for something.
-fn is_prompt(text: &str) -> bool {
-    text.trim_end().ends_with([':', '?', ']', ')', '>']) && !text.trim().is_empty()
 }
 
 fn restore_controls(title: bool, progress: bool) -> String {

@@ -115,3 +115,8 @@ impl<W: Write> Sink<W> {
         self.writer
     }
 }
+
+/// Whether an unfinished line asks for something.
+fn is_prompt(text: &str) -> bool {
+    text.trim_end().ends_with([':', '?', ']', ')', '>']) && !text.trim().is_empty()
+}

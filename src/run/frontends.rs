@@ -104,16 +104,18 @@ impl<W: Write> Frontends<W> {
 
     /// Something has come.
     pub(super) fn touch(&mut self) {
-        #[cfg(feature = "live")]
-        if let Frontend::Live(live) = &mut self.main {
-            live.touch();
+        match &mut self.main {
+            Frontend::Lines(lines) => lines.touch(),
+            #[cfg(feature = "live")]
+            Frontend::Live(live) => live.touch(),
+            _ => {}
         }
     }
 
     /// A line that has not ended.
-    pub(super) fn partial(&mut self, partial: &[u8]) {
+    pub(super) fn partial(&mut self, partial: &[u8], at: Moment) {
         match &mut self.main {
-            Frontend::Lines(lines) => lines.partial(partial),
+            Frontend::Lines(lines) => lines.partial(partial, at),
             #[cfg(feature = "live")]
             Frontend::Live(live) => live.partial(partial),
             _ => {}

@@ -171,7 +171,7 @@ impl<W: Write> Pipeline<W> {
         });
         // Whatever else comes within this time, a line that was held back unfinished is a prompt.
         if was_waiting && self.streams.next_release().is_none() {
-            self.partial();
+            self.partial(at);
         }
     }
 
@@ -182,13 +182,13 @@ impl<W: Write> Pipeline<W> {
             apply(source, event, at, *stdout, state, effects);
             publish(state, effects, frontend, at);
         });
-        self.partial();
+        self.partial(at);
     }
 
     /// Shows a line that has not ended.
-    fn partial(&mut self) {
+    fn partial(&mut self, at: Moment) {
         if let Some(partial) = self.streams.partial_text() {
-            self.frontend.partial(partial);
+            self.frontend.partial(partial, at);
         }
     }
 

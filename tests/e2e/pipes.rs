@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 
 use super::harness::{Ended, Lines, Pipeline, closed_pipe, feed, nixmon, nixmon_beside, sh, wait, watch};
@@ -39,6 +40,25 @@ fn prompts_pass_at_once() {
     let shown = shown.rest();
     assert_eq!(shown.matches("password").count(), 5, "{shown}");
     assert!(shown.starts_with("begin\n") && shown.contains("password 3: \n"), "{shown}");
+}
+
+#[test]
+fn a_question_is_shown_though_there_is_no_room() {
+    let mut child = nixmon(&["--max-lines", "6"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut shown = Lines::of(child.stdout.take().unwrap());
+    for n in 0..20 {
+        feed(&mut child, format!("checking for part {n}... ").as_bytes()).unwrap();
+        thread::sleep(Duration::from_millis(60));
+        feed(&mut child, b"yes\n").unwrap();
+    }
+    feed(&mut child, b"Overwrite it? ").unwrap();
+    shown.wait_for("Overwrite it? ", Duration::from_secs(20)).unwrap();
+    feed(&mut child, b"of course\n").unwrap();
+    drop(child.stdin.take());
+    assert_eq!(wait(&mut child), Some(0));
+    let shown = shown.rest();
+    // Were it not for the limit there would be 20.
+    assert!(shown.matches("checking").count() < 3 && shown.lines().count() <= 7, "{shown}");
 }
 
 #[test]
