@@ -35,8 +35,6 @@ pub(crate) struct Sample {
 struct Process {
     parent: i32,
     group: i32,
-    /// Not known where `ps` tells of processes.
-    session: i32,
     /// On Linux its first 15 bytes.
     name: String,
     cpu: Duration,
@@ -55,17 +53,17 @@ const SOCKET: &str = "/nix/var/nix/daemon-socket/socket";
 /// A clock tick of `/proc/PID/stat`: `USER_HZ` is 100 on all systems that Nix runs on.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Looks at the processes below `roots`: the command and who takes its orphans in. Their process groups and sessions
-/// belong to them.
-pub(crate) fn sample(roots: &[i32]) -> Sample {
+/// Looks at the processes of `command`: those below it, those of its process group, and those below `adopter`, which takes
+/// in orphans and does not count itself.
+pub(crate) fn sample(command: i32, adopter: Option<i32>) -> Sample {
     if cfg!(any(target_os = "linux", target_os = "android")) {
         let proc = Proc::new("/proc");
         let foreign_daemon = uses_daemon();
         let Some(processes) = proc.processes() else { return Sample::default() };
-        let sample = add_up(&processes, roots, |pid| proc.arguments(pid), foreign_daemon);
+        let sample = add_up(&processes, command, adopter, |pid| proc.arguments(pid), foreign_daemon);
         return Sample { network: proc.network(), ..sample };
     }
-    ps().map(|processes| add_up(&processes, roots, |_| None, false)).unwrap_or_default()
+    ps().map(|processes| add_up(&processes, command, adopter, |_| None, false)).unwrap_or_default()
 }
 
 /// Whether Nix speaks to a daemon here, whose processes may be hidden from us: as its store `auto` decides it
@@ -74,12 +72,13 @@ fn uses_daemon() -> bool {
     rustix::fs::access(STATE, rustix::fs::Access::WRITE_OK).is_err() && Path::new(SOCKET).exists()
 }
 
-/// Adds up what belongs to `roots`.
+/// Adds up what belongs to `command`.
 ///
 /// `arguments` reads a process's arguments. `hidden_daemon`: should no daemon be seen, there is one all the same.
 fn add_up(
     processes: &BTreeMap<i32, Process>,
-    roots: &[i32],
+    command: i32,
+    adopter: Option<i32>,
     arguments: impl Fn(i32) -> Option<Vec<String>>,
     hidden_daemon: bool,
 ) -> Sample {
@@ -88,8 +87,8 @@ fn add_up(
         children.entry(process.parent).or_default().push(*pid);
     }
     let ours = |(pid, process): (&i32, &Process)| {
-        let is_ours = |id: i32| id > 0 && roots.contains(&id);
-        (is_ours(*pid) || is_ours(process.group) || is_ours(process.session)).then_some(*pid)
+        let is_ours = *pid == command || process.group == command || Some(process.parent) == adopter;
+        is_ours.then_some(*pid)
     };
     let mut tree = below(&children, processes.iter().filter_map(ours));
     let of_tree = |pid: &i32| processes.get(pid).map(|process| (*pid, process));
@@ -208,7 +207,6 @@ fn parse_stat(stat: &[u8]) -> Option<Process> {
     Some(Process {
         parent: number(4)?,
         group: number(5)?,
-        session: number(6)?,
         name,
         cpu: TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX)),
     })
@@ -247,7 +245,7 @@ fn parse_ps(line: &str) -> Option<(i32, Process)> {
     let cpu = parse_time(word()?)?;
     let path = rest.trim();
     let name = path.rsplit('/').next().unwrap_or(path).to_owned();
-    let process = Process { parent: parent.parse().ok()?, group: group.parse().ok()?, session: 0, name, cpu };
+    let process = Process { parent: parent.parse().ok()?, group: group.parse().ok()?, name, cpu };
     Some((pid.parse().ok()?, process))
 }
 
@@ -310,13 +308,13 @@ mod tests {
     fn check(processes: &[MadeUp], hidden: bool, expected: Option<u64>) -> Sample {
         let directory = made_up(processes);
         let proc = Proc::new(directory.path());
-        let sample = add_up(&proc.processes().unwrap(), &[10], |pid| proc.arguments(pid), hidden);
+        let sample = add_up(&proc.processes().unwrap(), 10, Some(9), |pid| proc.arguments(pid), hidden);
         assert_eq!(sample.cpu, expected.map(|ticks| Duration::from_millis(10 * ticks)));
         sample
     }
 
     #[test]
-    fn what_is_below_the_command_or_of_its_group_counts() {
+    fn what_is_below_the_command_or_of_its_group_or_taken_in_counts() {
         check(
             &[
                 (1, "init", 0, 1, 1_000_000, &[]),
@@ -326,10 +324,14 @@ mod tests {
                 // Its parent has died, and it is of the group.
                 (13, "orphan", 1, 10, 4_000, &[]),
                 (14, "of orphan", 13, 14, 50_000, &[]),
+                // The same, and of a group of its own.
+                (15, "orphan", 9, 15, 0, &[]),
+                (16, "of orphan", 15, 15, 100_000, &[]),
+                (9, "nixmon", 1, 9, 7_000_000, &[]),
                 (20, "other", 1, 20, 600_000, &[]),
             ],
             true,
-            Some(54_321),
+            Some(154_321),
         );
     }
 
@@ -376,8 +378,8 @@ mod tests {
         let good = stat(7, "a) R 1 (b", 3, 4, 5, [1, 2, 30, -1]);
         let process = parse_stat(good.as_bytes()).unwrap();
         assert_eq!(
-            (process.parent, process.group, process.session, process.name.as_str(), process.cpu),
-            (3, 4, 5, "a) R 1 (b", Duration::from_millis(330))
+            (process.parent, process.group, process.name.as_str(), process.cpu),
+            (3, 4, "a) R 1 (b", Duration::from_millis(330))
         );
         assert_eq!(parse_stat(b"7 (\xff) S 1 1 1 0 -1 0 0 0 0 0 5 0 0 0").unwrap().name, "\u{fffd}");
         for cut in 0..good.len() - 60 {
@@ -438,13 +440,13 @@ mod tests {
     fn a_loop_takes_time_and_a_sleep_takes_none() {
         let (busy, idle) = (shell("while :; do :; done"), shell("sleep 100"));
         let begun = Instant::now();
-        let cpu = |child: &Child| sample(&[pid(child)]).cpu.unwrap();
+        let cpu = |child: &Child| sample(pid(child), None).cpu.unwrap();
         while cpu(&busy) < Duration::from_millis(100) {
             assert!(begun.elapsed() < Duration::from_secs(20), "no time passes");
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(cpu(&idle) < Duration::from_millis(50), "{:?}", cpu(&idle));
-        assert!(sample(&[pid(&idle)]).network.is_some() || cfg!(not(target_os = "linux")));
+        assert!(sample(pid(&idle), None).network.is_some() || cfg!(not(target_os = "linux")));
         end(idle);
         end(busy);
     }
@@ -457,7 +459,7 @@ mod tests {
         let n = child.stdout.as_mut().unwrap().read(&mut said).unwrap();
         let grandchild: i32 = std::str::from_utf8(&said[..n]).unwrap().trim().parse().unwrap();
         let begun = Instant::now();
-        while sample(&[pid(&child)]).cpu.unwrap() < Duration::from_millis(100) {
+        while sample(pid(&child), None).cpu.unwrap() < Duration::from_millis(100) {
             assert!(begun.elapsed() < Duration::from_secs(20), "no time passes");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -469,12 +471,12 @@ mod tests {
     fn ps_says_the_same() {
         let busy = shell("while :; do :; done");
         let begun = Instant::now();
-        while sample(&[pid(&busy)]).cpu.unwrap() < Duration::from_secs(1) {
+        while sample(pid(&busy), None).cpu.unwrap() < Duration::from_secs(1) {
             assert!(begun.elapsed() < Duration::from_secs(30), "no time passes");
             std::thread::sleep(Duration::from_millis(20));
         }
         let processes = ps().unwrap();
-        let sample = add_up(&processes, &[pid(&busy)], |_| None, false);
+        let sample = add_up(&processes, pid(&busy), None, |_| None, false);
         assert!(sample.cpu.unwrap() >= Duration::from_secs(1), "{sample:?}");
         end(busy);
     }

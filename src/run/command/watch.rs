@@ -397,7 +397,8 @@ impl<'a, W: Write> Loop<'a, W> {
         if at >= self.pulse.sample_at()
             && let Some(pid) = self.pid
         {
-            self.pulse.sample(process_tree::sample(&[pid]), at);
+            let adopter = i32::try_from(std::process::id()).ok();
+            self.pulse.sample(process_tree::sample(pid, adopter), at);
         }
         let partial = self.partial();
         let now = pulse::Now { at, wall_ms: unix_ms(), partial: partial.as_deref() };
