@@ -67,8 +67,9 @@
               $out/bin/nixmon completions $shell > nixmon.$shell
             done
             installShellCompletion nixmon.{bash,fish,zsh}
-            $out/bin/nixmon man > nixmon.1
-            installManPage nixmon.1
+            mkdir man
+            $out/bin/nixmon man --directory man
+            installManPage man/*.1
           '';
           meta = {
             inherit (manifest.package) description;

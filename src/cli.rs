@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 /// Least value of `--every`, in seconds.
 pub const MIN_EVERY: u64 = 5;
@@ -43,6 +44,50 @@ pub struct Cli {
     pub config: Option<PathBuf>,
 }
 
+/// Subcommands that say things in their own form: of the options for output they take few, though clap gives them all.
+const CLIENTS: [&str; 8] = ["status", "wait", "log", "stop", "list", "runs", "completions", "man"];
+/// Options for output that are of no use to those.
+const NOT_FOR_CLIENTS: [&str; 9] = [
+    "output",
+    "every",
+    "max_lines",
+    "max_bytes",
+    "passthrough",
+    "logs",
+    "log_lines",
+    "no_title",
+    "snapshots",
+];
+
+impl Cli {
+    /// Reads the arguments of this process; ends it with help, the version or a mistake.
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            if error.kind() == ErrorKind::DisplayHelp {
+                // The same once more, for help that is made at leisure.
+                let _ = with_options_in_place(Self::command()).get_matches();
+            }
+            error.exit()
+        })
+    }
+}
+
+/// Hides options where they are of no use.
+pub fn with_options_in_place(mut command: clap::Command) -> clap::Command {
+    // Subcommands get the options that are for all of them only now.
+    command.build();
+    hide_options(command, false)
+}
+
+fn hide_options(command: clap::Command, is_client: bool) -> clap::Command {
+    let is_client = is_client || CLIENTS.contains(&command.get_name());
+    let command = command.mut_args(|arg| {
+        let is_hidden = is_client && NOT_FOR_CLIENTS.contains(&arg.get_id().as_str());
+        if is_hidden { arg.hide(true) } else { arg }
+    });
+    command.mut_subcommands(|command| hide_options(command, is_client))
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -56,7 +101,7 @@ pub enum Command {
     Wait(WaitArgs),
     /// Print what a run and its builds printed
     Log(LogArgs),
-    /// End a run: SIGTERM to all its processes, later SIGKILL
+    /// End a run: SIGTERM to its process group, later SIGKILL
     Stop(StopArgs),
     /// List runs, the latest first
     List(ListArgs),
@@ -74,7 +119,11 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Print the manual page
-    Man,
+    Man {
+        /// Write this page and those of all subcommands into DIR instead
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        directory: Option<PathBuf>,
+    },
     /// Holds on to a command if its monitor dies. For nixmon itself.
     #[command(hide = true)]
     Guard,
@@ -303,7 +352,7 @@ pub struct OutputArgs {
     pub logs: Option<LogsArg>,
     /// Show at most N lines of each build's log [default: 8 of one that fails]
     #[arg(global = true, long, value_name = "N")]
-    pub log_lines: Option<usize>,
+    pub log_lines: Option<u64>,
     /// Leave the window title and the terminal's progress sign alone
     #[arg(global = true, long)]
     pub no_title: bool,
@@ -331,7 +380,7 @@ pub enum OutputForm {
 /// When to do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
-    /// If the output goes to a terminal, and NO_COLOR, CLICOLOR_FORCE and TERM agree
+    /// If the output goes to a terminal; of NO_COLOR, CLICOLOR_FORCE and TERM=dumb the first that is set decides instead
     Auto,
     /// Always
     Always,

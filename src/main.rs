@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use nixmon::cli::Cli;
 use nixmon::run::{self, ExitStatus};
 use nixmon::settings::{Environment, Settings};
 
 fn main() -> ExitCode {
-    let settings = Settings::load(Cli::parse(), &Environment::read());
+    let settings = Settings::load(Cli::read(), &Environment::read());
     match settings.map_err(Into::into).and_then(|settings| run::run(&settings)) {
         Ok(status) => status.into(),
         Err(error) => {

@@ -22,7 +22,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::CommandFactory;
 
 // For the tests that try its command lines on real Nix.
@@ -31,7 +31,7 @@ pub use command::nix;
 pub use pipeline::Pipeline;
 pub use recording::{Recorder, Recording, Step};
 
-use crate::cli::{Cli, LogsArg, PassthroughArg};
+use crate::cli::{Cli, LogsArg, PassthroughArg, with_options_in_place};
 use crate::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough};
 #[cfg(feature = "live")]
 use crate::frontend::{Live, LiveOptions};
@@ -116,13 +116,19 @@ pub fn run(settings: &Settings) -> Result<ExitStatus> {
         }
         Task::Completions(shell) => {
             let mut out = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "nixmon", &mut out);
+            clap_complete::generate(*shell, &mut with_options_in_place(Cli::command()), "nixmon", &mut out);
             print(&out);
             Ok(ExitStatus::Success)
         }
-        Task::Man => {
+        Task::Man { directory } => {
+            let command = with_options_in_place(Cli::command().disable_help_subcommand(true));
+            if let Some(directory) = directory {
+                return clap_mangen::generate_to(command, directory)
+                    .with_context(|| format!("cannot write manual pages to {}", directory.display()))
+                    .map(|()| ExitStatus::Success);
+            }
             let mut out = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut out)?;
+            clap_mangen::Man::new(command).render(&mut out)?;
             print(&out);
             Ok(ExitStatus::Success)
         }

@@ -15,7 +15,8 @@ use super::run::TargetFile;
 use super::services::{self, ServiceLogs};
 use super::suggest::nearest;
 use crate::cli::{
-    MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, When, duration, run_name,
+    LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, When, duration,
+    run_name,
 };
 
 /// A value that a file sets, and the line of its key, from 1.
@@ -32,6 +33,9 @@ pub(super) struct ConfigFile {
     pub(super) color: Option<Set<When>>,
     pub(super) ascii: Option<Set<bool>>,
     pub(super) passthrough: Option<Set<PassthroughArg>>,
+    pub(super) logs_shown: Option<Set<LogsArg>>,
+    pub(super) log_lines: Option<Set<u64>>,
+    pub(super) no_title: Option<Set<bool>>,
     /// Seconds.
     pub(super) every: Option<Set<u64>>,
     pub(super) max_lines: Option<Set<u64>>,
@@ -100,11 +104,14 @@ pub(super) fn parse(text: &str) -> Result<ConfigFile, Vec<Mistake>> {
 type Key<'a> = Spanned<DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
-const TOP: [&str; 12] = [
+const TOP: [&str; 15] = [
     "output",
     "color",
     "ascii",
     "passthrough",
+    "logs",
+    "log-lines",
+    "no-title",
     "every",
     "max-lines",
     "max-bytes",
@@ -131,6 +138,9 @@ impl Reader<'_> {
                 "output" => file.output = self.choice(key, value),
                 "color" => file.color = self.choice(key, value),
                 "passthrough" => file.passthrough = self.choice(key, value),
+                "logs" => file.logs_shown = self.choice(key, value),
+                "log-lines" => file.log_lines = self.number(key, value, 0),
+                "no-title" => file.no_title = self.switch(key, value),
                 "ascii" => file.ascii = self.switch(key, value),
                 "every" => file.every = self.number(key, value, MIN_EVERY),
                 "max-lines" => file.max_lines = self.number(key, value, MIN_LINES),
@@ -178,8 +188,9 @@ impl Reader<'_> {
             match key.get_ref().as_ref() {
                 "command" => target.command = self.command(key, value),
                 "directory" => target.directory = self.directory(key, value),
-                "expected" => target.expected = self.duration(key, value),
-                "timeout" => target.timeout = self.duration(key, value),
+                "expected" => target.expected = self.duration(key, value, Duration::from_nanos(1)),
+                // As with --timeout: no time is never too long.
+                "timeout" => target.timeout = self.duration(key, value, Duration::ZERO),
                 "services" => self.services(key, value, &mut target.log, &mut target.logs),
                 _ => self.unknown(key, &label, &TARGET),
             }
@@ -192,7 +203,7 @@ impl Reader<'_> {
         target
     }
 
-    /// The program and its arguments; a single text is for `sh -c`.
+    /// The program and its arguments; a single text is split into words, or is for `sh -c` where a shell sees more in it.
     fn command(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<Vec<String>>> {
         let words = match value.get_ref() {
             DeValue::String(text) => Some(
@@ -228,14 +239,14 @@ impl Reader<'_> {
         Some(self.set(key, text.as_ref().to_owned()))
     }
 
-    fn duration(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<Duration>> {
+    fn duration(&mut self, key: &Key<'_>, value: &Value<'_>, least: Duration) -> Option<Set<Duration>> {
         let text = match value.get_ref() {
             DeValue::String(text) => text.as_ref(),
             DeValue::Integer(integer) => integer.as_str(),
             _ => "",
         };
         match duration(text) {
-            Ok(duration) if !duration.is_zero() => Some(self.set(key, duration)),
+            Ok(duration) if duration >= least => Some(self.set(key, duration)),
             _ => {
                 let what = "a duration like \"15m\", or a number of seconds";
                 self.wrong(value, &format!("`{}`", key.get_ref()), what);
@@ -425,6 +436,10 @@ mod tests {
             file.logs.iter().map(|(name, set)| (name.as_str(), set.line, set.value.len())).collect();
         assert_eq!(logs, [("a.timer", 19, 0), ("rclone", 17, 1)]);
         assert_eq!(parse(""), Ok(ConfigFile::default()));
+        let file = parse("logs = \"all\"\nlog-lines = 0\nno-title = true\n").unwrap();
+        assert_eq!(file.logs_shown, Some(Set { value: LogsArg::All, line: 1 }));
+        assert_eq!(file.log_lines, Some(Set { value: 0, line: 2 }));
+        assert_eq!(file.no_title, Some(Set { value: true, line: 3 }));
     }
 
     #[test]

@@ -248,7 +248,10 @@ pub enum Task {
     /// Print completions.
     Completions(clap_complete::Shell),
     /// Print the manual page.
-    Man,
+    Man {
+        /// Write all of them into this directory instead.
+        directory: Option<PathBuf>,
+    },
 }
 
 /// When something takes so long that it is said.
@@ -362,7 +365,9 @@ impl Settings {
         };
         let loaded = match (&cli.command, named, &environment.config_home) {
             // They do not depend on it, and packagers call them.
-            (Some(Command::Completions { .. } | Command::Man | Command::Guard), ..) => Loaded::default(),
+            (Some(Command::Completions { .. } | Command::Man { .. } | Command::Guard), ..) => {
+                Loaded::default()
+            }
             (_, Some(path), _) => {
                 Loaded { path: Some(path.clone()), exists: true, file: parse(path, read(path)?)? }
             }
@@ -384,6 +389,8 @@ impl Settings {
     fn resolve(cli: Cli, environment: &Environment, loaded: Loaded) -> Result<Self, ConfigError> {
         let Loaded { path, exists, file } = loaded;
         let args = cli.output;
+        // For commands with a `--json` of their own.
+        let json_wanted = args.output == Some(OutputForm::Json);
         let mut retention = Kept::default();
         let mut target = None;
         let task = match cli.command {
@@ -394,7 +401,7 @@ impl Settings {
             Some(Command::Config(ConfigCommand::Check { .. })) => Task::ConfigCheck,
             Some(Command::Config(ConfigCommand::Show { json })) => Task::ConfigShow { json },
             Some(Command::Completions { shell }) => Task::Completions(shell),
-            Some(Command::Man) => Task::Man,
+            Some(Command::Man { directory }) => Task::Man { directory },
             Some(Command::Run(args)) => {
                 target.clone_from(&args.target);
                 Task::Run(run::task(args, &file.targets, environment.home.as_deref())?)
@@ -405,11 +412,13 @@ impl Settings {
                 Task::Start { run, after }
             }
             Some(Command::Nix(words)) => Task::Run(run::shorthand(words)?),
-            Some(Command::Status(args)) => Task::Status(args),
-            Some(Command::Wait(args)) => Task::Wait(args),
+            Some(Command::Status(args)) => {
+                Task::Status(StatusArgs { json: args.json || json_wanted, ..args })
+            }
+            Some(Command::Wait(args)) => Task::Wait(WaitArgs { json: args.json || json_wanted, ..args }),
             Some(Command::Log(args)) => Task::Log(args),
             Some(Command::Stop(args)) => Task::Stop(args),
-            Some(Command::List(args)) => Task::List(args),
+            Some(Command::List(args)) => Task::List(ListArgs { json: args.json || json_wanted, ..args }),
             Some(Command::Runs(RunsCommand::Prune { keep_days, keep_runs, keep_mib, dry_run })) => {
                 retention = Kept { days: keep_days, runs: keep_runs, mib: keep_mib };
                 Task::Prune { dry_run }
@@ -559,6 +568,10 @@ fn output(
         in_ascii = true;
         resolver.environment(SettingValue::Switch(true), "LC_ALL, LC_CTYPE, LANG");
     }
+    let no_title =
+        resolver.pick("no-title", args.no_title.then_some(true), file.no_title.clone(), false, |no_title| {
+            SettingValue::Switch(*no_title)
+        });
     Output {
         form: match form {
             #[cfg(feature = "live")]
@@ -585,23 +598,28 @@ fn output(
             PassthroughArg::Auto,
             source::name,
         ),
-        logs: args.logs.unwrap_or(LogsArg::Failed),
-        log_lines: args.log_lines,
-        title: environment.takes_title && !args.no_title,
-        progress: environment.takes_progress && !args.no_title,
+        logs: resolver.pick("logs", args.logs, file.logs_shown.clone(), LogsArg::Failed, source::name),
+        log_lines: resolver
+            .pick("log-lines", args.log_lines.map(Some), optional(&file.log_lines), None, number_if_any)
+            .map(as_usize),
+        title: environment.takes_title && !no_title,
+        progress: environment.takes_progress && !no_title,
         every: Duration::from_secs(resolver.pick("every", args.every, file.every.clone(), 30, number)),
         max_lines: as_usize(resolver.pick("max-lines", args.max_lines, file.max_lines.clone(), 60, number)),
         max_bytes: as_usize(resolver.pick("max-bytes", args.max_bytes, file.max_bytes.clone(), 8192, number)),
         snapshots: resolver
-            .pick(
-                "snapshots",
-                args.snapshots.map(Some),
-                file.snapshots.clone().map(|set| Set { value: Some(set.value), line: set.line }),
-                None,
-                |n: &Option<u64>| n.map_or(SettingValue::Unset, SettingValue::Number),
-            )
+            .pick("snapshots", args.snapshots.map(Some), optional(&file.snapshots), None, number_if_any)
             .map(Duration::from_secs),
     }
+}
+
+/// Of a setting that has no default.
+fn optional(set: &Option<Set<u64>>) -> Option<Set<Option<u64>>> {
+    set.as_ref().map(|set| Set { value: Some(set.value), line: set.line })
+}
+
+fn number_if_any(number: &Option<u64>) -> SettingValue {
+    number.map_or(SettingValue::Unset, SettingValue::Number)
 }
 
 #[cfg(test)]
@@ -672,7 +690,10 @@ mod tests {
                 "output = \"auto\"  # default",
                 "color = \"always\"  # /c.toml:1",
                 "ascii = false  # /c.toml:2",
+                "no-title = false  # default",
                 "passthrough = \"auto\"  # default",
+                "logs = \"failed\"  # default",
+                "# log-lines is not set  # default",
                 "every = 9  # argument",
                 "max-lines = 60  # default",
                 "max-bytes = 8192  # default",
@@ -692,7 +713,7 @@ mod tests {
             settings(&[], &environment, "").origins.iter().map(ToString::to_string).collect();
         assert_eq!(shown[1], "color = \"never\"  # environment: NO_COLOR");
         assert_eq!(shown[2], "ascii = true  # environment: LC_ALL, LC_CTYPE, LANG");
-        assert_eq!(shown[7], "# snapshots is not set  # default");
+        assert_eq!(shown[10], "# snapshots is not set  # default");
     }
 
     #[test]

@@ -44,11 +44,42 @@ fn what_is_asked_of_the_program_itself() {
         (&["completions", "bash"], "complete -F _nixmon"),
         (&["completions", "fish"], "complete -c nixmon"),
         (&["man"], ".TH nixmon 1"),
+        (&["status", "--help"], "--color"),
     ];
     for (args, part) in cases {
         let ended = Ended::of(nixmon(args).stdin(Stdio::null()).spawn().unwrap());
         assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""), "{args:?}");
         assert!(ended.stdout.contains(part), "{args:?}: no {part:?}\n{}", ended.stdout);
+    }
+}
+
+#[test]
+fn options_are_named_where_they_are_of_use() {
+    for (args, is_named) in [
+        (&["--help"][..], true),
+        (&["run", "-h"], true),
+        (&["config", "show", "--help"], true),
+        (&["help", "status"], false),
+        (&["status", "--help"], false),
+        (&["runs", "prune", "-h"], false),
+    ] {
+        let ended = Ended::of(nixmon(args).stdin(Stdio::null()).spawn().unwrap());
+        assert_eq!((ended.status, ended.stderr.as_str()), (Some(0), ""), "{args:?}");
+        assert_eq!(ended.stdout.contains("--max-lines"), is_named, "{args:?}\n{}", ended.stdout);
+    }
+}
+
+#[test]
+fn each_manual_page_that_is_named_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = Ended::of(nixmon(&["man", "--directory", dir.path().to_str().unwrap()]).spawn().unwrap());
+    assert_eq!((ended.status, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "", ""));
+    let page = std::fs::read_to_string(dir.path().join("nixmon.1")).unwrap();
+    let named: Vec<&str> = page.lines().filter_map(|line| line.strip_suffix("(1)")).collect();
+    assert!(named.len() > 10, "{page}");
+    for name in named {
+        let name = name.replace('\\', "");
+        assert!(dir.path().join(format!("{name}.1")).exists(), "{name}");
     }
 }
 
