@@ -89,6 +89,18 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             _ = resizes.recv() => session.changed(),
             Some(()) = async { stops.as_mut()?.recv().await } => session.sleep(),
             () = session::sleep_until(frame_at) => session.draw(false),
+            // Before the input, which may always be ready.
+            _ = ticks.tick() => {
+                session.tick();
+                if let Some(recorder) = &mut recorder {
+                    recorder.flush();
+                    if let Some(error) = recorder.broken()
+                        && !std::mem::replace(&mut record_warned, true)
+                    {
+                        complain(&anyhow::anyhow!("the recording is incomplete: {error}"));
+                    }
+                }
+            }
             chunk = chunks.recv() => {
                 let Some(chunk) = chunk else { break };
                 let (bytes, at) = match chunk.context("cannot read standard input") {
@@ -109,19 +121,9 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             }
             Some(answer) = facts.recv() => take(&answer, &mut session, recorder.as_mut()),
             () = tokio::time::sleep(SETTLE), if session.is_unsettled() => session.settle(),
-            _ = ticks.tick() => {
-                session.tick();
-                if let Some(recorder) = &mut recorder {
-                    recorder.flush();
-                    if let Some(error) = recorder.broken()
-                        && !std::mem::replace(&mut record_warned, true)
-                    {
-                        complain(&anyhow::anyhow!("the recording is incomplete: {error}"));
-                    }
-                }
-            }
         }
         session.ask(&requests);
+        session.breathe().await;
     }
     // It ends when it has read what was asked for.
     drop(requests);

@@ -25,6 +25,9 @@ pub(super) const SETTLE: Duration = Duration::from_millis(40);
 /// At the end, `.drv` files that were asked for are waited for this long.
 pub(super) const LAST_ANSWERS: Duration = Duration::from_millis(300);
 
+/// Bytes that take milliseconds, whatever they are.
+const BREATH: usize = 64 << 10;
+
 /// A pipeline that is told of the present.
 pub(super) struct Session<W> {
     pub(super) pipeline: Pipeline<W>,
@@ -36,13 +39,24 @@ pub(super) struct Session<W> {
     dirty: bool,
     /// Bytes have come since nothing came for a moment.
     unsettled: bool,
+    /// Bytes since the loop last looked for signals and at its clock.
+    breathless: usize,
 }
 
 impl<W: Write> Session<W> {
     /// All moments count from `begun`.
     pub(super) fn new(pipeline: Pipeline<W>, screen: Watch, begun: Instant) -> Self {
         let now = tokio::time::Instant::now();
-        Self { pipeline, screen, begun, frame_at: now, drawn: now, dirty: false, unsettled: false }
+        Self {
+            pipeline,
+            screen,
+            begun,
+            frame_at: now,
+            drawn: now,
+            dirty: false,
+            unsettled: false,
+            breathless: 0,
+        }
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -67,6 +81,16 @@ impl<W: Write> Session<W> {
         self.pipeline.feed_from(source, bytes, at);
         self.unsettled = true;
         self.dirty = true;
+        self.breathless += bytes.len();
+    }
+
+    /// Lets the loop hear of signals and of time: where input is always ready it would only after some hundred pieces,
+    /// and short lines without end take seconds for as many.
+    pub(super) async fn breathe(&mut self) {
+        if self.breathless >= BREATH {
+            self.breathless = 0;
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Bytes have come, and after [`SETTLE`] without any [`Session::settle`] is to be called.

@@ -218,14 +218,16 @@ impl<'a, W: Write> Loop<'a, W> {
                 _ = resizes.recv() => self.session.changed(),
                 Some(news) = self.news.recv() => self.hear(news),
                 () = session::sleep_until(frame_at) => self.session.draw(self.asks),
+                // Before the input, which may always be ready.
+                _ = ticks.tick() => self.tick(),
                 Some(piece) = self.pieces.recv() => self.take(piece),
                 () = session::sleep_until(release_at) => self.session.release(),
                 Some(answer) = derivations.recv() => self.answer(&answer),
                 () = tokio::time::sleep(SETTLE), if self.session.is_unsettled() => self.session.settle(),
-                _ = ticks.tick() => self.tick(),
                 () = tokio::time::sleep(LAST_CONNECTION / 2), if self.ended => {}
             }
             self.session.ask(&requests);
+            self.session.breathe().await;
         }
         // It ends when it has read what was asked for.
         drop(requests);
