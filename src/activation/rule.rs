@@ -165,7 +165,7 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// The name in the summary's `failed_step`, where the contract has one.
+    /// The name in the summary's `failed_step`, where the summary record has one.
     pub(super) fn step(self) -> Option<&'static str> {
         match self {
             Stage::Checks => Some("checks"),

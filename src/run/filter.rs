@@ -52,9 +52,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let mut session = Session::new(pipeline, screen, begun);
     let mut ticks = session::ticks();
     let mut interrupts = listen(SignalKind::interrupt())?;
-    let mut terminations = listen(SignalKind::terminate())?;
-    let mut hangups = listen(SignalKind::hangup())?;
-    let mut quits = listen(SignalKind::quit())?;
+    let mut endings = Endings::listen()?;
     let mut questions = Questions::listen()?;
     let mut resizes = listen(SignalKind::window_change())?;
     // Only a live view has something to put right before it stops.
@@ -62,6 +60,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         session.is_live().then(|| listen(SignalKind::from_raw(Signal::TSTP.as_raw()))).transpose()?;
     let mut interrupted = false;
     let mut record_warned = false;
+    let output = session.output();
     loop {
         let frame_at = session.frame_at();
         tokio::select! {
@@ -70,19 +69,13 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                 // Nix was interrupted too and has something to say; the second time the user does not want to hear it.
                 session.interrupt();
                 if std::mem::replace(&mut interrupted, true) {
+                    output.abandon();
                     break;
                 }
             }
-            _ = terminations.recv() => {
+            () = endings.recv() => {
                 session.interrupt();
-                break;
-            }
-            _ = hangups.recv() => {
-                session.interrupt();
-                break;
-            }
-            _ = quits.recv() => {
-                session.interrupt();
+                output.abandon();
                 break;
             }
             () = questions.recv() => session.report_now(),
@@ -101,7 +94,9 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                     }
                 }
             }
-            chunk = chunks.recv() => {
+            // Of a reader who asked for all there is and stands still, whoever writes to us hears as from any pipe.
+            () = output.room(), if output.is_full() => {}
+            chunk = chunks.recv(), if !output.is_full() => {
                 let Some(chunk) = chunk else { break };
                 let (bytes, at) = match chunk.context("cannot read standard input") {
                     Ok(chunk) => chunk,
@@ -140,7 +135,38 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     if let Some(recorder) = &mut recorder {
         recorder.flush();
     }
+    // A reader may take his time; whoever wants us to end does not.
+    tokio::select! {
+        () = output.taken() => {}
+        _ = interrupts.recv() => output.abandon(),
+        () = endings.recv() => output.abandon(),
+    }
     Ok(ExitStatus::of(code))
+}
+
+/// Signals that end us; the first SIGINT does not, since it is Nix's too.
+struct Endings {
+    terminations: tokio::signal::unix::Signal,
+    hangups: tokio::signal::unix::Signal,
+    quits: tokio::signal::unix::Signal,
+}
+
+impl Endings {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            terminations: listen(SignalKind::terminate())?,
+            hangups: listen(SignalKind::hangup())?,
+            quits: listen(SignalKind::quit())?,
+        })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminations.recv() => {}
+            _ = self.hangups.recv() => {}
+            _ = self.quits.recv() => {}
+        }
+    }
 }
 
 fn take(answer: &[DerivationFacts], session: &mut Session<Background>, mut recorder: Option<&mut Recorder>) {

@@ -39,7 +39,7 @@ use crate::render::{Style, Thresholds};
 use crate::settings::{self, Form, Output, Settings, Task};
 use crate::text::{Palette, Symbols};
 use crate::wire;
-use background::Stream;
+use background::{Backlog, Stream};
 use frontends::Frontend;
 
 /// What the program ends with.
@@ -151,6 +151,8 @@ fn print(bytes: &[u8]) {
 struct Watch {
     #[cfg(feature = "live")]
     terminal: Option<terminal::Watch>,
+    /// What waits to be written.
+    output: Backlog,
 }
 
 impl Watch {
@@ -191,7 +193,7 @@ impl Watch {
 
 /// A pipeline whose output is what the settings ask for; `writer` is for all but a live view, which draws on `stream`.
 fn pipeline<W: Write>(
-    writer: impl FnOnce() -> W,
+    writer: impl FnOnce() -> (W, Backlog),
     stream: Stream,
     settings: &Settings,
 ) -> (Pipeline<W>, Watch) {
@@ -213,11 +215,11 @@ fn pipeline<W: Write>(
         let (terminal, watch) = terminal::open(stream);
         let live = Live::new(Box::new(terminal), options);
         let pipeline = Pipeline::new(Frontend::Live(Box::new(live)), logs);
-        return (pipeline, Watch { terminal: Some(watch) });
+        let output = watch.backlog.clone();
+        return (pipeline, Watch { terminal: Some(watch), output });
     }
-    #[cfg(not(feature = "live"))]
-    let _ = stream;
-    (to_writer(writer(), &settings.output, thresholds), Watch::default())
+    let (writer, output) = writer();
+    (to_writer(writer, &settings.output, thresholds), Watch { output, ..Watch::default() })
 }
 
 /// A pipeline that writes to a writer: condensed lines where a live view is asked for.

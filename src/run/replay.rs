@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::background::Stream;
+use super::background::{Backlog, Stream};
 use super::recording::{Recording, Step};
 use super::session::{FRAME, TICK};
 use super::{ExitStatus, Pipeline, Watch, clients, command, pipeline, service_logs};
@@ -40,7 +40,7 @@ pub(super) fn replay(
     }
     let stdout = std::io::stdout();
     let begun = Instant::now();
-    let (mut pipeline, watch) = pipeline(|| stdout.lock(), Stream::Stdout, settings);
+    let (mut pipeline, watch) = pipeline(|| (stdout.lock(), Backlog::default()), Stream::Stdout, settings);
     if let Some(command) = &kept_command {
         command::expect(&mut pipeline, command);
     }

@@ -10,6 +10,7 @@ use rustix::process::{self, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::background::Backlog;
 use super::{Pipeline, Watch};
 use crate::input::Source;
 use crate::state::{Moment, Request};
@@ -61,6 +62,11 @@ impl<W: Write> Session<W> {
 
     pub(super) fn is_live(&self) -> bool {
         self.screen.is_live()
+    }
+
+    /// What waits to be written.
+    pub(super) fn output(&self) -> Backlog {
+        self.screen.output.clone()
     }
 
     pub(super) fn now(&self) -> Moment {

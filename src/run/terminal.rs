@@ -1,20 +1,20 @@
 //! The terminal behind a live view: its size, its modes, and writing to it without waiting.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::TermLike;
 use rustix::termios::{self, LocalModes};
 
-use super::background::{Background, Stream};
+use super::background::{Background, Backlog, Stream};
 use crate::frontend::Condition;
 
 /// Standard output or standard error, which is a terminal.
 #[derive(Debug)]
 pub(super) struct Terminal {
     stream: Stream,
-    background: Arc<Mutex<Background>>,
+    background: Mutex<Background>,
     /// What was written since the last flush: a frame goes out in one piece.
     buffer: Mutex<String>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Terminal {
 #[derive(Debug)]
 pub(super) struct Watch {
     stream: Stream,
-    background: Arc<Mutex<Background>>,
+    pub(super) backlog: Backlog,
     /// Bytes that were typed and read by nobody.
     typed: u64,
     /// The terminal has shown what is typed at least once.
@@ -36,11 +36,10 @@ const PROMPT: Duration = Duration::from_secs(60);
 
 /// Takes a stream.
 pub(super) fn open(stream: Stream) -> (Terminal, Watch) {
-    let background = Arc::new(Mutex::new(Background::spawn(stream)));
-    let terminal =
-        Terminal { stream, background: Arc::clone(&background), buffer: Mutex::new(String::new()) };
+    let (background, backlog) = Background::spawn(stream);
+    let terminal = Terminal { stream, background: Mutex::new(background), buffer: Mutex::new(String::new()) };
     let watch =
-        Watch { stream, background, typed: typed(stream), echoes: echoes(stream), opened: Instant::now() };
+        Watch { stream, backlog, typed: typed(stream), echoes: echoes(stream), opened: Instant::now() };
     (terminal, watch)
 }
 
@@ -60,7 +59,7 @@ impl Watch {
         let typed = typed(self.stream);
         let echoes = echoes(self.stream);
         self.echoes |= echoes;
-        let busy = self.background.lock().unwrap_or_else(PoisonError::into_inner).is_busy();
+        let busy = self.backlog.is_busy();
         Condition {
             busy,
             typed: std::mem::replace(&mut self.typed, typed) != typed,
@@ -79,7 +78,7 @@ impl Watch {
     /// Waits until the terminal has taken what was written, but not long.
     pub(super) fn settle(&self) {
         for _ in 0..20 {
-            if !self.background.lock().unwrap_or_else(PoisonError::into_inner).is_busy() {
+            if !self.backlog.is_busy() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));

@@ -17,6 +17,7 @@ mod common {
 mod background;
 mod disks;
 mod kills;
+mod readers;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

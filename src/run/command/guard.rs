@@ -169,6 +169,8 @@ fn keep(
                     recorder.bytes_from(source, &bytes, moment(at));
                 }
             }
+            // The guard copies nothing, and bytes are all that it keeps of a connection.
+            Ok(Event::Piece(Piece::Opened(_) | Piece::NotCopied(_))) => {}
             Ok(Event::Piece(Piece::Closed(source, at))) => {
                 if let Some(recorder) = &mut recorder {
                     recorder.closed(source, moment(at));

@@ -175,7 +175,11 @@ fn execute(
     let stream = if json { Stream::Stdout } else { Stream::Stderr };
     let (mut pipeline, screen) = match report {
         Report::Terminal | Report::Preparation => {
-            pipeline(|| Box::new(Background::spawn(stream)) as Box<dyn Write>, stream, settings)
+            let writer = || {
+                let (background, backlog) = Background::spawn(stream);
+                (Box::new(background) as Box<dyn Write>, backlog)
+            };
+            pipeline(writer, stream, settings)
         }
         Report::Files => super::silent_pipeline(Box::new(std::io::sink()) as Box<dyn Write>),
     };

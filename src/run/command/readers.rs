@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::input::Source;
+use crate::run::background::{Patient, is_gone};
 
 /// What one read takes at most.
 const CHUNK: usize = 128 << 10;
@@ -24,8 +25,12 @@ const MAX_CONNECTIONS: usize = 4096;
 pub(super) enum Piece {
     /// Bytes, and when they came.
     Bytes(Source, Arc<[u8]>, Instant),
+    /// A connection was taken.
+    Opened(Source),
     /// It has ended.
     Closed(Source, Instant),
+    /// What is read cannot be copied any more, though somebody may want it.
+    NotCopied(io::Error),
 }
 
 /// Takes pieces; false if nobody wants them any more, and they are read all the same, so that the writer never waits.
@@ -98,8 +103,11 @@ fn read(
         progress.0.store(HANDING_ON, Ordering::Release);
         let bytes = buffer.get(..n).unwrap_or_default();
         // If whoever reads our output has gone, the command goes on.
-        if copy.as_mut().is_some_and(|copy| copy.write_all(bytes).is_err()) {
+        if let Some(Err(error)) = copy.as_ref().map(|copy| write_all(copy, bytes)) {
             copy = None;
+            if !is_gone(&error) {
+                let _ = take(Piece::NotCopied(error));
+            }
         }
         let _ = take(Piece::Bytes(source, bytes.into(), at));
         progress.0.store(READING, Ordering::Release);
@@ -109,6 +117,10 @@ fn read(
             thread::sleep(GATHER);
         }
     }
+}
+
+fn write_all(file: &File, bytes: &[u8]) -> io::Result<()> {
+    Patient { out: &mut &*file, fd: file.as_fd() }.write_all(bytes)
 }
 
 /// Takes connections of Nix's processes, for as long as we live; they are numbered from `first`.
@@ -130,13 +142,17 @@ pub(super) fn spawn_listener(listener: UnixListener, first: u32, take: impl Take
             if Arc::strong_count(&open) > MAX_CONNECTIONS {
                 continue;
             }
+            let _ = take(Piece::Opened(source));
+            let closed = take.clone();
             let reader = move || {
                 read(source, connection, None, &Progress::default(), &take);
                 let _ = take(Piece::Closed(source, Instant::now()));
                 drop(counted);
             };
             // Without a thread the connection is closed, and Nix says all of it on its standard error alone.
-            let _ = thread::Builder::new().name(format!("log-{number}")).spawn(reader);
+            if thread::Builder::new().name(format!("log-{number}")).spawn(reader).is_err() {
+                let _ = closed(Piece::Closed(source, Instant::now()));
+            }
         }
     })?;
     Ok(())

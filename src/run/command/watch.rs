@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
@@ -32,6 +34,10 @@ use crate::state::{DerivationFacts, Moment};
 const QUESTION: Duration = Duration::from_secs(1);
 /// A process of Nix that connected at the very end has been heard after so long.
 const LAST_CONNECTION: Duration = Duration::from_millis(20);
+/// After the command's end others that hold its streams are not heard for longer,
+const LATEST: Duration = Duration::from_secs(2);
+/// nor more of them: the pipes hold less.
+const LATE_BYTES: usize = 4 << 20;
 /// The state of a run is written at least so often.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(8);
 /// And at most so often, where something has changed.
@@ -67,6 +73,12 @@ pub(super) struct Ended {
     pub(super) outcome: &'static str,
     /// One line that says how it ended.
     pub(super) line: String,
+}
+
+/// Whether connections wait to be taken.
+fn has_connections(listener: &UnixListener) -> bool {
+    let mut files = [PollFd::new(listener, PollFlags::IN)];
+    poll(&mut files, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// Signals that the command is to have too.
@@ -131,7 +143,7 @@ struct Loop<'a, W: Write> {
     /// The command's process number.
     pid: Option<i32>,
     exit: Option<Exit>,
-    ended: bool,
+    ended: Option<Instant>,
     not_started: Option<std::io::Error>,
     foreground: Option<Foreground>,
     /// The command got the terminal and has printed nothing since: it asks for something there.
@@ -147,9 +159,15 @@ struct Loop<'a, W: Write> {
     quiet_since: Instant,
     /// Streams that have not ended; a connection is open from its first piece on.
     open: BTreeSet<Source>,
-    /// Nix may connect.
-    listens: bool,
+    /// Where Nix may connect.
+    listener: Option<UnixListener>,
     interrupted: bool,
+    /// A signal was handed on that may end the command.
+    signalled: bool,
+    /// Somebody wants us to end although the command has.
+    given_up: bool,
+    /// Bytes that were read after the command's end.
+    late_bytes: usize,
     /// The command was stopped because it wants the terminal, which was not ours to give.
     wants_terminal: bool,
     /// Signals for a command whose process number we have not heard yet.
@@ -160,7 +178,7 @@ struct Loop<'a, W: Write> {
 impl<'a, W: Write> Loop<'a, W> {
     fn start(job: Job<'a>, pipeline: Pipeline<W>, screen: Watch) -> Result<Self> {
         let Job { settings, spawn, facts, run, kept, started, .. } = job;
-        let listens = spawn.listener.is_some();
+        let listener = spawn.listener.as_ref().map(|(listener, _)| listener.try_clone()).transpose()?;
         let begun = Instant::now();
         let (child, pieces, news) = child::spawn(spawn, order::clock_ms())?;
         Ok(Self {
@@ -182,7 +200,10 @@ impl<'a, W: Write> Loop<'a, W> {
             begun_at: SystemTime::now(),
             pid: None,
             exit: None,
-            ended: false,
+            ended: None,
+            late_bytes: 0,
+            signalled: false,
+            given_up: false,
             not_started: None,
             asks: false,
             reaper: Reaper::default(),
@@ -190,7 +211,7 @@ impl<'a, W: Write> Loop<'a, W> {
             said: (0, 0, ""),
             quiet_since: begun,
             open: BTreeSet::from([Source::Main, Source::Stdout]),
-            listens,
+            listener,
             interrupted: false,
             wants_terminal: false,
             unsent: Vec::new(),
@@ -208,6 +229,7 @@ impl<'a, W: Write> Loop<'a, W> {
         if let Some(opening) = pulse::opening(&self.facts) {
             self.session.pipeline.notice(&[opening], Moment::ZERO);
         }
+        let output = self.session.output();
         while !self.is_over() {
             let (frame_at, release_at) = (self.session.frame_at(), self.session.release_at());
             tokio::select! {
@@ -220,11 +242,13 @@ impl<'a, W: Write> Loop<'a, W> {
                 () = session::sleep_until(frame_at) => self.session.draw(self.asks),
                 // Before the input, which may always be ready.
                 _ = ticks.tick() => self.tick(),
-                Some(piece) = self.pieces.recv() => self.take(piece),
+                // Where a reader who asked for all there is stands still, the command waits as at any pipe, and nothing else.
+                () = output.room(), if output.is_full() => {}
+                Some(piece) = self.pieces.recv(), if !output.is_full() => self.take(piece),
                 () = session::sleep_until(release_at) => self.session.release(),
                 Some(answer) = derivations.recv() => self.answer(&answer),
                 () = tokio::time::sleep(SETTLE), if self.session.is_unsettled() => self.session.settle(),
-                () = tokio::time::sleep(LAST_CONNECTION / 2), if self.ended => {}
+                () = tokio::time::sleep(LAST_CONNECTION / 2), if self.ended.is_some() => {}
             }
             self.session.ask(&requests);
             self.session.breathe().await;
@@ -238,29 +262,45 @@ impl<'a, W: Write> Loop<'a, W> {
         };
         // Late is as good as never.
         let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
-        Ok(self.finish())
+        Ok(self.finish(&mut forwarded).await)
     }
 
-    /// The command has ended, and what it printed was read; or others hold its streams and print nothing.
+    /// The command has ended, and what it printed was read; or others hold its streams and print nothing, or for too
+    /// long.
     fn is_over(&self) -> bool {
-        if !self.ended {
-            return false;
-        }
-        if self.not_started.is_some() {
+        let Some(ended) = self.ended else { return false };
+        if self.not_started.is_some() || self.given_up || self.late_bytes > LATE_BYTES {
             return true;
         }
-        if !self.pieces.is_empty() || self.child.is_handing_on() {
+        // Whoever has ended it does not want to wait for a reader who stands still.
+        if self.signalled && ended.elapsed() >= LATEST {
+            return true;
+        }
+        let connects = self.listener.as_ref().is_some_and(has_connections);
+        if !self.pieces.is_empty() || self.child.is_handing_on() || connects {
             return false;
         }
         let quiet = self.quiet_since.elapsed();
-        quiet >= LINGER || self.open.is_empty() && (!self.listens || quiet >= LAST_CONNECTION)
+        quiet >= LINGER
+            || ended.elapsed() >= LATEST
+            || self.open.is_empty() && (self.listener.is_none() || quiet >= LAST_CONNECTION)
     }
 
     fn take(&mut self, piece: Piece) {
         self.quiet_since = Instant::now();
         match piece {
+            Piece::Opened(source) => {
+                self.open.insert(source);
+            }
+            Piece::NotCopied(error) => {
+                let error = anyhow::Error::new(error);
+                complain(&error.context("cannot write to standard output any more; the command goes on"));
+            }
             Piece::Bytes(source, bytes, at) => {
                 self.open.insert(source);
+                if self.ended.is_some_and(|ended| at > ended) {
+                    self.late_bytes += bytes.len();
+                }
                 self.asks = false;
                 let at = self.session.moment(at);
                 self.pulse.heard(at);
@@ -315,7 +355,7 @@ impl<'a, W: Write> Loop<'a, W> {
                 }
             }
             News::NotStarted(why) => {
-                self.ended = true;
+                self.ended = Some(Instant::now());
                 self.not_started = Some(std::io::Error::from_raw_os_error(why));
             }
             News::Stopped(signal) => self.stopped(signal),
@@ -332,7 +372,7 @@ impl<'a, W: Write> Loop<'a, W> {
     }
 
     fn end(&mut self) {
-        self.ended = true;
+        self.ended = Some(Instant::now());
         self.quiet_since = Instant::now();
         if let Some(foreground) = &mut self.foreground {
             foreground.take_back();
@@ -342,6 +382,14 @@ impl<'a, W: Write> Loop<'a, W> {
     /// Hands a signal on; a second SIGINT ends the command for good.
     fn forward(&mut self, signal: Signal) {
         self.session.interrupt();
+        if self.ended.is_some() {
+            // Its number may be another's, and only we are left.
+            self.given_up = true;
+            self.session.output().abandon();
+            return;
+        }
+        self.signalled = true;
+        self.session.output().abandon();
         let signal = if signal == Signal::INT && std::mem::replace(&mut self.interrupted, true) {
             Signal::KILL
         } else {
@@ -358,11 +406,12 @@ impl<'a, W: Write> Loop<'a, W> {
 
     /// The user has stopped us at the terminal: the command stops too, and goes on with us.
     fn stop(&mut self) {
-        if let Some(pid) = self.pid {
+        let pid = self.pid.filter(|_| self.ended.is_none());
+        if let Some(pid) = pid {
             child::signal_group(pid, Signal::TSTP);
         }
         self.session.sleep();
-        if let Some(pid) = self.pid {
+        if let Some(pid) = pid {
             child::signal_group(pid, Signal::CONT);
         }
     }
@@ -482,7 +531,7 @@ impl<'a, W: Write> Loop<'a, W> {
         (self.quiet_since.elapsed() >= QUESTION).then(|| unfinished.into_owned())
     }
 
-    fn finish(mut self) -> Ended {
+    async fn finish(mut self, forwarded: &mut Forwarded) -> Ended {
         if let Some(foreground) = &mut self.foreground {
             foreground.take_back();
         }
@@ -512,7 +561,13 @@ impl<'a, W: Write> Loop<'a, W> {
             kept.status(last);
         }
         self.child.dismiss();
-        // What it holds is written before we say that we are done.
+        // What it holds is written before we say that we are done. A reader may take his time; whoever wants us to end
+        // does not.
+        let output = self.session.output();
+        tokio::select! {
+            () = output.taken() => {}
+            _ = forwarded.recv() => output.abandon(),
+        }
         drop(self.session);
         // The disk may have filled up at the very end.
         if let Some(trouble) = self.kept.take().and_then(Kept::finish)
