@@ -19,8 +19,8 @@ pub const MIN_SNAPSHOTS: u64 = 1;
 const AFTER_HELP: &str = "\
 nixmon build|shell|develop|flake ARGUMENTS are `nixmon run -- nix …`; all arguments behind the name are Nix's.
 
-Exit status: 0 success, 1 something failed, 2 wrong usage, 130 interrupted; of `run` and `wait` that of the command, or \
-128 and the number of the signal that ended it.";
+Exit status: 0 success, 1 something failed, 2 it could not begin, 130 interrupted; of `run` and `wait` that of the command, or \
+128 and the number of the signal that ended it; 124 of `wait` at its timeout.\n\nkill -USR1 (on macOS also ^T) makes nixmon say how it stands.";
 
 /// Watches a Nix build and says in few lines what matters.
 ///
@@ -150,16 +150,17 @@ pub struct RunArgs {
     /// Name the run [default: the target's name]
     #[arg(long, value_name = "NAME", value_parser = run_name)]
     pub name: Option<String>,
-    /// Say once what hangs if the run takes longer than this; it is not stopped [default: 15m for a switch]
+    /// Say once what hangs if the run takes longer than this; it is not stopped [default: 15m for a switch; 0: never]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Run also if a run of this name goes on
     #[arg(long)]
     pub allow_concurrent: bool,
-    /// Tell the desktop how the run ended
+    /// Tell you how the run ended, by the terminal or the desktop
     #[arg(long)]
     pub notify: bool,
-    /// When the run has ended, run this with sh, with the summary record on its standard input
+    /// When the run has ended, run this with sh for up to 60 s: the summary record is its standard input, and NIXMON_RUN,
+    /// NIXMON_NAME, NIXMON_OUTCOME and NIXMON_EXIT_CODE say which run it was
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     pub on_end: Option<String>,
 }
@@ -224,7 +225,7 @@ pub struct LogArgs {
     /// Go on until the run ends
     #[arg(long, short)]
     pub follow: bool,
-    /// Only the log of a derivation: its name, its path, or the beginning of one of both
+    /// Only the log of a derivation: its name or path, the beginning of either, or an output's path
     #[arg(long, value_name = "DERIVATION", conflicts_with = "unit")]
     pub derivation: Option<String>,
     /// Only what is said of a unit or service, and the end of its own log
@@ -338,10 +339,10 @@ pub struct OutputArgs {
     /// Least seconds between two signs of life, not under 5 [default: 30]
     #[arg(global = true, long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(MIN_EVERY..))]
     pub every: Option<u64>,
-    /// Print at most N lines, however long the build takes [default: 60]
+    /// Print at most N lines, however long the build takes, not under 6 [default: 60]
     #[arg(global = true, long, value_name = "N", value_parser = clap::value_parser!(u64).range(MIN_LINES..))]
     pub max_lines: Option<u64>,
-    /// Print at most N bytes, however long the build takes [default: 8192]
+    /// Print at most N bytes, however long the build takes, not under 512 [default: 8192]
     #[arg(global = true, long, value_name = "N", value_parser = clap::value_parser!(u64).range(MIN_BYTES..))]
     pub max_bytes: Option<u64>,
     /// What becomes of the text of other programs [default: auto]
@@ -406,7 +407,7 @@ pub enum LogsArg {
     Failed,
     /// Nothing
     None,
-    /// All lines of all builds, each with the build's name
+    /// All lines of all builds, each with the build's name, beside the limits
     All,
 }
 
@@ -440,7 +441,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn run_name(text: &str) -> Result<String, String> {
     let good = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | '+' | ':');
     if text.is_empty() || text.len() > 64 || !text.chars().all(good) || text.starts_with(['-', '.']) {
-        return Err("a name has letters, digits and - _ . @ + :, at most 64 bytes".to_owned());
+        return Err(
+            "a name has letters, digits and - _ . @ + :, at most 64 bytes, and begins with neither - nor ."
+                .to_owned(),
+        );
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("a number would be taken for that of a run".to_owned());

@@ -2,7 +2,7 @@
 
 use crate::text::sanitize;
 
-/// Inputs kept; a lock file of more is cut, the counts stay right.
+/// Inputs kept of each kind; further ones are forgotten.
 const MAX_INPUTS: usize = 1024;
 /// Longest reference kept, in bytes.
 const MAX_URL: usize = 2048;

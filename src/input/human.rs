@@ -286,7 +286,7 @@ impl ErrorBlock {
     pub(super) fn take(&mut self, line: &str) -> bool {
         if line.trim().is_empty() {
             self.blank += 1;
-            // A blank line at the end of an error is Nix's too, two are somebody's layout.
+            // A blank line at the end of an error is Nix's too, three are somebody's layout.
             return self.blank < 3;
         }
         let first = self.text.get(..self.first_end).unwrap_or_default();

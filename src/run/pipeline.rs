@@ -87,7 +87,7 @@ impl<W: Write> Pipeline<W> {
         self.streams.partial_text().map(String::from_utf8_lossy)
     }
 
-    /// Writes to `writer` what `output` asks for; a live view has a terminal of its own and does not.
+    /// Writes to `writer` what `output` asks for, condensed lines where that is a live view.
     pub fn to_writer(writer: W, output: &Output) -> Self {
         super::to_writer(writer, output, Thresholds::default())
     }

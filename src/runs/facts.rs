@@ -1,4 +1,4 @@
-//! What does not change while a run goes on.
+//! What hardly changes while a run goes on.
 
 use serde::{Deserialize, Serialize};
 

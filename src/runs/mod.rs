@@ -3,12 +3,14 @@
 //! `$XDG_STATE_HOME/nixmon/runs/` holds
 //!
 //! - `next`: the number of the next run; numbers are never given twice. `lock`: held while it changes, and a copy of it.
-//! - `N/facts.json` ([`Facts`]): what was started, where and by whom; written once, and again when its processes are known.
-//! - `N/status.json` ([`Status`]): how the run stands; replaced as a whole at least every ten seconds.
+//! - `N/facts.json` ([`Facts`]): what was started, where and by whom; written once, and again when its
+//!   processes are known and when Nix has said how many builds it runs at once.
+//! - `N/status.json` ([`Status`]): how the run stands; replaced as a whole every eight seconds, and
+//!   after one where there is news.
 //! - `N/input.zst`, `N/rest.zst`: the raw input with its times, as a recording; `rest.zst` is what the guard kept after the
 //!   monitor's death, with times since the run began too.
 //! - `N/lines.txt`: the condensed lines; a cursor is a number of lines of it. `N/changes.jsonl.zst`: the same as JSON lines.
-//! - `N/exit.json` ([`Exit`]): what became of the command, written by whoever waited for it.
+//! - `N/exit.json` ([`Exit`]): what became of the command, written by the guard.
 //! - `N/summary.json`: the summary record.
 //! - `N/monitor.lock`, `N/guard.lock`: locked by a process as long as it lives, which no reused process number can fake.
 //! - `N/log.sock`: the socket that Nix writes its log to, while the run goes on; elsewhere if the path is too long for one.

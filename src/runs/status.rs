@@ -34,7 +34,7 @@ pub struct Status {
     pub silent_ms: u64,
     /// Processor time of its processes so far, in milliseconds, where it is known.
     pub cpu_ms: Option<u64>,
-    /// Nix's phase: `evaluating`, `fetching`, `building`, `activating`, `done`.
+    /// The run's phase: `evaluating`, `fetching`, `building`, `activating`, `done`.
     pub phase: String,
     /// One line that says how it stands.
     pub line: String,
@@ -60,7 +60,8 @@ pub struct Status {
     pub first_failure: Option<RootCause>,
     /// The one that was seen last.
     pub last_failure: Option<RootCause>,
-    /// `success`, `failure`, `interrupted`, `incomplete`; or `not-started`, for a run whose predecessor failed.
+    /// `success`, `failure`, `interrupted`, `incomplete`; or `not-started`: its command
+    /// never began, because the run before it failed, it was stopped, or its monitor died.
     pub outcome: Option<String>,
     /// As a shell says it.
     pub exit_code: Option<i32>,
@@ -81,8 +82,8 @@ pub enum RunState {
     Running,
     /// The command has ended.
     Ended,
-    /// The monitor died before the end; what is known was found out later. Only of a command that still runs, or whose
-    /// end nobody saw.
+    /// The monitor has died; the guard or only the command lives. A run whose end nobody saw is [`RunState::Ended`], as
+    /// what its recording tells.
     Lost,
 }
 
@@ -93,9 +94,9 @@ pub enum Activity {
     /// It has printed something of late.
     #[default]
     Busy,
-    /// It has not, but its processes compute or the network is used.
+    /// It has not, and is not known to be stuck.
     Quiet,
-    /// It has not, its processes have taken no processor time and the network was still.
+    /// It has not, and its processes took less than 1 % of a processor and the network less than 1 KiB/s.
     Stuck,
 }
 

@@ -304,7 +304,7 @@ pub struct Settings {
     pub config_file: Option<PathBuf>,
     /// Whether it exists.
     pub config_exists: bool,
-    /// Every setting that a file can set, with its source, in the order of the manual.
+    /// Every setting that a file can set, with its source, in the order of `nixmon config show`.
     pub origins: Vec<Setting>,
 }
 

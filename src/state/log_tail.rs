@@ -30,7 +30,7 @@ pub struct LogTail {
     following: usize,
     /// Lines dropped and lines cut that were not counted yet.
     uncounted: (u64, u64),
-    /// What the last line that was shown to somebody was; a build's activity for a live view.
+    /// When the last line came.
     pub(super) last_at: super::Moment,
 }
 

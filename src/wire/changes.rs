@@ -15,7 +15,7 @@ pub struct Record {
     pub event: Event,
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Since the first input.
+    /// Since nixmon began to read.
     pub at_ms: u64,
 }
 
@@ -42,7 +42,8 @@ pub enum Event {
     Notice { text: String },
 }
 
-/// The line for a change; `None` for the end, which the summary tells.
+/// The line for a change; `None` for the end, which the summary tells, for lines of logs, and for changes of an activation
+/// that have no record.
 pub fn from_change(state: &State, change: &Change, at: Moment) -> Option<Record> {
     let names = |units: &[Unit]| units.iter().map(|unit| unit.name.clone()).collect();
     let derivation = |id| {

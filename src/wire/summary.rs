@@ -22,7 +22,7 @@ pub struct Summary {
     pub exit_code: i32,
     /// `evaluation`, `fetch`, `build`, `activation`.
     pub failed_stage: Option<&'static str>,
-    /// From the first input to the end.
+    /// From when nixmon began to read to the end.
     pub elapsed_ms: u64,
     /// What became of what was wanted.
     pub counts: SummaryCounts,
@@ -390,7 +390,7 @@ pub struct Snapshot {
     pub r#type: &'static str,
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Since the first input.
+    /// Since nixmon began to read.
     pub at_ms: u64,
     /// What the run does.
     pub phase: &'static str,

@@ -4,7 +4,7 @@
 //! the monitor die, it takes over: the command never meets a closed pipe, what it prints is kept, and how it ends is
 //! written down. Should the guard die, the monitor has the same ends and inherits the command.
 //!
-//! Its name is another one, so that whoever ends all processes called `nixmon` does not end what they watch.
+//! Its name is another one, so that whoever kills all processes called `nixmon` does not kill what they watch.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -63,7 +63,7 @@ pub(crate) enum EndError {
     NotTold {
         /// Which.
         program: &'static str,
-        /// `exit status 1`, `took longer than 5 s`.
+        /// `ended with exit status 1`, `took longer than 5 s`.
         how: String,
     },
     /// The command for the end ended badly.

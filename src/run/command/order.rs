@@ -33,7 +33,7 @@ pub(super) struct Order {
     pub(super) socket: Option<Vec<u8>>,
     /// The time of the monitor's clock at which the record begins, in milliseconds.
     pub(super) begun_ms: u64,
-    /// So many connections on the socket had been taken.
+    /// The socket for Nix's log goes with the order.
     pub(super) has_listener: bool,
 }
 
