@@ -66,6 +66,23 @@ pub(crate) fn sample(command: i32, adopter: Option<i32>) -> Sample {
     ps().map(|processes| add_up(&processes, command, adopter, |_| None, false)).unwrap_or_default()
 }
 
+/// Whether some of the command's processes belong to somebody else, whose processes we may not signal: below `sudo`.
+pub(crate) fn is_beyond_reach(command: i32) -> bool {
+    let processes = if cfg!(any(target_os = "linux", target_os = "android")) {
+        Proc::new("/proc").processes()
+    } else {
+        ps()
+    };
+    let may_not = |pid: i32| {
+        let pid = rustix::process::Pid::from_raw(pid);
+        pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::PERM))
+    };
+    processes.is_some_and(|processes| {
+        let of_group = processes.iter().filter(|(pid, process)| **pid == command || process.group == command);
+        below(&children(&processes), of_group.map(|(pid, _)| *pid)).into_iter().any(may_not)
+    })
+}
+
 /// Whether Nix speaks to a daemon here, whose processes may be hidden from us: as its store `auto` decides it
 /// (`libstore/store-api.cc`), where it may not write to its state and there is a socket.
 fn uses_daemon() -> bool {
@@ -82,10 +99,7 @@ fn add_up(
     arguments: impl Fn(i32) -> Option<Vec<String>>,
     hidden_daemon: bool,
 ) -> Sample {
-    let mut children = BTreeMap::<i32, Vec<i32>>::new();
-    for (pid, process) in processes {
-        children.entry(process.parent).or_default().push(*pid);
-    }
+    let children = children(processes);
     let ours = |(pid, process): (&i32, &Process)| {
         let is_ours = *pid == command || process.group == command || Some(process.parent) == adopter;
         is_ours.then_some(*pid)
@@ -114,6 +128,15 @@ fn add_up(
         elsewhere: of_tree().any(|(_, process)| ELSEWHERE.contains(&process.name.as_str())),
         asking,
     }
+}
+
+/// Children by their parents.
+fn children(processes: &BTreeMap<i32, Process>) -> BTreeMap<i32, Vec<i32>> {
+    let mut children = BTreeMap::<i32, Vec<i32>>::new();
+    for (pid, process) in processes {
+        children.entry(process.parent).or_default().push(*pid);
+    }
+    children
 }
 
 /// The daemon's processes whose children build for us: its workers for our clients, or, where workers do not say for whom

@@ -29,6 +29,7 @@ use crate::run::{Pipeline, Watch, complain, options, process_tree, service_logs,
 use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
 use crate::settings::Settings;
 use crate::state::{DerivationFacts, Moment};
+use crate::text::{Line, Role};
 
 /// A line that has stood unfinished for so long may be a question.
 const QUESTION: Duration = Duration::from_secs(1);
@@ -402,6 +403,22 @@ impl<'a, W: Write> Loop<'a, W> {
         child::signal_group(pid, signal);
         // A stopped process takes no other signal before.
         child::signal_group(pid, Signal::CONT);
+        if process_tree::is_beyond_reach(pid) {
+            self.cannot_signal(pid);
+        }
+    }
+
+    /// The command runs, or has others run, as another user, as with `sudo`. ^C from the terminal reaches them: the system
+    /// sends it to the group in the foreground, whoever its processes belong to.
+    fn cannot_signal(&mut self, pid: i32) {
+        let is_lent = self.foreground.as_mut().is_some_and(|foreground| foreground.lend(pid));
+        let told = if is_lent { "press ^C once more" } else { "end it as that user" };
+        let text = format!("what runs as another user takes no signal from nixmon: {told}");
+        self.session.pipeline.notice(&[Line::new().with(Role::Warning, text)], self.session.now());
+        if is_lent {
+            self.session.leave();
+            self.asks = true;
+        }
     }
 
     /// The user has stopped us at the terminal: the command stops too, and goes on with us.
