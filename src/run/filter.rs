@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::background::{Background, Stream};
 use super::recording::Recorder;
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
+use super::signals::Endings;
 use super::{ExitStatus, complain, drv_reader, pipeline, service_logs};
 use crate::input::Source;
 use crate::settings::Settings;
@@ -51,7 +52,6 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let (pipeline, screen) = pipeline(|| Background::spawn(Stream::Stdout), Stream::Stdout, settings);
     let mut session = Session::new(pipeline, screen, begun);
     let mut ticks = session::ticks();
-    let mut interrupts = listen(SignalKind::interrupt())?;
     let mut endings = Endings::listen()?;
     let mut questions = Questions::listen()?;
     let mut resizes = listen(SignalKind::window_change())?;
@@ -65,18 +65,13 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         let frame_at = session.frame_at();
         tokio::select! {
             biased;
-            _ = interrupts.recv() => {
-                // Nix was interrupted too and has something to say; the second time the user does not want to hear it.
+            signal = endings.recv() => {
                 session.interrupt();
-                if std::mem::replace(&mut interrupted, true) {
+                // Nix was interrupted too and has something to say; the second time the user does not want to hear it.
+                if signal != Signal::INT || std::mem::replace(&mut interrupted, true) {
                     output.abandon();
                     break;
                 }
-            }
-            () = endings.recv() => {
-                session.interrupt();
-                output.abandon();
-                break;
             }
             () = questions.recv() => session.report_now(),
             _ = resizes.recv() => session.changed(),
@@ -138,35 +133,9 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     // A reader may take his time; whoever wants us to end does not.
     tokio::select! {
         () = output.taken() => {}
-        _ = interrupts.recv() => output.abandon(),
-        () = endings.recv() => output.abandon(),
+        _ = endings.recv() => output.abandon(),
     }
     Ok(ExitStatus::of(code))
-}
-
-/// Signals that end us; the first SIGINT does not, since it is Nix's too.
-struct Endings {
-    terminations: tokio::signal::unix::Signal,
-    hangups: tokio::signal::unix::Signal,
-    quits: tokio::signal::unix::Signal,
-}
-
-impl Endings {
-    fn listen() -> Result<Self> {
-        Ok(Self {
-            terminations: listen(SignalKind::terminate())?,
-            hangups: listen(SignalKind::hangup())?,
-            quits: listen(SignalKind::quit())?,
-        })
-    }
-
-    async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.terminations.recv() => {}
-            _ = self.hangups.recv() => {}
-            _ = self.quits.recv() => {}
-        }
-    }
 }
 
 fn take(answer: &[DerivationFacts], session: &mut Session<Background>, mut recorder: Option<&mut Recorder>) {

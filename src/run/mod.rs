@@ -15,6 +15,7 @@ mod recording;
 mod replay;
 mod service_logs;
 mod session;
+mod signals;
 #[cfg(feature = "live")]
 mod terminal;
 

@@ -127,6 +127,22 @@ fn a_result_that_cannot_be_written_is_told() {
     }
 }
 
+#[test]
+fn a_signal_ends_what_comes_after_the_end() {
+    let home = Home::new();
+    let mut command = home.command(&["run", "--on-end", "touch begun; sleep 50", "--", "sh", "-c", "exit 3"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("it begins", || home.path().join("begun").exists());
+    let begun = Instant::now();
+    // The first may come before it is heard.
+    while child.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
+        signal(&child, Signal::TERM);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(status(&mut child), Some(3));
+}
+
 /// Ends what a test has left behind.
 struct Orphan(std::path::PathBuf);
 

@@ -263,7 +263,7 @@ fn ignore_signals() -> Result<impl Sized> {
     let _entered = runtime.enter();
     let mut caught = Vec::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
-        if !super::signals::is_ignored(kind) {
+        if !crate::run::signals::is_ignored(kind) {
             caught.push(signal(kind)?);
         }
     }

@@ -14,7 +14,6 @@ mod order;
 mod pulse;
 mod readers;
 mod reaper;
-mod signals;
 mod start;
 mod watch;
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use crate::run::signals::Endings;
 use crate::runs::RunId;
 use crate::settings::{NotifyWays, TerminalNotice};
 use crate::text::{sanitize, truncate};
@@ -211,6 +212,7 @@ fn run_on_end(command: &str, end: &End<'_>, limit: Duration) -> Result<(), EndEr
         .process_group(0)
         .spawn()
         .map_err(|source| EndError::Start { program: "sh", source })?;
+    let _passing = pass_signals_on(Pid::from_child(&child));
     let record = format!("{}\n", end.summary.trim_end());
     if let Some(mut stdin) = child.stdin.take() {
         // Beside us: a command need not read, and a record can be longer than a pipe.
@@ -226,6 +228,31 @@ fn run_on_end(command: &str, end: &End<'_>, limit: Duration) -> Result<(), EndEr
         }
     };
     if status.success() { Ok(()) } else { Err(EndError::OnEnd(ended(status))) }
+}
+
+/// As long as the result lives, a process group gets the signals that would end us: whoever sends one does not want to
+/// wait for it.
+fn pass_signals_on(group: Pid) -> tokio::sync::oneshot::Sender<()> {
+    let (done, mut is_done) = tokio::sync::oneshot::channel();
+    let pass = async move {
+        let Ok(mut endings) = Endings::listen() else { return };
+        loop {
+            tokio::select! {
+                signal = endings.recv() => {
+                    // It may have ended.
+                    let _ = rustix::process::kill_process_group(group, signal);
+                }
+                _ = &mut is_done => return,
+            }
+        }
+    };
+    // Without a thread nothing is passed on, and the wait is bounded all the same.
+    let _ = thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            runtime.block_on(pass);
+        }
+    });
+    done
 }
 
 /// How a program ended.

@@ -17,14 +17,15 @@ use super::foreground::Foreground;
 use super::guard::LINGER;
 use super::kept::Kept;
 use super::nix::{self, NixVersion};
+use super::order;
 use super::pulse::{self, Overdue, Pulse};
 use super::readers::Piece;
 use super::reaper::Reaper;
-use super::{order, signals};
 use crate::input::Source;
 use crate::render::Style;
 use crate::run::drv_reader;
 use crate::run::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
+use crate::run::signals::Endings;
 use crate::run::{Pipeline, Watch, complain, options, process_tree, service_logs, thresholds, unix_ms};
 use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
 use crate::settings::Settings;
@@ -82,38 +83,6 @@ fn has_connections(listener: &UnixListener) -> bool {
     poll(&mut files, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
-/// Signals that the command is to have too.
-struct Forwarded(Vec<(Signal, tokio::signal::unix::Signal)>);
-
-impl Forwarded {
-    fn listen() -> Result<Self> {
-        let mut listening = Vec::new();
-        for (forwarded, kind) in [
-            (Signal::INT, SignalKind::interrupt()),
-            (Signal::TERM, SignalKind::terminate()),
-            (Signal::HUP, SignalKind::hangup()),
-            (Signal::QUIT, SignalKind::quit()),
-        ] {
-            if !signals::is_ignored(kind) {
-                listening.push((forwarded, listen(kind)?));
-            }
-        }
-        Ok(Self(listening))
-    }
-
-    async fn recv(&mut self) -> Signal {
-        std::future::poll_fn(|context| {
-            for (signal, listening) in &mut self.0 {
-                if listening.poll_recv(context).is_ready() {
-                    return std::task::Poll::Ready(*signal);
-                }
-            }
-            std::task::Poll::Pending
-        })
-        .await
-    }
-}
-
 /// Starts the command and watches it to its end.
 pub(super) fn watch<W: Write>(job: Job<'_>, pipeline: Pipeline<W>, screen: Watch) -> Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -122,8 +91,8 @@ pub(super) fn watch<W: Write>(job: Job<'_>, pipeline: Pipeline<W>, screen: Watch
         .context("cannot start the event loop")?;
     runtime.block_on(async {
         // Before the command is started, or a signal at the wrong moment would end us and leave it behind.
-        let forwarded = Forwarded::listen()?;
-        Loop::start(job, pipeline, screen)?.run(forwarded).await
+        let endings = Endings::listen()?;
+        Loop::start(job, pipeline, screen)?.run(endings).await
     })
 }
 
@@ -220,7 +189,7 @@ impl<'a, W: Write> Loop<'a, W> {
         })
     }
 
-    async fn run(mut self, mut forwarded: Forwarded) -> Result<Ended> {
+    async fn run(mut self, mut endings: Endings) -> Result<Ended> {
         let (answers, mut derivations) = mpsc::unbounded_channel();
         let requests = drv_reader::spawn(answers);
         let mut ticks = session::ticks();
@@ -235,7 +204,7 @@ impl<'a, W: Write> Loop<'a, W> {
             let (frame_at, release_at) = (self.session.frame_at(), self.session.release_at());
             tokio::select! {
                 biased;
-                signal = forwarded.recv() => self.forward(signal),
+                signal = endings.recv() => self.forward(signal),
                 _ = stops.recv() => self.stop(),
                 () = questions.recv() => self.session.report_now(),
                 _ = resizes.recv() => self.session.changed(),
@@ -263,7 +232,7 @@ impl<'a, W: Write> Loop<'a, W> {
         };
         // Late is as good as never.
         let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
-        Ok(self.finish(&mut forwarded).await)
+        Ok(self.finish(&mut endings).await)
     }
 
     /// The command has ended, and what it printed was read; or others hold its streams and print nothing, or for too
@@ -548,7 +517,7 @@ impl<'a, W: Write> Loop<'a, W> {
         (self.quiet_since.elapsed() >= QUESTION).then(|| unfinished.into_owned())
     }
 
-    async fn finish(mut self, forwarded: &mut Forwarded) -> Ended {
+    async fn finish(mut self, endings: &mut Endings) -> Ended {
         if let Some(foreground) = &mut self.foreground {
             foreground.take_back();
         }
@@ -583,7 +552,7 @@ impl<'a, W: Write> Loop<'a, W> {
         let output = self.session.output();
         tokio::select! {
             () = output.taken() => {}
-            _ = forwarded.recv() => output.abandon(),
+            _ = endings.recv() => output.abandon(),
         }
         drop(self.session);
         // The disk may have filled up at the very end.

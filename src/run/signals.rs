@@ -2,7 +2,11 @@
 
 use std::sync::OnceLock;
 
+use anyhow::Result;
+use rustix::process::Signal;
 use tokio::signal::unix::SignalKind;
+
+use super::session::listen;
 
 /// Whether a signal was ignored when we were started, as of `nohup` or a shell's background job. Such a one is left alone,
 /// and so ignored by the command as well, which inherits it.
@@ -21,6 +25,38 @@ pub(super) fn is_ignored(kind: SignalKind) -> bool {
 fn mask(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// Signals that end whoever does nothing about them: those that were not ignored when we were started.
+pub(super) struct Endings(Vec<(Signal, tokio::signal::unix::Signal)>);
+
+impl Endings {
+    pub(super) fn listen() -> Result<Self> {
+        let mut listening = Vec::new();
+        for (signal, kind) in [
+            (Signal::INT, SignalKind::interrupt()),
+            (Signal::TERM, SignalKind::terminate()),
+            (Signal::HUP, SignalKind::hangup()),
+            (Signal::QUIT, SignalKind::quit()),
+        ] {
+            if !is_ignored(kind) {
+                listening.push((signal, listen(kind)?));
+            }
+        }
+        Ok(Self(listening))
+    }
+
+    pub(super) async fn recv(&mut self) -> Signal {
+        std::future::poll_fn(|context| {
+            for (signal, listening) in &mut self.0 {
+                if listening.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*signal);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
 }
 
 #[cfg(test)]
