@@ -140,6 +140,7 @@ pub enum Command {
 
 /// What to run.
 #[derive(Clone, Debug, Args)]
+#[command(override_usage = "nixmon run [OPTIONS] <TARGET>\n       nixmon run [OPTIONS] -- <COMMAND>...")]
 pub struct RunArgs {
     /// A target of the configuration: [target.NAME]
     #[arg(value_name = "TARGET", required_unless_present = "command", conflicts_with = "command")]
@@ -167,6 +168,7 @@ pub struct RunArgs {
 
 /// What to run in the background.
 #[derive(Clone, Debug, Args)]
+#[command(override_usage = "nixmon start [OPTIONS] <TARGET>\n       nixmon start [OPTIONS] -- <COMMAND>...")]
 pub struct StartArgs {
     /// What to run.
     #[command(flatten)]
@@ -337,13 +339,13 @@ pub struct OutputArgs {
     #[arg(global = true, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ascii: Option<bool>,
     /// Least seconds between two signs of life, not under 5 [default: 30]
-    #[arg(global = true, long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(MIN_EVERY..))]
+    #[arg(global = true, long, value_name = "SECONDS", value_parser = at_least::<MIN_EVERY>)]
     pub every: Option<u64>,
     /// Print at most N lines, however long the build takes, not under 6 [default: 60]
-    #[arg(global = true, long, value_name = "N", value_parser = clap::value_parser!(u64).range(MIN_LINES..))]
+    #[arg(global = true, long, value_name = "N", value_parser = at_least::<MIN_LINES>)]
     pub max_lines: Option<u64>,
     /// Print at most N bytes, however long the build takes, not under 512 [default: 8192]
-    #[arg(global = true, long, value_name = "N", value_parser = clap::value_parser!(u64).range(MIN_BYTES..))]
+    #[arg(global = true, long, value_name = "N", value_parser = at_least::<MIN_BYTES>)]
     pub max_bytes: Option<u64>,
     /// What becomes of the text of other programs [default: auto]
     #[arg(global = true, long, value_enum, value_name = "HOW")]
@@ -358,7 +360,7 @@ pub struct OutputArgs {
     #[arg(global = true, long)]
     pub no_title: bool,
     /// With --output json: a snapshot every so many seconds
-    #[arg(global = true, long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(MIN_SNAPSHOTS..))]
+    #[arg(global = true, long, value_name = "SECONDS", value_parser = at_least::<MIN_SNAPSHOTS>)]
     pub snapshots: Option<u64>,
 }
 
@@ -409,6 +411,13 @@ pub enum LogsArg {
     None,
     /// All lines of all builds, each with the build's name, beside the limits
     All,
+}
+
+fn at_least<const MIN: u64>(text: &str) -> Result<u64, String> {
+    match text.parse::<u64>() {
+        Ok(number) if number >= MIN => Ok(number),
+        _ => Err(format!("not a number from {MIN} on")),
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {

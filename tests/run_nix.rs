@@ -397,6 +397,9 @@ fn check_shells(commands: Option<&Path>) {
         assert_eq!(stderr.matches("the-hook-ran").count(), hooks, "{shown}");
         assert_eq!(stderr.matches("✓ ").count(), 1, "{shown}");
         assert!(RAW.iter().all(|part| !stderr.contains(part)), "{shown}");
+        // Of the command itself nothing is claimed.
+        let status = String::from_utf8_lossy(&world.nixmon(&["status", "1"]).stdout).into_owned();
+        assert!(status.contains("that was the preparation"), "{status}");
         // What `nix print-dev-env` prints is for nobody, where both go to the same place too, and later.
         let script = format!("exec {} \"$@\" 2>&1", env!("CARGO_BIN_EXE_nixmon"));
         let both = world.command("sh").args(["-c", &script, "sh"]).args(words).output().unwrap();

@@ -215,6 +215,7 @@ fn execute(
         kept,
         nix: *version,
         is_switch: plan.is_switch,
+        prepares: report == Report::Preparation,
         started,
     };
     let ended = watch::watch(job, pipeline, screen)?;

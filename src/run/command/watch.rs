@@ -40,6 +40,9 @@ const LAST_CONNECTION: Duration = Duration::from_millis(20);
 const LATEST: Duration = Duration::from_secs(2);
 /// nor more of them: the pipes hold less.
 const LATE_BYTES: usize = 4 << 20;
+/// What is said of a run of `shell` or `develop`.
+const FOLLOWED: &str =
+    "that was the preparation; the command itself took nixmon's place, and how it ended is not known";
 /// The state of a run is written at least so often.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(8);
 /// And at most so often, where something has changed.
@@ -59,6 +62,8 @@ pub(super) struct Job<'a> {
     pub(super) nix: Option<NixVersion>,
     /// A command that takes long as a rule.
     pub(super) is_switch: bool,
+    /// Another command follows, which nobody watches.
+    pub(super) prepares: bool,
     /// It is told that the command runs, or not.
     pub(super) started: Option<Started>,
 }
@@ -110,6 +115,7 @@ struct Loop<'a, W: Write> {
     jobs: Option<std::sync::mpsc::Receiver<Option<String>>>,
     started: Option<Started>,
     begun_at: SystemTime,
+    prepares: bool,
     /// The command's process number.
     pid: Option<i32>,
     exit: Option<Exit>,
@@ -165,6 +171,7 @@ impl<'a, W: Write> Loop<'a, W> {
             run,
             kept,
             nix: job.nix,
+            prepares: job.prepares,
             jobs: None,
             started,
             begun_at: SystemTime::now(),
@@ -544,6 +551,9 @@ impl<'a, W: Write> Loop<'a, W> {
             last.outcome = Some(end.outcome.to_owned());
             last.exit_code = status;
             last.cursor = kept.cursor();
+            if self.prepares && status == Some(0) {
+                last.incomplete.get_or_insert_with(|| FOLLOWED.to_owned());
+            }
             kept.status(last);
         }
         self.child.dismiss();
