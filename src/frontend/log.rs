@@ -1,13 +1,16 @@
 //! What a run and its builds printed, line by line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use super::Sink;
+use super::error_texts::ErrorTexts;
 use crate::activation::ActivationChange;
+use crate::input::human::HumanLine;
+use crate::input::{Event, Line as TextLine};
 use crate::render::{self, Style};
-use crate::state::{Change, Derivation, DerivationId, State, TextKind};
-use crate::text::{Line, Role, last_carriage};
+use crate::state::{Change, Derivation, DerivationId, Failure, State, TextKind};
+use crate::text::{Line, Role, last_carriage, sanitize};
 
 /// Which lines are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,19 +66,41 @@ impl Closeness {
     }
 }
 
-/// Writes every line: the builders' with the name of the derivation, messages, other programs' text, failures.
+/// Of the log of a failure that was not written before, all is told that is kept of it, which is less.
+const LOG_LINES: usize = 1000;
+
+/// Writes every line: the builders' with the name of the derivation, messages, other programs' text; and of each failure
+/// what is known of it, which is all that there is of a build that printed nothing.
 #[derive(Debug)]
 pub struct Log<W> {
     sink: Sink<W>,
     of: LogOf,
     style: Style,
     counts: BTreeMap<DerivationId, u64>,
+    /// Derivations of whose log the reader has something from elsewhere, by path.
+    shown: BTreeSet<String>,
+    /// Lines of builders were written of which nobody says whose they are.
+    has_unnamed: bool,
+    errors: ErrorTexts,
 }
 
 impl<W: Write> Log<W> {
     /// Writes to `writer`.
     pub fn new(writer: W, of: LogOf, style: Style) -> Self {
-        Self { sink: Sink::new(writer), of, style, counts: BTreeMap::new() }
+        Self {
+            sink: Sink::new(writer),
+            of,
+            style,
+            counts: BTreeMap::new(),
+            shown: BTreeSet::new(),
+            has_unnamed: false,
+            errors: ErrorTexts::default(),
+        }
+    }
+
+    /// The log of the derivation with this path is shown by somebody else.
+    pub fn is_shown(&mut self, path: String) {
+        self.shown.insert(path);
     }
 
     /// How many lines of its log a derivation had.
@@ -103,30 +128,42 @@ impl<W: Write> Log<W> {
         self.sink.into_inner()
     }
 
+    /// The stream has said something, and these are the changes that it has led to, which follow.
+    ///
+    /// What leads to none is written here: a builder's lines that have no name before them, and steps of an activation.
+    pub fn event(&mut self, event: &Event<'_>, changes: &[Change]) {
+        if self.of == LogOf::Nothing {
+            return;
+        }
+        self.errors.event(event);
+        let is_told =
+            || changes.iter().any(|change| matches!(change, Change::Text(..) | Change::LogLine(..)));
+        let is_step = || changes.iter().any(|change| matches!(change, Change::Activation(_)));
+        match event {
+            Event::Line(TextLine {
+                text,
+                human: HumanLine::Other | HumanLine::Error | HumanLine::BuildLog { .. },
+                ..
+            }) if !is_told() => {
+                self.has_unnamed |= changes.is_empty();
+                self.text(TextKind::Other, sanitize(text).trim_end());
+            }
+            Event::Error(text) if is_step() && !is_told() => {
+                for line in text.lines() {
+                    self.text(TextKind::Other, sanitize(line).trim_end());
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Changes have been accepted.
     pub fn changes(&mut self, state: &State, changes: &[Change]) {
         for change in changes {
             match change {
                 Change::LogLine(id, line) => self.log_line(state, *id, line),
                 Change::Text(kind, text) => self.text(*kind, text),
-                Change::Failed(id) => {
-                    let failure = state.failure(*id);
-                    let derivation = failure.derivation.map(|id| state.derivations().get(id));
-                    if self.wants(derivation) {
-                        let mut line = Line::new();
-                        let mut indent = "";
-                        if derivation.is_some() {
-                            self.write(&render::build_failed(state, failure, &self.style));
-                            indent = "  ";
-                        } else {
-                            line.push(Role::Failure, format!("{} ", self.style.symbols.failure));
-                        }
-                        if derivation.is_none() || !render::is_said_by_heading(failure) {
-                            line.push(Role::Plain, format!("{indent}{}", failure.message));
-                            self.write(&line);
-                        }
-                    }
-                }
+                Change::Failed(id) => self.failed(state, state.failure(*id)),
                 Change::Activation(ActivationChange::UnitsFailed { units, .. }) => {
                     if let LogOf::Unit(wanted) = &self.of
                         && let Some(unit) = units.iter().find(|unit| is_unit(&unit.name, wanted))
@@ -148,6 +185,55 @@ impl<W: Write> Log<W> {
                 .is_some_and(|close| close <= *closeness),
             LogOf::Unit(_) | LogOf::Nothing => false,
         }
+    }
+
+    fn wants_failure(&self, state: &State, failure: &Failure) -> bool {
+        match (&self.of, failure.derivation, &failure.name) {
+            (LogOf::Derivations { wanted, closeness }, None, Some(name)) => {
+                Closeness::of("", name, wanted).is_some_and(|close| close <= *closeness)
+            }
+            (_, id, _) => self.wants(id.map(|id| state.derivations().get(id))),
+        }
+    }
+
+    /// What is known of a failure, without the lines of the log that were written before.
+    fn failed(&mut self, state: &State, failure: &Failure) {
+        if !self.wants_failure(state, failure) {
+            return;
+        }
+        let mut known = failure.clone();
+        let mut log_lines = LOG_LINES;
+        if failure.derivation.is_none() {
+            let whole = self.errors.lines(&failure.message);
+            if !whole.is_empty() {
+                known.details.clear();
+                known.hashes = None;
+            }
+            for line in &whole {
+                self.write(&Line::new().with(Role::Plain, line));
+            }
+        } else if self.has_written_log(state, failure) {
+            known.log_hints.clear();
+            log_lines = 0;
+        }
+        match &failure.name {
+            Some(_) => self.write(&render::build_failed(state, failure, &self.style)),
+            None => {
+                let sign = Line::new().with(Role::Failure, format!("{} ", self.style.symbols.failure));
+                self.write(&sign.with(Role::Plain, &failure.message));
+            }
+        }
+        for line in render::failure_block(state, &known, &[], log_lines, &self.style).iter().skip(1) {
+            self.write(line);
+        }
+    }
+
+    /// Whether the log of what failed was written, as far as there is one.
+    fn has_written_log(&self, state: &State, failure: &Failure) -> bool {
+        let is_own = failure.derivation.is_some_and(|id| {
+            self.n_lines(id) > 0 || self.shown.contains(&*state.derivations().get(id).path)
+        });
+        is_own || self.has_unnamed && self.of == LogOf::Run
     }
 
     fn log_line(&mut self, state: &State, id: DerivationId, line: &str) {

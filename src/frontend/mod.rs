@@ -4,6 +4,7 @@ mod activation;
 mod budget;
 #[cfg(feature = "live")]
 mod canvas;
+mod error_texts;
 mod json;
 mod lines;
 #[cfg(feature = "live")]

@@ -5,7 +5,7 @@ use std::io::Write;
 #[cfg(feature = "live")]
 use crate::frontend::Live;
 use crate::frontend::{Condition, Json, Lines, Log, Sink};
-use crate::input::InputCounts;
+use crate::input::{Event, InputCounts};
 use crate::render::{self, Style, Thresholds};
 use crate::run::command::KeptWriter;
 use crate::state::{Change, Moment, State, TextKind};
@@ -77,6 +77,13 @@ impl<W: Write> Frontends<W> {
         match &mut self.main {
             Frontend::Log(log) => Some(log),
             _ => None,
+        }
+    }
+
+    /// The stream has said something that has led to these changes.
+    pub(super) fn event(&mut self, event: &Event<'_>, changes: &[Change]) {
+        if let Frontend::Log(log) = &mut self.main {
+            log.event(event, changes);
         }
     }
 

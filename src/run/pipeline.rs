@@ -142,8 +142,7 @@ impl<W: Write> Pipeline<W> {
         self.frontend.touch();
         let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.feed(source, bytes, at, |source, event| {
-            apply(source, event, at, *stdout, state, effects);
-            publish(state, effects, frontend, at);
+            take(source, event, at, *stdout, state, effects, frontend);
         });
     }
 
@@ -151,8 +150,7 @@ impl<W: Write> Pipeline<W> {
     pub fn close_source(&mut self, source: Source, at: Moment) {
         let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.close(source, at, |source, event| {
-            apply(source, event, at, *stdout, state, effects);
-            publish(state, effects, frontend, at);
+            take(source, event, at, *stdout, state, effects, frontend);
         });
     }
 
@@ -166,8 +164,7 @@ impl<W: Write> Pipeline<W> {
         let was_waiting = self.streams.next_release().is_some();
         let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.release(at, |source, event| {
-            apply(source, event, at, *stdout, state, effects);
-            publish(state, effects, frontend, at);
+            take(source, event, at, *stdout, state, effects, frontend);
         });
         // Whatever else comes within this time, a line that was held back unfinished is a prompt.
         if was_waiting && self.streams.next_release().is_none() {
@@ -179,8 +176,7 @@ impl<W: Write> Pipeline<W> {
     pub fn settle(&mut self, at: Moment) {
         let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.settle(at, |source, event| {
-            apply(source, event, at, *stdout, state, effects);
-            publish(state, effects, frontend, at);
+            take(source, event, at, *stdout, state, effects, frontend);
         });
         self.partial(at);
     }
@@ -324,8 +320,7 @@ impl<W: Write> Pipeline<W> {
     fn finish(&mut self, exit_status: Option<i32>, at: Moment) {
         let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.finish(|source, event| {
-            apply(source, event, at, *stdout, state, effects);
-            publish(state, effects, frontend, at);
+            take(source, event, at, *stdout, state, effects, frontend);
         });
         self.apply(Input::End(exit_status), at);
     }
@@ -344,6 +339,24 @@ impl<W: Write> Pipeline<W> {
         self.state.apply(input, at, &mut self.effects);
         publish(&self.state, &mut self.effects, &mut self.frontend, at);
     }
+}
+
+/// Takes one event of a stream and tells what it leads to.
+fn take<W: Write>(
+    source: Source,
+    event: Event<'_>,
+    at: Moment,
+    stdout: Stdout,
+    state: &mut State,
+    effects: &mut Effects,
+    frontend: &mut Frontends<W>,
+) {
+    let said = event.clone();
+    apply(source, event, at, stdout, state, effects);
+    if source != Source::Stdout || stdout != Stdout::Passed {
+        frontend.event(&said, &effects.changes);
+    }
+    publish(state, effects, frontend, at);
 }
 
 /// What one event of a stream leads to.

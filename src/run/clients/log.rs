@@ -1,5 +1,6 @@
 //! `nixmon log`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, StdoutLock, Write};
 use std::path::{Path, PathBuf};
@@ -112,23 +113,25 @@ fn raw(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Result<
     Ok(out.settle(true)?)
 }
 
-fn readable(settings: &Settings, args: &LogArgs, look: Look, out: Out) -> Result<()> {
+fn readable(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Result<()> {
     let style = options(&settings.output, Thresholds::default()).style;
     let mut of = LogOf::Run;
-    let mut kept_by_nix = Vec::new();
+    let mut shown = Vec::new();
     if let Some(wanted) = &args.derivation {
         let may_come = args.follow && look.life.goes_on();
         let chosen = choose(settings, &look, wanted, style, may_come)?;
         of = LogOf::Derivations { wanted: chosen.wanted, closeness: chosen.closeness };
-        kept_by_nix = chosen.without_lines;
+        for (path, name) in chosen.without_lines {
+            if nix_log(settings, &path, &name, &mut out)? {
+                shown.push(path);
+            }
+        }
     } else if let Some(unit) = &args.unit {
         of = LogOf::Unit(unit.clone());
     }
-    let log = Log::new(out, of, style);
-    let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
-    if let Some(facts) = &look.facts {
-        command::expect(&mut pipeline, &facts.command);
-    }
+    let mut log = Log::new(out, of, style);
+    shown.into_iter().for_each(|path| log.is_shown(path));
+    let mut pipeline = pipeline(&look, log);
     let steps = play(settings, args.follow, &look, |step| {
         match step {
             Some((at, step)) => pipeline.step(step, at),
@@ -140,15 +143,7 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, out: Out) -> Result
         check(&mut pipeline, |_, _| Ok(()))
     })?;
     warn(&look, args.follow, &steps);
-    // The last line may lack its end; of a run that goes on, it may yet come.
-    let has_ended = !look.life.goes_on() || args.follow;
-    if has_ended {
-        let exit = look.dir.exit()?.map(|exit| exit.status());
-        pipeline.end(exit, steps.now(), |_| Default::default());
-    } else {
-        release(&mut pipeline);
-        pipeline.settle(steps.now());
-    }
+    finish(&mut pipeline, &look, &steps, args.follow)?;
     let mut last = Vec::new();
     if let Some(unit) = &args.unit {
         let is_said = pipeline.log_mut().is_some_and(|log| log.writer().n_lines() > 0);
@@ -158,14 +153,31 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, out: Out) -> Result
     for line in last {
         writeln!(out, "{}", line.plain())?;
     }
-    for (path, name) in kept_by_nix {
-        nix_log(settings, &path, &name, &mut out)?;
-    }
     Ok(out.settle(true)?)
 }
 
+fn pipeline<W: Write>(look: &Look, log: Log<W>) -> Pipeline<W> {
+    let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
+    if let Some(facts) = &look.facts {
+        command::expect(&mut pipeline, &facts.command);
+    }
+    pipeline
+}
+
+/// The recording has no more steps. The last line may lack its end; of a run that goes on, it may yet come.
+fn finish<W: Write>(pipeline: &mut Pipeline<W>, look: &Look, steps: &Steps, is_followed: bool) -> Result<()> {
+    if look.life.goes_on() && !is_followed {
+        release(pipeline);
+        pipeline.settle(steps.now());
+    } else {
+        let exit = look.dir.exit()?.map(|exit| exit.status());
+        pipeline.end(exit, steps.now(), |_| Default::default());
+    }
+    Ok(())
+}
+
 /// Text that waits for a record that says the same has waited long enough.
-fn release(pipeline: &mut Pipeline<Out>) {
+fn release<W: Write>(pipeline: &mut Pipeline<W>) {
     if let Some(due) = pipeline.next_release() {
         pipeline.release(due);
     }
@@ -192,23 +204,31 @@ struct Chosen {
 }
 
 fn choose(settings: &Settings, look: &Look, wanted: &str, style: Style, may_come: bool) -> Result<Chosen> {
-    let log = Log::new(std::io::sink(), LogOf::Nothing, style);
-    let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
-    play(settings, false, look, |step| {
+    let mut pipeline = pipeline(look, Log::new(std::io::sink(), LogOf::Nothing, style));
+    let steps = play(settings, false, look, |step| {
         if let Some((at, step)) = step {
             pipeline.step(step, at);
         }
         Ok(())
     })?;
+    // An error is whole only once something else follows, or nothing more.
+    finish(&mut pipeline, look, &steps, false)?;
     let (state, log) = pipeline.state_and_log();
     let derivations = state.derivations();
     // An output stands for what it is built by.
     let by_output = derivations.find_by_output(wanted).map(|id| derivations.get(id).path.to_string());
     let wanted = by_output.unwrap_or_else(|| wanted.to_owned());
     let close = |path: &str, name: &str| Closeness::of(path, name, &wanted);
-    let best = derivations.iter().filter_map(|(_, other)| close(&other.path, other.name())).min();
+    // Of some failures no more than the name is known.
+    let failed = || state.failures().filter(|(_, failure)| failure.derivation.is_none());
+    let failed = || failed().filter_map(|(_, failure)| failure.name.as_deref());
+    let known = || derivations.iter().map(|(_, derivation)| (&*derivation.path, derivation.name()));
+    let known = || known().chain(failed().map(|name| ("", name)));
+    let best = known().filter_map(|(path, name)| close(path, name)).min();
     let Some(closeness) = best.or(may_come.then_some(Closeness::Prefix)) else {
-        let names: Vec<&str> = derivations.iter().map(|(_, derivation)| derivation.name()).collect();
+        let mut names: Vec<&str> = known().map(|(_, name)| name).collect();
+        let mut seen = BTreeSet::new();
+        names.retain(|name| seen.insert(*name));
         bail!("run {} has no derivation {}; {}", look.dir.id(), sanitize(&wanted), similar(&wanted, &names));
     };
     let without_lines = derivations
@@ -237,6 +257,7 @@ fn similar(wanted: &str, names: &[&str]) -> String {
     }
     found.dedup();
     match found.is_empty() {
+        true if names.len() <= NAMES => format!("it names {}", sanitize(&names.join(", "))),
         true => format!("it names {}", count(names.len() as u64, "other", "others")),
         false => format!("similar are {}", sanitize(&found.join(", "))),
     }
@@ -289,23 +310,27 @@ fn unit_log(
     Ok(lines)
 }
 
-/// What Nix has kept of a derivation's log, which the recording lacks.
-fn nix_log(settings: &Settings, path: &str, name: &str, out: &mut Out) -> Result<()> {
+/// What Nix has kept of a derivation's log, which the recording lacks. Returns whether there is anything.
+fn nix_log(settings: &Settings, path: &str, name: &str, out: &mut Out) -> Result<bool> {
     let files = log_files_of(path, &settings.log_dir).into_iter().flatten();
     let Some(file) = files.map(PathBuf::from).find(|file| file.is_file()) else {
         complain(&anyhow::anyhow!(
             "the recording has no log of {}, and Nix has kept none here",
             sanitize(name)
         ));
-        return Ok(());
+        return Ok(false);
     };
-    complain(&anyhow::anyhow!(
-        "the recording has no log of {}; this is what Nix has kept: {}",
-        sanitize(name),
-        file.display()
-    ));
     let (reader, child) = open_log(&file)?;
     let mut reader = BufReader::new(reader);
+    if reader.fill_buf()?.is_empty() {
+        complain(&anyhow::anyhow!("{} printed nothing", sanitize(name)));
+    } else {
+        complain(&anyhow::anyhow!(
+            "the recording has no log of {}; this is what Nix has kept: {}",
+            sanitize(name),
+            file.display()
+        ));
+    }
     let mut line = Vec::new();
     // A longer line is cut there: it is none of a text.
     while (&mut reader).take(1 << 20).read_until(b'\n', &mut line)? > 0 {
@@ -322,7 +347,7 @@ fn nix_log(settings: &Settings, path: &str, name: &str, out: &mut Out) -> Result
             bail!("cannot decompress {}: bzip2 ended with {status}", file.display());
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn open_log(file: &Path) -> Result<(Box<dyn Read>, Option<Child>)> {
@@ -336,4 +361,90 @@ fn open_log(file: &Path) -> Result<(Box<dyn Read>, Option<Child>)> {
         command.spawn().with_context(|| format!("cannot decompress {} without bzip2", file.display()))?;
     let stdout = child.stdout.take().context("bzip2 has no output")?;
     Ok((Box::new(stdout), Some(child)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "/nix/store/00000000000000000000000000000000-a-1.0.drv";
+
+    /// What is written of a command that has printed this and failed.
+    fn check(input: &str, of: &LogOf, expected: &str) {
+        let style = options(&crate::settings::Output::default(), Thresholds::default()).style;
+        let log = Log::new(Vec::new(), of.clone(), style);
+        let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
+        pipeline.feed(input.as_bytes(), Duration::ZERO);
+        pipeline.end(Some(1), Duration::ZERO, |_| Default::default());
+        let written = String::from_utf8(pipeline.into_writer().unwrap()).unwrap();
+        assert_eq!(written, expected, "{of:?} of {input}");
+    }
+
+    fn of_a() -> LogOf {
+        LogOf::Derivations { wanted: "a".to_owned(), closeness: Closeness::Name }
+    }
+
+    #[test]
+    fn a_failure_without_lines_is_told_in_whole() {
+        let input = format!(
+            "building '{A}'...\nerror: hash mismatch in fixed-output derivation '{A}':\n\
+             \x20        specified: sha256-AAAA\n            got:    sha256-BBBB\n"
+        );
+        let expected = format!(
+            "✗ a-1.0 has another hash than specified\n    specified: sha256-AAAA\n    got:       sha256-BBBB\n    \
+             → if the new content is to be trusted, put the hash after `got` in place of the specified one\n    \
+             log: nix log {A}\n"
+        );
+        check(&input, &LogOf::Run, &expected);
+        check(&input, &of_a(), &expected);
+        check(&input, &LogOf::Unit("nginx".to_owned()), "");
+    }
+
+    #[test]
+    fn an_error_of_the_evaluation_is_told_as_it_came() {
+        let text = "error: undefined variable 'foo'\n\n       at /a.nix:1:7:\n\n            1| { x = foo; }.x\n             \
+                    |       ^\n\n       … while evaluating the attribute 'x'\n";
+        let told = format!("{text}✗ undefined variable 'foo'\n    at /a.nix:1:7\n");
+        check(text, &LogOf::Run, &told);
+        check(text, &of_a(), "");
+        let json = serde_json::json!({
+            "action": "msg", "level": 0, "msg": text.replace("foo", "\u{1b}[35;1mfoo\u{1b}[0m"),
+            "raw_msg": "undefined variable 'foo'", "file": "/a.nix", "line": 1, "column": 7,
+        });
+        check(&format!("@nix {json}\n"), &LogOf::Run, &told);
+        // Nothing is said twice.
+        let short = "error: undefined variable 'foo'\n";
+        check(short, &LogOf::Run, "✗ undefined variable 'foo'\n");
+    }
+
+    #[test]
+    fn lines_of_a_builder_without_its_name_are_written() {
+        let error = format!("error: builder for '{A}' failed with exit code 2");
+        let input = format!("building '{A}'...\ncompiling\n\u{1b}[31mld: no -lz\u{1b}[0m\n{error}\n");
+        check(&input, &LogOf::Run, "compiling\nld: no -lz\n✗ a-1.0 failed, exit 2\n");
+        // Whose they are is not sure; for a failure they are the best that there is.
+        let expected =
+            format!("✗ a-1.0 failed, exit 2\n    compiling\n    ld: no -lz\n    log: nix log {A}\n");
+        check(&input, &of_a(), &expected);
+        // With names before them they are not told again.
+        let input = format!("building '{A}'...\na> compiling\na> ld: no -lz\n{error}\n");
+        let expected = "a-1.0> compiling\na-1.0> ld: no -lz\n✗ a-1.0 failed, exit 2\n";
+        check(&input, &LogOf::Run, expected);
+        check(&input, &of_a(), expected);
+        // What Nix quotes is all where the lines did not come.
+        let quoted =
+            format!("building '{A}'...\n{error};\n       last 2 log lines:\n       > one\n       > two\n");
+        let expected = format!("✗ a-1.0 failed, exit 2\n    one\n    two\n    log: nix log {A}\n");
+        check(&quoted, &LogOf::Run, &expected);
+        check(&quoted, &of_a(), &expected);
+    }
+
+    #[test]
+    fn steps_of_an_activation_are_written() {
+        let input = "building the system configuration...\nactivating the configuration...\nsetting up /etc...\n\
+                     restarting the following units: nginx.service, php.service\nanother line\n";
+        check(input, &LogOf::Run, input);
+        let unit = "restarting the following units: nginx.service, php.service\n";
+        check(input, &LogOf::Unit("nginx".to_owned()), unit);
+    }
 }
