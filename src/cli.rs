@@ -198,7 +198,7 @@ pub struct WaitArgs {
     /// What to wait for
     #[arg(long = "for", value_name = "WHAT", value_enum, default_value_t = WaitFor::End)]
     pub what: WaitFor,
-    /// Print what came after this: a number of condensed lines, which `wait` and `status` print [default: from now on]
+    /// Print what came after this: a number of condensed lines, which `wait` and `status` print [default: from now on, or how it ended]
     #[arg(long, value_name = "CURSOR")]
     pub since: Option<u64>,
     /// Give up after this time, with exit status 124

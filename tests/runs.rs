@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use common::ran::Ran;
 use nixmon::run::Recorder;
 use nixmon::runs::{
-    Created, Exit, FORMAT, Facts, ProcessId, RootCause, RunDir, RunId, RunState, Status, Store,
+    Created, Exit, FORMAT, Facts, ProcessId, ReadOn, RootCause, RunDir, RunId, RunState, Status, Store,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -200,7 +200,7 @@ fn a_run_that_is_not_there() {
     let home = Home::new();
     home.ended("home", 0);
     for command in ["status", "wait", "log", "stop"] {
-        home.run(&[command, "7"]).check(2, &["there is no run 7; there is run 1 (home)"]);
+        home.run(&[command, "7"]).check(2, &["there is no run 7; there is run 1, named home"]);
         home.run(&[command, "hmoe"]).check(2, &["no run is called hmoe; is home meant?"]);
     }
     home.run(&["replay", "nothing"]).check(2, &["there is no file nothing, and no run is called nothing"]);
@@ -231,7 +231,8 @@ fn status_of_a_run() {
     ran.check(0, &["run 2 (home: make home) ended: failure, exit status 3, after 9s, at ", "it broke"]);
     let first = RootCause { name: Some("lib-1.0".to_owned()), message: "failed: no -lz".to_owned() };
     let status = dir.status().unwrap().unwrap();
-    dir.write_status(&Status { first_failure: Some(first), ..status }).unwrap();
+    let read_on = Some(ReadOn::Derivation);
+    dir.write_status(&Status { first_failure: Some(first), read_on, ..status }).unwrap();
     let ran = home.run(&["status", "home"]);
     ran.check(0, &["✗ lib-1.0 failed: no -lz", "nixmon log 2 --derivation lib-1.0"]);
     home.run(&["status", "1"]).check(0, &["run 1 (home: make home) ended: success, exit status 0"]);
@@ -251,7 +252,7 @@ fn a_queued_run_waits() {
     drop(queued.lock);
     // Nobody begins it any more.
     home.run(&["status", "2"]).check(0, &["ended: not started", "died at", "before the command began"]);
-    home.run(&["wait", "2"]).check(1, &["run 2 ended: not started"]);
+    home.run(&["wait", "2"]).check(1, &["run 2 (b: make home) ended: not started"]);
     home.run(&["log", "2"]).check(2, &["run 2 has no recording"]);
 }
 
@@ -292,7 +293,7 @@ fn a_lost_run_is_told_and_its_end_found_out() {
     // From here on it is kept.
     std::fs::remove_file(dir.input()).unwrap();
     home.run(&["status"]).check(0, &ended);
-    home.run(&["wait"]).check(1, &["run 1 ended: failure, exit status 1"]);
+    home.run(&["wait"]).check(1, &["run 1 (home: make home) ended: failure, exit status 1"]);
 }
 
 #[test]
@@ -400,7 +401,7 @@ fn a_store_that_cannot_be_written() {
     list.check(0, &["home", "lost"]);
     log.check(0, &["lib-1.0> compiling"]);
     replay.check(1, &["lib-1.0"]);
-    wait.check(1, &["run 2 ended"]);
+    wait.check(1, &["run 2 (lost: make home) ended"]);
     prune.check(2, &["Read-only"]);
     assert!(!is_kept);
 }
@@ -441,6 +442,49 @@ fn waiting_prints_what_is_new() {
 }
 
 #[test]
+fn who_waits_late_is_told_how_it_ended() {
+    let home = Home::new();
+    home.ended("home", 3);
+    let status = home.run(&["status"]).out;
+    for args in [&["wait"][..], &["wait", "--for", "change"], &["wait", "--timeout", "0s"]] {
+        let ran = home.run(args);
+        assert_eq!((ran.code, &ran.out), (Some(3), &status), "{args:?}");
+    }
+    let seen = home.run(&["wait", "--since", "3"]);
+    assert_eq!((seen.code, seen.out.lines().count()), (Some(3), 1), "{}", seen.out);
+    assert_eq!(home.run(&["wait", "--json"]).out, home.run(&["status", "--json"]).out);
+}
+
+#[test]
+fn no_command_is_behind_another() {
+    let home = Home::new();
+    let made = home.store.create(facts(), false).unwrap();
+    let status = Status { line: "Evaluating…".to_owned(), ..made.dir.status().unwrap().unwrap() };
+    made.dir.write_status(&status).unwrap();
+    let says = |args: &[&str], cursor: &str, line: &str| {
+        let ran = home.run(args);
+        assert!(ran.out.contains(cursor) && ran.out.contains(line), "{args:?}: {}", ran.out);
+    };
+    says(&["status"], "cursor 0", "Evaluating…");
+    // The status is written later.
+    std::fs::write(made.dir.lines(), "[0s] Building… 2 to build\nsome text\n").unwrap();
+    let all: [&[&str]; 4] = [
+        &["wait", "--for", "change", "--since", "0"],
+        &["wait", "--timeout", "0s"],
+        &["status"],
+        &["wait", "--timeout", "0s", "--since", "2"],
+    ];
+    for args in all {
+        says(args, "cursor 2", "Building… 2 to build");
+        assert!(!home.run(args).out.contains("Evaluating"), "{args:?}");
+    }
+    for args in [&["status", "--json"][..], &["list", "--json"], &["wait", "--timeout", "0s", "--json"]] {
+        says(args, "\"cursor\":2", "\"line\":\"Building… 2 to build\"");
+    }
+    says(&["wait", "--timeout", "0s"], "; go on with nixmon wait 1 --since 2", "");
+}
+
+#[test]
 fn logs_are_readable() {
     let home = Home::new();
     home.ended("home", 1);
@@ -458,6 +502,7 @@ fn logs_are_readable() {
     }
     log(&["--derivation", "lbi"]).check(2, &["run 1 has no derivation lbi; similar are lib"]);
     log(&["--derivation", "zlib"]).check(2, &["run 1 has no derivation zlib; similar are lib"]);
+    log(&["--derivation", "other"]).check(2, &["run 1 has no derivation other; it names lib-1.0, app-2.1"]);
     log(&["--unit", "nginx"]).check(2, &["run 1 says nothing of a unit nginx; it says nothing of any"]);
     assert_eq!(log(&["--grep", "compil", "--derivation", "lib"]).out, "lib-1.0> compiling\n");
     assert_eq!(log(&["--lines", "2:2"]).out, all.out.lines().nth(1).unwrap().to_owned() + "\n");
@@ -490,6 +535,35 @@ fn a_log_that_nix_has_kept() {
     assert!(Command::new(bzip2).arg(&file).status().unwrap().success());
     assert_eq!(log(&["--derivation", "app"]).out, expected);
     assert_eq!(log(&["--derivation", "app", "--lines=-1:", "--grep", "n"]).out, "app-2.1> done\n");
+}
+
+#[test]
+fn what_status_points_at_is_there() {
+    let home = Home::new();
+    let path = "/nix/store/00000000000000000000000000000000-fo-1.0.drv";
+    // The error is the last of what came, and nothing says that it is whole.
+    let hash = format!(
+        "building '{path}'...\nerror: hash mismatch in fixed-output derivation '{path}':\n         \
+         specified: sha256-AAAA\n            got:    sha256-BBBB\n"
+    );
+    let silent = format!("building '{path}'...\nerror: builder for '{path}' failed with exit code 5\n");
+    let variable = "error: undefined variable 'x'\n\n       at /a.nix:1:2:\n\n            1| {x}\n";
+    for (text, pointer, expected) in [
+        (&*hash, Some("--derivation fo-1.0"), "specified: sha256-AAAA"),
+        (&*silent, None, ""),
+        (variable, Some("--lines -50:"), "1| {x}"),
+    ] {
+        let made = home.abandoned("home");
+        record(&made.dir.input(), text, b"");
+        made.dir.write_exit(&Exit { code: Some(1), signal: None, at: now() }).unwrap();
+        drop(made);
+        let status = home.run(&["status"]).out;
+        let found = status.lines().find_map(|line| line.trim().strip_prefix("read on: nixmon "));
+        assert_eq!(found.is_some(), pointer.is_some(), "{status}");
+        let Some((found, pointer)) = found.zip(pointer) else { continue };
+        assert!(found.ends_with(pointer) && !status.contains(expected), "{status}");
+        home.run(&found.split(' ').collect::<Vec<_>>()).check(0, &[expected]);
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub use facts::{Environment, Exit, Facts, ProcessId};
 pub use files::Lock;
 pub use retention::{Reason, Removed};
 pub use socket::socket_elsewhere;
-pub use status::{Activity, RootCause, RunState, Status};
+pub use status::{Activity, ReadOn, RootCause, RunState, Status};
 pub use store::{Created, Store};
 
 /// The version of everything in a run's directory.

@@ -60,6 +60,8 @@ pub struct Status {
     pub first_failure: Option<RootCause>,
     /// The one that was seen last.
     pub last_failure: Option<RootCause>,
+    /// Where the recording says more of how it failed than this does.
+    pub read_on: Option<ReadOn>,
     /// `success`, `failure`, `interrupted`, `incomplete`; or `not-started`: its command
     /// never began, because the run before it failed, it was stopped, or its monitor died.
     pub outcome: Option<String>,
@@ -98,6 +100,16 @@ pub enum Activity {
     Quiet,
     /// It has not, and its processes took less than 1 % of a processor and the network less than 1 KiB/s.
     Stuck,
+}
+
+/// Where a recording says more of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadOn {
+    /// In what was printed last.
+    End,
+    /// In the log of the derivation that failed first.
+    Derivation,
 }
 
 /// A root cause, in short.

@@ -1,5 +1,6 @@
 //! What looks at runs from outside: it reads what their monitors write, and never speaks with them.
 
+mod lines;
 mod list;
 mod log;
 mod prune;
@@ -25,11 +26,12 @@ pub(super) use steps::Steps;
 pub(super) use stop::stop;
 pub(super) use wait::wait;
 
-use super::unix_ms;
+use super::{options, unix_ms};
 use crate::frontend::json_line;
+use crate::render::Thresholds;
 use crate::runs::{RunDir, Status, Store};
 use crate::settings::Settings;
-use crate::text::{self, Line, Palette};
+use crate::text::{self, Line, Palette, Symbols};
 
 /// The store of runs.
 pub(super) fn store(settings: &Settings) -> Result<Store> {
@@ -68,6 +70,11 @@ fn clock(at: u64, now: u64, of_another_day: impl Fn(u64) -> &'static str) -> Str
     let (Some(at), Some(now)) = (zoned(at), zoned(now)) else { return "an unknown time".to_owned() };
     let format = if at.date() == now.date() { "%H:%M" } else { of_another_day(age) };
     at.strftime(format).to_string()
+}
+
+/// The signs of the terminal.
+fn symbols(settings: &Settings) -> Symbols {
+    options(&settings.output, Thresholds::default()).style.symbols
 }
 
 /// A line as it is written.

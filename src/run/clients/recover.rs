@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::lines::{CondensedLines, catch_up};
 use super::steps::Steps;
 use super::{local_clock, unix_ms};
 use crate::run::frontends::Frontend;
@@ -44,11 +45,14 @@ pub(in crate::run) fn look(dir: &RunDir, settings: &Settings) -> Result<Look> {
     };
     let life = dir.life(unix_ms())?;
     let kept = dir.status()?.unwrap_or_else(|| from_facts(dir, facts.as_ref()));
-    let (life, status) = match life {
+    let (life, mut status) = match life {
         Life::Ended | Life::Monitored => (life, kept),
         Life::Guarded | Life::Unwatched => (life, lost(kept, facts.as_ref(), life, dir.exit()?)),
         Life::Over => recover(dir, facts.as_ref(), kept, settings)?,
     };
+    if life.goes_on() {
+        catch_up(&mut status, CondensedLines::of(dir).read()?);
+    }
     Ok(Look { dir: dir.clone(), facts, status, life })
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::local_clock;
 use crate::render::rough;
-use crate::runs::{Activity, RootCause, RunState, Status};
-use crate::text::{Line, Role, Symbols, count, duration, sanitize, thousands, truncate};
+use crate::runs::{Activity, ReadOn, RootCause, RunState, Status};
+use crate::text::{Line, Role, Symbols, count, duration, sanitize, thousands, truncate, width};
 use crate::wire::{RunFailure, RunStatus, SCHEMA};
 
 /// A monitor that has been silent for longer, in milliseconds, may hang: it writes every ten seconds.
@@ -34,6 +34,14 @@ pub(super) fn title(status: &Status) -> Line {
 
 pub(super) fn short_command(command: &[String]) -> String {
     truncate(&sanitize(&command.join(" ")), COMMAND, "…").into_owned()
+}
+
+/// `home`, or `make home` of a run without a name.
+pub(super) fn name_or_command(status: &Status) -> String {
+    match &status.name {
+        Some(name) => sanitize(name).into_owned(),
+        None => sanitize(&status.command.join(" ")).into_owned(),
+    }
 }
 
 /// How long a run has taken, or takes.
@@ -126,10 +134,12 @@ pub(super) fn status(status: &Status, now: u64, symbols: &Symbols) -> Vec<Line> 
     // At the end the first is what to begin with; before, the last is news.
     let first = status.first_failure.as_ref().filter(|_| status.state == RunState::Ended);
     if let Some(RootCause { name, message }) = first.or(status.last_failure.as_ref()) {
-        lines.push(failed(name.as_deref(), message, symbols));
-        if status.state == RunState::Ended {
-            lines.push(indented(Role::Muted, &read_on(status, name.as_deref())));
-        }
+        let mut line = indented(Role::Failure, &format!("{} ", symbols.failure));
+        line.append(failed(name.as_deref(), message, MESSAGE, symbols));
+        lines.push(line);
+    }
+    if status.state == RunState::Ended {
+        lines.extend(read_on(status).map(|text| indented(Role::Muted, &text)));
     }
     if let Some(incomplete) = &status.incomplete {
         lines.push(indented(Role::Warning, incomplete));
@@ -137,21 +147,27 @@ pub(super) fn status(status: &Status, now: u64, symbols: &Symbols) -> Vec<Line> 
     lines
 }
 
-fn failed(name: Option<&str>, message: &str, symbols: &Symbols) -> Line {
-    let mut line = Line::new().with(Role::Plain, "  ").with(Role::Failure, format!("{} ", symbols.failure));
-    if let Some(name) = name.filter(|name| !message.contains(name)) {
+/// `lib-1.0 failed, exit 2: no rule to make it`, the message in at most so many columns.
+fn failed(name: Option<&str>, message: &str, columns: usize, symbols: &Symbols) -> Line {
+    let mut line = Line::new();
+    if let Some(name) = name {
         line.push(Role::Name, name).push(Role::Plain, " ");
     }
-    line.push(Role::Plain, truncate(&sanitize(message), MESSAGE, symbols.ellipsis));
+    line.push(Role::Plain, truncate(&sanitize(message), columns, symbols.ellipsis));
     line
 }
 
-fn read_on(status: &Status, derivation: Option<&str>) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '?' | '=');
-    match derivation.filter(|name| name.chars().all(plain)) {
+/// Where there is more than what is said here.
+fn read_on(status: &Status) -> Option<String> {
+    let first = status.first_failure.as_ref();
+    let is_cut = || first.is_some_and(|first| width(&sanitize(&first.message)) > MESSAGE);
+    let place = status.read_on.or_else(|| is_cut().then_some(ReadOn::End))?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '?' | '=');
+    let name = first.and_then(|first| first.name.as_deref()).filter(|name| name.chars().all(is_plain));
+    Some(match name.filter(|_| place == ReadOn::Derivation) {
         Some(name) => format!("read on: nixmon log {} --derivation {name}", status.id),
         None => format!("read on: nixmon log {} --lines -50:", status.id),
-    }
+    })
 }
 
 /// `busy`, `quiet for 3m04s`.
@@ -165,7 +181,7 @@ pub(super) fn activity(status: &Status) -> Line {
 }
 
 /// `run 12 goes on, cursor 17: Building…` or `run 12 ended: success, exit status 0, after 4m10s, cursor 23`.
-pub(super) fn how_it_stands(status: &Status, cursor: u64, now: u64) -> Line {
+pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
     let mut line = Line::new().with(Role::Heading, format!("run {}", status.id));
     let behind = match status.state {
         RunState::Ended => {
@@ -182,6 +198,9 @@ pub(super) fn how_it_stands(status: &Status, cursor: u64, now: u64) -> Line {
         }
         RunState::Running => {
             line.push(Role::Plain, " goes on");
+            if status.activity == Activity::Stuck {
+                line.push(Role::Plain, ", ").append(activity(status));
+            }
             status.line.as_str()
         }
         RunState::Lost => {
@@ -189,17 +208,43 @@ pub(super) fn how_it_stands(status: &Status, cursor: u64, now: u64) -> Line {
             status.incomplete.as_deref().unwrap_or_default()
         }
     };
-    line.push(Role::Muted, format!(", cursor {cursor}"));
+    line.push(Role::Muted, format!(", cursor {}", status.cursor));
     if !behind.is_empty() {
         line.push(Role::Plain, format!(": {behind}"));
     }
     line
 }
 
+/// What to ask next of a run that has not ended in time: for what hangs where something does, else for what is new.
+pub(super) fn next(status: &Status) -> Line {
+    let hangs = status.activity == Activity::Stuck || status.overdue || !status.slow.is_empty();
+    let command = match hangs && status.state == RunState::Running {
+        true => format!("nixmon status {}", status.id),
+        false => format!("nixmon wait {} --since {}", status.id, status.cursor),
+    };
+    Line::new().with(Role::Muted, format!("; go on with {command}"))
+}
+
+/// How far a run has come, and if something failed, what, first: `lib-1.0 failed, exit 2: no rule · 3 built`.
+pub(super) fn news(status: &Status, symbols: &Symbols) -> Line {
+    let failure = match status.state {
+        RunState::Ended => status.first_failure.as_ref(),
+        _ => status.last_failure.as_ref(),
+    };
+    let Some(RootCause { name, message }) = failure else { return counts(status, status.failed) };
+    let mut line = failed(name.as_deref(), message, MESSAGE, symbols);
+    // One alone is named.
+    let counts = counts(status, if status.failed > 1 { status.failed } else { 0 });
+    if !counts.is_empty() {
+        line.push(Role::Muted, format!(" {} ", symbols.bullet)).append(counts);
+    }
+    line
+}
+
 /// `1 failed, 3 built, 12 fetched`.
-pub(super) fn counts(status: &Status) -> Line {
+fn counts(status: &Status, failed: usize) -> Line {
     let parts = [
-        (status.failed, "failed", Role::Failure),
+        (failed, "failed", Role::Failure),
         (status.built, "built", Role::Plain),
         (status.fetched, "fetched", Role::Plain),
     ];

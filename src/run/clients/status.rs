@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use super::recover::look;
-use super::{say, store, tell, tell_json, unix_ms};
+use super::{say, store, symbols, tell, tell_json, unix_ms};
 use crate::cli::StatusArgs;
-use crate::run::{ExitStatus, options};
+use crate::run::ExitStatus;
 use crate::settings::Settings;
 
 pub(in crate::run) fn status(settings: &Settings, args: &StatusArgs) -> Result<ExitStatus> {
@@ -15,7 +15,6 @@ pub(in crate::run) fn status(settings: &Settings, args: &StatusArgs) -> Result<E
         tell_json(&say::json(&look.status));
         return Ok(ExitStatus::Success);
     }
-    let symbols = options(&settings.output, crate::render::Thresholds::default()).style.symbols;
-    tell(settings, &say::status(&look.status, unix_ms(), &symbols));
+    tell(settings, &say::status(&look.status, unix_ms(), &symbols(settings)));
     Ok(ExitStatus::Success)
 }

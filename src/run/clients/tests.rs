@@ -1,5 +1,5 @@
 use super::{list, prune, say};
-use crate::runs::{Activity, FORMAT, Reason, Removed, RootCause, RunId, RunState, Status};
+use crate::runs::{Activity, FORMAT, ReadOn, Reason, Removed, RootCause, RunId, RunState, Status};
 use crate::text::{Line, Symbols};
 
 /// 2026-09-21 14:13:20 in UTC.
@@ -102,8 +102,42 @@ fn how_a_run_ended() {
     run 12 (home: make home) ended: failure, exit status 2, after 4m09s, at HH:MM, cursor 17
       the verdict: failure
       ✗ lib-1.0 failed: no rule to make it
-      read on: nixmon log 12 --derivation lib-1.0
     ");
+    let read_on = |read_on, first: Option<RootCause>| {
+        let first_failure = first.or_else(|| failed.first_failure.clone());
+        let said = status(&Status { read_on: Some(read_on), first_failure, ..failed.clone() });
+        said.lines().skip(2).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    insta::assert_snapshot!(read_on(ReadOn::Derivation, None), @"
+    ✗ lib-1.0 failed: no rule to make it
+    read on: nixmon log 12 --derivation lib-1.0
+    ");
+    insta::assert_snapshot!(read_on(ReadOn::End, None), @"
+    ✗ lib-1.0 failed: no rule to make it
+    read on: nixmon log 12 --lines -50:
+    ");
+    // The name stands in front, whatever else names it.
+    let message = "timed out: building of 'lib-1.0.drv!out' timed out".to_owned();
+    let named = RootCause { name: Some("lib-1.0".to_owned()), message };
+    insta::assert_snapshot!(read_on(ReadOn::Derivation, Some(named)), @"
+    ✗ lib-1.0 timed out: building of 'lib-1.0.drv!out' timed out
+    read on: nixmon log 12 --derivation lib-1.0
+    ");
+    // No shell takes this for a name.
+    let odd = RootCause { name: Some("lib; rm".to_owned()), message: "failed".to_owned() };
+    insta::assert_snapshot!(read_on(ReadOn::Derivation, Some(odd)), @"
+    ✗ lib; rm failed
+    read on: nixmon log 12 --lines -50:
+    ");
+    let unexplained = Status { read_on: Some(ReadOn::End), ..ended("failure", Some(3)) };
+    insta::assert_snapshot!(zoneless(status(&unexplained)), @"
+    run 12 (home: make home) ended: failure, exit status 3, after 4m09s, at HH:MM, cursor 17
+      the verdict: failure
+      read on: nixmon log 12 --lines -50:
+    ");
+    let long = Some(RootCause { name: None, message: "long ".repeat(40) });
+    let long = status(&Status { first_failure: long, ..failed.clone() });
+    assert!(long.ends_with("…\n  read on: nixmon log 12 --lines -50:\n"), "{long}");
     let incomplete = Some("its monitor died, and nobody saw how it ended".to_owned());
     let unseen = Status { incomplete, ..ended("incomplete", None) };
     insta::assert_snapshot!(zoneless(status(&unseen)), @"
@@ -135,8 +169,13 @@ fn foreign_text_is_harmless() {
     for state in [RunState::Queued, RunState::Running, RunState::Lost, RunState::Ended] {
         let status = Status { state, ..status.clone() };
         let mut lines = say::status(&status, NOW, &Symbols::unicode());
-        lines.push(say::how_it_stands(&status, 1, NOW));
-        lines.extend(list::table(&[(RunId(2), Ok(status)), unreadable.clone()], NOW));
+        lines.push(say::how_it_stands(&status, NOW));
+        lines.extend(list::table(
+            &[(RunId(2), Ok(status)), unreadable.clone()],
+            NOW,
+            None,
+            &Symbols::unicode(),
+        ));
         for line in lines {
             let plain = line.plain();
             assert_eq!(crate::text::sanitize(&plain), plain);
@@ -147,11 +186,19 @@ fn foreign_text_is_harmless() {
 
 #[test]
 fn the_last_line_of_wait() {
-    let line = |status: &Status| say::how_it_stands(status, 23, NOW).plain();
+    let line = |status: &Status| say::how_it_stands(&Status { cursor: 23, ..status.clone() }, NOW).plain();
     insta::assert_snapshot!(line(&running()), @"run 12 goes on, cursor 23: Building… 3/7 built");
     insta::assert_snapshot!(line(&queued()), @"run 12 is queued, cursor 23");
     insta::assert_snapshot!(line(&lost()), @"run 12 goes on, cursor 23: its monitor died at 14:09; the command (pid 4711) goes on, its output is kept");
     insta::assert_snapshot!(line(&ended("success", Some(0))), @"run 12 ended: success, exit status 0, after 4m09s, cursor 23");
+    let stuck = Status { activity: Activity::Stuck, silent_ms: 200_000, ..running() };
+    insta::assert_snapshot!(line(&stuck), @"run 12 goes on, stuck, silent for 3m20s, cursor 23: Building… 3/7 built");
+    let next = |status: &Status| say::next(status).plain();
+    insta::assert_snapshot!(next(&running()), @"; go on with nixmon wait 12 --since 17");
+    insta::assert_snapshot!(next(&queued()), @"; go on with nixmon wait 12 --since 0");
+    insta::assert_snapshot!(next(&lost()), @"; go on with nixmon wait 12 --since 17");
+    insta::assert_snapshot!(next(&stuck), @"; go on with nixmon status 12");
+    insta::assert_snapshot!(next(&Status { overdue: true, ..running() }), @"; go on with nixmon status 12");
 }
 
 #[test]
@@ -168,24 +215,58 @@ fn a_list_of_runs_is_a_table() {
     };
     let other =
         "run 8 was written by another nixmon: its format is 7, this one knows 1; a newer nixmon is needed";
+    let failed = |id, failed, name: Option<&str>, message: &str| {
+        let cause = RootCause { name: name.map(str::to_owned), message: message.to_owned() };
+        let status =
+            Status { id: RunId(id), failed, first_failure: Some(cause), ..ended("failure", Some(1)) };
+        (RunId(id), Ok(status))
+    };
     let rows = [
         (RunId(12), Ok(running())),
         (RunId(11), Ok(Status { id: RunId(11), started_at: Some(NOW - 250_000), ..queued() })),
         (RunId(10), Ok(Status { built: 0, fetched: 0, ..ended("success", Some(0)) })),
         (RunId(9), Ok(old)),
         (RunId(8), Err(other.to_owned())),
+        failed(7, 1, Some("lib-1.0"), "failed, exit 2: main.c:3:1: error: expected expression"),
+        failed(6, 3, Some("lib-1.0"), "has another hash than specified: got sha256-AAAA"),
+        failed(5, 0, None, "undefined variable 'x'"),
     ];
-    let lines = list::table(&rows, NOW);
-    let table: Vec<_> = lines.iter().map(|line| line.plain()).collect();
-    assert!(lines.iter().all(|line| line.width() <= 80), "{table:#?}");
     let date = super::short_clock(NOW - 400_000_000, NOW);
-    let table = table.join("\n").replace(&clock, "HH:MM").replace(&date, "Mon DD HH:MM");
-    insta::assert_snapshot!(table, @r"
-    12  home                      HH:MM         4m10s  busy     3 built, 12 fetched
-    11  home                      HH:MM         4m10s  queued   3 built, 12 fetched
-    10  home                      HH:MM         4m09s  success
-     9  nix build --print-build…  Mon DD HH:MM  4d15h  failure  1,234 failed, 3 bui…
+    let table = |columns| {
+        let lines = list::table(&rows, NOW, columns, &Symbols::unicode());
+        let most = columns.unwrap_or(160);
+        assert!(lines.iter().all(|line| line.width() <= most), "{lines:#?}");
+        text(&lines).replace(&clock, "HH:MM").replace(&date, "Mon DD HH:MM")
+    };
+    insta::assert_snapshot!(table(None), @"
+    12  home                                                          HH:MM         4m10s  busy     3 built, 12 fetched
+    11  home                                                          HH:MM         4m10s  queued   3 built, 12 fetched
+    10  home                                                          HH:MM         4m09s  success
+     9  nix build --print-build-logs .#checks.x86_64-linux.everythi…  Mon DD HH:MM  4d15h  failure  1,234 failed, 3 built, 12 fetched
+     8  was written by another nixmon: its format is 7, this one knows 1; a newer nixmon is needed
+     7  home                                                          HH:MM         4m09s  failure  lib-1.0 failed, exit 2: main.c:3:1: error: expected expression …
+     6  home                                                          HH:MM         4m09s  failure  lib-1.0 has another hash than specified: got sha256-AAAA · 3 fa…
+     5  home                                                          HH:MM         4m09s  failure  undefined variable 'x' · 3 built, 12 fetched
+    ");
+    insta::assert_snapshot!(table(Some(80)), @"
+    12  home              HH:MM         4m10s  busy     3 built, 12 fetched
+    11  home              HH:MM         4m10s  queued   3 built, 12 fetched
+    10  home              HH:MM         4m09s  success
+     9  nix build --pri…  Mon DD HH:MM  4d15h  failure  1,234 failed, 3 built, 12 f…
      8  was written by another nixmon: its format is 7, this one knows 1; a newer n…
+     7  home              HH:MM         4m09s  failure  lib-1.0 failed, exit 2: mai…
+     6  home              HH:MM         4m09s  failure  lib-1.0 has another hash th…
+     5  home              HH:MM         4m09s  failure  undefined variable 'x' · 3 …
+    ");
+    insta::assert_snapshot!(table(Some(120)), @"
+    12  home                                            HH:MM         4m10s  busy     3 built, 12 fetched
+    11  home                                            HH:MM         4m10s  queued   3 built, 12 fetched
+    10  home                                            HH:MM         4m09s  success
+     9  nix build --print-build-logs .#checks.x86_64-…  Mon DD HH:MM  4d15h  failure  1,234 failed, 3 built, 12 fetched
+     8  was written by another nixmon: its format is 7, this one knows 1; a newer nixmon is needed
+     7  home                                            HH:MM         4m09s  failure  lib-1.0 failed, exit 2: main.c:3:1: e…
+     6  home                                            HH:MM         4m09s  failure  lib-1.0 has another hash than specifi…
+     5  home                                            HH:MM         4m09s  failure  undefined variable 'x' · 3 built, 12 …
     ");
 }
 

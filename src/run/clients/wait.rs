@@ -1,13 +1,12 @@
 //! `nixmon wait`.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::lines::{CondensedLines, catch_up};
 use super::recover::look;
-use super::{say, store, tell, tell_json, unix_ms};
+use super::{say, store, symbols, tell, tell_json, unix_ms};
 use crate::cli::{WaitArgs, WaitFor};
 use crate::run::ExitStatus;
 use crate::runs::{RunState, Status};
@@ -21,37 +20,51 @@ const POLL: Duration = Duration::from_millis(200);
 pub(in crate::run) fn wait(settings: &Settings, args: &WaitArgs) -> Result<ExitStatus> {
     let begun = Instant::now();
     let dir = store(settings)?.find(args.run.as_deref())?;
-    let mut lines = CondensedLines::new(dir.lines());
+    let mut lines = CondensedLines::of(&dir);
     // Without a cursor, what is there already is not new.
     let mut cursor = match args.since {
         Some(since) => since,
-        None => lines.read()?.map_or(0, |all| all.len() as u64),
+        None => lines.read()?.len() as u64,
     };
+    let mut has_printed = false;
     loop {
         // Looked at first: once it has ended there are no more lines.
-        let look = look(&dir, settings)?;
-        let has_ended = look.status.state == RunState::Ended;
+        let mut status = look(&dir, settings)?.status;
+        let has_ended = status.state == RunState::Ended;
         let mut is_new = false;
-        if let Some(all) = lines.read()? {
-            let skip = usize::try_from(cursor).unwrap_or(usize::MAX);
-            for line in all.iter().skip(skip) {
-                cursor = cursor.saturating_add(1);
-                is_new = true;
-                if !print(settings, args.json, dir.id().0, cursor, line) {
-                    // Nobody reads any more.
-                    return Ok(ExitStatus::Success);
-                }
+        let all = lines.read()?;
+        for line in all.iter().skip(usize::try_from(cursor).unwrap_or(usize::MAX)) {
+            cursor = cursor.saturating_add(1);
+            is_new = true;
+            if !print(settings, args.json, dir.id().0, cursor, line) {
+                // Nobody reads any more.
+                return Ok(ExitStatus::Success);
             }
         }
+        has_printed |= is_new;
+        let has_changed = is_new && args.what == WaitFor::Change;
         let timed_out = args.timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
-        if has_ended || timed_out || (is_new && args.what == WaitFor::Change) {
-            match args.json {
-                true => drop(tell_json(&say::json(&Status { cursor, ..look.status.clone() }))),
-                false => tell(settings, &[say::how_it_stands(&look.status, cursor, unix_ms())]),
+        if has_ended || timed_out || has_changed {
+            catch_up(&mut status, all);
+            // Lines that a full disk has lost count too.
+            status.cursor = status.cursor.max(cursor);
+            let is_late = has_ended && !has_printed && args.since.is_none();
+            if args.json {
+                tell_json(&say::json(&status));
+            } else if is_late {
+                // Whoever asks now has seen nothing of how it ended.
+                tell(settings, &say::status(&status, unix_ms(), &symbols(settings)));
+            } else {
+                let mut line = say::how_it_stands(&status, unix_ms());
+                // Who gives a cursor knows how to.
+                if !has_ended && !has_changed && args.since.is_none() {
+                    line.append(say::next(&status));
+                }
+                tell(settings, &[line]);
             }
             return Ok(match has_ended {
-                true => exit_status(&look.status),
-                false if timed_out && !(is_new && args.what == WaitFor::Change) => ExitStatus::TimedOut,
+                true => exit_status(&status),
+                false if !has_changed => ExitStatus::TimedOut,
                 false => ExitStatus::Success,
             });
         }
@@ -77,39 +90,5 @@ fn exit_status(status: &Status) -> ExitStatus {
         (None, Some("success")) => ExitStatus::Success,
         (None, Some("interrupted")) => ExitStatus::Interrupted,
         (None, _) => ExitStatus::Failure,
-    }
-}
-
-/// The condensed lines of a run, read again only when there may be more.
-struct CondensedLines {
-    path: PathBuf,
-    seen: Option<(u64, u64, i64, i64)>,
-}
-
-impl CondensedLines {
-    fn new(path: PathBuf) -> Self {
-        Self { path, seen: None }
-    }
-
-    /// All whole lines; `None` if nothing has changed. They are few: that is what condensed lines are for.
-    fn read(&mut self) -> std::io::Result<Option<Vec<String>>> {
-        let Some(seen) = identity(&self.path)? else { return Ok(None) };
-        if self.seen == Some(seen) {
-            return Ok(None);
-        }
-        let bytes = std::fs::read(&self.path)?;
-        self.seen = Some(seen);
-        let text = String::from_utf8_lossy(&bytes);
-        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let has_lines = text.contains('\n');
-        Ok(Some(whole.split('\n').filter(|_| has_lines).map(str::to_owned).collect()))
-    }
-}
-
-fn identity(path: &Path) -> std::io::Result<Option<(u64, u64, i64, i64)>> {
-    match std::fs::metadata(path) {
-        Ok(file) => Ok(Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }

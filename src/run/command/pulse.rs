@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::activation::RunStage;
 use crate::render::{self, Style, rough};
 use crate::run::process_tree::Sample;
-use crate::runs::{Activity, FORMAT, Facts, RootCause, RunState, Status};
-use crate::state::{Failure, Moment, State};
+use crate::runs::{Activity, FORMAT, Facts, ReadOn, RootCause, RunState, Status};
+use crate::state::{Failure, Moment, Outcome, State};
 use crate::text::{Line, Role, ascii, sanitize, truncate};
 use crate::view::{StallOptions, View, stalls};
 use crate::wire::millis;
@@ -231,9 +231,38 @@ pub(in crate::run) fn progress(state: &State, at: Moment) -> Status {
         fetched: fetches.done,
         first_failure: state.failures().next().map(in_short).or_else(of_activation),
         last_failure: state.failures().last().map(in_short).or_else(of_activation),
+        read_on: read_on(state),
         outcome: state.outcome().map(|outcome| outcome.as_str().to_owned()),
         ..Status::default()
     }
+}
+
+/// Where the recording says more of how a run has failed than the first failure in short.
+fn read_on(state: &State) -> Option<ReadOn> {
+    if matches!(state.outcome()?, Outcome::Success) {
+        return None;
+    }
+    let mut failures = state.failures().map(|(_, failure)| failure);
+    match failures.next() {
+        Some(failure) if says_more(failure) => {
+            Some(if failure.name.is_some() { ReadOn::Derivation } else { ReadOn::End })
+        }
+        Some(_) => failures.next().map(|_| ReadOn::End),
+        // What nothing explains may be explained by what was printed.
+        None => (state.activation().started() || state.other_text().next().is_some()).then_some(ReadOn::End),
+    }
+}
+
+/// Whether there is more to be said of a failure than [`render::failure_in_short`] says.
+fn says_more(failure: &Failure) -> bool {
+    let is_told = |detail: &String| failure.message.contains(detail.trim());
+    let n_told = usize::from(render::is_said_by_heading(failure));
+    failure.log_tail.len() > n_told
+        || !failure.details.iter().all(is_told)
+        || failure.location.is_some()
+        || failure.user_location.is_some()
+        || failure.hashes.is_some()
+        || failure.advice.is_some()
 }
 
 /// What the processes do. A builder on another machine works where nobody can see it.
@@ -519,6 +548,37 @@ mod tests {
             message: "failed in checkPhase, exit 2".to_owned(),
         };
         assert_eq!((failed.first_failure, failed.last_failure), (Some(expected.clone()), Some(expected)));
+        assert_eq!(failed.read_on, None);
+    }
+
+    /// Where it is said more of a command that has printed this and failed.
+    #[test]
+    fn where_more_is_said() {
+        let path = "/nix/store/00000000000000000000000000000000-a-1.0.drv";
+        let built = |log: &str, rest: &str| {
+            format!("building '{path}'...\n{log}error: builder for '{path}' failed with exit code 2{rest}\n")
+        };
+        let hashes = format!(
+            "error: hash mismatch in fixed-output derivation '{path}':\n         specified: sha256-AAAA\n            \
+             got:    sha256-BBBB\n"
+        );
+        for (text, expected) in [
+            (built("", ""), None),
+            (built("one line\n", ""), None),
+            (built("two\nlines\n", ""), Some(ReadOn::Derivation)),
+            (hashes, Some(ReadOn::Derivation)),
+            ("error: undefined variable 'x'\n".to_owned(), None),
+            ("error: undefined variable 'x'\n\n       at /a.nix:1:2:\n".to_owned(), Some(ReadOn::End)),
+            ("it broke\n".to_owned(), Some(ReadOn::End)),
+            (String::new(), None),
+        ] {
+            let mut state = state(&text);
+            state.apply(Input::End(Some(1)), seconds(399), &mut Effects::default());
+            assert_eq!(progress(&state, seconds(399)).read_on, expected, "{text}");
+            let mut succeeded = super::tests::state(&text);
+            succeeded.apply(Input::End(Some(0)), seconds(399), &mut Effects::default());
+            assert_eq!(progress(&succeeded, seconds(399)).read_on, None, "{text}");
+        }
     }
 
     /// What is said of each of these runs, at the second at which it is said first.
