@@ -22,7 +22,7 @@ use crate::run::recording::Step;
 use crate::run::{ExitStatus, Pipeline, command, complain, options, service_logs};
 use crate::runs::RunDir;
 use crate::settings::{Settings, nearest};
-use crate::state::{DerivationState, State};
+use crate::state::{Derivation, DerivationState, State};
 use crate::text::{Line, Role, count, last_carriage, sanitize, strip_escapes};
 
 /// How often it is looked whether there is more.
@@ -120,6 +120,9 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Re
     if let Some(wanted) = &args.derivation {
         let may_come = args.follow && look.life.goes_on();
         let chosen = choose(settings, &look, wanted, style, may_come)?;
+        if let Some(name) = chosen.not_begun {
+            complain(&anyhow::anyhow!("run {} has not begun to build {}", look.dir.id(), sanitize(&name)));
+        }
         of = LogOf::Derivations { wanted: chosen.wanted, closeness: chosen.closeness };
         for (path, name) in chosen.without_lines {
             if nix_log(settings, &path, &name, &mut out)? {
@@ -201,6 +204,8 @@ struct Chosen {
     closeness: Closeness,
     /// Those that have begun and of whose log there is nothing: path and name.
     without_lines: Vec<(String, String)>,
+    /// The name of one, where none has begun.
+    not_begun: Option<String>,
 }
 
 fn choose(settings: &Settings, look: &Look, wanted: &str, style: Style, may_come: bool) -> Result<Chosen> {
@@ -231,16 +236,24 @@ fn choose(settings: &Settings, look: &Look, wanted: &str, style: Style, may_come
         names.retain(|name| seen.insert(*name));
         bail!("run {} has no derivation {}; {}", look.dir.id(), sanitize(&wanted), similar(&wanted, &names));
     };
-    let without_lines = derivations
-        .iter()
-        .filter(|(_, other)| close(&other.path, other.name()).is_some_and(|close| close <= closeness))
+    let chosen = || {
+        derivations
+            .iter()
+            .filter(|(_, other)| close(&other.path, other.name()).is_some_and(|close| close <= closeness))
+    };
+    let has_begun = |other: &Derivation| other.started.is_some() || other.failure.is_some();
+    let not_begun = match chosen().any(|(_, other)| has_begun(other)) || may_come {
+        true => None,
+        false => chosen().next().map(|(_, other)| other.name().to_owned()),
+    };
+    let without_lines = chosen()
         .filter(|(id, _)| log.is_none_or(|log| log.n_lines(*id) == 0))
         .filter(|(_, other)| {
             matches!(other.state(), DerivationState::Built | DerivationState::Failed | DerivationState::Ended)
         })
         .map(|(_, other)| (other.path.to_string(), other.name().to_owned()))
         .collect();
-    Ok(Chosen { wanted, closeness, without_lines })
+    Ok(Chosen { wanted, closeness, without_lines, not_begun })
 }
 
 /// What else there is, for whoever asks for something that is not there.
