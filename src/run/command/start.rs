@@ -52,13 +52,10 @@ pub(in crate::run) fn start(settings: &Settings, task: &RunTask, after: Option<&
     // The monitor takes the lock itself: until then the run is said to be starting.
     let Created { dir: run, .. } = super::create(&store, facts, task)?;
     match spawn_monitor(settings, task, &run) {
-        Ok(word @ (Word::Queued | Word::Started)) => {
+        Ok(Word::Queued | Word::Started) => {
             let mut stdout = std::io::stdout();
             // A reader who has gone can ask `list`.
             let _ = writeln!(stdout, "{}", run.id());
-            // Beside the number, which is for programs.
-            let does = if matches!(word, Word::Queued) { "is queued" } else { "runs" };
-            let _ = writeln!(std::io::stderr(), "run {} {does}; go on with nixmon wait {0}", run.id());
             Ok(ExitStatus::Success)
         }
         Ok(Word::NotStarted(why)) => {
