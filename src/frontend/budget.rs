@@ -70,12 +70,18 @@ impl Budget {
     /// The whole of the limits.
     pub fn new(limits: Limits) -> Self {
         // Heartbeats are most of what a long run says, the report is what matters most.
+        let small = Room::of(&limits, 2, 15);
+        let heartbeats = Room::of(&limits, 7, 15);
         Self {
             every: limits.every,
-            events: Room::of(&limits, 2, 15),
-            text: Room::of(&limits, 2, 15),
-            heartbeats: Room::of(&limits, 7, 15),
-            report: Room::of(&limits, 4, 15),
+            events: small,
+            text: small,
+            heartbeats,
+            // Four parts of fifteen, and what rounding leaves.
+            report: Room {
+                lines: limits.lines - 2 * small.lines - heartbeats.lines,
+                bytes: limits.bytes - 2 * small.bytes - heartbeats.bytes,
+            },
             last_heartbeat: Duration::ZERO,
         }
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::activation::ActivationNews;
 use super::budget::{Budget, Limits, Share};
-use super::{LogLines, Sink, is_prompt};
+use super::{InView, LogLines, Sink, is_prompt};
 use crate::activation::ActivationChange;
-use crate::render::{self, Extent, Style};
+use crate::render::{self, Extent, Passed, Style};
 use crate::state::{Change, DerivationId, FailureId, Moment, Outcome, Phase, State, TextKind};
 use crate::text::{Line, Palette, Role, duration};
 use crate::view::{Evidence, View};
@@ -54,6 +54,8 @@ pub struct Lines<W> {
     /// The last heartbeat, to see whether anything has changed.
     last: String,
     hidden: u64,
+    in_view: InView,
+    is_kept: bool,
     /// Lines of activations that were not shown: worth a word only if one failed.
     hidden_of_activation: u64,
     /// A question that found no room, and since when it stands.
@@ -90,6 +92,8 @@ impl<W: Write> Lines<W> {
             activation: ActivationNews::default(),
             last: String::new(),
             hidden: 0,
+            in_view: InView::default(),
+            is_kept: false,
             hidden_of_activation: 0,
             unanswered: None,
             shown_partial: Vec::new(),
@@ -97,6 +101,11 @@ impl<W: Write> Lines<W> {
             said_evaluating: false,
             log_counts: BTreeMap::new(),
         }
+    }
+
+    /// They are kept: their report is read without what stands above it.
+    pub fn kept(self) -> Self {
+        Self { is_kept: true, ..self }
     }
 
     /// Changes have been accepted.
@@ -205,7 +214,9 @@ impl<W: Write> Lines<W> {
             Some(Outcome::Success) => self.hidden,
             _ => self.hidden + self.hidden_of_activation,
         };
-        let report = render::report(state, evidence, hidden, &self.options.style, extent);
+        let in_view = if self.is_kept { Vec::new() } else { self.in_view.lines() };
+        let passed = Passed { hidden, in_view };
+        let report = render::report(state, evidence, &passed, &self.options.style, extent);
         for (i, line) in report.into_iter().enumerate() {
             let stamped = if i == 0 { self.stamp(line, now) } else { line };
             self.write(&stamped);
@@ -352,6 +363,10 @@ impl<W: Write> Lines<W> {
                     }
                 }
                 self.write_raw(&format!("{}\n", line.plain()));
+                // If it was not cut.
+                if shown.trim_end().len() + line.plain().len() >= text.trim_end().len() {
+                    self.in_view.show(text.to_owned());
+                }
                 true
             }
             None => {
@@ -425,6 +440,7 @@ impl<W: Write> Lines<W> {
     }
 
     fn write(&mut self, line: &Line) {
+        self.in_view.show(line.plain());
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = line.write(&self.options.palette, &mut text);

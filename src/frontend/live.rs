@@ -9,9 +9,9 @@ use std::time::Duration;
 use indicatif::TermLike;
 
 use super::canvas::{Canvas, Picture, RESET};
-use super::{Condition, LogLines, Passthrough, is_prompt};
+use super::{Condition, InView, LogLines, Passthrough, is_prompt};
 use crate::activation::ActivationChange;
-use crate::render::{self, BegunStep, Extent, Memory, Style, Viewport};
+use crate::render::{self, BegunStep, Extent, Memory, Passed, Style, Viewport};
 use crate::state::{Change, DerivationId, FailureId, Moment, Outcome, Phase, State, TextKind};
 use crate::text::{Line, Palette, Role, ascii, sanitize, truncate, width};
 use crate::view::{Evidence, View};
@@ -44,6 +44,7 @@ pub struct Live {
     above: String,
     /// Lines of other programs that found no room.
     hidden: u64,
+    in_view: InView,
     /// Lines of an activation that were not shown; they count only if it fails.
     hidden_of_activation: u64,
     /// Failures that stand above with their logs.
@@ -90,6 +91,7 @@ impl Live {
             options,
             above: String::new(),
             hidden: 0,
+            in_view: InView::default(),
             hidden_of_activation: 0,
             n_told: 0,
             failures: Vec::new(),
@@ -212,6 +214,7 @@ impl Live {
             self.hidden += 1;
             return;
         }
+        self.in_view.show(line.plain());
         let painted = self.paint(line);
         self.above.push_str(&painted);
         self.above.push('\n');
@@ -293,7 +296,7 @@ impl Live {
         for (id, _) in due {
             self.n_told += 1;
             let log_lines = self.options.logs.of_failure();
-            let block = render::failure_block(state, state.failure(id), &[], log_lines, &self.options.style);
+            let block = render::failure_block(state, state.failure(id), log_lines, &self.options.style);
             for (i, mut line) in block.into_iter().enumerate() {
                 if i == 0 {
                     let symbol = self.options.style.symbols.failure;
@@ -359,7 +362,8 @@ impl Live {
             Some(Outcome::Success) => self.hidden,
             _ => self.hidden + self.hidden_of_activation,
         };
-        let report = render::report(state, evidence, hidden, &self.options.style, extent);
+        let passed = Passed { hidden, in_view: self.in_view.lines() };
+        let report = render::report(state, evidence, &passed, &self.options.style, extent);
         for line in report {
             let painted = self.paint(&line);
             self.above.push_str(&painted);

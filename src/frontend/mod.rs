@@ -11,6 +11,7 @@ mod lines;
 mod live;
 mod log;
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
 pub use budget::{Budget, Limits};
@@ -114,6 +115,26 @@ impl<W: Write> Sink<W> {
     /// The writer.
     pub fn into_inner(self) -> W {
         self.writer
+    }
+}
+
+/// The last lines that were shown on an output, which a reader still sees.
+#[derive(Clone, Debug, Default)]
+struct InView(VecDeque<String>);
+
+impl InView {
+    /// So many lines above a report are one look with it.
+    const LINES: usize = 10;
+
+    fn show(&mut self, line: String) {
+        if self.0.len() == Self::LINES {
+            self.0.pop_front();
+        }
+        self.0.push_back(line);
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.iter().cloned().collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! How an activation reads: what it did to units, why it failed, where to read on.
 
 use super::Style;
+use super::room::{Block, Worth};
 use crate::activation::{Run, RunStage, Scope, Tool, Unit, Units};
 use crate::state::State;
 use crate::text::excerpt::excerpt;
@@ -115,24 +116,26 @@ fn done(units: &Units, style: &Style) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(&format!(" {} ", style.symbols.bullet)))
 }
 
-/// What a switch that went well did, its failed units, and where to look at the others.
-pub(super) fn success(state: &State, evidence: &Evidence, style: &Style) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let runs: Vec<&Run> = state.activation().runs().collect();
-    if let [run] = runs.as_slice()
-        && let Some(done) = done(&run.units(), style)
-    {
-        lines.push(Line::new().with(Role::Muted, format!("  {done}")));
+/// What a switch that went well did.
+pub(super) fn success(state: &State, style: &Style) -> Option<Line> {
+    let mut runs = state.activation().runs();
+    let (run, None) = (runs.next()?, runs.next()) else { return None };
+    done(&run.units(), style).map(|done| Line::new().with(Role::Muted, format!("  {done}")))
+}
+
+/// The units that failed in a switch that went well but for them.
+pub(super) fn failed_in_success(state: &State, evidence: &Evidence, style: &Style) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for run in state.activation().runs().filter(|run| !is_bad(run)) {
+        blocks.extend(run.units().failed.iter().map(|unit| failed_unit(run, unit, evidence, style)));
     }
-    for run in runs.iter().filter(|run| !is_bad(run)) {
-        for unit in &run.units().failed {
-            lines.extend(failed_unit(run, unit, evidence, style));
-        }
-    }
-    for run in &runs {
-        lines.extend(affected(run, evidence));
-    }
-    if runs.iter().any(|run| run.reboot_needed) {
+    blocks
+}
+
+/// Where to look after a switch that went well.
+pub(super) fn after_success(state: &State, evidence: &Evidence) -> Vec<Line> {
+    let mut lines: Vec<Line> = state.activation().runs().flat_map(|run| affected(run, evidence)).collect();
+    if state.activation().runs().any(|run| run.reboot_needed) {
         lines.push(Line::new().with(Role::Warning, "  takes effect only after a reboot"));
     }
     lines
@@ -192,8 +195,9 @@ fn command(run: &Run, unit: &Unit, evidence: &Evidence) -> String {
 }
 
 /// A unit that failed: the last lines of its log, and where the rest is, best first.
-fn failed_unit(run: &Run, unit: &Unit, evidence: &Evidence, style: &Style) -> Vec<Line> {
-    let mut lines = vec![Line::new().with(Role::Failure, format!("  {} failed{}", unit.name, on(run)))];
+fn failed_unit(run: &Run, unit: &Unit, evidence: &Evidence, style: &Style) -> Block {
+    let title = Line::new().with(Role::Failure, format!("  {} failed{}", unit.name, on(run)));
+    let mut block = Block::titled(title);
     let quoted = run.excerpts.iter().find(|excerpt| excerpt.unit == unit.name);
     let logs: Vec<_> = evidence.of_unit(unit).collect();
     let said: Vec<&str> = match logs.iter().find(|log| !log.lines.is_empty()) {
@@ -207,42 +211,51 @@ fn failed_unit(run: &Run, unit: &Unit, evidence: &Evidence, style: &Style) -> Ve
         .collect();
     for line in excerpt(&said, UNIT_LINES) {
         if line.follows_gap {
-            lines.push(Line::new().with(Role::Muted, format!("    {}", style.symbols.ellipsis)));
+            block.push(Worth::Gap, Line::new().with(Role::Muted, format!("    {}", style.symbols.ellipsis)));
         }
-        lines.push(Line::new().with(Role::Plain, format!("    {}", line.line.trim_end())));
+        block.push(Worth::Evidence, Line::new().with(Role::Plain, format!("    {}", line.line.trim_end())));
     }
     let mut hints: Vec<String> = logs.iter().take(2).map(|log| log.file.clone()).collect();
     hints.push(command(run, unit, evidence));
-    lines.push(Line::new().with(Role::Muted, "    log: ").with(Role::Path, hints.join("   ")));
-    lines
+    let line = Line::new().with(Role::Muted, "    log: ").with(Role::Path, hints.join("   "));
+    block.push(Worth::Pointer, line);
+    if let [best] = excerpt(&said, 1).as_slice() {
+        block.set_cause(best.line.trim());
+    }
+    block
 }
 
-/// Why a run failed, its failed units, and where to read on.
-pub(super) fn block(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Line> {
-    let mut lines = Vec::new();
+/// Why a run failed and where to read on, then its failed units.
+pub(super) fn blocks(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Block> {
     let units = run.units();
     let reasons: Vec<&str> = run.reasons().collect();
+    // A unit says where it is.
+    let by_itself = reasons.is_empty() && run.files.is_empty() && !units.failed.is_empty();
+    let mut why = Block::new();
     if run.reboot_needed {
-        let why = "    its init does not fit the running system: it takes effect only after a reboot";
-        return vec![Line::new().with(Role::Plain, why)];
+        let text = "    its init does not fit the running system: it takes effect only after a reboot";
+        why.push(Worth::Cause, Line::new().with(Role::Plain, text));
+        return vec![why];
+    }
+    if let Some(node) = run.node.as_ref().filter(|_| !by_itself) {
+        why = Block::titled(Line::new().with(Role::Plain, format!("  on {node}:")));
     }
     for line in excerpt_of_reasons(&reasons) {
-        lines.push(Line::new().with(Role::Plain, format!("    {}", short(line))));
+        why.push(Worth::Evidence, Line::new().with(Role::Plain, format!("    {}", short(line))));
     }
     let unsaid: Vec<&String> =
         run.files.iter().filter(|file| !reasons.iter().any(|line| line.contains(file.as_str()))).collect();
     for file in unsaid.iter().take(FILES) {
-        lines.push(Line::new().with(Role::Path, format!("    {file}")));
+        why.push(Worth::Evidence, Line::new().with(Role::Path, format!("    {file}")));
     }
     if unsaid.len() > FILES {
         let more = count((unsaid.len() - FILES) as u64, "more file", "more files");
-        lines.push(Line::new().with(Role::Muted, format!("    {} {more}", style.symbols.ellipsis)));
+        let text = format!("    {} {more}", style.symbols.ellipsis);
+        why.push(Worth::Evidence, Line::new().with(Role::Muted, text));
     }
     if let Some(advice) = advice(run) {
-        lines.push(Line::new().with(Role::Muted, format!("    {} {advice}", style.symbols.arrow)));
-    }
-    for unit in &units.failed {
-        lines.extend(failed_unit(run, unit, evidence, style));
+        let text = format!("    {} {advice}", style.symbols.arrow);
+        why.push(Worth::Evidence, Line::new().with(Role::Muted, text));
     }
     if units.failed.is_empty() {
         for hint in run.log_hints() {
@@ -251,15 +264,16 @@ pub(super) fn block(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Line> 
             } else {
                 hint
             };
-            lines.push(Line::new().with(Role::Muted, format!("    log{}: ", on(run))).with(Role::Path, hint));
+            let line = Line::new().with(Role::Muted, format!("    log{}: ", on(run))).with(Role::Path, hint);
+            why.push(Worth::Pointer, line);
         }
     }
-    // A unit says where it is.
-    let by_itself = reasons.is_empty() && run.files.is_empty() && !units.failed.is_empty();
-    if let Some(node) = run.node.as_ref().filter(|_| !lines.is_empty() && !by_itself) {
-        lines.insert(0, Line::new().with(Role::Plain, format!("  on {node}:")));
+    if let Some(message) = run.message() {
+        why.set_cause(&short(message));
     }
-    lines
+    let units = units.failed.iter().map(|unit| failed_unit(run, unit, evidence, style));
+    let why = why.has_lines().then_some(why);
+    why.into_iter().chain(units).collect()
 }
 
 /// A long line without the directory and the digest of store paths: what it says stands at its end.

@@ -86,9 +86,7 @@ pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
         // A build that is named with its time says it already.
         let named = state.phase() <= Phase::Building && parts.iter().any(|(role, _)| *role == Role::Name);
         if since >= style.thresholds.quiet && !named {
-            note = Some(format!(" (in progress, quiet for {})", duration(since)));
-        } else if !named {
-            note = Some(" (in progress)".to_owned());
+            note = Some(format!(" (quiet for {})", duration(since)));
         }
     }
     for (i, (role, text)) in parts.into_iter().enumerate() {
@@ -228,8 +226,14 @@ pub(super) fn facts(failure: &Failure) -> String {
         },
         FailureKind::HashMismatch => "has another hash than specified".to_owned(),
         FailureKind::Timeout => "timed out".to_owned(),
-        FailureKind::SilentTimeout => "was silent for too long".to_owned(),
-        FailureKind::LogTooLong => "printed too much".to_owned(),
+        FailureKind::SilentTimeout => match limit(failure, " seconds of silence") {
+            Some(seconds) => format!("was silent for {}", duration(Duration::from_secs(seconds))),
+            None => "was silent for too long".to_owned(),
+        },
+        FailureKind::LogTooLong => match limit(failure, " bytes") {
+            Some(n_bytes) => format!("printed more than {}", bytes(n_bytes)),
+            None => "printed too much".to_owned(),
+        },
         FailureKind::NoOutput => "did not make its output".to_owned(),
         FailureKind::NotDeterministic => "is not deterministic".to_owned(),
         FailureKind::PlatformMismatch => "is for another system".to_owned(),
@@ -252,11 +256,32 @@ pub(super) fn facts(failure: &Failure) -> String {
     if let Some(status) = failure.exit_status {
         facts.push_str(&format!(", exit {status}"));
     }
-    if let Some(after) = failure.after.filter(|after| after.as_secs() > 0) {
+    let limit = || limit(failure, " seconds").filter(|_| failure.kind == FailureKind::Timeout);
+    if let Some(after) =
+        limit().map(Duration::from_secs).or(failure.after).filter(|after| after.as_secs() > 0)
+    {
         facts.push_str(&format!(", after {}", duration(after)));
     }
     if let Some(machine) = &failure.machine {
         facts.push_str(&format!(", on {}", machine_name(machine)));
     }
+    if is_silent(failure) {
+        facts.push_str(", printed nothing");
+    }
     facts
+}
+
+/// Whether a builder failed without a word: there is nothing to read on.
+pub(super) fn is_silent(failure: &Failure) -> bool {
+    let of_builder = matches!(
+        failure.kind,
+        FailureKind::BuilderFailed | FailureKind::KilledBySignal | FailureKind::NoOutput
+    );
+    of_builder && failure.printed_nothing
+}
+
+/// The number before `unit` in the message: the limit that a build has passed.
+fn limit(failure: &Failure, unit: &str) -> Option<u64> {
+    let before = &failure.message[..failure.message.find(unit)?];
+    before.rsplit(' ').next()?.parse().ok()
 }

@@ -1,18 +1,18 @@
 //! How it reads: views to lines. Writes nothing; the size and the moment are arguments.
 
 mod activation;
+mod failure;
 mod lines;
 mod report;
+mod room;
 mod stalls;
 mod tree;
 mod updates;
 
 pub use activation::unit_names;
+pub use failure::{failure_block, failure_in_short, is_said_by_heading};
 pub use lines::{announcement, build_failed, heartbeat, phase};
-pub use report::{
-    Extent, LOG_LINES, failure_block, failure_in_short, is_said_by_heading, log_files, log_files_of, report,
-    verdict,
-};
+pub use report::{Extent, Passed, log_files, log_files_of, report, verdict};
 pub use stalls::{rough, stalls};
 pub use tree::{BegunStep, Memory, Viewport, frame, status};
 
@@ -21,6 +21,9 @@ use std::time::Duration;
 use crate::nix::error::Location;
 use crate::nix::store_path;
 use crate::text::Symbols;
+
+/// A failure takes this many lines of the log unless somebody asks for others.
+pub const LOG_LINES: usize = 8;
 
 /// What the output can show.
 #[derive(Clone, Copy, Debug)]

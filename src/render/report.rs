@@ -1,11 +1,10 @@
 //! The final report: one line on success; on failure what failed, why, and where to read on.
 
-use super::lines::{blocks_text, facts};
-use super::{Style, activation, location, updates};
+use super::room::{self, Block, Room};
+use super::{Style, activation, failure, updates};
 use crate::activation::{Run, RunStage};
-use crate::nix::error::{FailureKind, Stage};
-use crate::state::{DerivationState, Failure, Outcome, Phase, State};
-use crate::text::excerpt::is_error_line;
+use crate::nix::error::Stage;
+use crate::state::{DerivationState, Outcome, Phase, State};
 use crate::text::{Line, Role, bytes, count, duration, thousands};
 use crate::view::Evidence;
 
@@ -20,10 +19,17 @@ pub struct Extent {
     pub log_lines: usize,
 }
 
-/// A failure takes this many lines of the log unless somebody asks for others.
-pub const LOG_LINES: usize = 8;
-/// Lines longer than this are cut: a minified file or a linker's command line says nothing after that.
-const MAX_COLUMNS: usize = 200;
+/// What became of other programs' text on the output on which the report stands.
+#[derive(Clone, Debug, Default)]
+pub struct Passed {
+    /// Lines that were not shown.
+    pub hidden: u64,
+    /// The lines just above the report, as far as a reader still has them in view: the report need not repeat them.
+    pub in_view: Vec<String>,
+}
+
+/// Bytes that the caller may put before the first line: `[1d13h43m49s] `.
+const STAMP: usize = 16;
 
 /// The files that may hold the log of a build, the compressed one, which is usual, first; the caller knows which exist.
 ///
@@ -45,41 +51,59 @@ pub fn log_files(state: &State, log_dir: &str) -> Vec<String> {
     files
 }
 
-/// The report on a run that has ended. `evidence` is what was found of logs, `hidden` is how many lines of other programs
-/// were not shown.
-pub fn report(state: &State, evidence: &Evidence, hidden: u64, style: &Style, extent: Extent) -> Vec<Line> {
+/// The report on a run that has ended. `evidence` is what was found of logs, `passed` what became of other programs'
+/// text.
+pub fn report(
+    state: &State,
+    evidence: &Evidence,
+    passed: &Passed,
+    style: &Style,
+    extent: Extent,
+) -> Vec<Line> {
     let mut lines = vec![verdict(state, style)];
     lines.extend(activation::runs(state, style));
-    match state.outcome() {
-        Some(Outcome::Success) | None => {
-            lines.extend(activation::success(state, evidence, style));
-            lines.extend(updates::lines(state, style));
-            let named = state.failures().count();
-            if named > 0 {
-                lines.extend(blocks(state, evidence, style, extent));
-            }
+    let mut blocks = Vec::new();
+    let mut remarks = Vec::new();
+    if matches!(state.outcome(), Some(Outcome::Success) | None) {
+        lines.extend(activation::success(state, style));
+        lines.extend(updates::lines(state, style));
+        blocks.extend(activation::failed_in_success(state, evidence, style));
+        if state.failures().next().is_some() {
+            blocks.extend(failures(state, evidence, passed, style, extent.log_lines));
         }
-        Some(outcome) => {
-            if outcome != Outcome::Failure {
-                lines.extend(stopped(state));
-            }
-            lines.extend(blocks(state, evidence, style, extent));
+        remarks.extend(activation::after_success(state, evidence));
+    } else {
+        if state.outcome() != Some(Outcome::Failure) {
+            lines.extend(stopped(state));
         }
+        blocks.extend(failures(state, evidence, passed, style, extent.log_lines));
     }
+    let hidden = passed.hidden;
     if hidden > 0 {
         let text = format!(
             "  {} not shown (--passthrough all)",
             count(hidden, "line of other output", "lines of other output")
         );
-        lines.push(Line::new().with(Role::Muted, text));
+        remarks.push(Line::new().with(Role::Muted, text));
     }
-    lines.extend(dropped(state));
-    for line in &mut lines {
-        // Half a path leads nowhere.
-        if !line.spans().iter().any(|span| span.role() == Role::Path) {
-            line.truncate(MAX_COLUMNS, style.symbols.ellipsis);
-        }
+    remarks.extend(dropped(state));
+    for line in lines.iter_mut().chain(&mut remarks) {
+        room::cut(line, style);
     }
+    let room = |lines: &[Line], remarks: &[Line]| {
+        let mut room = Room { lines: extent.lines, bytes: extent.bytes.saturating_sub(STAMP) };
+        lines.iter().chain(remarks).all(|line| room.take(line)).then_some(room).filter(|room| room.lines > 0)
+    };
+    // Why something failed comes before what was done, and before what is known of the output.
+    let mut left = room(&lines, &remarks);
+    while left.is_none() && !blocks.is_empty() && lines.len() + remarks.len() > 1 {
+        let _ = if remarks.is_empty() { lines.pop() } else { remarks.pop() };
+        left = room(&lines, &remarks);
+    }
+    if let Some(room) = left {
+        lines.extend(room::allot(blocks, room, style));
+    }
+    lines.extend(remarks);
     fit(lines, style, extent)
 }
 
@@ -110,7 +134,7 @@ fn fit(mut lines: Vec<Line>, style: &Style, extent: Extent) -> Vec<Line> {
     let mut bytes = 0;
     let mut keep = 0;
     for line in &lines {
-        bytes += line.plain().len() + 12;
+        bytes += line.plain().len() + 1 + if keep == 0 { STAMP } else { 0 };
         if keep >= extent.lines.max(1) || keep > 0 && bytes > extent.bytes {
             break;
         }
@@ -163,11 +187,13 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             } else {
                 line.push(role, "Complete");
                 let what = match counts.is_empty() {
-                    false => format!(": {counts}"),
-                    true if state.phase_reached() == Phase::Evaluating => String::new(),
-                    true => ": nothing to build".to_owned(),
+                    // The command has ended well all the same.
+                    _ if state.counts().failed > 0 => format!(" in {elapsed} {} {counts}", symbols.bullet),
+                    false => format!(": {counts} in {elapsed}"),
+                    true if state.phase_reached() == Phase::Evaluating => format!(" in {elapsed}"),
+                    true => format!(": nothing to build in {elapsed}"),
                 };
-                line.push(Role::Plain, format!("{what} in {elapsed}"));
+                line.push(Role::Plain, what);
             }
             line
         }
@@ -298,203 +324,19 @@ fn cancelled(state: &State) -> &'static str {
     }
 }
 
-/// A block of lines for each root cause, as many as fit; the others are counted.
-fn blocks(state: &State, evidence: &Evidence, style: &Style, extent: Extent) -> Vec<Line> {
-    let mut all: Vec<Vec<Line>> =
-        activation::failed_runs(state).map(|run| activation::block(run, evidence, style)).collect();
-    all.retain(|block| !block.is_empty());
-    let log_lines = extent.log_lines;
-    let block = |failure| failure_block(state, failure, &evidence.log_files, log_lines, style);
-    all.extend(state.failures().map(|(_, failure)| block(failure)));
-    if all.is_empty() && state.outcome() == Some(Outcome::Failure) && state.activation_failed().is_none() {
-        all.push(unexplained(state));
-    }
-    // With many of them each gets less: first the log goes, then all but the heading.
-    let room = extent.lines.saturating_sub(2).max(1);
-    let per_block = (room / all.len().max(1)).max(1);
-    if all.iter().map(Vec::len).sum::<usize>() > room {
-        for block in &mut all {
-            shorten(block, per_block);
-        }
-    }
-    let shown = all.len().min(room);
-    let left = all.len() - shown;
-    let mut lines: Vec<Line> =
-        all.into_iter().take(if left > 0 { shown - 1 } else { shown }).flatten().collect();
-    if left > 0 {
-        lines.push(Line::new().with(Role::Failure, format!("  and {} more failed", left + 1)));
-    }
-    lines
-}
-
-/// Keeps the heading, the last line, which says where to read on, and of the rest what fits.
-fn shorten(block: &mut Vec<Line>, lines: usize) {
-    if block.len() > lines {
-        if lines >= 2
-            && let Some(last) = block.pop()
-        {
-            block.truncate(lines - 1);
-            block.push(last);
-        } else {
-            block.truncate(lines);
-        }
-    }
-}
-
-/// What failed, why, and where to read on; at most `log_lines` lines of the log.
-pub fn failure_block(
+/// A block for each root cause.
+fn failures(
     state: &State,
-    failure: &Failure,
-    existing: &[String],
-    log_lines: usize,
+    evidence: &Evidence,
+    passed: &Passed,
     style: &Style,
-) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let symbols = &style.symbols;
-    let indent = "    ";
-    let mut heading = Line::new();
-    match &failure.name {
-        Some(name) => {
-            heading.push(Role::Plain, "  ");
-            heading.push(Role::Name, name.clone());
-            heading.push(Role::Plain, format!(" {}", facts(failure)));
-        }
-        None => {
-            heading.push(Role::Plain, format!("  {}", short_paths(&failure.message)));
-        }
+    log_lines: usize,
+) -> Vec<Block> {
+    let mut all: Vec<Block> =
+        activation::failed_runs(state).flat_map(|run| activation::blocks(run, evidence, style)).collect();
+    all.extend(state.failures().map(|(_, failure)| failure::block(state, failure, log_lines, style)));
+    if all.is_empty() && state.outcome() == Some(Outcome::Failure) && state.activation_failed().is_none() {
+        all.push(failure::unexplained(state, log_lines, passed, style));
     }
-    if let Some(blocks) = blocks_text(state, failure) {
-        heading.push(Role::Muted, format!(" {} {blocks}", symbols.bullet));
-    }
-    lines.push(heading);
-    if failure.name.is_some() && !is_said_by_heading(failure) {
-        lines.push(Line::new().with(Role::Plain, format!("{indent}{}", short_paths(&failure.message))));
-    }
-    if let Some(place) = failure.user_location.as_ref().or(failure.location.as_ref()) {
-        lines.push(Line::new().with(Role::Plain, format!("{indent}at ")).with(Role::Path, location(place)));
-    }
-    if let Some(hashes) = &failure.hashes {
-        lines.push(Line::new().with(Role::Plain, format!("{indent}specified: {}", hashes.specified)));
-        lines.push(Line::new().with(Role::Plain, format!("{indent}got:       {}", hashes.got)));
-    } else if failure.excerpt.is_empty() {
-        // The code at another place than the one shown is that of the module system.
-        let elsewhere = failure
-            .user_location
-            .as_ref()
-            .zip(failure.location.as_ref())
-            .is_some_and(|(a, b)| a.file != b.file);
-        let told = |detail: &str| failure.message.contains(detail.trim());
-        let details = failure.details.iter().filter(|detail| !(told(detail) || elsewhere && is_code(detail)));
-        for detail in details.take(LOG_LINES) {
-            lines.push(Line::new().with(Role::Muted, format!("{indent}{}", short_paths(detail))));
-        }
-    }
-    if log_lines > LOG_LINES && failure.log_tail.len() > failure.excerpt.len() {
-        let from = failure.log_tail.len().saturating_sub(log_lines);
-        let tail = failure.log_tail.iter().skip(from);
-        lines.extend(tail.map(|line| Line::new().with(Role::Plain, format!("{indent}{line}"))));
-    } else if log_lines > 0 && !failure.excerpt.is_empty() {
-        lines.extend(failure.excerpt.iter().take(log_lines + 2).map(|line| match line {
-            Some(line) => Line::new().with(Role::Plain, format!("{indent}{line}")),
-            None => Line::new().with(Role::Muted, format!("{indent}{}", symbols.ellipsis)),
-        }));
-    }
-    if let Some(advice) = failure.advice {
-        lines.push(Line::new().with(Role::Muted, format!("{indent}{} {advice}", symbols.arrow)));
-    }
-    if let Some(hint) = failure.log_hints.first() {
-        let mut line = Line::new().with(Role::Muted, format!("{indent}log: ")).with(Role::Path, hint.clone());
-        if let Some(file) = log_file(state, failure, existing) {
-            line.push(Role::Muted, "  ").push(Role::Path, file);
-        }
-        lines.push(line);
-    }
-    lines
-}
-
-fn log_file<'a>(state: &State, failure: &Failure, existing: &'a [String]) -> Option<&'a str> {
-    let path = &state.derivations().get(failure.derivation?).path;
-    let base = path.rsplit_once('/')?.1.get(2..)?;
-    let fits =
-        |file: &&String| file.rsplit_once('/').is_some_and(|(_, f)| f.trim_end_matches(".bz2") == base);
-    existing.iter().find(fits).map(String::as_str)
-}
-
-/// Whether a line is one of a snippet: `  12|   code`, `     |   ^`.
-fn is_code(line: &str) -> bool {
-    line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('|')
-}
-
-/// Store paths by their names, and files of a flake relative to it: what is before them says nothing to a reader.
-fn short_paths(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("/store/") {
-        let after = &rest[at + "/store/".len()..];
-        let is_digest = after.len() > 33
-            && after.as_bytes()[32] == b'-'
-            && after.as_bytes()[..32].iter().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
-        let dir = rest[..at].rfind(|c: char| c.is_whitespace() || "'\"`(=:".contains(c)).map_or(0, |i| i + 1);
-        if !is_digest || !rest[dir..].starts_with('/') {
-            out.push_str(&rest[..at + 1]);
-            rest = &rest[at + 1..];
-            continue;
-        }
-        out.push_str(&rest[..dir]);
-        rest = &after[33..];
-        rest = rest.strip_prefix("source/").unwrap_or(rest);
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Whether the heading says all that the message does.
-pub fn is_said_by_heading(failure: &Failure) -> bool {
-    matches!(
-        failure.kind,
-        FailureKind::BuilderFailed
-            | FailureKind::KilledBySignal
-            | FailureKind::HashMismatch
-            | FailureKind::BadBuilder
-            | FailureKind::DiskFull
-            | FailureKind::NoOutput
-            | FailureKind::SubstitutionFailed
-    ) || matches!(failure.kind, FailureKind::MissingFeature | FailureKind::PlatformMismatch)
-        && !failure.details.is_empty()
-}
-
-/// A root cause in one line, behind its name if it has one: `failed, exit 2: main.c:3:1: error: expected expression`.
-pub fn failure_in_short(failure: &Failure) -> String {
-    if failure.name.is_none() {
-        return short_paths(&failure.message);
-    }
-    let lines = || failure.excerpt.iter().flatten().map(|line| line.trim());
-    let reason = || lines().find(|line| is_error_line(line.as_bytes())).or_else(|| lines().next_back());
-    let why = match &failure.hashes {
-        Some(hashes) => Some(format!("got {}", hashes.got)),
-        None if is_said_by_heading(failure) => reason().map(str::to_owned),
-        None => Some(short_paths(&failure.message)),
-    };
-    why.into_iter().fold(facts(failure), |facts, why| format!("{facts}: {why}"))
-}
-
-/// A failure that nothing explains: the last lines that anybody printed.
-fn unexplained(state: &State) -> Vec<Line> {
-    let mut lines = Vec::new();
-    match state.exit_status() {
-        Some(status) => {
-            // As shells have it.
-            let meaning = match status {
-                126 => " (a program cannot be run)".to_owned(),
-                127 => " (a program was not found)".to_owned(),
-                129..=192 => format!(" (signal {})", status - 128),
-                _ => String::new(),
-            };
-            let text = format!("  the command ended with status {status}{meaning}");
-            lines.push(Line::new().with(Role::Plain, text));
-        }
-        None => lines.push(Line::new().with(Role::Plain, "  nothing says why; the last lines were")),
-    }
-    lines.extend(state.other_text().map(|line| Line::new().with(Role::Muted, format!("    {line}"))));
-    lines
+    all
 }

@@ -246,7 +246,7 @@ fn silent_pipeline<W: Write>(writer: W) -> (Pipeline<W>, Watch) {
 /// Condensed lines for a file.
 fn plain_lines<W: Write>(writer: W, settings: &Settings) -> Lines<W> {
     let output = Output { color: false, ascii: false, ..settings.output.clone() };
-    Lines::new(writer, options(&output, thresholds(settings)))
+    Lines::new(writer, options(&output, thresholds(settings))).kept()
 }
 
 /// The user's thresholds, as the rendering takes them: it knows of no settings.

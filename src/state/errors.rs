@@ -7,7 +7,8 @@ use memchr::memmem::Finder;
 
 use super::change::{BuildEnd, Change, Effects, Phase, TextKind};
 use super::derivation::{DerivationId, DerivationState};
-use super::failure::{Failure, FailureId};
+use super::failure::{Failure, FailureId, other_command};
+use super::log_tail::excerpt_of;
 use super::process::Pid;
 use super::{LogTail, State};
 use crate::nix::error::{
@@ -15,7 +16,6 @@ use crate::nix::error::{
 };
 use crate::nix::log::{Position, Text};
 use crate::nix::store_path;
-use crate::text::excerpt::excerpt;
 use crate::text::{sanitize, strip_escapes};
 
 /// How many lines of a log explain a failure.
@@ -349,6 +349,7 @@ impl State {
         record.after =
             derivation.started.map(|from| derivation.ended.unwrap_or(self.now).saturating_sub(from));
         let (log, path) = (derivation.log.take(), derivation.path.clone());
+        let printed = log.is_some();
         let started = derivation.started.is_some();
         // A build that a record began has its log in records; the lines without a name are another command's.
         let has_records = started && !derivation.human;
@@ -383,6 +384,8 @@ impl State {
                 }
             }
         }
+        record.printed_nothing =
+            has_records && !printed && record.machine.is_none() && record.log_tail.is_empty();
         // What a hook prints is in no log.
         if started && !hook {
             record.log_hints.push(format!("nix log {path}"));
@@ -408,7 +411,9 @@ impl State {
         failure.hashes = failure.hashes.take().or(error.hashes);
         failure.location = failure.location.take().or(error.location);
         failure.user_location = failure.user_location.take().or(error.user_location);
+        failure.full_log = failure.full_log.take().or(other_command(error.full_log));
         if failure.log_tail.is_empty() && !error.log_tail.is_empty() {
+            failure.printed_nothing = false;
             failure.log_tail = error.log_tail;
             explain(failure);
         }
@@ -581,8 +586,7 @@ fn take_log(failure: &mut Failure, log: LogTail, lines: usize) {
         return;
     }
     failure.log_tail = log.tail(lines.max(TAIL_LINES));
-    let (early, lines) = log.lines();
-    pick(failure, &lines, early);
+    failure.excerpt = log.excerpt(EXCERPT_LINES);
 }
 
 /// Kinds of failure that happen after the builder is done, or before it: its log does not say why.
@@ -601,22 +605,8 @@ fn is_told_by_message(kind: FailureKind) -> bool {
 
 /// The same from the lines that Nix quotes in its error.
 fn explain(failure: &mut Failure) {
-    let lines = if is_told_by_message(failure.kind) { Vec::new() } else { failure.log_tail.clone() };
-    pick(failure, &lines, 0);
+    let lines: &[String] = if is_told_by_message(failure.kind) { &[] } else { &failure.log_tail };
+    failure.excerpt = excerpt_of(lines, 0, EXCERPT_LINES);
     let from = failure.log_tail.len().saturating_sub(TAIL_LINES);
     failure.log_tail.drain(..from);
-}
-
-/// The lines that say why; `early` of them stand apart from the rest.
-fn pick(failure: &mut Failure, lines: &[String], early: usize) {
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let mut in_early = false;
-    failure.excerpt.clear();
-    for picked in excerpt(&lines, EXCERPT_LINES) {
-        if picked.follows_gap || in_early && picked.idx >= early {
-            failure.excerpt.push(None);
-        }
-        in_early = picked.idx < early;
-        failure.excerpt.push(Some(picked.line.to_owned()));
-    }
 }

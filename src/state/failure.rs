@@ -2,7 +2,7 @@
 
 use super::Moment;
 use super::derivation::DerivationId;
-use crate::nix::error::{FailureKind, HashMismatch, Location, NixError, Stage};
+use crate::nix::error::{FailureKind, Frame, HashMismatch, Location, NixError, Stage};
 
 /// A root cause; numbers are given in the order in which they were seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,8 +43,14 @@ pub struct Failure {
     pub log_tail: Vec<String>,
     /// What to do next, where that is certain.
     pub advice: Option<&'static str>,
+    /// Frames of the evaluation in the user's own files, innermost first, if Nix was asked for a trace.
+    pub trace: Vec<Frame>,
+    /// The builder is known to have printed nothing.
+    pub printed_nothing: bool,
     /// Where the whole log is.
     pub log_hints: Vec<String>,
+    /// The command that Nix names for the whole log, if it is another one than `nix log`, which is then not enabled.
+    pub full_log: Option<String>,
     /// When it was seen.
     pub at: Moment,
     /// How long the build had run.
@@ -78,7 +84,10 @@ impl Failure {
             excerpt: Vec::new(),
             log_tail: error.log_tail,
             advice,
+            trace: error.trace,
+            printed_nothing: false,
             log_hints: Vec::new(),
+            full_log: other_command(error.full_log),
             at,
             after: None,
             named_blocked: 0,
@@ -86,4 +95,10 @@ impl Failure {
             step: None,
         }
     }
+}
+
+/// The command for the whole log if it is not `nix log`: where the feature `nix-command` is not enabled, Nix names
+/// `nix-store -l` (`libstore/build/derivation-building-goal.cc`).
+pub(super) fn other_command(command: Option<String>) -> Option<String> {
+    command.filter(|command| command.starts_with("nix-store -l "))
 }

@@ -5,7 +5,6 @@ use super::activity::{Kind, MAX_ACTIVITIES};
 use super::derivation::{Derivation, DerivationState, MAX_DERIVATIONS, MAX_EDGES};
 use super::errors::{MAX_FAILURES, MAX_LOOSE, MAX_SEEN};
 use super::process::{MAX_CREDITS, MAX_OPEN, MAX_PROCESSES};
-use super::texts::MAX_OTHER;
 use super::transfer::MAX_PATHS;
 
 impl State {
@@ -32,7 +31,7 @@ impl State {
         let (n_edges, n_outputs) = self.derivations.extent();
         expect(n_edges.max(n_outputs) <= MAX_EDGES, "the graph is bounded")?;
         expect(self.seen_texts.len() <= MAX_SEEN, "remembered texts are bounded")?;
-        expect(self.other_text.len() <= MAX_OTHER, "lines of other programs are bounded")?;
+        expect(self.other_text.is_bounded(), "lines of other programs are bounded")?;
         // What never gets less once it is full has dropped nothing while there was room.
         let dropped = self.dropped();
         let limits = [
@@ -41,7 +40,6 @@ impl State {
             (dropped.failures, self.failures.len(), MAX_FAILURES, "failures"),
             (dropped.errors, self.loose_errors.len(), MAX_LOOSE, "errors"),
             (dropped.texts, self.seen_texts.len(), MAX_SEEN, "texts"),
-            (dropped.other_lines, self.other_text.len(), MAX_OTHER, "lines of other programs"),
         ];
         for (n_dropped, n_kept, limit, what) in limits {
             expect(

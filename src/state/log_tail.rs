@@ -5,7 +5,7 @@
 
 use super::Dropped;
 use crate::nix::log::Text;
-use crate::text::excerpt::ErrorLines;
+use crate::text::excerpt::{ErrorLines, excerpt};
 use crate::text::{last_carriage, sanitize};
 
 /// The tail holds between this many bytes and twice as many.
@@ -132,6 +132,18 @@ impl LogTail {
         }
     }
 
+    /// The same for a log of programs that are no builders.
+    pub(super) fn count_dropped_of_others(&mut self, dropped: &mut Dropped) {
+        let (lines, cut) = std::mem::take(&mut self.uncounted);
+        dropped.other_lines += lines;
+        dropped.lines_cut += cut;
+    }
+
+    /// Whether what is kept stays within its limits.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.buffer.len() <= 2 * KEEP && self.early.len() <= MAX_EARLY
+    }
+
     /// How many lines there were.
     pub fn len(&self) -> u64 {
         self.lines
@@ -155,6 +167,12 @@ impl LogTail {
         (self.early.len(), lines.collect())
     }
 
+    /// At most `max` lines that say why, safe to show; `None` stands for lines left out.
+    pub fn excerpt(&self, max: usize) -> Vec<Option<String>> {
+        let (early, lines) = self.lines();
+        excerpt_of(&lines, early, max)
+    }
+
     /// The last `n` lines, oldest first, safe to show.
     pub fn tail(&self, n: usize) -> Vec<String> {
         let lines: Vec<&str> = self.buffer.lines().collect();
@@ -163,6 +181,22 @@ impl LogTail {
             .map(|line| sanitize(line).trim_end().to_owned())
             .collect()
     }
+}
+
+/// At most `max` lines of a log that say why; `None` stands for lines left out. The first `early` lines stand apart from
+/// the rest.
+pub(super) fn excerpt_of(lines: &[String], early: usize, max: usize) -> Vec<Option<String>> {
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let mut picked = Vec::new();
+    let mut in_early = false;
+    for line in excerpt(&lines, max) {
+        if line.follows_gap || in_early && line.idx >= early {
+            picked.push(None);
+        }
+        in_early = line.idx < early;
+        picked.push(Some(line.line.to_owned()));
+    }
+    picked
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ mod texts;
 mod transfer;
 mod verdict;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -95,7 +95,7 @@ pub struct State {
     /// Builder's lines that came without a name.
     loose_log: LogTail,
     /// The last lines of other programs, for a failure that nothing else explains.
-    other_text: VecDeque<String>,
+    other_text: LogTail,
     /// A `building '…'` line was read and nothing that ends a raw build log since.
     raw_log: bool,
     /// Builder's lines of that kind that were not shown.
@@ -311,9 +311,9 @@ impl State {
         self.outcome
     }
 
-    /// The last lines of other programs.
-    pub fn other_text(&self) -> impl Iterator<Item = &str> {
-        self.other_text.iter().map(String::as_str)
+    /// What other programs printed: the end of it, and what looks like errors before.
+    pub fn other_text(&self) -> &LogTail {
+        &self.other_text
     }
 
     /// Builders' lines that came without a name and were not shown.

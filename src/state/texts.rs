@@ -9,10 +9,6 @@ use crate::input::Line;
 use crate::input::human::{self, HumanLine, List};
 use crate::text::sanitize;
 
-/// Lines of other programs that are kept for a failure that nothing else explains.
-pub(super) const MAX_OTHER: usize = 20;
-/// Of each of them so many bytes are kept.
-const MAX_OTHER_LINE: usize = 4 << 10;
 /// So much is kept of what is waited for: a store path and some words.
 const MAX_WAITING: usize = 300;
 /// More derivations or paths than this are not taken from a list.
@@ -116,13 +112,8 @@ impl State {
         if clean.is_empty() {
             return;
         }
-        if self.other_text.len() == MAX_OTHER {
-            self.other_text.pop_front();
-            self.dropped.other_lines += 1;
-        }
-        let kept = &clean[..clean.floor_char_boundary(MAX_OTHER_LINE)];
-        self.dropped.lines_cut += u64::from(kept.len() < clean.len());
-        self.other_text.push_back(kept.to_owned());
+        self.other_text.push_str(clean);
+        self.other_text.count_dropped_of_others(&mut self.dropped);
         effects.changes.push(Change::Text(TextKind::Other, clean.to_owned()));
     }
 

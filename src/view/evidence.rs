@@ -28,6 +28,15 @@ pub struct ServiceLog {
 }
 
 impl Evidence {
+    /// The log of the build of a derivation, given by its path.
+    pub fn of_build(&self, derivation: &str) -> Option<&str> {
+        // Nix takes the first two characters of the name for a directory.
+        let base = derivation.rsplit_once('/')?.1.get(2..)?;
+        let fits =
+            |file: &&String| file.rsplit_once('/').is_some_and(|(_, f)| f.trim_end_matches(".bz2") == base);
+        self.log_files.iter().find(fits).map(String::as_str)
+    }
+
     /// The files of a unit, best first.
     pub fn of_unit(&self, unit: &Unit) -> impl Iterator<Item = &ServiceLog> {
         self.service_logs.iter().filter(move |log| log.unit == *unit)

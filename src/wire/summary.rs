@@ -93,6 +93,8 @@ pub struct SummaryFailure {
     pub location: Option<Location>,
     /// Where in the user's own files.
     pub user_location: Option<Location>,
+    /// What was being evaluated, innermost first, where Nix was asked for a trace.
+    pub trace: Vec<Frame>,
     /// Of a hash mismatch.
     pub hashes: Option<Hashes>,
     /// The lines of the log that say why.
@@ -113,6 +115,15 @@ pub struct SummaryFailure {
     pub step: Option<String>,
     /// How long the build had run.
     pub after_ms: Option<u64>,
+}
+
+/// What was being evaluated, and where.
+#[derive(Clone, Debug, Serialize)]
+pub struct Frame {
+    /// In Nix's words.
+    pub message: String,
+    /// The position.
+    pub location: Option<Location>,
 }
 
 /// Both hashes of a mismatch.
@@ -221,7 +232,7 @@ impl From<InputCounts> for InputSummary {
 
 /// The summary of a run that has ended.
 pub fn summary(state: &State, evidence: &Evidence, input: InputCounts, exit_code: i32) -> Summary {
-    let mut failures: Vec<_> = state.failures().map(|(_, f)| self::failure(state, f)).collect();
+    let mut failures: Vec<_> = state.failures().map(|(_, f)| known_failure(state, f, evidence)).collect();
     let stage = state.failed_stage();
     failures.extend(activation_failure(state, evidence));
     let inputs = state.flake_inputs();
@@ -300,6 +311,14 @@ fn location(location: &error::Location) -> Location {
     Location { file: location.file.clone(), line: location.line, column: location.column }
 }
 
+/// A failure in the form of the record, with the log that was found.
+fn known_failure(state: &State, failure: &Failure, evidence: &Evidence) -> SummaryFailure {
+    let mut record = self::failure(state, failure);
+    let path = failure.derivation.map(|id| &state.derivations().get(id).path);
+    record.log_hints.extend(path.and_then(|path| evidence.of_build(path)).map(str::to_owned));
+    record
+}
+
 /// A failure in the form of the record.
 pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
     SummaryFailure {
@@ -314,6 +333,14 @@ pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
         details: failure.details.clone(),
         location: failure.location.as_ref().map(location),
         user_location: failure.user_location.as_ref().map(location),
+        trace: failure
+            .trace
+            .iter()
+            .map(|frame| Frame {
+                message: frame.message.clone(),
+                location: frame.location.as_ref().map(location),
+            })
+            .collect(),
         hashes: failure
             .hashes
             .as_ref()
@@ -353,6 +380,7 @@ fn activation_failure(state: &State, evidence: &Evidence) -> Option<SummaryFailu
         details: run.files.clone(),
         location: None,
         user_location: None,
+        trace: Vec::new(),
         hashes: None,
         log_excerpt: lines.clone(),
         log_tail: lines,

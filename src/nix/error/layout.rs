@@ -39,6 +39,10 @@ pub(super) struct Layout {
     pub(super) snippets: Vec<Snippet>,
     /// Frames, innermost first.
     pub(super) frames: Vec<Frame>,
+    /// The frames stand before the message, as since 2.18.
+    pub(super) frames_first: bool,
+    /// Nix has left frames out for want of `--show-trace`.
+    pub(super) truncated: bool,
     /// `Did you mean …?`
     pub(super) suggestion: Option<String>,
     /// Last lines of the build log.
@@ -144,6 +148,7 @@ impl Layout {
                 && let Some(message) = inner.strip_prefix("error:")
             {
                 layout.frames.reverse();
+                layout.frames_first = true;
                 message_first = true;
                 part = layout.message_line(message.trim(), false);
                 continue;
@@ -152,6 +157,7 @@ impl Layout {
         }
         if !message_first {
             layout.frames.reverse();
+            layout.frames_first = true;
         }
         layout.split_old_frames();
         layout.keep_last_log_lines();
@@ -235,6 +241,7 @@ impl Layout {
             return part;
         }
         if is_note(text) {
+            self.truncated |= text.starts_with("(stack trace truncated");
             return part;
         }
         match part {
@@ -300,6 +307,13 @@ impl Layout {
             .rev()
             .map(|line| Frame { location: location::first_inline_position(&line), message: line })
             .collect();
+    }
+
+    /// Whether there are frames only because somebody has asked for a trace: since 2.18 Nix prints up to three anyway.
+    pub(super) fn is_asked_for(&self) -> bool {
+        /// What `showErrorInfo` (`libutil/error.cc`) prints without `--show-trace`.
+        const UNASKED: usize = 3;
+        !self.frames.is_empty() && (!self.frames_first || self.frames.len() > UNASKED)
     }
 
     /// Returns the code that Nix prints at a position.

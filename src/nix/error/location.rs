@@ -171,10 +171,19 @@ pub(super) fn module_files(text: &str) -> impl Iterator<Item = &str> {
 /// decides only where nothing better does. A file outside the store is the user's, unless it is in a checkout or
 /// channel of nixpkgs.
 pub(super) fn user_location<'l>(places: &[&'l Location]) -> Option<&'l Location> {
+    let is_own = own(places);
+    let best = places.iter().copied().find(|place| is_own(place))?;
+    // A file that is only named may have a line in another frame.
+    let in_file = |place: &&Location| place.file == best.file && place.line.is_some();
+    Some(places.iter().copied().find(in_file).unwrap_or(best))
+}
+
+/// Tells the user's own places from others, given all places of an error.
+pub(super) fn own(places: &[&Location]) -> impl Fn(&Location) -> bool {
     let trees = |sign: fn(&str) -> bool| {
         let in_libraries =
             places.iter().filter_map(|place| split_tree(&place.file)).filter(|(_, path)| sign(path));
-        let mut trees: Vec<&str> = in_libraries.map(|(tree, _)| tree).collect();
+        let mut trees: Vec<String> = in_libraries.map(|(tree, _)| tree.to_owned()).collect();
         trees.sort_unstable();
         trees.dedup();
         trees
@@ -183,7 +192,7 @@ pub(super) fn user_location<'l>(places: &[&'l Location]) -> Option<&'l Location>
     if libraries.is_empty() {
         libraries = trees(is_like_nixpkgs);
     }
-    let is_own = |place: &&Location| {
+    move |place| {
         let file = place.file.as_str();
         let special = file.starts_with(['<', '('])
             || file.starts_with("/builtin/")
@@ -191,15 +200,11 @@ pub(super) fn user_location<'l>(places: &[&'l Location]) -> Option<&'l Location>
             || file.starts_with("«nix-internal»")
             || file.starts_with("«flakes-internal»");
         let of_library = match split_tree(file) {
-            Some((tree, _)) => is_library_flake(tree) || libraries.binary_search(&tree).is_ok(),
+            Some((tree, _)) => is_library_flake(tree) || libraries.iter().any(|library| library == tree),
             None => is_in_checkout(file),
         };
         !special && !of_library
-    };
-    let best = places.iter().copied().find(is_own)?;
-    // A file that is only named may have a line in another frame.
-    let in_file = |place: &&Location| place.file == best.file && place.line.is_some();
-    Some(places.iter().copied().find(in_file).unwrap_or(best))
+    }
 }
 
 /// Splits a file into its tree, `/nix/store/DIGEST-source` or `«github:…»`, and the path in it, which begins with `/`.

@@ -26,6 +26,8 @@ use crate::text::{sanitize, strip_escapes};
 
 /// Frames kept in an error.
 const MAX_FRAMES: usize = 32;
+/// Frames of the user's own files kept in an error.
+const MAX_TRACE: usize = 8;
 /// Derivations and paths kept of a list.
 const MAX_LISTED: usize = 64;
 /// Characters of a message that the rules look at.
@@ -123,6 +125,11 @@ pub struct NixError {
     pub user_location: Option<Location>,
     /// What was being evaluated, innermost first, at most 32.
     pub frames: Vec<Frame>,
+    /// Those of all frames that a reader looks at, if Nix was asked for a trace: in the user's own files, innermost
+    /// first, each place once and not the one that stands for the error, at most 8. Where none is the user's they are the innermost.
+    pub trace: Vec<Frame>,
+    /// Nix has printed every frame there was: `--show-trace` would say no more.
+    pub whole_trace: bool,
     /// The last lines of the build log, which Nix adds in human-readable output and through a daemon.
     pub log_tail: Vec<String>,
     /// The command that Nix gives for the whole log: `nix log /nix/store/….drv`.
@@ -150,6 +157,8 @@ impl NixError {
             location: None,
             user_location: None,
             frames: Vec::new(),
+            trace: Vec::new(),
+            whole_trace: false,
             log_tail: Vec::new(),
             full_log: None,
         }
@@ -189,6 +198,8 @@ impl NixError {
                     "allow it with nixpkgs.config.permittedInsecurePackages, or NIXPKGS_ALLOW_INSECURE=1 and --impure",
                 )
             }
+            // They are there.
+            FailureKind::EvalInfiniteRecursion if self.whole_trace => None,
             kind => kind.advice(),
         }
     }
@@ -267,7 +278,8 @@ pub fn parse_error(text: &ErrorText<'_>) -> NixError {
             layout.full_log = raw.full_log.or(layout.full_log);
         }
     }
-    if !text.trace.is_empty() {
+    let in_record = !text.trace.is_empty();
+    if in_record {
         layout.frames = text.trace.iter().take(layout::FRAMES).map(Frame::from_trace).collect();
     }
     let own_position = Location::from_fields(text.file, text.line, text.column)
@@ -279,6 +291,10 @@ pub fn parse_error(text: &ErrorText<'_>) -> NixError {
     error.correct_by_frames(&layout, &subject);
     error.correct_by_log(&layout);
     error.locate(own_position, &layout, &subject);
+    error.whole_trace = in_record || !layout.frames.is_empty() && !layout.truncated;
+    if in_record || error.whole_trace && layout.is_asked_for() {
+        error.take_trace(&layout);
+    }
     message::describe(&mut error, &layout, rules::innermost(&subject));
     error.frames =
         std::mem::take(&mut layout.frames).into_iter().take(MAX_FRAMES).map(Frame::clean).collect();
@@ -541,5 +557,33 @@ impl NixError {
             self.user_location = location::user_location(&places).cloned();
         }
         self.location = location;
+    }
+
+    /// Chooses the frames that are worth reading.
+    fn take_trace(&mut self, layout: &Layout) {
+        let at: Vec<&Location> = layout.frames.iter().filter_map(|frame| frame.location.as_ref()).collect();
+        let places: Vec<&Location> = self.location.iter().chain(at.iter().copied()).collect();
+        let own = location::own(&places);
+        let mut seen: Vec<&Location> =
+            self.user_location.as_ref().or(self.location.as_ref()).into_iter().collect();
+        let mut take = |is_wanted: &dyn Fn(&Location) -> bool| {
+            let mut frames = Vec::new();
+            for frame in &layout.frames {
+                if let Some(place) = &frame.location
+                    && frames.len() < MAX_TRACE
+                    && is_wanted(place)
+                    && !seen.contains(&place)
+                {
+                    seen.push(place);
+                    frames.push(frame.clone().clean());
+                }
+            }
+            frames
+        };
+        let mut trace = take(&own);
+        if trace.is_empty() && self.user_location.is_none() {
+            trace = take(&|_| true);
+        }
+        self.trace = trace;
     }
 }

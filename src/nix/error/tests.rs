@@ -196,6 +196,50 @@ fn log_lines() {
 }
 
 #[test]
+fn frames_are_kept_where_somebody_asked_for_them() {
+    let check = |msg: &str, trace: &[TraceFrame<'_>], expect: &[&str], asks_for_more: bool| {
+        let error = parse_error(&ErrorText { msg, trace, ..ErrorText::default() });
+        let shown = |frame: &Frame| {
+            let at = frame.location.as_ref().expect("a place");
+            format!("{} {}:{}", frame.message, at.file, at.line.unwrap_or_default())
+        };
+        assert_eq!(error.trace.iter().map(shown).collect::<Vec<_>>(), expect, "{msg:?}");
+        assert_eq!(error.advice().is_some(), asks_for_more, "{msg:?}");
+    };
+    // 2.8 prints frames after the message, and only if asked.
+    let message = "error: infinite recursion encountered\n\n       at /home/me/a.nix:2:9:\n";
+    let frame = |what: &str, at: &str| format!("\n       … {what}\n\n       at {at}:\n");
+    let again = frame("while evaluating the attribute 'a'", "/home/me/a.nix:2:9");
+    let other = frame("while evaluating the attribute 'b'", "/home/me/a.nix:3:9");
+    let internal = frame("while calling the 'derivationStrict' builtin", "/builtin/derivation.nix:9:1");
+    let b = "while evaluating the attribute 'b' /home/me/a.nix:3";
+    check(message, &[], &[], true);
+    check(&[message, &again, &other, &internal, &other].concat(), &[], &[b], false);
+    // Since 2.18 they come first, and up to three of them without being asked for.
+    let first = |frames: &[&str], note: &str| {
+        format!(
+            "error:{}\n       {note}\n       error: infinite recursion encountered\n       at /home/me/a.nix:2:9:\n",
+            frames.concat()
+        )
+    };
+    let truncated = "(stack trace truncated; use '--show-trace' to show the full, detailed trace)\n";
+    check(&first(&[&internal, &other, &other], truncated), &[], &[], true);
+    check(&first(&[&internal, &other], ""), &[], &[], false);
+    check(&first(&[&internal, &other, &other, &again], ""), &[], &[b], false);
+    // Records have them if asked.
+    let in_record = |raw_msg, file| TraceFrame { raw_msg, file: Some(file), line: Some(3), column: Some(9) };
+    let frames = [
+        in_record("while calling the 'x' builtin", "<nix/x.nix>"),
+        in_record("while evaluating the attribute 'b'", "/home/me/a.nix"),
+    ];
+    check(message, &frames, &[b], false);
+    // Where nothing is the user's, what there is.
+    let internal = [frames[0], in_record("while calling the 'y' builtin", "<nix/y.nix>")];
+    let y = "while calling the 'y' builtin <nix/y.nix>:3";
+    check("error: infinite recursion encountered", &internal, &[y], false);
+}
+
+#[test]
 fn advice_depends_on_the_message() {
     let check = |expect: &str, text: &str| {
         let error = parse_error(&ErrorText { msg: text, ..ErrorText::default() });

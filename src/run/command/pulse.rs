@@ -211,6 +211,8 @@ pub(in crate::run) fn progress(state: &State, at: Moment) -> Status {
     let of_activation = || {
         let run = state.activation_failed()?;
         let message = run.message().map(|message| sanitize(message).into_owned());
+        // systemd's switch calls it a warning that units failed.
+        let message = message.map(|text| text.strip_prefix("warning: ").map_or(text.clone(), str::to_owned));
         let message = match (&run.failed_step, message) {
             (Some(_), Some(message)) => format!("failed: {message}"),
             (Some(_), None) => "failed".to_owned(),
@@ -545,7 +547,7 @@ mod tests {
         assert_eq!((failed.failed, failed.running, failed.slow.len()), (1, 0, 0));
         let expected = RootCause {
             name: Some("hello-2.12".to_owned()),
-            message: "failed in checkPhase, exit 2".to_owned(),
+            message: "failed in checkPhase, exit 2, printed nothing".to_owned(),
         };
         assert_eq!((failed.first_failure, failed.last_failure), (Some(expected.clone()), Some(expected)));
         assert_eq!(failed.read_on, None);
