@@ -168,7 +168,7 @@ pub fn is_said_by_heading(failure: &Failure) -> bool {
 /// output that Nix has kept for a comparison (`NAME.check`).
 fn names_another(failure: &Failure) -> bool {
     let Some(name) = &failure.name else { return true };
-    let paths = failure.message.split('\'').skip(1).step_by(2);
+    let paths = failure.message.split(['\'', '"']).skip(1).step_by(2);
     paths.filter_map(store_path::path_name).any(|path| path.strip_suffix(".drv").unwrap_or(path) != name)
 }
 

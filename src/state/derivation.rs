@@ -87,6 +87,8 @@ pub struct Derivation {
     pub waiting_for: Option<Box<str>>,
     /// When it began to wait.
     pub waiting_since: Option<Moment>,
+    /// Its builder has printed something since it was started, as far as records say.
+    pub has_printed: bool,
     /// Its log, while it is needed.
     pub log: Option<Box<LogTail>>,
     /// Its failure.
@@ -113,6 +115,7 @@ impl Derivation {
             machine: None,
             waiting_for: None,
             waiting_since: None,
+            has_printed: false,
             log: None,
             failure: None,
             activities: 0,

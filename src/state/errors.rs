@@ -349,7 +349,8 @@ impl State {
         record.after =
             derivation.started.map(|from| derivation.ended.unwrap_or(self.now).saturating_sub(from));
         let (log, path) = (derivation.log.take(), derivation.path.clone());
-        let printed = log.is_some();
+        // The log of a build that was taken for a good one is gone.
+        let printed = derivation.has_printed;
         let started = derivation.started.is_some();
         // A build that a record began has its log in records; the lines without a name are another command's.
         let has_records = started && !derivation.human;

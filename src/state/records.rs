@@ -157,6 +157,7 @@ impl State {
             derivation.phase = None;
             derivation.phase_started = None;
             derivation.waiting_for = None;
+            derivation.has_printed = false;
             derivation.log = None;
             self.derivations.start(id, now);
             if let Some(name) = log_name(self.derivations.get(id).name()) {
@@ -289,6 +290,7 @@ impl State {
                 if let Some(line) = fields.str(0) {
                     let id = *derivation;
                     let derivation = self.derivations.get_mut(id);
+                    derivation.has_printed = true;
                     let log = derivation.log.get_or_insert_with(|| {
                         Box::new(LogTail::new(self.spare_buffers.pop().unwrap_or_default()))
                     });

@@ -276,13 +276,13 @@ fn builds_that_are_not_let_end() {
                 command: "nix build slow --max-silent-time 1",
                 status: 1,
                 summary: failed("slow-1.0", "silent-timeout", json!({})),
-                lines: &["slow-1.0 was silent for too long", "--max-silent-time"],
+                lines: &["slow-1.0 was silent for 1s", "--max-silent-time"],
             },
             Case {
                 command: "nix build loud --option max-build-log-size 100",
                 status: 1,
                 summary: failed("loud-1.0", "log-too-long", json!({})),
-                lines: &["loud-1.0 printed too much", "max-build-log-size"],
+                lines: &["loud-1.0 printed more than 100 B", "max-build-log-size"],
             },
             Case {
                 command: "nix build noOutput",
