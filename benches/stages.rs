@@ -90,7 +90,8 @@ fn rendering_report(bencher: Bencher<'_, '_>, n: usize) {
     state.apply(Input::End(None), NOW, &mut Effects::default());
     let style = Style { symbols: Symbols::unicode(), ascii: false, thresholds: Thresholds::default() };
     let extent = Extent { lines: 60, bytes: 8192, log_lines: 8 };
-    bencher.bench_local(|| render::report(black_box(&state), &Evidence::default(), 0, &style, extent));
+    let passed = render::Passed::default();
+    bencher.bench_local(|| render::report(black_box(&state), &Evidence::default(), &passed, &style, extent));
 }
 
 #[divan::bench]

@@ -207,6 +207,7 @@ impl<W: Write> Log<W> {
             let whole = self.errors.lines(&failure.message);
             if !whole.is_empty() {
                 known.details.clear();
+                known.trace.clear();
                 known.hashes = None;
             }
             for line in &whole {
@@ -223,7 +224,7 @@ impl<W: Write> Log<W> {
                 self.write(&sign.with(Role::Plain, &failure.message));
             }
         }
-        for line in render::failure_block(state, &known, &[], log_lines, &self.style).iter().skip(1) {
+        for line in render::failure_block(state, &known, log_lines, &self.style).iter().skip(1) {
             self.write(line);
         }
     }

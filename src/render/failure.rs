@@ -91,9 +91,10 @@ pub(super) fn block(state: &State, failure: &Failure, log_lines: usize, style: &
         let text = format!("{INDENT}{} {advice}", symbols.arrow);
         block.push(Worth::Evidence, Line::new().with(Role::Muted, text));
     }
-    if let Some(hint) = failure.full_log.as_ref().or(failure.log_hints.first())
+    if let Some(hint) = failure.log_hints.first()
         && !is_silent(failure)
     {
+        let hint = failure.full_log.as_ref().unwrap_or(hint);
         let line = Line::new().with(Role::Muted, format!("{INDENT}log: ")).with(Role::Path, hint);
         block.push(Worth::Pointer, line);
     }

@@ -251,7 +251,7 @@ fn read_on(state: &State) -> Option<ReadOn> {
         }
         Some(_) => failures.next().map(|_| ReadOn::End),
         // What nothing explains may be explained by what was printed.
-        None => (state.activation().started() || state.other_text().next().is_some()).then_some(ReadOn::End),
+        None => (state.activation().started() || !state.other_text().is_empty()).then_some(ReadOn::End),
     }
 }
 
