@@ -319,6 +319,7 @@ impl Activation {
         let unsure = self.current_run().is_some_and(|run| run.standing != Standing::Sure);
         if let Some(name) = built_name(line) {
             self.recent.clear();
+            self.tail_stays = false;
             // home-manager builds these after its activation has begun.
             if name == "user-environment.drv" || name.starts_with("news.json") {
                 return;

@@ -38,7 +38,6 @@ impl Activation {
                     None => return false,
                 }
             }
-            MakeFailed | MakeInterrupted => self.make_ended(rule.effect == MakeInterrupted, holes),
             StageFailed(stage) => self.stage_failed(stage, line.node.is_some()),
             OperationFailed => self.reported.failed = true,
             SudoFailed => return self.sudo_failed(line, out),

@@ -7,7 +7,7 @@ use super::{
     begin::{LastBuild, configuration, is_build_failure},
     rule::{Effect, Entry, Program, Quote, Rule, candidates, is_unit},
     run::{Run, RunId, Standing, Weight, cut, is_journal_line, reports_error},
-    tools::{colmena, deploy_rs, home_manager, nh, sudo, system_manager},
+    tools::{colmena, deploy_rs, home_manager, make, nh, sudo, system_manager},
     verdict::{Outcome, Reported},
     wrappers::PendingSudo,
 };
@@ -53,6 +53,10 @@ pub struct Activation {
     pub(super) reported: Reported,
     /// What the last line says of the whole stream, if it does: any other line takes it back.
     pub(super) tail: Reported,
+    /// It does so though other lines follow: make waits for what still runs, and ends without a further word.
+    pub(super) tail_stays: bool,
+    /// The line in which make last said that something failed.
+    pub(super) make_failure: Option<String>,
     pub(super) outcome: Option<Outcome>,
     /// Runs that are over and of which this has not been told.
     pub(super) ending: Vec<RunId>,
@@ -95,6 +99,8 @@ impl Activation {
             other_text: false,
             reported: Reported::default(),
             tail: Reported::default(),
+            tail_stays: false,
+            make_failure: None,
             outcome: None,
             ending: Vec::new(),
         }
@@ -145,7 +151,7 @@ impl Activation {
 
     fn read(&mut self, line: &str, ctx: &LineContext, out: &mut Vec<ActivationChange>) -> Recognised {
         if ctx.build_log || line.len() > MAX_LINE {
-            self.tail = Reported::default();
+            self.take_back_tail();
             return Recognised::No;
         }
         let line = sudo::after_prompt(line.trim_end_matches(['\r', '\n']));
@@ -165,6 +171,11 @@ impl Activation {
         }
         if let Some(recognised) = self.in_block(&line, out) {
             return recognised;
+        }
+        if let Some(said) = make::said(line.text) {
+            self.make_said(said, line.text);
+            // Around anything but an activation it is a line like any other.
+            return if self.started() { self.recognised(None) } else { Recognised::No };
         }
         if let Some(text) = system_manager::text(line.text)
             && self.matched(&Line { text, shown: text, ..line }, out)
@@ -364,7 +375,7 @@ impl Activation {
         let run = self.target(line).and_then(|at| self.runs.get(at));
         let within = run.is_some_and(|run| !run.closed && program.within.contains(&run.tool));
         match rule.effect {
-            Command(_) | Announces(_) | MakeFailed | MakeInterrupted => line.node.is_none(),
+            Command(_) | Announces(_) => line.node.is_none(),
             NodePhase(_) => self.labels || self.announced,
             Introduces(_) | SudoFailed | CommandFailed | CommandKilled => true,
             // Other programs have such lines too.
@@ -388,7 +399,7 @@ impl Activation {
         if text.trim().is_empty() {
             return Recognised::No;
         }
-        self.tail = Reported::default();
+        self.take_back_tail();
         if let Some(sudo) = &mut self.sudo {
             sudo.unrelated = sudo.unrelated.saturating_add(1);
         }

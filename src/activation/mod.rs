@@ -64,6 +64,11 @@ pub use run::{Excerpt, Run, RunId, RunStage, Scope, Unit, Units};
 pub use tools::launchd::{agent_logs, plist_logs};
 pub use verdict::{Outcome, Reported, Summary};
 
+/// Whether a line is make's, about how it goes.
+pub fn is_of_make(line: &str) -> bool {
+    tools::make::said(line).is_some()
+}
+
 /// The program that runs an activation, as the user knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tool {

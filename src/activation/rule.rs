@@ -149,10 +149,6 @@ pub(super) enum Effect {
     Home,
     /// Only says what would be done; for some tools that is the first line.
     DryRun(Option<Tool>),
-    /// `make` says that a recipe failed.
-    MakeFailed,
-    /// `make` was interrupted.
-    MakeInterrupted,
 }
 
 /// The stages of `switch-to-configuration`, in its order.

@@ -32,6 +32,8 @@ pub struct Reported {
     pub stage: Option<EarlyStage>,
     /// The exit status they name, which their own hides.
     pub exit_status: Option<i32>,
+    /// The line in which `make` says that it failed: of several makes the innermost's, which names the target.
+    pub make: Option<String>,
 }
 
 /// All activations of a stream in one, as the summary record tells them.
@@ -56,6 +58,7 @@ impl Activation {
         self.reported.failed |= tail.failed;
         self.reported.interrupted |= tail.interrupted;
         self.reported.exit_status = self.reported.exit_status.or(tail.exit_status);
+        self.reported.make = tail.make;
         self.settle_beginnings(exit_status, out);
         self.settle_sudo(exit_status, out);
         self.current = None;

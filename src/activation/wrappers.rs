@@ -8,7 +8,8 @@ use super::{
     machine::{Line, MAX_TEXT},
     rule::{EarlyStage, Holes},
     run::{Standing, Weight, cut},
-    tools::{home_manager, nix_profile, nixos_rebuild},
+    tools::{home_manager, make::Said, nix_profile, nixos_rebuild},
+    verdict::Reported,
 };
 use crate::text::sanitize;
 
@@ -35,14 +36,49 @@ impl Activation {
         }
     }
 
-    pub(super) fn make_ended(&mut self, interrupted: bool, holes: &Holes<'_>) {
-        self.tail.failed |= !interrupted;
-        self.tail.interrupted |= interrupted;
-        // The innermost make speaks first.
-        self.tail.exit_status = self.tail.exit_status.or(holes.code);
-        let expected = holes.text.unwrap_or_default();
+    pub(super) fn make_said(&mut self, said: Said<'_>, line: &str) {
+        match said {
+            Said::Failed { target, status } => {
+                self.tail.failed = true;
+                // The innermost make speaks first.
+                self.tail.exit_status = self.tail.exit_status.or(status);
+                self.make_failed(line);
+                self.sudo_below_make(target);
+            }
+            Said::Stopped => {
+                self.tail.failed = true;
+                self.make_failed(line);
+            }
+            Said::Interrupted(target) => {
+                self.tail.interrupted = true;
+                self.sudo_below_make(target);
+            }
+            // Builders run make too, and some go on when it fails.
+            Said::Waits => self.tail_stays = self.tail.failed && self.last_build == LastBuild::None,
+            Said::NotRemade => {
+                self.tail.failed = true;
+                if self.tail.make.is_none() {
+                    self.tail.make = self.make_failure.take();
+                    self.make_failed(line);
+                }
+            }
+            Said::Ignored => {
+                self.tail_stays = false;
+                self.tail = Reported::default();
+            }
+            Said::Beside => {}
+        }
+    }
+
+    fn make_failed(&mut self, line: &str) {
+        let line = || cut(&sanitize(line), MAX_TEXT).to_owned();
+        self.make_failure = Some(self.tail.make.get_or_insert_with(line).clone());
+    }
+
+    /// The target may say what `sudo` was to run.
+    fn sudo_below_make(&mut self, target: &str) {
         if let Some(sudo) = self.sudo.as_mut().filter(|sudo| sudo.tool.is_none()) {
-            let target = expected.rsplit([' ', ':']).next().unwrap_or_default();
+            let target = target.rsplit([' ', ':']).next().unwrap_or_default();
             let tool = if target.contains("darwin") {
                 Some(Tool::NixDarwin)
             } else if target.contains("nixos") {
@@ -52,6 +88,13 @@ impl Activation {
             };
             sudo.credible |= tool.is_some();
             sudo.tool = tool;
+        }
+    }
+
+    /// Another line follows what said how the stream ended.
+    pub(super) fn take_back_tail(&mut self) {
+        if !self.tail_stays {
+            self.tail = Reported::default();
         }
     }
 

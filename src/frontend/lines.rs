@@ -40,6 +40,13 @@ pub struct LinesOptions {
     pub logs: LogLines,
 }
 
+impl LinesOptions {
+    /// Whether lines are told that may be builders' or other programs': where all of either is.
+    pub fn tells_unnamed(&self) -> bool {
+        self.passthrough == Passthrough::All || self.logs == LogLines::All(None)
+    }
+}
+
 /// Writes condensed lines.
 #[derive(Debug)]
 pub struct Lines<W> {
@@ -214,8 +221,9 @@ impl<W: Write> Lines<W> {
             Some(Outcome::Success) => self.hidden,
             _ => self.hidden + self.hidden_of_activation,
         };
+        let unnamed = if self.options.tells_unnamed() { 0 } else { state.unnamed_lines() };
         let in_view = if self.is_kept { Vec::new() } else { self.in_view.lines() };
-        let passed = Passed { hidden, in_view };
+        let passed = Passed { hidden: hidden + unnamed, in_view };
         let report = render::report(state, evidence, &passed, &self.options.style, extent);
         for (i, line) in report.into_iter().enumerate() {
             let stamped = if i == 0 { self.stamp(line, now) } else { line };
@@ -240,6 +248,11 @@ impl<W: Write> Lines<W> {
                 self.budget.heard(now);
             }
         }
+    }
+
+    /// Whether lines are told that may be builders' or other programs'.
+    pub fn tells_unnamed(&self) -> bool {
+        self.options.tells_unnamed()
     }
 
     /// The sink.
@@ -292,10 +305,21 @@ impl<W: Write> Lines<W> {
         if self.continue_partial(text) {
             return;
         }
+        if kind == TextKind::Unnamed {
+            if self.options.tells_unnamed() {
+                self.end_partial();
+                self.write(&Line::new().with(Role::Plain, crate::text::last_carriage(text)));
+            }
+            return;
+        }
         let (role, prefix) = match kind {
             TextKind::Warning => (Role::Warning, "warning: "),
             TextKind::Trace => (Role::Muted, "trace: "),
-            TextKind::Notice | TextKind::Other | TextKind::Activation | TextKind::Result => (Role::Plain, ""),
+            TextKind::Notice
+            | TextKind::Other
+            | TextKind::Unnamed
+            | TextKind::Activation
+            | TextKind::Result => (Role::Plain, ""),
         };
         let foreign = matches!(kind, TextKind::Other | TextKind::Activation);
         let line = || Line::new().with(role, prefix).with(Role::Plain, text);

@@ -35,6 +35,13 @@ pub struct LiveOptions {
     pub progress: bool,
 }
 
+impl LiveOptions {
+    /// Whether lines are told that may be builders' or other programs': where all of either is.
+    pub fn tells_unnamed(&self) -> bool {
+        self.passthrough == Passthrough::All || self.logs == LogLines::All(None)
+    }
+}
+
 /// Draws the live view.
 #[derive(Debug)]
 pub struct Live {
@@ -173,6 +180,9 @@ impl Live {
     }
 
     fn text(&mut self, kind: TextKind, text: &str) {
+        if kind == TextKind::Unnamed && !self.options.tells_unnamed() {
+            return;
+        }
         let foreign = matches!(kind, TextKind::Other | TextKind::Activation);
         if foreign && self.options.passthrough == Passthrough::None {
             self.hidden += 1;
@@ -186,7 +196,11 @@ impl Live {
         let (role, prefix) = match kind {
             TextKind::Warning => (Role::Warning, "warning: "),
             TextKind::Trace => (Role::Muted, "trace: "),
-            TextKind::Notice | TextKind::Other | TextKind::Activation | TextKind::Result => (Role::Plain, ""),
+            TextKind::Notice
+            | TextKind::Other
+            | TextKind::Unnamed
+            | TextKind::Activation
+            | TextKind::Result => (Role::Plain, ""),
         };
         let mut line = Line::new().with(role, prefix).with(Role::Plain, text);
         if self.options.passthrough == Passthrough::Auto && kind != TextKind::Result {
@@ -351,6 +365,11 @@ impl Live {
         restore_controls(titled, progressed)
     }
 
+    /// Whether lines are told that may be builders' or other programs'.
+    pub fn tells_unnamed(&self) -> bool {
+        self.options.tells_unnamed()
+    }
+
     /// The run has ended: the report stands where the view was. `evidence` is what was found of logs.
     pub fn end(&mut self, state: &State, evidence: &Evidence) {
         self.failures.clear();
@@ -362,7 +381,8 @@ impl Live {
             Some(Outcome::Success) => self.hidden,
             _ => self.hidden + self.hidden_of_activation,
         };
-        let passed = Passed { hidden, in_view: self.in_view.lines() };
+        let unnamed = if self.options.tells_unnamed() { 0 } else { state.unnamed_lines() };
+        let passed = Passed { hidden: hidden + unnamed, in_view: self.in_view.lines() };
         let report = render::report(state, evidence, &passed, &self.options.style, extent);
         for line in report {
             let painted = self.paint(&line);

@@ -130,7 +130,7 @@ impl<W: Write> Log<W> {
 
     /// The stream has said something, and these are the changes that it has led to, which follow.
     ///
-    /// What leads to none is written here: a builder's lines that have no name before them, and steps of an activation.
+    /// What leads to none is written here: steps of an activation, and lines that mean nothing to the state.
     pub fn event(&mut self, event: &Event<'_>, changes: &[Change]) {
         if self.of == LogOf::Nothing {
             return;
@@ -162,7 +162,10 @@ impl<W: Write> Log<W> {
         for change in changes {
             match change {
                 Change::LogLine(id, line) => self.log_line(state, *id, line),
-                Change::Text(kind, text) => self.text(*kind, text),
+                Change::Text(kind, text) => {
+                    self.has_unnamed |= *kind == TextKind::Unnamed;
+                    self.text(*kind, text);
+                }
                 Change::Failed(id) => self.failed(state, state.failure(*id)),
                 Change::Activation(ActivationChange::UnitsFailed { units, .. }) => {
                     if let LogOf::Unit(wanted) = &self.of
@@ -252,7 +255,11 @@ impl<W: Write> Log<W> {
         let prefix = match kind {
             TextKind::Warning => "warning: ",
             TextKind::Trace => "trace: ",
-            TextKind::Notice | TextKind::Other | TextKind::Activation | TextKind::Result => "",
+            TextKind::Notice
+            | TextKind::Other
+            | TextKind::Unnamed
+            | TextKind::Activation
+            | TextKind::Result => "",
         };
         for line in text.lines() {
             let is_wanted = match &self.of {

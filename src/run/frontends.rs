@@ -52,6 +52,16 @@ impl<W: Write> Frontends<W> {
         self.kept = Some(Box::new(Keeping { lines, changes: Json::new(changes, None) }));
     }
 
+    /// Whether lines are told that may be builders' or other programs'.
+    pub(super) fn tells_unnamed(&self) -> bool {
+        match &self.main {
+            #[cfg(feature = "live")]
+            Frontend::Live(live) => live.tells_unnamed(),
+            Frontend::Lines(lines) => lines.tells_unnamed(),
+            Frontend::Json(_) | Frontend::Log(_) | Frontend::Quiet(_) => false,
+        }
+    }
+
     /// Takes the writer back; a live view has none.
     pub(super) fn into_writer(self) -> Option<W> {
         match self.main {

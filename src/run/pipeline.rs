@@ -60,11 +60,15 @@ impl<W: Write> Pipeline<W> {
             LogLines::Failed(lines) => state.keep_log_lines(lines),
             LogLines::None => {}
         }
+        let frontend = Frontends::new(frontend);
+        if frontend.tells_unnamed() {
+            state.report_unnamed_lines();
+        }
         Self {
             streams: Streams::default(),
             state,
             effects: Effects::default(),
-            frontend: Frontends::new(frontend),
+            frontend,
             stdout: Stdout::default(),
             unasked: BTreeMap::new(),
         }

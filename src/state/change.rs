@@ -64,6 +64,9 @@ pub enum TextKind {
     Activation,
     /// A line of another program.
     Other,
+    /// A line without a name that came while builders may have printed theirs so: a builder's, or another program's. Told
+    /// only where [`State::report_unnamed_lines`](super::State::report_unnamed_lines) asks for it.
+    Unnamed,
 }
 
 /// A difference that the state has accepted, in order and without loss.

@@ -19,9 +19,7 @@ use crate::nix::store_path;
 use crate::text::{sanitize, strip_escapes};
 
 /// How many lines of a log explain a failure.
-const EXCERPT_LINES: usize = 8;
-/// How many lines of a log that may be another build's.
-const LOOSE_LINES: usize = 4;
+pub(super) const EXCERPT_LINES: usize = 8;
 /// How many lines of a log's end are kept with a failure.
 const TAIL_LINES: usize = 10;
 /// More root causes than this are counted and not kept; nobody reads so many.
@@ -49,12 +47,44 @@ pub(super) struct LooseError {
     pub(super) survived: bool,
     /// Nothing has been heard of Nix since.
     last: bool,
+    /// A builder may have printed it.
+    raw: bool,
+    /// Lines have followed it that may be of whoever runs Nix.
+    doubted: bool,
+}
+
+/// How an error came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// In a record: it is Nix's.
+    Record,
+    /// In text.
+    Text,
+    /// In text that may be a builder's.
+    Raw,
+}
+
+/// What tells whose the errors are that a builder may have printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RawErrors {
+    /// A command that goes on was not ended by an error.
+    CommandGoesOn,
+    /// A command may have ended before another begins.
+    CommandBegins,
+    /// A build has failed, and the errors are in its log.
+    BuildFailed,
 }
 
 impl LooseError {
     /// Whether it ended its command, as far as the stream tells.
     pub(super) fn is_fatal(&self) -> bool {
         !self.survived && (self.top_level || !self.failure.kind.is_survivable())
+    }
+
+    /// Whether other words came later that may say more. Without an exit status it is all there is that tells of a
+    /// failure.
+    pub(super) fn is_doubted(&self, exit_status: Option<i32>) -> bool {
+        self.doubted && exit_status.is_some()
     }
 }
 
@@ -97,7 +127,7 @@ impl State {
             };
             // Structured warnings have a position and a raw message too.
             if is_error(&text) || level == 0 && !is_remark(&text) {
-                self.error(parse_error(&error), raw_msg.is_some(), effects);
+                self.error(parse_error(&error), raw_msg.is_some(), Origin::Record, effects);
                 return;
             }
         }
@@ -118,6 +148,9 @@ impl State {
         let clean = sanitize(&plain);
         let clean = clean.trim();
         self.note_waiting(clean);
+        if self.survives_error(clean, effects) {
+            return;
+        }
         if DISK_FULL.find(clean.as_bytes()).is_some() {
             self.disk_was_full();
             return;
@@ -166,13 +199,19 @@ impl State {
 
     /// An error behind a label such as colmena's.
     pub(super) fn labelled_error(&mut self, text: &str, effects: &mut Effects) {
-        self.error(parse_error(&ErrorText { msg: text, ..ErrorText::default() }), true, effects);
+        self.error(
+            parse_error(&ErrorText { msg: text, ..ErrorText::default() }),
+            true,
+            Origin::Text,
+            effects,
+        );
     }
 
     /// A path that Nix knows no way to obtain.
     pub(super) fn unobtainable(&mut self, path: &str) {
         let message = format!("error: don't know how to build these paths: {path}");
-        self.loose_error(parse_error(&ErrorText { msg: &message, ..ErrorText::default() }), false);
+        let error = parse_error(&ErrorText { msg: &message, ..ErrorText::default() });
+        self.loose_error(error, false, Origin::Text);
     }
 
     /// An error in human-readable form.
@@ -187,10 +226,53 @@ impl State {
             return;
         }
         let top_level = first.trim_start().starts_with("error:");
-        self.error(parse_error(&ErrorText { msg: text, ..ErrorText::default() }), top_level, effects);
+        let error = parse_error(&ErrorText { msg: text, ..ErrorText::default() });
+        // Builders have errors too. Nix's own about a build says which.
+        let raw = self.may_be_a_builders() && is_about_nothing(&error);
+        if raw {
+            for line in text.lines() {
+                self.unnamed(sanitize(line).trim_end(), effects);
+            }
+        }
+        self.error(error, top_level, if raw { Origin::Raw } else { Origin::Text }, effects);
     }
 
-    fn error(&mut self, mut error: NixError, top_level: bool, effects: &mut Effects) {
+    /// Forgets the errors of builders among those that may have ended a command.
+    pub(super) fn settle_raw_errors(&mut self, by: RawErrors) {
+        self.loose_errors.retain_mut(|error| match by {
+            _ if !error.raw => true,
+            RawErrors::BuildFailed => false,
+            // What Nix has words for is most likely its own.
+            RawErrors::CommandGoesOn if error.failure.kind == FailureKind::Unknown => false,
+            RawErrors::CommandGoesOn | RawErrors::CommandBegins => {
+                error.raw = false;
+                true
+            }
+        });
+    }
+
+    /// A line follows that may be of whoever runs Nix.
+    pub(super) fn doubt_raw_errors(&mut self) {
+        for error in self.loose_errors.iter_mut().filter(|error| error.raw) {
+            error.doubted |= error.failure.kind == FailureKind::Unknown;
+        }
+    }
+
+    /// Whether Nix says that the error before did not end it. It is told then, and nothing comes of it.
+    pub(super) fn survives_error(&mut self, text: &str, effects: &mut Effects) -> bool {
+        /// nix-shell asks for a bash of nixpkgs and does without (`src/nix-build/nix-build.cc`).
+        const SURVIVES: &str = "will use bash from your environment";
+        if text.trim() != SURVIVES {
+            return false;
+        }
+        if let Some(error) = self.loose_errors.pop_if(|error| error.last) {
+            self.show(TextKind::Notice, &format!("error: {}", error.failure.message), effects);
+        }
+        self.show(TextKind::Notice, SURVIVES, effects);
+        true
+    }
+
+    fn error(&mut self, mut error: NixError, top_level: bool, origin: Origin, effects: &mut Effects) {
         self.last_text_is_error = None;
         if self.phase == Phase::Activating && self.activation.nix_error(&error.message) {
             effects.changes.push(Change::Text(TextKind::Activation, format!("error: {}", error.message)));
@@ -201,7 +283,7 @@ impl State {
             return;
         }
         if error.is_cascade() {
-            self.cascade(error, top_level, effects);
+            self.cascade(error, top_level, origin, effects);
             return;
         }
         let owner = self.owner(&error);
@@ -213,13 +295,13 @@ impl State {
                     error.name =
                         error.output_path.as_deref().and_then(store_path::path_name).map(str::to_owned);
                 }
-                self.loose_error(error, top_level);
+                self.loose_error(error, top_level, origin);
             }
         }
     }
 
     /// A failure that follows from others.
-    fn cascade(&mut self, error: NixError, top_level: bool, effects: &mut Effects) {
+    fn cascade(&mut self, error: NixError, top_level: bool, origin: Origin, effects: &mut Effects) {
         if error.kind == FailureKind::DependencyFailed
             && let Some(path) = &error.derivation
         {
@@ -242,7 +324,7 @@ impl State {
         // With --quiet, 2.3 says no more than this.
         let known = self.failures.iter().any(|failure| !failure.retracted) || self.ownerless.is_some();
         if !known {
-            self.loose_error(error, top_level);
+            self.loose_error(error, top_level, origin);
         }
     }
 
@@ -354,22 +436,21 @@ impl State {
         let started = derivation.started.is_some();
         // A build that a record began has its log in records; the lines without a name are another command's.
         let has_records = started && !derivation.human;
+        let in_text = started && derivation.human && log.is_none() && !hook;
+        let is_quoted = !record.log_tail.is_empty();
         derivation.failure = (!hook).then_some(failure);
         if hook {
             record.phase = None;
             take_log(&mut record, std::mem::take(&mut self.hook_log), self.tail_lines);
         } else if let Some(log) = log {
             take_log(&mut record, *log, self.tail_lines);
-        } else if self.raw_log && !has_records && !self.loose_log.is_empty() && record.log_tail.is_empty() {
-            // Whose they are is not said; with several builds they are of all, and the last ones most likely its own.
-            take_log(&mut record, std::mem::take(&mut self.loose_log), self.tail_lines);
-            let from = record.excerpt.len().saturating_sub(LOOSE_LINES);
-            record.excerpt.drain(..from);
-            if record.excerpt.first() == Some(&None) {
-                record.excerpt.remove(0);
-            }
+        } else if in_text && !is_quoted && self.builds_alone(id) {
+            take_log(&mut record, self.raw_log.take(), self.tail_lines);
         } else {
             explain(&mut record);
+        }
+        if in_text {
+            self.settle_raw_log(id, if is_quoted { &record.log_tail } else { &[] });
         }
         if record.kind == FailureKind::BuilderFailed
             && let Some(kind) = record.log_tail.iter().rev().take(4).find_map(|line| kind_of_log_line(line))
@@ -400,6 +481,38 @@ impl State {
             self.derivations.set(id, DerivationState::Skipped);
         }
         effects.changes.push(Change::Failed(failure));
+    }
+
+    /// Whether no other build was running that may have written to the stream: of several, nothing says which line is
+    /// whose.
+    fn builds_alone(&self, id: DerivationId) -> bool {
+        /// More are not looked at.
+        const MOST: usize = 64;
+        let mut others = self
+            .derivations
+            .building()
+            .filter(|(other, derivation)| *other != id && derivation.is_endless())
+            .map(|(other, _)| other);
+        // What another was built upon had ended before.
+        let has_ended = |other: DerivationId| {
+            self.derivations.dependents(other).any(|id| self.derivations.get(id).started.is_some())
+        };
+        others.by_ref().take(MOST).all(has_ended) && others.next().is_none()
+    }
+
+    /// A build that a line of text began has failed. `quoted` is what the error tells of its log, which Nix does
+    /// where it did not print it, and where a daemon speaks.
+    fn settle_raw_log(&mut self, id: DerivationId, quoted: &[String]) {
+        if !quoted.is_empty() && !self.raw_log.has_any(quoted) {
+            let words = self.raw_log.builders_are_elsewhere();
+            self.keep_others(words);
+        } else {
+            self.settle_raw_errors(RawErrors::BuildFailed);
+            self.raw_log.are_builders();
+            if self.builds_alone(id) {
+                self.raw_log.close();
+            }
+        }
     }
 
     /// A second message about a failure adds what the first did not say: the machine's exit status comes first, the log
@@ -451,14 +564,17 @@ impl State {
     }
 
     /// An error that names no derivation.
-    fn loose_error(&mut self, error: NixError, top_level: bool) {
-        let stage = self.loose_stage(&error);
+    fn loose_error(&mut self, error: NixError, top_level: bool, origin: Origin) {
+        let stage = self.loose_stage(&error, origin);
+        let raw = origin == Origin::Raw;
         let known = self.loose_errors.iter_mut().find(|known| known.failure.message == error.message);
         if let Some(known) = known {
             known.processes = self.processes.len();
             known.survived = false;
             known.last = true;
             known.top_level |= top_level;
+            known.raw = raw;
+            known.doubted = false;
             return;
         }
         if self.loose_errors.len() >= MAX_LOOSE {
@@ -468,11 +584,13 @@ impl State {
         let mut failure = Failure::from_error(error, stage, self.now);
         explain(&mut failure);
         let processes = self.processes.len();
-        self.loose_errors.push(LooseError { failure, top_level, processes, survived: false, last: true });
+        let error =
+            LooseError { failure, top_level, processes, survived: false, last: true, raw, doubted: false };
+        self.loose_errors.push(error);
     }
 
     /// Where the run was when such an error came.
-    fn loose_stage(&self, error: &NixError) -> Option<Stage> {
+    fn loose_stage(&self, error: &NixError, origin: Origin) -> Option<Stage> {
         if error.kind == FailureKind::Usage {
             return None;
         }
@@ -482,6 +600,11 @@ impl State {
             return Some(
                 error.kind.stage().filter(|stage| *stage != Stage::Evaluation).unwrap_or(Stage::Build),
             );
+        }
+        // What nobody knows in text after a build or a download has begun may be any program's.
+        let is_somebodys = origin != Origin::Record && error.kind == FailureKind::Unknown;
+        if is_somebodys && matches!(self.phase, Phase::Fetching | Phase::Building) {
+            return None;
         }
         error.kind.stage().or(Some(match self.phase {
             Phase::Evaluating => Stage::Evaluation,
@@ -546,6 +669,17 @@ fn is_of_a_build(kind: FailureKind) -> bool {
             | FailureKind::ForbiddenReference
             | FailureKind::NoOutput
     )
+}
+
+/// Whether an error does not say what it is about.
+fn is_about_nothing(error: &NixError) -> bool {
+    error.derivation.is_none()
+        && error.output_path.is_none()
+        && error.name.is_none()
+        && error.attribute.is_none()
+        && error.failed_derivations.is_empty()
+        && !error.is_cascade()
+        && error.kind != FailureKind::Interrupted
 }
 
 /// Level 0 holds more than errors.

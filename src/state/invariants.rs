@@ -5,6 +5,7 @@ use super::activity::{Kind, MAX_ACTIVITIES};
 use super::derivation::{Derivation, DerivationState, MAX_DERIVATIONS, MAX_EDGES};
 use super::errors::{MAX_FAILURES, MAX_LOOSE, MAX_SEEN};
 use super::process::{MAX_CREDITS, MAX_OPEN, MAX_PROCESSES};
+use super::raw_log::MAX_BEFORE;
 use super::transfer::MAX_PATHS;
 
 impl State {
@@ -32,6 +33,7 @@ impl State {
         expect(n_edges.max(n_outputs) <= MAX_EDGES, "the graph is bounded")?;
         expect(self.seen_texts.len() <= MAX_SEEN, "remembered texts are bounded")?;
         expect(self.other_text.is_bounded(), "lines of other programs are bounded")?;
+        expect(self.raw_log.n_before() <= MAX_BEFORE, "lines that may be builders' are bounded")?;
         // What never gets less once it is full has dropped nothing while there was room.
         let dropped = self.dropped();
         let limits = [

@@ -13,6 +13,7 @@ mod failure;
 mod invariants;
 mod log_tail;
 mod process;
+mod raw_log;
 mod records;
 mod texts;
 mod transfer;
@@ -37,6 +38,7 @@ use crate::nix::error::NixError;
 use activity::Activities;
 use errors::LooseError;
 use process::{MAX_PROCESSES, Pid, Process};
+use raw_log::RawLog;
 
 /// Anything that is fed to the state.
 #[derive(Clone, Debug)]
@@ -92,14 +94,10 @@ pub struct State {
     endless_builds: usize,
     /// Builds by the name that `name> ` prefixes use.
     by_log_name: HashMap<Box<str>, DerivationId, RandomState>,
-    /// Builder's lines that came without a name.
-    loose_log: LogTail,
+    /// Lines without a name that may be builders'.
+    raw_log: RawLog,
     /// The last lines of other programs, for a failure that nothing else explains.
     other_text: LogTail,
-    /// A `building '…'` line was read and nothing that ends a raw build log since.
-    raw_log: bool,
-    /// Builder's lines of that kind that were not shown.
-    raw_log_lines: u64,
     /// A warning about a download was read, of which the server's answer may follow.
     response_body: bool,
     /// Any record at all was read.
@@ -134,10 +132,14 @@ pub struct State {
     outcome: Option<Outcome>,
     /// Somebody wants every line of every log.
     log_lines: bool,
+    /// Somebody wants every line that may be a builder's or another program's.
+    unnamed_lines: bool,
     /// How many of a failed build's last lines somebody wants, if more than usual.
     tail_lines: usize,
     /// The command may be any program, and nothing of Nix was heard yet.
     other_command: bool,
+    /// Something that only Nix says was heard.
+    nix_heard: bool,
     /// What the limits have cost, but for what derivations and transfers know themselves.
     dropped: Dropped,
 }
@@ -151,6 +153,12 @@ impl State {
     /// Asks for a [`Change::LogLine`] for every line of a build's log.
     pub fn report_log_lines(&mut self) {
         self.log_lines = true;
+        self.unnamed_lines = true;
+    }
+
+    /// Asks for a [`TextKind::Unnamed`] for every line that may be a builder's or another program's.
+    pub fn report_unnamed_lines(&mut self) {
+        self.unnamed_lines = true;
     }
 
     /// Keeps so many of a failed build's last lines, if that is more than usual. A log's tail is bounded all the same.
@@ -174,7 +182,8 @@ impl State {
         match input {
             Input::Event(event) => {
                 self.last_input = self.now;
-                self.other_command &= !is_of_nix(&event);
+                self.nix_heard |= is_of_nix(&event);
+                self.other_command &= !self.nix_heard;
                 self.event(event, effects);
             }
             Input::Tick => self.transfers.tick(self.now),
@@ -316,9 +325,9 @@ impl State {
         &self.other_text
     }
 
-    /// Builders' lines that came without a name and were not shown.
-    pub fn raw_log_lines(&self) -> u64 {
-        self.raw_log_lines
+    /// How many lines were [`TextKind::Unnamed`] and may be another program's as far as is known now.
+    pub fn unnamed_lines(&self) -> u64 {
+        self.raw_log.len()
     }
 
     /// What was not kept because there was too much of it.

@@ -1,5 +1,7 @@
 //! The rules by which it is told what became of a derivation, each with the smallest stream that needs it.
 
+mod human;
+
 use std::time::Duration;
 
 use super::*;

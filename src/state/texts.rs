@@ -3,8 +3,9 @@
 use super::State;
 use super::change::{BuildEnd, Change, Effects, Phase, TextKind};
 use super::derivation::DerivationState;
+use super::errors::RawErrors;
 use super::transfer::PathState;
-use crate::activation::{ActivationChange, LineContext, Recognised};
+use crate::activation::{ActivationChange, LineContext, Recognised, is_of_make};
 use crate::input::Line;
 use crate::input::human::{self, HumanLine, List};
 use crate::text::sanitize;
@@ -41,7 +42,8 @@ impl State {
         match line.human {
             HumanLine::Building { derivation, machine } => {
                 self.went_on(None);
-                self.raw_log = true;
+                self.settle_raw_errors(RawErrors::CommandGoesOn);
+                self.raw_log.build_began();
                 self.build_started(derivation, machine, true, effects);
             }
             HumanLine::Copying { path, from, to } => {
@@ -49,19 +51,29 @@ impl State {
                 self.fetched_by_text(path, from.or(to), effects);
             }
             HumanLine::ListHeader(_) | HumanLine::ListEntry(_) => {
-                if !self.list_line(line.text, effects) && !consumed {
-                    self.other(line.text, effects);
+                if !self.list_line(line.text, effects) {
+                    if !consumed {
+                        self.other(line.text, effects);
+                    }
+                } else if matches!(line.human, HumanLine::ListHeader(_)) {
+                    self.settle_raw_errors(RawErrors::CommandBegins);
+                    let words = self.raw_log.command_began();
+                    self.keep_others(words);
                 }
             }
             HumanLine::BuildLog { name, line: log_line } => {
                 if self.log_line(name, log_line, effects) {
-                    self.raw_log = false;
+                    if self.raw_log.is_open() {
+                        let words = self.raw_log.builders_are_elsewhere();
+                        self.keep_others(words);
+                    }
                 } else if !consumed {
                     self.other(line.text, effects);
                 }
             }
             HumanLine::Chatter => {}
             _ if consumed => {}
+            _ if self.survives_error(line.text, effects) => {}
             _ if self.flake_inputs.line(line.text) => effects.changes.push(Change::FlakeInputs),
             HumanLine::Warning(text) => {
                 self.response_body =
@@ -70,7 +82,7 @@ impl State {
             }
             HumanLine::Trace(text) => self.show(TextKind::Trace, &sanitize(text), effects),
             HumanLine::StorePath(path) => {
-                self.raw_log = false;
+                self.builders_are_done();
                 effects.changes.push(Change::Text(TextKind::Result, sanitize(path).into_owned()));
             }
             HumanLine::Error | HumanLine::Other => self.other(line.text, effects),
@@ -102,19 +114,48 @@ impl State {
     fn other(&mut self, text: &str, effects: &mut Effects) {
         let clean = sanitize(text);
         let clean = clean.trim_end();
-        if self.raw_log && self.phase < Phase::Activating && !is_make(clean) {
-            // Bare `nix-build` prints its builders' lines as they are.
-            self.raw_log_lines += 1;
-            self.loose_log.push_str(clean);
-            self.loose_log.count_dropped(&mut self.dropped);
+        if self.may_be_a_builders() {
+            // What comes after an error may be of whoever runs Nix. make only says that there was one.
+            if !clean.is_empty() && !is_of_make(clean) {
+                self.doubt_raw_errors();
+            }
+            self.unnamed(clean, effects);
             return;
         }
         if clean.is_empty() {
             return;
         }
-        self.other_text.push_str(clean);
-        self.other_text.count_dropped_of_others(&mut self.dropped);
+        self.keep_others([clean]);
         effects.changes.push(Change::Text(TextKind::Other, clean.to_owned()));
+    }
+
+    /// Whether a line without a name may be a builder's: bare `nix-build` prints those as they are.
+    pub(super) fn may_be_a_builders(&self) -> bool {
+        self.raw_log.is_open() && self.phase < Phase::Activating
+    }
+
+    /// A line that may be a builder's or another program's.
+    pub(super) fn unnamed(&mut self, clean: &str, effects: &mut Effects) {
+        self.raw_log.push(clean, &mut self.dropped);
+        if self.unnamed_lines && !clean.is_empty() {
+            effects.changes.push(Change::Text(TextKind::Unnamed, clean.to_owned()));
+        }
+    }
+
+    /// Keeps lines for a failure that nothing else explains.
+    pub(super) fn keep_others(&mut self, lines: impl IntoIterator<Item = impl AsRef<str>>) {
+        for line in lines {
+            self.other_text.push_str(line.as_ref());
+        }
+        self.other_text.count_dropped_of_others(&mut self.dropped);
+    }
+
+    /// A result, or what is done with it, follows: no builder writes any more, and what was read since they began is
+    /// theirs.
+    fn builders_are_done(&mut self) {
+        self.settle_raw_errors(RawErrors::CommandGoesOn);
+        self.raw_log.are_builders();
+        self.raw_log.close();
     }
 
     /// A builder's line with its name before it. Returns whether there is such a build.
@@ -251,7 +292,7 @@ impl State {
         let any = !self.activation_changes.is_empty();
         for change in std::mem::take(&mut self.activation_changes) {
             if matches!(change, ActivationChange::Began { .. }) {
-                self.raw_log = false;
+                self.builders_are_done();
                 self.all_built(effects);
                 self.enter(Phase::Activating, effects);
             }
@@ -273,9 +314,4 @@ impl State {
             || text.ends_with(": not found") && text.contains("sh: ");
         self.last_text_is_error = error.then(|| sanitize(text).into_owned());
     }
-}
-
-/// make speaks after its recipe, so this is no builder of ours; inside a build it would have a level: `make[1]: …`.
-fn is_make(text: &str) -> bool {
-    text.starts_with("make: *** ")
 }

@@ -3,8 +3,9 @@
 use super::State;
 use super::change::{BuildEnd, Change, Effects, Phase};
 use super::derivation::{DerivationId, DerivationState};
-use super::errors::LooseError;
+use super::errors::{EXCERPT_LINES, LooseError};
 use super::failure::{Failure, FailureId};
+use super::log_tail::excerpt_of;
 use super::transfer::PathState;
 use crate::activation::{self, EarlyStage};
 use crate::nix::error::{ErrorText, FailureKind, Stage, parse_error};
@@ -64,6 +65,9 @@ impl State {
         self.activation.finish(exit_status, &mut self.activation_changes);
         self.tell_activation(effects);
         let outcome = self.judge(exit_status);
+        // Nothing tells any more whose the last lines are.
+        let words = self.raw_log.are_others();
+        self.keep_others(words);
         self.settle_builds(outcome, effects);
         if matches!(outcome, Outcome::Failure | Outcome::Interrupted | Outcome::Incomplete) {
             self.accept_loose_errors(outcome, effects);
@@ -151,13 +155,16 @@ impl State {
             .loose_errors
             .iter()
             .filter(|error| {
-                !error.survived && (outcome == Outcome::Failure || !error.failure.kind.is_survivable())
+                !error.survived
+                    && !error.is_doubted(self.exit_status)
+                    && (outcome == Outcome::Failure || !error.failure.kind.is_survivable())
             })
             .map(|error| error.failure.clone())
             .collect();
         if loose.iter().all(|failure| vagueness(failure.kind) == 2) {
             // What repeats others points at one that seemed to be survived.
             let survived = self.loose_errors.iter().filter(|error| vagueness(error.failure.kind) == 1);
+            let survived = survived.filter(|error| !error.is_doubted(self.exit_status));
             loose.extend(survived.map(|error| error.failure.clone()));
         }
         // That a dependency failed is no cause; a summary of failed builds may be all that is said of one.
@@ -183,18 +190,36 @@ impl State {
             }
         }
         if loose.is_empty() && !named && outcome == Outcome::Failure && self.activation_failed().is_none() {
-            // All that is left: an error that seemed to be survived, or the last line.
-            if let Some(error) = self.loose_errors.last() {
+            // All that is left: what make says, an error that seemed to be survived, or the last line.
+            let survived = self.loose_errors.iter().rfind(|error| !error.is_doubted(self.exit_status));
+            if let Some(line) = self.activation.reported().make.clone() {
+                loose.push(self.failure_of_make(&line));
+            } else if let Some(error) = survived {
                 loose.push(error.failure.clone());
             } else if let Some(line) = self.last_text_is_error.take() {
                 let error = parse_error(&ErrorText { msg: &line, ..ErrorText::default() });
-                let stage = self.stage_of_phase(self.phase);
+                let stage = error.kind.stage().or(self.stage_under_way());
                 loose.push(Failure::from_error(error, stage, self.now));
             }
         }
         for failure in loose {
             self.push_failure(failure, effects);
         }
+    }
+
+    /// What make says of itself where nothing else tells, with the lines that other programs printed before.
+    fn failure_of_make(&self, line: &str) -> Failure {
+        let error = parse_error(&ErrorText { msg: line, ..ErrorText::default() });
+        let mut failure = Failure::from_error(error, None, self.now);
+        failure.kind = FailureKind::Unknown;
+        failure.message = line.to_owned();
+        failure.exit_status = self.activation.reported().exit_status;
+        let (early, lines) = self.other_text.lines();
+        let is_of_others = |line: &&String| !activation::is_of_make(line);
+        let early = lines.iter().take(early).filter(is_of_others).count();
+        let before: Vec<String> = lines.iter().filter(is_of_others).cloned().collect();
+        failure.excerpt = excerpt_of(&before, early, EXCERPT_LINES);
+        failure
     }
 
     fn push_failure(&mut self, failure: Failure, effects: &mut Effects) {
@@ -210,6 +235,12 @@ impl State {
             matches!(run.stage, RunStage::Failed | RunStage::Refused | RunStage::RolledBack)
         };
         self.activation.runs().find(bad)
+    }
+
+    /// Where something of Nix's was under way when the stream ended.
+    fn stage_under_way(&self) -> Option<Stage> {
+        let phase = if self.outcome.is_some() { self.phase_at_end } else { self.phase };
+        (!self.activities.is_empty()).then(|| self.stage_of_phase(phase)).flatten()
     }
 
     fn stage_of_phase(&self, phase: Phase) -> Option<Stage> {
@@ -244,7 +275,8 @@ impl State {
             Outcome::Failure => match self.failures().next() {
                 // What a tool says of the stage is more than a line that nothing explains.
                 Some((_, failure)) if early.is_none() || vagueness(failure.kind) == 0 => failure.stage,
-                _ => early.or(self.stage_of_phase(self.phase_at_end)),
+                // Nobody has said what failed.
+                _ => early.or(self.stage_under_way()),
             },
             _ if switched == Some(Activated::Interrupted) => Some(Stage::Activation),
             _ => self.stage_of_phase(self.interrupted.unwrap_or(self.phase_at_end)),

@@ -67,6 +67,8 @@ pub fn from_change(state: &State, change: &Change, at: Moment) -> Option<Record>
             let result = match end {
                 BuildEnd::Built => "built",
                 BuildEnd::Failed => "failed",
+                // Lines of text do not say when a build ends, nor how.
+                BuildEnd::Cancelled if derivation.is_endless() => "unknown",
                 BuildEnd::Cancelled => "cancelled",
             };
             Event::BuildEnded { derivation: path, name, result, elapsed_ms: millis(derivation.elapsed(at)) }
@@ -140,6 +142,7 @@ fn text_kind(kind: TextKind) -> &'static str {
         TextKind::Result => "result",
         TextKind::Activation => "activation",
         TextKind::Other => "other",
+        TextKind::Unnamed => "unnamed",
     }
 }
 

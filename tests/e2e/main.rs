@@ -13,4 +13,5 @@ mod arguments;
 mod builds;
 mod harness;
 mod pipes;
+mod scripts;
 mod signals;

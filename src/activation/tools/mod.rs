@@ -6,7 +6,7 @@ pub(super) mod colmena;
 pub(super) mod deploy_rs;
 pub(super) mod home_manager;
 pub(super) mod launchd;
-mod make;
+pub(super) mod make;
 pub(super) mod nh;
 mod nix_darwin;
 pub(super) mod nix_profile;
@@ -19,8 +19,7 @@ pub(super) mod system_manager;
 
 /// Every program we know. Order matters where two programs print the same line and both take part in a run: the
 /// first whose rule is possible wins.
-pub(super) static PROGRAMS: [&Program; 14] = [
-    &make::PROGRAM,
+pub(super) static PROGRAMS: [&Program; 13] = [
     &sudo::PROGRAM,
     &nix_profile::PROGRAM,
     &colmena::PROGRAM,
