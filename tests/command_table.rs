@@ -24,7 +24,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Nothing of this takes longer, on a machine that does other things as well.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a shell does with each script; `$N` before a command is nothing, or `nixmon run --`.
 const SAME: [(&str, &str); 79] = [
