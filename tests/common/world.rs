@@ -68,10 +68,16 @@ impl World {
     pub(crate) fn text(&self, bytes: &[u8]) -> String {
         let text = String::from_utf8_lossy(bytes).replace(self.nix.root().to_str().unwrap(), "@root@");
         // A digest depends on where the store is.
-        let mut words: Vec<String> = text.split_inclusive(['-', '/', '"']).map(str::to_owned).collect();
-        for word in &mut words {
-            if word.len() == 33 && word.ends_with('-') {
-                *word = "@digest@-".to_owned();
+        let mut words: Vec<&str> = text.split_inclusive(['-', '/', '"']).collect();
+        for at in 0..words.len() {
+            if words[at].len() == 33 && words[at].ends_with('-') {
+                words[at] = "@digest@-";
+            }
+            // Of a log's file the digest's first two characters are a directory.
+            if let ["drvs/", head, tail] = &mut words[at.saturating_sub(2)..=at]
+                && (head.len(), tail.len()) == (3, 31)
+            {
+                (*head, *tail) = ("", "@digest@-");
             }
         }
         words.concat()

@@ -10,7 +10,7 @@ const CASES: [Case; 4] = [
     (
         "nix-build --no-out-link {} -A good; echo 'host unreachable' >&2; exit 5",
         5,
-        &["✗ Failed after ", "  the command ended with status 5\n", "    host unreachable\n"],
+        &["host unreachable\n", "✗ Failed after ", "  the command ended with status 5\n"],
     ),
     (
         "nix build --no-link -f {} app; echo 'host unreachable' >&2; exit 5",
