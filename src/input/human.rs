@@ -3,7 +3,7 @@
 //! The same texts come as lines of a stream and inside `msg` records, so both are read here. Texts are those of Nix's
 //! `src/libstore` and `src/libmain`; escapes are removed before.
 
-use crate::nix::error::{continues_error, is_error};
+use crate::nix::error::{IGNORED, continues_error, is_error};
 
 /// What one line of human-readable output says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,7 +96,7 @@ pub fn parse(line: &str) -> HumanLine<'_> {
             None => HumanLine::Trace(rest),
         };
     }
-    if is_error(text) {
+    if is_error(text) || text.starts_with(IGNORED) {
         return HumanLine::Error;
     }
     if let Some(found) = build_log(line) {

@@ -36,12 +36,12 @@ impl State {
         if self.end.outcome.is_some() {
             return;
         }
-        // What was announced last is not begun any more.
-        self.text.announcing = false;
         self.end.exit_status = exit_status;
         self.activation.finish(exit_status, &mut self.activation_changes);
         self.tell_activation(effects);
         let outcome = self.judge(exit_status);
+        // What was announced last is not begun any more.
+        self.text.announcing = false;
         // Nothing tells any more whose the last lines are.
         let words = self.text.raw_log.are_others();
         self.keep_others(words);
@@ -79,13 +79,35 @@ impl State {
                     || self.errors.last_text.is_some() && switched.is_none();
                 if failed {
                     Outcome::Failure
-                } else if !self.builds.activities.is_empty() {
+                } else if !self.builds.activities.is_empty() || self.stops_early() {
                     Outcome::Incomplete
                 } else {
                     Outcome::Success
                 }
             }
         }
+    }
+
+    /// Whether the stream ends before all that was announced has begun, though some of it has, or in the middle of a list.
+    /// A list with nothing after it is the answer to a dry run.
+    fn stops_early(&self) -> bool {
+        if self.activation.started() || self.builds.answered {
+            return false;
+        }
+        let planned = self.builds.derivations.counts().get(DerivationState::Planned);
+        let is_open = planned + self.transfers.count(PathState::Planned) > 0;
+        is_open && self.builds.begun || self.text.announcing && self.text.missing > 0
+    }
+
+    /// Whether the run was the answer to a dry run: what would be built and fetched.
+    pub fn is_dry_run(&self) -> bool {
+        let is_open = self.counts().not_started + self.transfers.count(PathState::Planned) > 0;
+        self.end.outcome == Some(Outcome::Success) && is_open && !self.builds.begun && !self.builds.requested
+    }
+
+    /// Whether more may have been wanted than is known: no list was read.
+    pub fn wanted_is_least(&self) -> bool {
+        !self.builds.announced
     }
 
     /// Gives every build that was started its end.
@@ -123,6 +145,11 @@ impl State {
                 self.build_ended(id, BuildEnd::Cancelled, effects);
             }
         }
+        if outcome == Outcome::Success && (self.builds.begun || self.builds.requested) {
+            // Another process has built it, or it turned out not to be needed.
+            self.builds.derivations.forget_planned();
+            self.transfers.forget_planned();
+        }
         for (id, state) in self.transfers.iter().map(|(id, path)| (id, path.state())).collect::<Vec<_>>() {
             if state == PathState::Ended {
                 self.transfers.set(id, PathState::Fetched);
@@ -144,12 +171,18 @@ impl State {
             .iter()
             .filter(|error| {
                 !error.survived
+                    && !error.deferred
                     && !error.is_doubted(self.end.exit_status)
                     && (outcome == Outcome::Failure || !error.failure.kind.is_survivable())
             })
             .map(|error| error.failure.clone())
             .collect();
-        if loose.iter().all(|failure| failure.kind.vagueness() == 2) {
+        let deferred = self.errors.loose.iter().filter(|error| error.deferred);
+        let deferred: Vec<Failure> = deferred.map(|error| error.failure.clone()).collect();
+        if !deferred.is_empty() {
+            loose.retain(|failure| failure.kind.vagueness() == 0);
+        }
+        if deferred.is_empty() && loose.iter().all(|failure| failure.kind.vagueness() == 2) {
             // What repeats others points at one that seemed to be survived.
             let survived = self.errors.loose.iter().filter(|error| error.failure.kind.vagueness() == 1);
             let survived = survived.filter(|error| !error.is_doubted(self.end.exit_status));
@@ -177,6 +210,7 @@ impl State {
                 loose = vec![cause.failure.clone()];
             }
         }
+        loose.extend(deferred);
         if loose.is_empty() && !named && outcome == Outcome::Failure && self.activation_failed().is_none() {
             // All that is left: what make says, an error that seemed to be survived, or the last line.
             let survived = self.errors.loose.iter().rfind(|error| !error.is_doubted(self.end.exit_status));
