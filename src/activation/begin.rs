@@ -3,9 +3,10 @@
 use super::{
     Activation, ActivationChange, Phase, Tool,
     machine::{AT_THE_END, Line, MAX_TEXT},
-    rule::{Effect, Program, Stage, entries},
-    run::{Run, RunId, Standing, Weight, reports_error},
-    tools::{deploy_rs, home_manager, sudo},
+    rule::{Program, Stage, fit},
+    run::{Run, SwitchId, Standing, Weight, reports_error},
+    tool::Nesting,
+    tools::{TABLES, deploy_rs, home_manager, sudo},
 };
 use crate::text::sanitize;
 
@@ -17,7 +18,7 @@ const MAX_RUNS: usize = 1024;
 pub(super) enum LastBuild {
     None,
     /// A whole configuration: nothing is built after it, and its builder prints nothing.
-    Configuration(Option<Tool>),
+    Configuration(Tool),
     /// Something else, whose builder may be what prints now.
     Other,
 }
@@ -67,10 +68,7 @@ impl Activation {
         if !privileged && shown.len() == line.text.len() {
             return false;
         }
-        let known = entries().iter().find_map(|entry| match entry.form.rule.effect {
-            Effect::Command(tool) => entry.form.fit(command).map(|_| tool),
-            _ => None,
-        });
+        let known = TABLES.commands().find_map(|(rule, tool)| fit(rule, command).map(|_| tool));
         match known {
             Some(tool) => self.announce(Some(tool), out),
             // Within a run a step may well show what it does, and a wrapper shows what it does by itself.
@@ -106,7 +104,7 @@ impl Activation {
             // The oldest run that ended well is the least missed.
             self.forget_oldest();
         }
-        let id = RunId(self.next_id);
+        let id = SwitchId(self.next_id);
         self.next_id = self.next_id.saturating_add(1);
         let node = line.node.map(str::to_owned).or_else(|| deploy_rs::node(line.text));
         let node = node.map(|node| sanitize(&node).into_owned());
@@ -174,16 +172,12 @@ impl Activation {
     ) -> bool {
         let node = deploy_rs::node(line.text);
         let open = self.target(line).filter(|at| self.runs.get(*at).is_some_and(|run| !run.closed));
-        let hosts = |run: &Run| match tool {
-            // Inside nix-darwin only where it is announced; nh and deploy-rs run it in place of their own.
-            Tool::HomeManager => match run.tool {
-                Tool::NixDarwin => run.nested,
-                Tool::Nh | Tool::DeployRs => true,
-                _ => false,
-            },
-            Tool::DeployRs => run.tool == tool && node.is_none(),
-            Tool::Nh | Tool::NixDarwin => run.tool == tool,
-            _ => false,
+        let hosts = |run: &Run| match (tool, run.tool.home_manager()) {
+            (Tool::HomeManager, Nesting::Always) => true,
+            (Tool::HomeManager, Nesting::Announced) => run.nested,
+            (Tool::HomeManager, Nesting::Never) => false,
+            // deploy-rs names the machine where another activation begins.
+            _ => run.tool == tool && tool.begins_in_parts() && node.is_none(),
         };
         let at = match open {
             Some(at) if self.runs.get(at).is_some_and(hosts) => {
@@ -324,27 +318,27 @@ impl Activation {
             if name == "user-environment.drv" || name.starts_with("news.json") {
                 return;
             }
-            let configuration = configuration(name);
-            if configuration.is_some() {
+            let tool = Tool::of_configuration(name);
+            if tool.is_some() {
                 self.next_configuration(out);
             }
-            self.last_build = configuration.map_or(LastBuild::Other, LastBuild::Configuration);
+            self.last_build = tool.map_or(LastBuild::Other, LastBuild::Configuration);
             self.sudo = None;
             if unsure {
                 self.forget_current();
             }
         } else if let Some(name) = line.strip_prefix("  ").and_then(store_name) {
             // In the list of what will be built.
-            if name.ends_with(".drv") && configuration(name).is_some() {
+            if name.ends_with(".drv") && Tool::of_configuration(name).is_some() {
                 self.next_configuration(out);
             }
         } else if let Some(name) = store_name(line) {
             // nix-build prints what it has built: its builders are done.
-            let configuration = configuration(name);
-            if unsure && configuration.is_none() {
+            let tool = Tool::of_configuration(name);
+            if unsure && tool.is_none() {
                 self.forget_current();
             }
-            self.last_build = configuration.map_or(LastBuild::None, LastBuild::Configuration);
+            self.last_build = tool.map_or(LastBuild::None, LastBuild::Configuration);
         } else if unsure && line.len() < MAX_TEXT && is_build_failure(line) {
             self.forget_current();
         }
@@ -384,23 +378,6 @@ fn name_of(path: &str) -> Option<&str> {
     let name = name.strip_prefix('-')?;
     (digest.bytes().all(|b| b.is_ascii_alphanumeric()) && !name.is_empty() && !name.contains('/'))
         .then_some(name)
-}
-
-/// Whose configuration a derivation is, by its name: `None` if it is none, an inner `None` if the tool is not clear.
-pub(super) fn configuration(name: &str) -> Option<Option<Tool>> {
-    if name.starts_with("home-manager-generation") {
-        Some(Some(Tool::HomeManager))
-    } else if name.starts_with("nixos-system-") {
-        Some(Some(Tool::NixosRebuild))
-    } else if name.starts_with("darwin-system-") {
-        Some(Some(Tool::NixDarwin))
-    } else if name.starts_with("activatable-") {
-        Some(Some(Tool::DeployRs))
-    } else if name.starts_with("system-manager") {
-        Some(Some(Tool::SystemManager))
-    } else {
-        None
-    }
 }
 
 /// Nix's words for a build that failed, in every version.

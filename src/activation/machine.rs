@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     ActivationChange, LineContext, Phase, Recognised, Tool,
-    begin::{LastBuild, configuration, is_build_failure},
-    rule::{Effect, Entry, Program, Quote, Rule, candidates, is_unit},
-    run::{Run, RunId, Standing, Weight, cut, is_journal_line, reports_error},
-    tools::{colmena, deploy_rs, home_manager, make, nh, sudo, system_manager},
+    begin::{LastBuild, is_build_failure},
+    rule::{Effect, Entry, Program, Quote, Rule, is_unit},
+    run::{Run, SwitchId, Standing, Weight, cut, is_journal_line, reports_error},
+    tools::{TABLES, colmena, deploy_rs, home_manager, make, nh, sudo, system_manager},
     verdict::{Outcome, Reported},
     wrappers::PendingSudo,
 };
@@ -59,7 +59,7 @@ pub struct Activation {
     pub(super) make_failure: Option<String>,
     pub(super) outcome: Option<Outcome>,
     /// Runs that are over and of which this has not been told.
-    pub(super) ending: Vec<RunId>,
+    pub(super) ending: Vec<SwitchId>,
 }
 
 impl Default for Activation {
@@ -112,7 +112,7 @@ impl Activation {
     }
 
     /// The run with this id.
-    pub fn run(&self, id: RunId) -> Option<&Run> {
+    pub fn run(&self, id: SwitchId) -> Option<&Run> {
         self.runs().find(|run| run.id == id)
     }
 
@@ -208,7 +208,7 @@ impl Activation {
     /// A record says that this derivation, by its name without digest, was built or is valid already: if it is a whole
     /// configuration, its activation is what comes next.
     pub fn built(&mut self, name: &str, out: &mut Vec<ActivationChange>) {
-        if let Some(tool) = configuration(name) {
+        if let Some(tool) = Tool::of_configuration(name) {
             self.next_configuration(out);
             self.last_build = LastBuild::Configuration(tool);
         }
@@ -358,15 +358,9 @@ impl Activation {
 
     /// Tries the tables.
     pub(super) fn matched(&mut self, line: &Line<'_>, out: &mut Vec<ActivationChange>) -> bool {
-        for Entry { program, form } in candidates(line.text) {
-            if let Some(holes) = form.fit(line.text)
-                && self.possible(program, form.rule, line)
-                && self.perform(program, form.rule, &holes, line, out)
-            {
-                return true;
-            }
-        }
-        false
+        TABLES.fitting(line.text).any(|(Entry { program, rule, .. }, holes)| {
+            self.possible(program, rule, line) && self.perform(program, rule, &holes, line, out)
+        })
     }
 
     /// Whether a rule can apply at this moment.

@@ -3,7 +3,7 @@
 use super::{
     Activation, ActivationChange, EarlyStage, Phase, Tool, Units,
     machine::AT_THE_END,
-    run::{Run, RunId, RunStage, Standing, Weight},
+    run::{Run, SwitchId, RunStage, Standing, Weight},
     wrappers::PendingSudo,
 };
 
@@ -197,7 +197,7 @@ impl Activation {
             if let Some(at) = self.current {
                 self.close(at);
             }
-            let id = RunId(self.next_id);
+            let id = SwitchId(self.next_id);
             self.next_id = self.next_id.saturating_add(1);
             let tool = tool.unwrap_or(Tool::Unknown);
             self.runs.push(Run::new(id, tool, None, at, Standing::Sure));

@@ -143,7 +143,7 @@ impl Activation {
     /// The tool a switch is expected of.
     pub(super) fn expected_tool(&self) -> Option<Tool> {
         match self.last_build {
-            LastBuild::Configuration(Some(tool)) => Some(tool),
+            LastBuild::Configuration(tool) => Some(tool),
             _ => self.expected,
         }
     }

@@ -138,7 +138,7 @@ pub struct Hashes {
 /// What was switched to.
 #[derive(Clone, Debug, Serialize)]
 pub struct SummaryActivation {
-    /// `home-manager`, `nix-darwin`, `nixos-rebuild`, `colmena`, `deploy-rs`, `unknown`.
+    /// The tool's name, as `home-manager` or `nixos-rebuild`, or `unknown`.
     pub tool: &'static str,
     /// The step that failed or was interrupted.
     pub failed_step: Option<String>,
@@ -398,7 +398,7 @@ fn activation(state: &State, evidence: &Evidence) -> Option<SummaryActivation> {
     let summary = state.activation().summary()?;
     let names = |units: &[Unit]| units.iter().map(|unit| unit.name.clone()).collect();
     Some(SummaryActivation {
-        tool: summary.tool.record_name(),
+        tool: summary.tool.name(),
         failed_step: summary.failed_step.clone(),
         units: SummaryUnits {
             started: names(&summary.units.started),

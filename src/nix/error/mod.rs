@@ -12,7 +12,6 @@ mod layout;
 mod location;
 mod message;
 mod rules;
-mod template;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +19,7 @@ pub use kind::{FailureKind, Stage};
 pub use location::Location;
 
 use layout::Layout;
-use template::Captures;
+use crate::text::template::Captures;
 
 use crate::text::{sanitize, strip_escapes};
 
