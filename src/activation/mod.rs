@@ -46,11 +46,14 @@
 //! line like the real one, in a stream without builds.
 
 mod begin;
+mod closing;
 mod effects;
 mod flake_inputs;
+mod line;
 mod machine;
 mod rule;
 mod run;
+mod runs;
 mod tool;
 mod tools;
 mod verdict;
@@ -58,13 +61,14 @@ mod wrappers;
 
 use std::time::Duration;
 
+pub use closing::{Outcome, Reported};
 pub use flake_inputs::{FlakeInput, FlakeInputs};
 pub use machine::Activation;
 pub use rule::EarlyStage;
 pub use run::{Excerpt, Run, SwitchId, RunStage, Scope, Unit, Units};
 pub use tool::{Command, NixFlags, Tool};
 pub use tools::launchd::{agent_logs, plist_logs};
-pub use verdict::{Outcome, Reported, Summary};
+pub use verdict::Summary;
 
 /// Whether a line is make's, about how it goes.
 pub fn is_of_make(line: &str) -> bool {
