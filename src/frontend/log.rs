@@ -8,6 +8,7 @@ use super::error_texts::ErrorTexts;
 use crate::activation::ActivationChange;
 use crate::input::human::HumanLine;
 use crate::input::{Event, Line as TextLine};
+use crate::nix::store_path;
 use crate::render::{self, Style};
 use crate::state::{Change, Derivation, DerivationId, Failure, State, TextKind};
 use crate::text::{Line, Role, last_carriage, sanitize};
@@ -49,20 +50,13 @@ impl Closeness {
             None
         } else if path == wanted || name == wanted || base == wanted {
             Some(Self::Exact)
-        } else if Self::without_version(name) == wanted {
+        } else if store_path::without_version(name) == wanted {
             Some(Self::Name)
         } else if name.starts_with(wanted) || base.starts_with(wanted) {
             Some(Self::Prefix)
         } else {
             None
         }
-    }
-
-    /// The name up to the first dash that no letter follows, as Nix cuts it (`libstore/names.cc`).
-    pub fn without_version(name: &str) -> &str {
-        let is_version = |at: &usize| name[at + 1..].chars().next().is_some_and(|c| !c.is_ascii_alphabetic());
-        let at = name.match_indices('-').map(|(at, _)| at).find(is_version);
-        at.map_or(name, |at| &name[..at])
     }
 }
 
@@ -318,11 +312,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Closeness::of(path, "python3.11-foo-1.2", wanted), expected, "{wanted}");
-        }
-        for (name, expected) in
-            [("a-1", "a"), ("a-b-2c", "a-b"), ("a", "a"), ("-", "-"), ("é-é", "é"), ("", "")]
-        {
-            assert_eq!(Closeness::without_version(name), expected, "{name}");
         }
     }
 
