@@ -4,7 +4,7 @@ use super::room::{self, Block, Room};
 use super::{Style, activation, failure, updates};
 use crate::activation::{Run, RunStage};
 use crate::nix::error::Stage;
-use crate::state::{DerivationState, Outcome, Phase, State};
+use crate::state::{DerivationState, Outcome, PathState, Phase, State};
 use crate::text::{Line, Role, bytes, count, duration, thousands};
 use crate::view::Evidence;
 
@@ -184,6 +184,9 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             } else if let Some(what) = updates::verdict(state, style).filter(|_| counts.is_empty()) {
                 line.push(role, what);
                 line.push(Role::Plain, format!(" in {elapsed}"));
+            } else if let Some(list) = only_listed(state) {
+                line.push(role, format!("Dry run: {list}"));
+                line.push(Role::Plain, format!(" in {elapsed}"));
             } else {
                 line.push(role, "Complete");
                 let what = match counts.is_empty() {
@@ -256,6 +259,22 @@ fn failed(state: &State) -> String {
     }
 }
 
+/// `2 to build, 3 to fetch`, where Nix has only said so: a dry run.
+fn only_listed(state: &State) -> Option<String> {
+    let counts = state.counts();
+    let is_done = counts.built + counts.failed + counts.cancelled + counts.fetched + counts.uploaded > 0;
+    if is_done || state.activation().started() {
+        return None;
+    }
+    let to_fetch = state.transfers().count(PathState::Planned);
+    let parts: Vec<String> = [(counts.not_started, "to build"), (to_fetch, "to fetch")]
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{} {what}", thousands(n as u64)))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
 fn counts(state: &State) -> String {
     let counts = state.counts();
     let mut parts = Vec::new();
@@ -268,7 +287,8 @@ fn counts(state: &State) -> String {
     part(counts.built, "built");
     part(counts.failed, "failed");
     part(counts.cancelled, cancelled(state));
-    part(counts.not_started, if success { "to build" } else { "not started" });
+    // On success they became valid in another way.
+    part(if success { 0 } else { counts.not_started }, "not started");
     if counts.fetched > 0 {
         let size = if counts.fetched_bytes > 0 {
             format!(" ({})", bytes(counts.fetched_bytes))

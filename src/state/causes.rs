@@ -35,11 +35,12 @@ impl State {
         let mut record = Failure::from_error(error, stage, self.clock.now);
         let hook = record.kind == FailureKind::PostBuildHook;
         if record.kind == FailureKind::SubstitutionFailed
-            && let Some(cause) =
-                self.errors.loose.iter().rev().find(|cause| cause.failure.kind.stage() == Some(Stage::Fetch))
+            && let Some(at) =
+                self.errors.loose.iter().rposition(|cause| cause.failure.kind.stage() == Some(Stage::Fetch))
         {
             // Nix says before why it could not fetch, and then only that it could not.
-            record.details.push(cause.failure.message.clone());
+            let cause = self.errors.loose.remove(at);
+            record.details.push(cause.failure.message);
         }
         let derivation = self.builds.derivations.get_mut(id);
         record.derivation = Some(id);
@@ -87,7 +88,7 @@ impl State {
         record.printed_nothing =
             has_records && !printed && record.machine.is_none() && record.log_tail.is_empty();
         // What a hook prints is in no log.
-        if started && !hook {
+        if (started || record.names_log) && !hook {
             record.log_hints.push(format!("nix log {path}"));
         }
         self.errors.failures.push(record);

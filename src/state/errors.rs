@@ -10,6 +10,7 @@ use super::change::{Change, Effects, Phase, TextKind};
 use super::derivation::DerivationState;
 use super::ids::DerivationId;
 use super::loose::Origin;
+use super::transfer::PathState;
 use crate::nix::error::{ErrorText, FailureKind, NixError, Stage, TraceFrame, is_error, parse_error};
 use crate::nix::log::{Position, Text};
 use crate::nix::store_path;
@@ -143,6 +144,14 @@ impl State {
         );
     }
 
+    /// Nix says that it crashes; of several lines the first says why.
+    pub(super) fn crashed(&mut self, text: &str, effects: &mut Effects) {
+        let known = self.errors.loose.iter().any(|error| error.failure.kind == FailureKind::NixAborted);
+        if !known {
+            self.labelled_error(text, effects);
+        }
+    }
+
     /// A path that Nix knows no way to obtain.
     pub(super) fn unobtainable(&mut self, path: &str) {
         let message = format!("error: don't know how to build these paths: {path}");
@@ -154,10 +163,10 @@ impl State {
     pub(super) fn error_text(&mut self, text: &str, effects: &mut Effects) {
         self.announced(effects);
         let first = text.lines().next().unwrap_or_default();
-        if self.activation_line(first, false, effects) {
+        if self.activation_line(first, None, false, effects) {
             // The rest of it explains the activation's failure.
             for line in text.lines().skip(1) {
-                self.activation_line(line, false, effects);
+                self.activation_line(line, None, false, effects);
             }
             return;
         }
@@ -192,6 +201,12 @@ impl State {
             Some(id) => self.build_failed(id, error, effects),
             None if self.may_be_the_next(&error) => self.errors.ownerless = Some(error),
             None => {
+                if error.kind.stage() == Some(Stage::Fetch)
+                    && let Some(id) = error.output_path.as_deref().and_then(|path| self.transfers.find(path))
+                    && matches!(self.transfers.get(id).state(), PathState::Ended | PathState::Fetching)
+                {
+                    self.transfers.set(id, PathState::Failed);
+                }
                 if error.name.is_none() {
                     error.name =
                         error.output_path.as_deref().and_then(store_path::path_name).map(str::to_owned);

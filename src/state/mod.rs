@@ -127,6 +127,10 @@ struct Errors {
 struct Texts {
     /// The list whose entries follow.
     list: Option<crate::input::human::List>,
+    /// Entries of the list that have not been read.
+    listed: u64,
+    /// A result has been printed since Nix began anything.
+    result_seen: bool,
     /// A list is being read; it is complete only when something else follows.
     announcing: bool,
     /// Lines without a name that may be builders'.

@@ -8,6 +8,7 @@ use super::transfer::PathState;
 use crate::activation::{ActivationChange, LineContext, Recognised, is_of_make};
 use crate::input::Line;
 use crate::input::human::{self, HumanLine, List};
+use crate::nix::error::{ends_with_crash, is_crash};
 use crate::text::sanitize;
 
 /// So much is kept of what is waited for: a store path and some words.
@@ -31,7 +32,7 @@ impl State {
             return;
         }
         let consumed =
-            self.activation_line(line.text, matches!(line.human, HumanLine::BuildLog { .. }), effects);
+            self.activation_line(line.text, line.label, matches!(line.human, HumanLine::BuildLog { .. }), effects);
         self.note_last(line.text);
         self.note_waiting(line.text);
         let unlabelled = self.activation.text_of(line.text);
@@ -44,6 +45,7 @@ impl State {
                 self.went_on(None);
                 self.settle_raw_errors(RawErrors::CommandGoesOn);
                 self.text.raw_log.build_began();
+                self.text.result_seen = false;
                 self.build_started(derivation, machine, true, effects);
             }
             HumanLine::Copying { path, from, to } => {
@@ -75,6 +77,9 @@ impl State {
             _ if consumed => {}
             _ if self.survives_error(line.text, effects) => {}
             _ if self.flake_inputs.line(line.text) => effects.changes.push(Change::FlakeInputs),
+            _ if is_crash(line.text) && !(self.may_be_a_builders() && !line.text.contains("nix")) => {
+                self.crashed(line.text, effects);
+            }
             HumanLine::Warning(text) => {
                 self.text.response_body =
                     text.contains("unable to download '") && !text.contains("; retrying in ");
@@ -83,6 +88,7 @@ impl State {
             HumanLine::Trace(text) => self.show(TextKind::Trace, &sanitize(text), effects),
             HumanLine::StorePath(path) => {
                 self.builders_are_done();
+                self.text.result_seen = true;
                 effects.changes.push(Change::Text(TextKind::Result, sanitize(path).into_owned()));
             }
             HumanLine::Error | HumanLine::Other => self.other(line.text, effects),
@@ -186,6 +192,11 @@ impl State {
         match human::parse(text) {
             HumanLine::ListHeader(list) => {
                 self.text.list = Some(list);
+                self.text.listed = match list {
+                    List::Build(entries) | List::Fetch { paths: entries, .. } => entries.unwrap_or(0),
+                    List::Unknown => 0,
+                };
+                self.text.result_seen = false;
                 self.text.announcing = true;
                 self.builds.announced |= matches!(list, List::Build(_));
                 if let List::Fetch { paths, download, unpacked } = list {
@@ -197,6 +208,7 @@ impl State {
                 true
             }
             HumanLine::ListEntry(path) => {
+                self.text.listed = self.text.listed.saturating_sub(1);
                 match self.text.list {
                     Some(List::Build(_)) if path.ends_with(".drv") => self.plan(path, effects),
                     Some(List::Fetch { .. }) => {
@@ -250,13 +262,19 @@ impl State {
     }
 
     /// Feeds a line to the activation. Returns whether it is one of its lines.
-    pub(super) fn activation_line(&mut self, text: &str, build_log: bool, effects: &mut Effects) -> bool {
+    pub(super) fn activation_line(
+        &mut self,
+        text: &str,
+        label: Option<&str>,
+        build_log: bool,
+        effects: &mut Effects,
+    ) -> bool {
         let context = LineContext {
             at: self.clock.now,
             builds_running: self.text.records_seen && !self.builds.activities.is_empty(),
             build_log,
         };
-        let recognised = self.activation.line(text, &context, &mut self.activation_changes);
+        let recognised = self.activation.labelled_line(label, text, &context, &mut self.activation_changes);
         let any = self.tell_activation(effects);
         match recognised {
             Recognised::Consumed => true,
@@ -311,7 +329,9 @@ impl State {
             || text.contains("ERROR")
             || text.starts_with("fatal: ")
             || text.contains("command not found")
-            || text.ends_with(": not found") && text.contains("sh: ");
+            || text.ends_with(": not found") && text.contains("sh: ")
+            || text.starts_with("##[error]")
+            || ends_with_crash(text);
         self.errors.last_text = error.then(|| sanitize(text).into_owned());
     }
 }

@@ -10,7 +10,7 @@ use super::log_tail::excerpt_of;
 use super::loose::LooseError;
 use super::transfer::PathState;
 use crate::activation::{self, EarlyStage};
-use crate::nix::error::{ErrorText, FailureKind, Stage, parse_error};
+use crate::nix::error::{ErrorText, ends_with_crash, FailureKind, Stage, parse_error};
 
 /// What became of what was wanted. A derivation is in one of the first four at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,13 +79,29 @@ impl State {
                     || self.errors.last_text.is_some() && switched.is_none();
                 if failed {
                     Outcome::Failure
-                } else if !self.builds.activities.is_empty() {
+                } else if !self.builds.activities.is_empty() || self.stops_in_the_middle() {
                     Outcome::Incomplete
                 } else {
                     Outcome::Success
                 }
             }
         }
+    }
+
+    /// Whether text ends before all of it began that was announced. A list after which nothing begins is a dry run's.
+    fn stops_in_the_middle(&self) -> bool {
+        if self.text.records_seen || self.text.result_seen || self.activation.started() {
+            return false;
+        }
+        let planned = |state| self.builds.derivations.counts().get(state);
+        let building = self.builds.endless > 0 || planned(DerivationState::Built) > 0;
+        let fetching = [PathState::Ended, PathState::Fetched].iter().any(|s| self.transfers.count(*s) > 0);
+        let left = planned(DerivationState::Planned) > 0;
+        // A list that breaks off, builds that did not begin, or downloads where nothing was to be built: paths that only a
+        // build machine needs are listed as well.
+        self.text.listed > 0
+            || left && (building || fetching)
+            || fetching && !building && self.transfers.count(PathState::Planned) > 0
     }
 
     /// Gives every build that was started its end.
@@ -177,14 +193,20 @@ impl State {
         if loose.is_empty() && !named && outcome == Outcome::Failure && self.activation_failed().is_none() {
             // All that is left: what make says, an error that seemed to be survived, or the last line.
             let survived = self.errors.loose.iter().rfind(|error| !error.is_doubted(self.end.exit_status));
-            if let Some(line) = self.activation.reported().make.clone() {
+            let reported = self.activation.reported();
+            if let Some(line) = reported.make.clone().or_else(|| reported.killed.clone()) {
                 loose.push(self.failure_of_make(&line));
             } else if let Some(error) = survived {
                 loose.push(error.failure.clone());
             } else if let Some(line) = self.errors.last_text.take() {
                 let error = parse_error(&ErrorText { msg: &line, ..ErrorText::default() });
                 let stage = error.kind.stage().or(self.stage_under_way());
-                loose.push(Failure::from_error(error, stage, self.clock.now));
+                let mut failure = Failure::from_error(error, stage, self.clock.now);
+                if ends_with_crash(&line) {
+                    failure.kind = FailureKind::NixAborted;
+                    failure.message = line;
+                }
+                loose.push(failure);
             }
         }
         for failure in loose {
@@ -215,11 +237,16 @@ impl State {
 
     /// The activation that failed, if one did.
     pub fn activation_failed(&self) -> Option<&activation::Run> {
+        self.activations_failed().next()
+    }
+
+    /// The activations that failed.
+    pub fn activations_failed(&self) -> impl Iterator<Item = &activation::Run> {
         use activation::RunStage;
         let bad = |run: &&activation::Run| {
             matches!(run.stage, RunStage::Failed | RunStage::Refused | RunStage::RolledBack)
         };
-        self.activation.runs().find(bad)
+        self.activation.runs().filter(bad)
     }
 
     /// Where something of Nix's was under way when the stream ended.

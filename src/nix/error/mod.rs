@@ -8,6 +8,7 @@
 //! A new message is one line in `rules.rs`, a new kind one line in `kind.rs`.
 
 mod kind;
+mod crash;
 mod layout;
 mod limits;
 mod location;
@@ -16,6 +17,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use crash::{ends_with_crash, is_crash};
 pub use kind::{FailureKind, Stage};
 pub use location::Location;
 

@@ -69,6 +69,7 @@ const BARE: &[Rule] = &[
     ("building of '{drv}' from .drv file timed out after {n} seconds", Timeout),
     ("building of '{drv}' from .drv file killed after writing more than {n} bytes", LogTooLong),
     ("hash mismatch in fixed-output derivation '{drv}':", HashMismatch),
+    ("fixed-output derivation produced path '{out}' with ", HashMismatch),
     ("derivation '{drv}' may not be deterministic:", NotDeterministic),
     ("output '{out}' is not allowed to refer to the following paths:", ForbiddenReference),
     ("cycle detected in the references of '{out}'", OutputCycle),
@@ -104,6 +105,11 @@ const BUILD: &[Rule] = &[
     ("build of {list} failed", BuildsFailed),
     // All versions.
     ("hash mismatch in fixed-output derivation '{drv}'", HashMismatch),
+    // 2.0 and 2.1.
+    (
+        "fixed-output derivation produced path '{out}' with {_} hash '{got}' instead of the expected hash '{specified}'",
+        HashMismatch,
+    ),
     (
         "fixed-output derivation produced path '{out}' with {_} hash '{got}' instead of the expected hash '{specified}'",
         HashMismatch,
@@ -190,6 +196,13 @@ const LOG_LINES: &[Rule] = &[
 
 const STORE: &[Rule] = &[
     ("[json.exception.", NixAborted),
+    ("terminating due to unexpected unrecoverable internal error", NixAborted),
+    ("Nix crashed", NixAborted),
+    ("terminate called ", NixAborted),
+    ("libc++abi: terminating", NixAborted),
+    ("*Assertion `{_}' failed", NixAborted),
+    ("Assertion failed: (", NixAborted),
+    ("*: error while loading shared libraries: ", NixAborted),
     ("std::bad_alloc", NixAborted),
     ("unexpected exception", NixAborted),
     ("SQLite database '{_}' is busy", StoreBusy),
