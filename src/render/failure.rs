@@ -67,7 +67,8 @@ pub(super) fn block(state: &State, failure: &Failure, log_lines: usize, style: &
             .as_ref()
             .zip(failure.location.as_ref())
             .is_some_and(|(a, b)| a.file != b.file);
-        let told = |detail: &str| failure.message.contains(detail.trim());
+        let is_shown = failure.name.is_none() || !is_said_by_heading(failure);
+        let told = |detail: &str| is_shown && failure.message.contains(detail.trim());
         let details = failure.details.iter().filter(|detail| !(told(detail) || elsewhere && is_code(detail)));
         for detail in details.take(LOG_LINES) {
             say(Worth::Evidence, Role::Muted, &short_paths(detail));

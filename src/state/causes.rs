@@ -83,7 +83,7 @@ impl State {
         record.printed_nothing =
             has_records && !printed && record.machine.is_none() && record.log_tail.is_empty();
         // What a hook prints is in no log.
-        if started && !hook {
+        if (started || record.names_log) && !hook {
             record.log_hints.push(format!("nix log {path}"));
         }
         self.errors.failures.push(record);

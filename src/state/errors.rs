@@ -154,6 +154,14 @@ impl State {
         );
     }
 
+    /// Nix says that it crashes; of several lines the first says why.
+    pub(super) fn crashed(&mut self, text: &str, effects: &mut Effects) {
+        let known = self.errors.loose.iter().any(|error| error.failure.kind == FailureKind::NixAborted);
+        if !known {
+            self.labelled_error(text, effects);
+        }
+    }
+
     /// A path that Nix knows no way to obtain.
     pub(super) fn unobtainable(&mut self, path: &str) {
         let message = format!("error: don't know how to build these paths: {path}");
@@ -169,10 +177,10 @@ impl State {
     pub(super) fn error_text(&mut self, text: &str, effects: &mut Effects) {
         self.announced(effects);
         let first = text.lines().next().unwrap_or_default();
-        if self.activation_line(first, false, effects) {
+        if self.activation_line(first, None, false, effects) {
             // The rest of it explains the activation's failure.
             for line in text.lines().skip(1) {
-                self.activation_line(line, false, effects);
+                self.activation_line(line, None, false, effects);
             }
             return;
         }

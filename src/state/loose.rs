@@ -91,14 +91,13 @@ impl State {
     /// Whether Nix says that the error before did not end it. It is told then, and nothing comes of it.
     pub(super) fn survives_error(&mut self, text: &str, effects: &mut Effects) -> bool {
         /// nix-shell asks for a bash of nixpkgs and does without (`src/nix-build/nix-build.cc`).
-        const SURVIVES: &str = "will use bash from your environment";
-        if text.trim() != SURVIVES {
-            return false;
-        }
+        const SURVIVES: [&str; 2] =
+            ["will use bash from your environment", "uses bash from your environment"];
+        let Some(survives) = SURVIVES.into_iter().find(|words| text.trim() == *words) else { return false };
         if let Some(error) = self.errors.loose.pop_if(|error| error.last) {
             self.show(TextKind::Notice, &format!("error: {}", error.failure.message), effects);
         }
-        self.show(TextKind::Notice, SURVIVES, effects);
+        self.show(TextKind::Notice, survives, effects);
         true
     }
 

@@ -97,6 +97,10 @@ struct Builds {
     announced: bool,
     /// A build or a transfer has begun since the last list.
     begun: bool,
+    /// A build has begun by a line of text after another one of the same list had failed: `--keep-going`.
+    keeps_going: bool,
+    /// Root causes that were known when the last list began.
+    failures_before: usize,
     /// A request was made, in any process: the lists were more than the answer to a dry run.
     requested: bool,
     /// A request has ended since the last list, or a result was printed: nothing of the list is left to do.

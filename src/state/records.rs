@@ -156,6 +156,7 @@ impl State {
         effects: &mut Effects,
     ) -> DerivationId {
         self.builds.begun = true;
+        self.builds.keeps_going |= human && self.errors.failures.len() > self.builds.failures_before;
         let id = self.builds.derivations.get_or_insert(path);
         let now = self.clock.now;
         let derivation = self.builds.derivations.get_mut(id);

@@ -10,6 +10,7 @@ use crate::activation::{ActivationChange, LineContext, Recognised, is_of_make};
 use crate::input::Line;
 use crate::input::human::{self, HumanLine, List};
 use crate::nix::closing::{CLOSING_STARTS, is_closing};
+use crate::nix::error::{ends_with_crash, is_crash};
 use crate::nix::store_path;
 use crate::text::sanitize;
 
@@ -33,8 +34,12 @@ impl State {
             self.text.response_body = true;
             return;
         }
-        let consumed =
-            self.activation_line(line.text, matches!(line.human, HumanLine::BuildLog { .. }), effects);
+        let consumed = self.activation_line(
+            line.text,
+            line.label,
+            matches!(line.human, HumanLine::BuildLog { .. }),
+            effects,
+        );
         self.note_last(line.text);
         self.note_closing(line.text);
         if std::mem::take(&mut self.text.unwritten_lock) && is_lock_change(line.text) {
@@ -52,6 +57,7 @@ impl State {
                 self.went_on(None);
                 self.settle_raw_errors(RawErrors::CommandGoesOn);
                 self.text.raw_log.build_began();
+                self.builds.answered = false;
                 self.build_started(derivation, machine, true, effects);
             }
             HumanLine::Copying { path, from, to } => {
@@ -91,6 +97,9 @@ impl State {
             _ if consumed => {}
             _ if self.survives_error(line.text, effects) => {}
             _ if self.flake_inputs.line(line.text) => effects.changes.push(Change::FlakeInputs),
+            _ if is_crash(line.text) && !(self.may_be_a_builders() && !line.text.contains("nix")) => {
+                self.crashed(line.text, effects);
+            }
             HumanLine::Warning(text) if unwritten_lock(text).is_some() => {
                 self.text.unwritten_lock = true;
                 self.show(TextKind::Warning, &sanitize(text.trim_end_matches(':')), effects);
@@ -245,6 +254,8 @@ impl State {
                     self.forget_unanswered(list);
                     self.builds.begun = false;
                     self.builds.answered = false;
+                    self.builds.keeps_going = false;
+                    self.builds.failures_before = self.errors.failures.len();
                 }
                 self.text.list = Some(list);
                 self.text.announcing = true;
@@ -329,13 +340,19 @@ impl State {
     }
 
     /// Feeds a line to the activation. Returns whether it is one of its lines.
-    pub(super) fn activation_line(&mut self, text: &str, build_log: bool, effects: &mut Effects) -> bool {
+    pub(super) fn activation_line(
+        &mut self,
+        text: &str,
+        label: Option<&str>,
+        build_log: bool,
+        effects: &mut Effects,
+    ) -> bool {
         let context = LineContext {
             at: self.clock.now,
             builds_running: self.text.records_seen && !self.builds.activities.is_empty(),
             build_log,
         };
-        let recognised = self.activation.line(text, &context, &mut self.activation_changes);
+        let recognised = self.activation.labelled_line(label, text, &context, &mut self.activation_changes);
         let any = self.tell_activation(effects);
         match recognised {
             Recognised::Consumed => true,
@@ -390,7 +407,9 @@ impl State {
             || text.contains("ERROR")
             || text.starts_with("fatal: ")
             || text.contains("command not found")
-            || text.ends_with(": not found") && text.contains("sh: ");
+            || text.ends_with(": not found") && text.contains("sh: ")
+            || text.starts_with("##[error]")
+            || ends_with_crash(text);
         self.errors.last_text = error.then(|| sanitize(text).into_owned());
     }
 }

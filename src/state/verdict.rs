@@ -10,7 +10,7 @@ use super::log_tail::excerpt_of;
 use super::loose::LooseError;
 use super::transfer::PathState;
 use crate::activation::{self, EarlyStage};
-use crate::nix::error::{ErrorText, FailureKind, Stage, parse_error};
+use crate::nix::error::{ErrorText, FailureKind, Stage, ends_with_crash, parse_error};
 
 /// What became of what was wanted. A derivation is in one of the first four at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,12 +91,14 @@ impl State {
     /// Whether the stream ends before all that was announced has begun, though some of it has, or in the middle of a list.
     /// A list with nothing after it is the answer to a dry run.
     fn stops_early(&self) -> bool {
-        if self.activation.started() || self.builds.answered {
+        if self.text.records_seen || self.activation.started() || self.builds.answered {
             return false;
         }
-        let planned = self.builds.derivations.counts().get(DerivationState::Planned);
-        let is_open = planned + self.transfers.count(PathState::Planned) > 0;
-        is_open && self.builds.begun || self.text.announcing && self.text.missing > 0
+        let counts = self.builds.derivations.counts();
+        // Paths that only a build machine needs are listed as well: downloads count where nothing is to be built.
+        let is_open = counts.get(DerivationState::Planned) > 0
+            || counts.wanted() == 0 && self.transfers.count(PathState::Planned) > 0;
+        is_open && self.builds.begun || self.text.missing > 0
     }
 
     /// Whether the run was the answer to a dry run: what would be built and fetched.
@@ -131,12 +133,11 @@ impl State {
                     state != DerivationState::Cancelled || !self.builds.derivations.get(id).human
                 }
                 _ => {
-                    human
-                        && self
-                            .builds
-                            .derivations
-                            .dependents(id)
-                            .any(|d| self.builds.derivations.get(d).started.is_some())
+                    let has_ended = || {
+                        let mut dependents = self.builds.derivations.dependents(id);
+                        dependents.any(|d| self.builds.derivations.get(d).started.is_some())
+                    };
+                    human && (outcome == Outcome::Failure && self.builds.keeps_going || has_ended())
                 }
             };
             if built {
@@ -214,14 +215,20 @@ impl State {
         if loose.is_empty() && !named && outcome == Outcome::Failure && self.activation_failed().is_none() {
             // All that is left: what make says, an error that seemed to be survived, or the last line.
             let survived = self.errors.loose.iter().rfind(|error| !error.is_doubted(self.end.exit_status));
-            if let Some(line) = self.activation.reported().make.clone() {
+            let reported = self.activation.reported();
+            if let Some(line) = reported.make.clone().or_else(|| reported.killed.clone()) {
                 loose.push(self.failure_of_make(&line));
             } else if let Some(error) = survived {
                 loose.push(error.failure.clone());
             } else if let Some(line) = self.errors.last_text.take() {
                 let error = parse_error(&ErrorText { msg: &line, ..ErrorText::default() });
                 let stage = error.kind.stage().or(self.stage_under_way());
-                loose.push(Failure::from_error(error, stage, self.clock.now));
+                let mut failure = Failure::from_error(error, stage, self.clock.now);
+                if ends_with_crash(&line) {
+                    failure.kind = FailureKind::NixAborted;
+                    failure.message = line;
+                }
+                loose.push(failure);
             }
         }
         for failure in loose {
@@ -252,11 +259,16 @@ impl State {
 
     /// The activation that failed, if one did.
     pub fn activation_failed(&self) -> Option<&activation::Run> {
+        self.activations_failed().next()
+    }
+
+    /// The activations that failed.
+    pub fn activations_failed(&self) -> impl Iterator<Item = &activation::Run> {
         use activation::RunStage;
         let bad = |run: &&activation::Run| {
             matches!(run.stage, RunStage::Failed | RunStage::Refused | RunStage::RolledBack)
         };
-        self.activation.runs().find(bad)
+        self.activation.runs().filter(bad)
     }
 
     /// Where something of Nix's was under way when the stream ended.

@@ -6,6 +6,7 @@ pub mod excerpt;
 mod line;
 mod sanitize;
 mod symbols;
+pub mod template;
 mod units;
 mod width;
 

@@ -104,7 +104,7 @@ pub fn from_change(state: &State, change: &Change, at: Moment) -> Option<Record>
         }
         Change::Activation(change) => match change {
             ActivationChange::Began { tool, node, .. } => {
-                Event::ActivationBegan { tool: tool.record_name(), node: node.clone() }
+                Event::ActivationBegan { tool: tool.name(), node: node.clone() }
             }
             ActivationChange::Step { name, .. } => Event::ActivationStep { step: name.clone() },
             ActivationChange::Units { verb, units, .. } => {

@@ -138,7 +138,7 @@ pub struct Hashes {
 /// What was switched to.
 #[derive(Clone, Debug, Serialize)]
 pub struct SummaryActivation {
-    /// `home-manager`, `nix-darwin`, `nixos-rebuild`, `colmena`, `deploy-rs`, `unknown`.
+    /// The tool's name, as `home-manager` or `nixos-rebuild`, or `unknown`.
     pub tool: &'static str,
     /// The step that failed or was interrupted.
     pub failed_step: Option<String>,
@@ -234,7 +234,7 @@ impl From<InputCounts> for InputSummary {
 pub fn summary(state: &State, evidence: &Evidence, input: InputCounts, exit_code: i32) -> Summary {
     let mut failures: Vec<_> = state.failures().map(|(_, f)| known_failure(state, f, evidence)).collect();
     let stage = state.failed_stage();
-    failures.extend(activation_failure(state, evidence));
+    failures.extend(activation_failures(state, evidence));
     let inputs = state.flake_inputs();
     let names =
         |list: &[crate::activation::FlakeInput]| list.iter().map(|input| input.name.clone()).collect();
@@ -357,9 +357,28 @@ pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
     }
 }
 
-/// The failure that an activation is.
-fn activation_failure(state: &State, evidence: &Evidence) -> Option<SummaryFailure> {
-    let run = state.activation_failed()?;
+/// The failures of activations: one for each machine, and for each step of a script that goes on after one.
+fn activation_failures(state: &State, evidence: &Evidence) -> Vec<SummaryFailure> {
+    let mut failures = Vec::new();
+    for run in state.activations_failed() {
+        let failure = activation_failure(run, evidence);
+        let others = run.failed_snippets().iter().filter(|other| Some(&other.step) != failure.step.as_ref());
+        let of_others = others.map(|other| SummaryFailure {
+            kind: "activation-step",
+            message: other.reason.clone().unwrap_or_else(|| format!("activation failed in {}", other.step)),
+            step: Some(other.step.clone()),
+            unit: None,
+            details: Vec::new(),
+            ..failure.clone()
+        });
+        let of_others: Vec<_> = of_others.collect();
+        failures.push(failure);
+        failures.extend(of_others);
+    }
+    failures
+}
+
+fn activation_failure(run: &crate::activation::Run, evidence: &Evidence) -> SummaryFailure {
     let units = run.units();
     let lines: Vec<String> = run.evidence().map(str::to_owned).collect();
     let unit = units.failed.first().map(|unit| unit.name.clone());
@@ -368,7 +387,7 @@ fn activation_failure(state: &State, evidence: &Evidence) -> Option<SummaryFailu
         (None, Some(unit)) => format!("{unit} failed"),
         (None, None) => "activation failed".to_owned(),
     });
-    Some(SummaryFailure {
+    SummaryFailure {
         stage: Some(error::Stage::Activation.as_str()),
         kind: if units.failed.is_empty() { "activation-step" } else { "units-failed" },
         derivation: None,
@@ -391,14 +410,14 @@ fn activation_failure(state: &State, evidence: &Evidence) -> Option<SummaryFailu
         unit,
         step: run.failed_step.clone(),
         after_ms: None,
-    })
+    }
 }
 
 fn activation(state: &State, evidence: &Evidence) -> Option<SummaryActivation> {
     let summary = state.activation().summary()?;
     let names = |units: &[Unit]| units.iter().map(|unit| unit.name.clone()).collect();
     Some(SummaryActivation {
-        tool: summary.tool.record_name(),
+        tool: summary.tool.name(),
         failed_step: summary.failed_step.clone(),
         units: SummaryUnits {
             started: names(&summary.units.started),

@@ -7,21 +7,22 @@
 //!
 //! A new message is one line in `rules.rs`, a new kind one line in `kind.rs`.
 
+mod crash;
 mod kind;
 mod layout;
 mod limits;
 mod location;
 mod message;
 mod rules;
-mod template;
 #[cfg(test)]
 mod tests;
 
+pub use crash::{ends_with_crash, is_crash};
 pub use kind::{FailureKind, Stage};
 pub use location::Location;
 
+use crate::text::template::Captures;
 use layout::Layout;
-use template::Captures;
 
 use crate::text::{sanitize, strip_escapes};
 

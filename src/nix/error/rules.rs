@@ -5,7 +5,7 @@
 //! special stands before the general.
 
 use super::FailureKind::{self, *};
-use super::template::{Captures, captures};
+use crate::text::template::{Captures, captures};
 
 /// A message and its meaning. The fields `drv`, `out`, `exit`, `signal`, `n`, `uri`, `url`, `program`, `attr`, `list`,
 /// `goal`, `specified`, `got` and `rest` end up in the error; what other fields match is dropped.
@@ -69,6 +69,7 @@ const BARE: &[Rule] = &[
     ("building of '{drv}' from .drv file timed out after {n} seconds", Timeout),
     ("building of '{drv}' from .drv file killed after writing more than {n} bytes", LogTooLong),
     ("hash mismatch in fixed-output derivation '{drv}':", HashMismatch),
+    ("fixed-output derivation produced path '{out}' with ", HashMismatch),
     ("derivation '{drv}' may not be deterministic:", NotDeterministic),
     ("output '{out}' is not allowed to refer to the following paths:", ForbiddenReference),
     ("cycle detected in the references of '{out}'", OutputCycle),
@@ -108,6 +109,11 @@ const BUILD: &[Rule] = &[
     ("build of {list} failed", BuildsFailed),
     // All versions.
     ("hash mismatch in fixed-output derivation '{drv}'", HashMismatch),
+    // 2.0 and 2.1.
+    (
+        "fixed-output derivation produced path '{out}' with {_} hash '{got}' instead of the expected hash '{specified}'",
+        HashMismatch,
+    ),
     (
         "fixed-output derivation produced path '{out}' with {_} hash '{got}' instead of the expected hash '{specified}'",
         HashMismatch,
@@ -202,6 +208,13 @@ const LOG_LINES: &[Rule] = &[
 
 const STORE: &[Rule] = &[
     ("[json.exception.", NixAborted),
+    ("terminating due to unexpected unrecoverable internal error", NixAborted),
+    ("Nix crashed", NixAborted),
+    ("terminate called ", NixAborted),
+    ("libc++abi: terminating", NixAborted),
+    ("*Assertion `{_}' failed", NixAborted),
+    ("Assertion failed: (", NixAborted),
+    ("*: error while loading shared libraries: ", NixAborted),
     ("std::bad_alloc", NixAborted),
     ("unexpected exception", NixAborted),
     ("SQLite database '{_}' is busy", StoreBusy),
