@@ -78,6 +78,10 @@ pub fn report(
         }
         blocks.extend(failures(state, evidence, passed, style, extent.log_lines));
     }
+    if state.outcome() == Some(Outcome::Incomplete) && state.exit_status().is_none() {
+        let hint = "  the log ends here; `nixmon run -- COMMAND` knows how a command ended";
+        remarks.push(Line::new().with(Role::Muted, hint));
+    }
     let hidden = passed.hidden;
     if hidden > 0 {
         let text = format!(
@@ -194,7 +198,7 @@ pub fn verdict(state: &State, style: &Style) -> Line {
                     _ if state.counts().failed > 0 => format!(" in {elapsed} {} {counts}", symbols.bullet),
                     false => format!(": {counts} in {elapsed}"),
                     true if let Some(words) = state.closing_words() => format!(": {words} in {elapsed}"),
-                    true if state.phase_reached() == Phase::Evaluating => format!(" in {elapsed}"),
+                    true if state.phase_reached() == Phase::Evaluating || state.builds_announced() => format!(" in {elapsed}"),
                     true => format!(": nothing to build in {elapsed}"),
                 };
                 line.push(Role::Plain, what);
@@ -342,6 +346,7 @@ fn stopped(state: &State) -> Option<Line> {
 fn cancelled(state: &State) -> &'static str {
     let counts = state.counts();
     match state.outcome() {
+        Some(Outcome::Interrupted) => "stopped",
         _ if state.outcome_of_text_builds_unknown() && counts.built + counts.failed > 0 => "more started",
         _ if state.outcome_of_text_builds_unknown() => "started",
         // Nobody has said that they were stopped.

@@ -36,7 +36,8 @@ impl State {
         let failure = FailureId(self.errors.failures.len());
         let mut record = Failure::from_error(error, stage, self.clock.now);
         let hook = record.kind == FailureKind::PostBuildHook;
-        record.details.extend(self.earlier_reasons(record.kind));
+        let reasons = self.earlier_reasons(record.kind);
+        record.details.extend(reasons);
         let derivation = self.builds.derivations.get_mut(id);
         record.derivation = Some(id);
         record.name = Some(derivation.name().to_owned());
@@ -99,23 +100,29 @@ impl State {
 
     /// Returns what Nix has said before of why it could not fetch, or why it could not use another machine. The failure
     /// itself only says that it could not.
-    fn earlier_reasons(&self, kind: FailureKind) -> Vec<String> {
+    fn earlier_reasons(&mut self, kind: FailureKind) -> Vec<String> {
         /// More machines than this are not named.
         const MACHINES: usize = 3;
-        let loose = self.errors.loose.iter().rev().map(|error| &error.failure);
+        let loose = || self.errors.loose.iter().rev().map(|error| &error.failure);
         match kind {
             FailureKind::SubstitutionFailed => {
-                let mut causes = loose.filter(|cause| cause.kind.stage() == Some(Stage::Fetch));
+                let mut causes = loose().filter(|cause| cause.kind.stage() == Some(Stage::Fetch));
                 let last = causes.next();
                 let told = |cause: &&Failure| cause.kind == FailureKind::NoSubstituter;
                 // That a path cannot be had repeats what was said before it.
                 let cause = last.filter(told).and_then(|_| causes.find(|cause| !told(cause))).or(last);
-                cause.map(|cause| cause.message.clone()).into_iter().collect()
+                let Some(reason) = cause.map(|cause| cause.message.clone()) else { return Vec::new() };
+                // It is told with this failure, and no other one.
+                let known = self.errors.loose.iter_mut().find(|error| error.failure.message == reason);
+                if let Some(known) = known {
+                    known.survived = true;
+                }
+                vec![reason]
             }
             FailureKind::LocalBuildsDisabled
             | FailureKind::NoMachine
             | FailureKind::PlatformMismatch
-            | FailureKind::MissingFeature => loose
+            | FailureKind::MissingFeature => loose()
                 .filter(|cause| cause.kind == FailureKind::RemoteMachine)
                 .take(MACHINES)
                 .map(|cause| cause.message.clone())

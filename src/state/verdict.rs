@@ -126,6 +126,9 @@ impl State {
             })
             .map(|(id, derivation)| (id, derivation.state(), derivation.human))
             .collect();
+        let of_text = open.iter().filter(|(_, state, human)| *human && *state == DerivationState::Building);
+        let last =
+            of_text.map(|(id, ..)| *id).max_by_key(|id| (self.builds.derivations.get(*id).started, *id));
         for (id, state, human) in open {
             // Lines of text do not say when a build ends. Nix ends when all of them have.
             let built = match outcome {
@@ -142,6 +145,9 @@ impl State {
             };
             if built {
                 self.build_ended(id, BuildEnd::Built, effects);
+            } else if outcome == Outcome::Interrupted && human && last != Some(id) {
+                // The last one was stopped; those before may have ended long ago.
+                self.builds.derivations.set(id, DerivationState::Ended);
             } else if state != DerivationState::Cancelled {
                 self.build_ended(id, BuildEnd::Cancelled, effects);
             }

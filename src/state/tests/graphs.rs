@@ -55,7 +55,9 @@ struct Nix {
 }
 
 fn name(node: usize) -> String {
-    format!("{}-{node}", (b'a' + u8::try_from(node).unwrap_or(0)) as char)
+    /// Digits of the base 32 that Nix uses, which has no e.
+    const DIGITS: &[u8] = b"abcdfghijklmnpqrs";
+    format!("{}-{node}", DIGITS[node] as char)
 }
 
 const INNER: u64 = 10_000;

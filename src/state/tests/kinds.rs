@@ -46,6 +46,11 @@ fn text(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// Text that arrives at once, so that the lines of an error stay together.
+fn block(text: &str) -> Vec<String> {
+    vec![text.to_owned()]
+}
+
 fn copy(id: u64, name: &str, from: &str, to: &str, direction: &str) -> String {
     let path = out(name);
     let fields = serde_json::json!([path, from, to]);
@@ -82,7 +87,7 @@ fn copies_by_direction() {
     let between = once("from 'ssh://a' to 'ssh://b'", "ssh://a", "ssh://b", 120);
     reads("between two others", &between, None, "success - |  | 1 uploaded");
     let cut = once("to 'ssh-ng://h'", "local", "ssh-ng://h", 60);
-    reads("half a copy", &cut, Some(1), "failure fetch |  | ");
+    reads("half a copy", &cut, Some(1), "failure - |  | ");
     let both: Vec<String> =
         [&from[..], &[copy(5, "a", "local", "s3://c", "to 's3://c'"), bytes(5, 9, 9), stop(5)]].concat();
     reads("fetched, then sent", &both, None, "success - |  | 1 fetched, 1 uploaded");
@@ -103,7 +108,7 @@ fn copies_in_text() {
         "error: hash mismatch importing path '{}';\n         specified: sha256:0\n         got:       sha256:1",
         out("a")
     );
-    let lines: Vec<String> = [vec![line("a", "from 'https://c'")], text(&broken)].concat();
+    let lines: Vec<String> = [vec![line("a", "from 'https://c'")], block(&broken)].concat();
     reads("corrupt", &lines, None, "failure fetch | nar-hash-mismatch a | ");
 }
 
@@ -259,12 +264,12 @@ fn records_that_need_no_build() {
 fn errors_that_nix_ignores_until_the_end() {
     let some = "error: some errors were encountered during the evaluation";
     let missing = "error (ignored): error: attribute 'fo' missing\n\n       at /f/flake.nix:12:7:\n";
-    let lines = text(&format!("evaluating flake...\n{missing}\n{some}"));
+    let lines = block(&format!("evaluating flake...\n{missing}\n{some}"));
     let run = reads("one", &lines, None, "failure evaluation | eval-missing-attribute - | ");
     let location = run.state.failures().next().and_then(|(_, failure)| failure.location.clone());
     assert_eq!(location.and_then(|at| at.line), Some(12));
     let other = "error (ignored): error: undefined variable 'bar'\n\n       at /f/flake.nix:20:9:\n";
-    let lines = text(&format!("evaluating flake...\n{missing}\n{other}\n{some}"));
+    let lines = block(&format!("evaluating flake...\n{missing}\n{other}\n{some}"));
     reads("two", &lines, None, "failure evaluation | eval-missing-attribute -, eval-undefined-variable - | ");
     let lines = [
         message(0, "error (ignored): error: attribute 'fo' missing"),
