@@ -198,7 +198,9 @@ pub fn verdict(state: &State, style: &Style) -> Line {
                     _ if state.counts().failed > 0 => format!(" in {elapsed} {} {counts}", symbols.bullet),
                     false => format!(": {counts} in {elapsed}"),
                     true if let Some(words) = state.closing_words() => format!(": {words} in {elapsed}"),
-                    true if state.phase_reached() == Phase::Evaluating || state.builds_announced() => format!(" in {elapsed}"),
+                    true if state.phase_reached() == Phase::Evaluating || state.builds_announced() => {
+                        format!(" in {elapsed}")
+                    }
                     true => format!(": nothing to build in {elapsed}"),
                 };
                 line.push(Role::Plain, what);

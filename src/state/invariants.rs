@@ -8,6 +8,7 @@ use super::errors::MAX_SEEN;
 use super::loose::MAX_LOOSE;
 use super::process::{MAX_CREDITS, MAX_OPEN, MAX_PROCESSES};
 use super::raw_log::MAX_BEFORE;
+use super::records::MAX_HOOKS;
 use super::transfer::MAX_PATHS;
 
 impl State {
@@ -36,7 +37,7 @@ impl State {
         expect(self.builds.processes.len() <= MAX_PROCESSES + 1, "processes are bounded")?;
         expect(self.errors.failures.len() <= MAX_FAILURES + MAX_LOOSE + 1, "failures are bounded")?;
         expect(self.errors.loose.len() <= MAX_LOOSE, "errors without a derivation are bounded")?;
-        expect(self.builds.hooks.len() <= MAX_OPEN, "hooks are bounded")?;
+        expect(self.builds.hooks.len() <= MAX_HOOKS, "hooks are bounded")?;
         let (n_edges, n_outputs) = self.builds.derivations.extent();
         expect(n_edges.max(n_outputs) <= MAX_EDGES, "the graph is bounded")?;
         expect(self.text.seen.len() <= MAX_SEEN, "remembered texts are bounded")?;

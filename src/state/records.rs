@@ -4,7 +4,7 @@ use super::activity::{Activity, Kind};
 use super::change::{BuildEnd, Change, Effects, Phase};
 use super::derivation::DerivationState;
 use super::ids::{DerivationId, PathId};
-use super::process::{Counter, Credit, MAX_OPEN, Pid, push_bounded};
+use super::process::{Counter, Credit, Pid, push_bounded};
 use super::texts::is_flake_check;
 use super::transfer::PathState;
 use super::{LogTail, State};
@@ -12,6 +12,10 @@ use crate::nix::log::{ActivityType, Fields, LogMessage, ResultType, Text};
 use crate::nix::store_path;
 use crate::text::sanitize;
 
+/// Paths that may be meant by one count, and activities among which those of a build are searched.
+const LOOKED_AT: usize = 4096;
+/// Hooks that are followed at once, with the lines that they print.
+pub(super) const MAX_HOOKS: usize = 256;
 /// A phase's name longer than this is cut; stdenv's have twenty characters.
 const MAX_PHASE: usize = 64;
 /// Buffers that are kept for the next builds: about as many as run at once.
@@ -110,7 +114,7 @@ impl State {
                 Some(path) => {
                     let id = self.builds.derivations.get_or_insert(&path.decode());
                     self.builds.last_hook = Some(id);
-                    if self.builds.hooks.len() >= MAX_OPEN {
+                    if self.builds.hooks.len() >= MAX_HOOKS {
                         self.builds.hooks.pop_first();
                     }
                     self.builds.hooks.insert(id, LogTail::default());
@@ -563,6 +567,9 @@ impl State {
 
     /// A message names a derivation as failed while it is being built. Nix counts such failures, before or afterwards.
     pub(super) fn name_open_failure(&mut self, id: DerivationId) {
+        if self.builds.activities.len() > LOOKED_AT {
+            return;
+        }
         let open: Vec<(Pid, bool)> = self
             .builds
             .activities
@@ -621,7 +628,7 @@ impl State {
             let Some(credit) = process.paths.take() else { return };
             let arrived = credit == Credit::Done;
             // Of several the one that looks like it.
-            let undecided = process.undecided.make_contiguous().to_vec();
+            let undecided: Vec<PathId> = process.undecided.iter().take(LOOKED_AT).copied().collect();
             let fits = |path: &PathId| {
                 let path = self.transfers.get(*path);
                 arrived == (path.is_whole == Some(true) && !path.is_refused)

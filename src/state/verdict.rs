@@ -237,9 +237,25 @@ impl State {
                 loose.push(failure);
             }
         }
-        for failure in loose {
+        for mut failure in loose {
+            if failure.kind == FailureKind::RemoteMachine {
+                failure.details.extend(self.words_of_ssh());
+            }
             self.push_failure(failure, effects);
         }
+    }
+
+    /// Returns the last line in which ssh says why it could not connect. Nix only says that it could not.
+    fn words_of_ssh(&self) -> Option<String> {
+        /// Lines that are looked at.
+        const LAST: usize = 10;
+        let is_reason = |line: &String| {
+            line.starts_with("ssh: ")
+                || line.contains("Permission denied (")
+                || line.starts_with("Host key verification failed")
+                || line.starts_with("kex_exchange_identification: ")
+        };
+        self.text.of_others.tail(LAST).into_iter().rev().find(is_reason)
     }
 
     /// What make says of itself where nothing else tells, with the lines that other programs printed before.

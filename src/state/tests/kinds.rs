@@ -371,6 +371,10 @@ fn reasons_that_came_before() {
         drv("a")
     ));
     assert!(reasons(&[dead.clone(), feature]).contains("Could not resolve hostname"));
+    let unreachable = text(
+        "ssh: connect to host h port 22: Connection refused\nerror: failed to start SSH connection to 'h'",
+    );
+    assert!(reasons(&unreachable).contains("Connection refused"));
     // Nix went on without that machine.
     let good = [dead, build(1, "a"), stop(1)];
     reads("built here", &good, None, "success - |  | 1 built");
