@@ -286,7 +286,8 @@ fn counts(state: &State) -> String {
     let success = state.outcome() == Some(Outcome::Success);
     part(counts.built, "built");
     part(counts.failed, "failed");
-    part(counts.cancelled, cancelled(state));
+    let unknown = state.derivations().counts().get(DerivationState::Ended);
+    part(counts.cancelled + unknown, cancelled(state));
     // On success they became valid in another way.
     part(if success { 0 } else { counts.not_started }, "not started");
     if counts.fetched > 0 {

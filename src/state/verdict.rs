@@ -118,6 +118,7 @@ impl State {
             })
             .map(|(id, derivation)| (id, derivation.state(), derivation.human))
             .collect();
+        let last = open.iter().map(|(id, ..)| *id).max_by_key(|id| self.builds.derivations.get(*id).started);
         for (id, state, human) in open {
             // Lines of text do not say when a build ends. Nix ends when all of them have.
             let built = match outcome {
@@ -135,6 +136,9 @@ impl State {
             };
             if built {
                 self.build_ended(id, BuildEnd::Built, effects);
+            } else if outcome == Outcome::Interrupted && human && Some(id) != last {
+                // It may have ended long before: only the last one is known to have been under way.
+                self.builds.derivations.set(id, DerivationState::Ended);
             } else if state != DerivationState::Cancelled {
                 self.build_ended(id, BuildEnd::Cancelled, effects);
             }
