@@ -282,6 +282,20 @@ Jun 03 16:18:10 host hm-activate-u[206]: Activating linkGeneration
 Jun 03 16:18:11 host systemd[1]: Finished Home Manager environment for u.
 ",
         ),
+        good(
+            "### Installing NixOS ###
+installing the boot loader...
+installation finished!
+### Rebooting ###
+### Done! ###
+",
+        ),
+        good(
+            "-- Boot 5c1f --
+Jun 03 16:18:10 host nix[12]: warning: Git tree '/x' is dirty
+Jun 03 16:18:11 host nix[12]: /nix/store/cccccccccccccccccccccccccccccccc-lib
+",
+        ),
         good("gcc: error: x.c: No such file\ngcc: error: y.c\ngcc: error: z.c\ncc failed as it should\n"),
         good("lib> 12:00:01 error: a line of a builder\nlib> 12:00:02 error: b\nlib> 12:00:03 error: c\n"),
         good("[1/3] Compiling a\n[2/3] Compiling b\n[3/3] Linking error.o\n"),
@@ -409,6 +423,35 @@ updating GRUB 2 menu...
 cannot copy /nix/store/x to /boot/y: No space left on device at /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-install-grub.pl line 300.
 ",
             &[&["bootloader", "No space left on device"]],
+        ),
+        bad(
+            "### Formatting hard drive with disko ###
++ sgdisk --zap-all /dev/sda
+### Uploading the system closure ###
+### Installing NixOS ###
+installing the boot loader...
+updating GRUB 2 menu...
+Died at /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-install-grub.pl line 586.
+",
+            &[&["bootloader", "Died at"]],
+        ),
+        bad(
+            "### Gathering machine facts ###
+### Formatting hard drive with disko ###
+mkfs.ext4: /dev/sda2: Device or resource busy
+",
+            &[&["disko", "resource busy"]],
+        ),
+        bad(
+            "activating the configuration...
+setting up /etc...
+chown: invalid user: 'a:b'
+Activation script snippet 'chownA' failed (1)
+Failed to run activate script
+restarting the following units: a.service
+warning: the following units failed: a.service
+",
+            &[&["units-failed", "a.service"], &["activation-step", "chownA", "invalid user"]],
         ),
         bad(
             "Starting Home Manager activation

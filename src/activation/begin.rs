@@ -1,4 +1,4 @@
-//! Where an activation begins, and how far a beginning is believed.
+//! The beginnings of activations, and how far each is believed.
 
 use super::{
     Activation, ActivationChange, Phase, Tool,
@@ -12,7 +12,7 @@ use super::{
 use crate::text::sanitize;
 
 impl Activation {
-    /// A switch is announced: whatever was under way is over.
+    /// Notes that a switch is announced, which ends the one before it.
     pub(super) fn announce(&mut self, tool: Option<Tool>, out: &mut Vec<ActivationChange>) {
         // darwin-rebuild and nixos-rebuild announce the same: a command that was echoed before says which it is.
         let known = tool.is_none() && self.announced && self.runs.current().is_none_or(|run| run.closed);
@@ -20,14 +20,14 @@ impl Activation {
             self.expected = tool;
         }
         self.announced = true;
-        // What an activation built is over with it; what was built for another reason may still be printing.
+        // The builds of an activation are over with it; a build for another reason may still be printing.
         if self.under_way() {
             self.last_build = LastBuild::None;
         }
         self.close_current(true, out);
     }
 
-    /// The current run is over, because another begins or because another command is announced.
+    /// Ends the current run, because another begins or because another command is announced.
     pub(super) fn close_current(&mut self, announced: bool, out: &mut Vec<ActivationChange>) {
         let Some(run) = self.runs.current_mut() else { return };
         let over = match run.standing {
@@ -45,7 +45,7 @@ impl Activation {
         }
     }
 
-    /// A command behind `sudo`, or shown by a shell (`+ `) or by nixos-rebuild (`$ `).
+    /// Takes a command behind `sudo`, or one that a shell (`+ `) or nixos-rebuild (`$ `) shows.
     pub(super) fn echoed(&mut self, line: &Line<'_>, out: &mut Vec<ActivationChange>) -> bool {
         let shown =
             line.text.strip_prefix("+ ").or_else(|| line.text.strip_prefix("$ ")).unwrap_or(line.text);
@@ -72,7 +72,7 @@ impl Activation {
         true
     }
 
-    /// How far a beginning on this line is believed.
+    /// Returns how far a beginning on this line is believed.
     pub(super) fn standing(&self) -> Standing {
         match self.last_build {
             LastBuild::Other => Standing::Doubtful,
@@ -102,7 +102,7 @@ impl Activation {
         at
     }
 
-    /// The run this program's line belongs to; begins one if there is none.
+    /// Returns the run that this program's line belongs to, and begins one if there is none.
     pub(super) fn within(
         &mut self,
         program: &Program,
@@ -120,7 +120,7 @@ impl Activation {
         }
     }
 
-    /// A line that is a beginning by itself.
+    /// Takes a line that is a beginning by itself.
     pub(super) fn begin_line(
         &mut self,
         tool: Tool,
@@ -150,7 +150,7 @@ impl Activation {
         true
     }
 
-    /// A stage of `switch-to-configuration`. One that comes before the stage reached is another switch, unless the tool
+    /// Enters a stage of `switch-to-configuration`. One that comes before the stage reached is another switch, unless the tool
     /// is one that goes back by itself.
     pub(super) fn stage(
         &mut self,
@@ -169,12 +169,14 @@ impl Activation {
         }
         if let Some(run) = self.runs.get_mut(at) {
             run.reached = Some(stage);
+            // A stage that has a name is more exact than the step of an installer that runs it.
+            run.step = run.step.take().filter(|_| stage.step().is_none());
             run.ends_in_error = false;
         }
         at
     }
 
-    /// Nothing was activated, or this part of it was not.
+    /// Notes that nothing was activated, or that this part was not.
     pub(super) fn refuse(
         &mut self,
         program: &Program,
@@ -203,7 +205,7 @@ impl Activation {
         at
     }
 
-    /// home-manager in a language we have no rule for: one of its own steps, after a line that names home-manager or
+    /// Takes a step of home-manager in a language without a rule: one of its own, after a line that names home-manager or
     /// after another such step.
     pub(super) fn step_in_another_language(
         &mut self,
@@ -265,7 +267,7 @@ impl Activation {
         true
     }
 
-    /// Nix's human-readable output says what was built last, and with that whose line the next one may be.
+    /// Notes which derivation Nix's human-readable output says was built last, whose builder may print the next lines.
     pub(super) fn watch_builds(&mut self, line: &str, out: &mut Vec<ActivationChange>) {
         let unsure = self.runs.current().is_some_and(|run| run.standing != Standing::Sure);
         if let Some(name) = built_name(line) {
@@ -301,7 +303,7 @@ impl Activation {
         }
     }
 
-    /// No activation builds a whole configuration: this is another command.
+    /// Ends the run when a whole configuration is built: no activation does that, so it is another command.
     pub(super) fn next_configuration(&mut self, out: &mut Vec<ActivationChange>) {
         if self.runs.current().is_some_and(|run| run.standing == Standing::Sure && !run.closed) {
             self.close_current(true, out);
@@ -309,14 +311,14 @@ impl Activation {
     }
 }
 
-/// The derivation's name in `building '/nix/store/DIGEST-NAME.drv'...` or `building '...' on 'ssh://...'...`.
+/// Returns the derivation's name in `building '/nix/store/DIGEST-NAME.drv'...` or `building '...' on 'ssh://...'...`.
 fn built_name(line: &str) -> Option<&str> {
     let rest = line.strip_prefix("building '")?;
     let (path, rest) = rest.split_once('\'')?;
     (rest.ends_with("...") && path.ends_with(".drv")).then(|| name_of(path)).flatten()
 }
 
-/// The name of a store path that is all of a line.
+/// Returns the name of a store path that is all of a line.
 fn store_name(line: &str) -> Option<&str> {
     (line.starts_with('/') && !line.contains(char::is_whitespace)).then(|| name_of(line)).flatten()
 }

@@ -1,9 +1,9 @@
-//! What the tools around an activation say about how all of it ended.
+//! The words of the tools around an activation about how all of it ended.
 
 use super::{EarlyStage, line::MAX_TEXT, run::cut, tools::make::Said};
 use crate::text::sanitize;
 
-/// How the activations of a stream ended.
+/// The common outcome of the activations of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// All of them well, perhaps with failed units.
@@ -36,7 +36,7 @@ pub struct Reported {
 #[derive(Debug, Default)]
 pub(super) struct Closing {
     reported: Reported,
-    /// What the last line says of the whole stream: any other line takes it back.
+    /// The claim of the last line about the whole stream, which any other line takes back.
     tail: Reported,
     /// The tail counts though other lines follow: make waits for what still runs, and ends without a further word.
     stays: bool,

@@ -1,4 +1,4 @@
-//! What each rule does to the runs.
+//! The effect of each rule on the runs.
 
 use super::{
     Activation, ActivationChange, Tool, Verb,

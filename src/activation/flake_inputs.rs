@@ -12,17 +12,17 @@ const MAX_URL: usize = 2048;
 pub struct FlakeInput {
     /// The input's path from the top: `nixpkgs`, `home-manager/nixpkgs`.
     pub name: String,
-    /// What it was locked to before; for an added input nothing.
+    /// The reference it was locked to before; nothing for an added input.
     pub old_url: Option<String>,
     /// `2026-08-01`, the date of that revision, where Nix knows it.
     pub old_date: Option<String>,
-    /// What it is locked to now; for a removed input nothing. An input that follows another has `follows 'NAME'` here.
+    /// The reference it is locked to now; nothing for a removed input. An input that follows another has `follows 'NAME'` here.
     pub new_url: Option<String>,
     /// The date of that revision.
     pub new_date: Option<String>,
 }
 
-/// What happened to a flake's inputs, over all lock files of a stream (NIX:src/libflake/lockfile.cc, `LockFile::diff`).
+/// The changes of a flake's inputs, over all lock files of a stream (NIX:src/libflake/lockfile.cc, `LockFile::diff`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FlakeInputs {
     /// Locked to something else.
@@ -31,7 +31,7 @@ pub struct FlakeInputs {
     pub added: Vec<FlakeInput>,
     /// Gone.
     pub removed: Vec<FlakeInput>,
-    /// What the next indented lines belong to.
+    /// The change that the next indented lines belong to.
     open: Option<Kind>,
 }
 
@@ -43,7 +43,7 @@ enum Kind {
 }
 
 impl FlakeInputs {
-    /// Whether nothing was seen.
+    /// Returns whether there was no change.
     pub fn is_empty(&self) -> bool {
         self.updated.is_empty() && self.added.is_empty() && self.removed.is_empty()
     }
@@ -89,7 +89,7 @@ impl FlakeInputs {
             } else {
                 (&mut input.old_url, &mut input.old_date)
             };
-            // Of the same input updated twice, what it was before the first.
+            // If the same input is updated twice, the old reference is that before the first update.
             if target || slot.is_none() {
                 *slot = Some(url);
                 *when = date;

@@ -38,7 +38,7 @@ pub struct Activation {
     pub(super) maybe_not_privileged: bool,
     /// The last lines outside any run: they may say why one is refused.
     pub(super) recent: VecDeque<String>,
-    /// For so many lines more, a step may follow a line that named home-manager.
+    /// The number of further lines in which a step may follow a line that named home-manager.
     pub(super) named: u8,
     pub(super) translated: Option<(&'static str, home_manager::StepForm)>,
     /// Text that is neither ours nor a wrapper's has been seen.
@@ -55,7 +55,7 @@ impl Default for Activation {
 }
 
 impl Activation {
-    /// Nothing seen yet.
+    /// Makes a recogniser that has read nothing.
     pub fn new() -> Activation {
         Activation {
             runs: Runs::default(),
@@ -86,22 +86,22 @@ impl Activation {
         self.runs().find(|run| run.id == id)
     }
 
-    /// How far each machine has come, where the tool handles several, by name.
+    /// Returns the phase of each machine by name, where the tool handles several.
     pub fn phases(&self) -> impl Iterator<Item = (&str, Phase)> {
         self.phases.iter().map(|(node, phase)| (node.as_str(), *phase))
     }
 
-    /// Whether an activation has been seen, also one that was refused before it began.
+    /// Returns whether an activation has been seen, including one that was refused before it began.
     pub fn started(&self) -> bool {
         self.runs().next().is_some()
     }
 
-    /// Whether an activation is under way, so that what fails now is its failure.
+    /// Returns whether an activation is under way, so that a failure now is its own.
     pub fn under_way(&self) -> bool {
         self.runs().any(|run| !run.is_over())
     }
 
-    /// What the tools themselves said about the end, outside any run.
+    /// Returns the tools' own words about the end, outside any run.
     pub fn reported(&self) -> &Reported {
         self.closing.reported()
     }
@@ -188,12 +188,12 @@ impl Activation {
             self.named = self.named.saturating_sub(1);
         }
         let recognised = self.other(&line, out);
-        // What colmena logs of a node that failed is that node's output once more.
+        // colmena logs the output of a node that failed a second time.
         let repeated = self.labels && self.started() && colmena::logged(line.text).is_some();
         if repeated && recognised == Recognised::No { Recognised::Relevant } else { recognised }
     }
 
-    /// A record says that this derivation, by its name without digest, was built or is valid already: if it is a whole
+    /// Notes that a record says that this derivation, by its name without digest, was built or is valid: if it is a whole
     /// configuration, its activation is what comes next.
     pub fn built(&mut self, name: &str, out: &mut Vec<ActivationChange>) {
         if let Some(tool) = Tool::of_configuration(name) {
@@ -203,7 +203,7 @@ impl Activation {
         self.tell_ends(out);
     }
 
-    /// A Nix error, by its first line: from a record, or from a line that was [`Recognised::No`]. Says whether it belongs
+    /// Takes a Nix error by its first line: from a record, or from a line that was [`Recognised::No`]. Returns whether it belongs
     /// to an activation under way.
     pub fn nix_error(&mut self, message: &str) -> bool {
         let Some(run) = self.runs.current_mut().filter(|run| !run.is_over()) else {
@@ -212,7 +212,7 @@ impl Activation {
         };
         if run.standing != Standing::Sure {
             if is_build_failure(message) {
-                // What fails now was still running: the lines were its builder's.
+                // The build that fails now was still running, so the lines were its builder's.
                 self.runs.forget_current();
             }
             return false;
@@ -222,7 +222,7 @@ impl Activation {
         true
     }
 
-    /// A machine has come further; it never goes back.
+    /// Notes that a machine has reached a phase; it never goes back.
     pub(super) fn reach(&mut self, node: &str, phase: Phase, out: &mut Vec<ActivationChange>) {
         let node = cut(&sanitize(node), MAX_TEXT).to_owned();
         let known = self.phases.get(&node).copied();
@@ -240,7 +240,7 @@ impl Activation {
         }
     }
 
-    /// A line behind a node's label.
+    /// Takes a line behind a node's label.
     pub(super) fn labelled(
         &mut self,
         label: &str,
@@ -270,7 +270,7 @@ impl Activation {
         self.runs.of(line.node)
     }
 
-    /// Inside a block of quoted text, or a list of files.
+    /// Takes a line inside a block of quoted text or a list of files.
     pub(super) fn in_block(
         &mut self,
         line: &Line<'_>,
@@ -332,7 +332,7 @@ impl Activation {
         })
     }
 
-    /// Whether a rule can apply at this moment.
+    /// Returns whether a rule can apply at this moment.
     pub(super) fn possible(&self, program: &Program, rule: &Rule, line: &Line<'_>) -> bool {
         use Effect::*;
         let run = self.target(line).and_then(|at| self.runs.get(at));
@@ -348,7 +348,7 @@ impl Activation {
             Begin(_) | BeginStep(..) | BeginStage(..) | BeginUnits(..) | Refused(..) | Aborted(_)
             | SwitchFailed(_) | RebootNeeded | DryRun(Some(_)) => within || !line.ctx.builds_running,
             ProfileFailed | MaybeNotPrivileged => !line.ctx.builds_running,
-            // What follows the end of a run may still be its own.
+            // Lines after the end of a run may still be its own.
             Note | RolledBack | RollingBack | Revoking | Failed | Done => {
                 within || run.is_some_and(|run| program.within.contains(&run.tool))
             }
@@ -360,7 +360,7 @@ impl Activation {
         }
     }
 
-    /// A line no table knows.
+    /// Takes a line that no table knows.
     pub(super) fn other(&mut self, line: &Line<'_>, out: &mut Vec<ActivationChange>) -> Recognised {
         let text = line.text;
         if text.trim().is_empty() {
@@ -402,7 +402,7 @@ impl Activation {
         }
     }
 
-    /// A line of this run was understood.
+    /// Notes that a line of this run was understood.
     pub(super) fn signal(&mut self, at: usize, line: &Line<'_>, out: &mut Vec<ActivationChange>) {
         let Some(run) = self.runs.get_mut(at) else { return };
         run.signals = run.signals.saturating_add(1);
@@ -419,7 +419,7 @@ impl Activation {
         }
     }
 
-    /// The beginning was one: tells what was held back.
+    /// Accepts a beginning and reports the changes that were held back.
     pub(super) fn believe(&mut self, at: usize, out: &mut Vec<ActivationChange>) {
         if let Some(run) = self.runs.get_mut(at) {
             run.standing = Standing::Sure;

@@ -1,4 +1,4 @@
-//! What the tools that switch configurations print, told apart from the build.
+//! The output of tools that switch configurations, distinguished from that of the build.
 //!
 //! `home-manager switch`, `darwin-rebuild switch`, `nixos-rebuild switch` and their kind build first and then run a
 //! program of their own, whose output is plain text: steps, lists of units, errors of any program the configuration
@@ -41,9 +41,9 @@
 //!   lines, a failure that Nix did not explain, an announced switch). Such an activation is reported late; that
 //!   is the price.
 //!
-//! What this gives up: an activation without any context that goes well in one line, or that follows the build of
-//! something else and ends well in many lines of its own programs' output. What it cannot tell: a quoted log, line by
-//! line like the real one, in a stream without builds.
+//! The price: it misses an activation without any context that goes well in one line, or that follows the build of
+//! something else and ends well in many lines of its own programs' output. It cannot recognise a quoted log,
+//! line by line like the real one, in a stream without builds.
 
 mod begin;
 mod closing;
@@ -71,12 +71,12 @@ pub use tool::{Command, NixFlags, Tool};
 pub use tools::launchd::{agent_logs, plist_logs};
 pub use verdict::Summary;
 
-/// Whether a line is make's, about how it goes.
+/// Returns whether make prints such a line about its own progress.
 pub fn is_of_make(line: &str) -> bool {
     tools::make::said(line).is_some()
 }
 
-/// What was done to a unit.
+/// The action on a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verb {
     /// Started, and not running before.
@@ -89,7 +89,7 @@ pub enum Verb {
     Reloaded,
 }
 
-/// How far a machine has come, where a tool handles several and says so.
+/// The phase of a machine, where a tool handles several and names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Its configuration is being evaluated.
@@ -104,7 +104,7 @@ pub enum Phase {
     Done,
 }
 
-/// What the caller knows about a line that the line does not say.
+/// The caller's knowledge about a line that the line itself lacks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LineContext {
     /// Time since the start of the stream.
@@ -115,7 +115,7 @@ pub struct LineContext {
     pub build_log: bool,
 }
 
-/// What became of a line.
+/// The recogniser's answer about a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recognised {
     /// Understood, and told as changes: it need not be shown again. If it begins with `error:` it is not Nix's own, or
@@ -128,79 +128,79 @@ pub enum Recognised {
     No,
 }
 
-/// An accepted difference, for a frontend to tell. The run is in [`Activation::runs`].
+/// An accepted change, for a frontend to report. The run is in [`Activation::runs`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ActivationChange {
     /// An activation began, or was refused before it could.
     Began {
-        /// Which.
+        /// The run.
         run: SwitchId,
-        /// By what.
+        /// The tool.
         tool: Tool,
-        /// Where, if the tool handles several machines.
+        /// The machine, if the tool handles several.
         node: Option<String>,
     },
     /// A machine has come further.
     NodePhase {
-        /// Which.
+        /// The machine.
         node: String,
-        /// How far.
+        /// The phase.
         phase: Phase,
     },
     /// A step began; the one before ended well.
     Step {
-        /// Of which run.
+        /// The run.
         run: SwitchId,
         /// The step's name.
         name: String,
     },
     /// Units were acted upon.
     Units {
-        /// Of which run.
+        /// The run.
         run: SwitchId,
-        /// How.
+        /// The action.
         verb: Verb,
-        /// Which, in the order printed.
+        /// The units in the order printed.
         units: Vec<Unit>,
     },
     /// Units failed that had not been known to have failed.
     UnitsFailed {
-        /// Of which run.
+        /// The run.
         run: SwitchId,
-        /// Which, in the order printed.
+        /// The units in the order printed.
         units: Vec<Unit>,
     },
     /// A warning of the tool.
     Warning {
-        /// Of which run.
+        /// The run.
         run: SwitchId,
         /// One line.
         text: String,
     },
     /// An error: what failed is known when the run has ended.
     Problem {
-        /// Of which run.
+        /// The run.
         run: SwitchId,
         /// One line.
         text: String,
     },
     /// The previous configuration is being activated again.
     RollingBack {
-        /// Of which run.
+        /// The run.
         run: SwitchId,
     },
     /// The configuration takes effect only after a reboot.
     RebootNeeded {
-        /// Of which run.
+        /// The run.
         run: SwitchId,
     },
     /// The run is over. Told again, with another stage, where what follows changes that: a machine is rolled back
     /// because of another, or the exit status says otherwise.
     Ended {
-        /// Which.
+        /// The run.
         run: SwitchId,
-        /// How.
+        /// The stage at its end.
         stage: RunStage,
     },
 }

@@ -28,14 +28,14 @@ pub(super) const fn rule(form: &'static str, effect: Effect, source: &'static st
     Rule { form, effect, source }
 }
 
-/// To whom a list of units belongs.
+/// The service manager that a list of units belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manager {
     System,
     User,
 }
 
-/// What a line means. `step` is always a name fit for [`super::Summary::failed_step`].
+/// The meaning of a line. `step` is always a name fit for [`super::Summary::failed_step`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     // Context: no activation yet, but one may be expected. The run before it is over.
@@ -170,7 +170,7 @@ impl Stage {
     }
 }
 
-/// What a tool says failed before any activation.
+/// The stage before any activation that failed, as a tool says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EarlyStage {
     /// Evaluation.
@@ -198,7 +198,7 @@ pub(super) enum Quote {
     DegradedTable,
 }
 
-/// What a hole in a form accepts.
+/// The texts that a hole in a form accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hole {
     /// Unit names joined by `", "`.
@@ -297,7 +297,7 @@ pub(super) fn fit<'l>(rule: &Rule, line: &'l str) -> Option<Holes<'l>> {
     template::fit(rule.form, line, Extent::WholeLine, accept).then_some(holes)
 }
 
-/// What stood in a form's holes, by kind; of several of a kind the first.
+/// The texts in a form's holes, by kind; the first if there are several of a kind.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Holes<'l> {
     pub(super) units: Option<&'l str>,

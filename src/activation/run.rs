@@ -31,7 +31,7 @@ const MAX_HELD: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SwitchId(pub(super) u32);
 
-/// Where a run stands.
+/// The stage of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunStage {
@@ -99,7 +99,7 @@ pub struct Units {
 }
 
 impl Units {
-    /// Whether all lists are empty.
+    /// Returns whether all lists are empty.
     pub fn is_empty(&self) -> bool {
         let Units { started, restarted, stopped, reloaded, failed } = self;
         [started, restarted, stopped, reloaded, failed].iter().all(|list| list.is_empty())
@@ -114,7 +114,7 @@ pub(super) struct UnitList {
 }
 
 impl UnitList {
-    /// Whether the unit is new.
+    /// Adds a unit and returns whether it is new.
     pub(super) fn insert(&mut self, unit: Unit) -> bool {
         let new = self.order.len() < MAX_UNITS && self.known.insert(unit.clone());
         if new {
@@ -145,7 +145,7 @@ pub struct Excerpt {
     pub lines: Vec<String>,
 }
 
-/// How far a beginning is believed, see the module's documentation.
+/// The credit given to a beginning, see the module's documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     Sure,
@@ -176,13 +176,13 @@ pub struct FailedSnippet {
 /// One activation.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Which.
+    /// Its id.
     pub id: SwitchId,
-    /// By what.
+    /// The tool that runs it.
     pub tool: Tool,
     /// The machine, and the profile if it is not the system's, where the tool handles several.
     pub node: Option<String>,
-    /// Where it stands.
+    /// Its stage.
     pub stage: RunStage,
     /// When it began.
     pub began_at: Duration,
@@ -254,18 +254,18 @@ pub struct Run {
     explanation: Vec<Evidence>,
 }
 
-/// How much a line says about a failure.
+/// The value of a line as an explanation of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Weight {
-    /// It stands before or after.
+    /// It is near the failure.
     Context,
-    /// That something failed.
+    /// It says that something failed.
     Verdict,
-    /// What failed.
+    /// It names the thing that failed.
     Subject,
-    /// All that failed.
+    /// It names all things that failed.
     List,
-    /// Why.
+    /// It says why.
     Cause,
 }
 
@@ -386,12 +386,12 @@ impl Run {
         &self.snippets
     }
 
-    /// Whether so many lines of it were read that it is no chance.
+    /// Returns whether enough of its lines were read to rule out chance.
     pub(super) fn has_more_lines(&self) -> bool {
         self.signals >= if self.headless { 3 } else { 2 }
     }
 
-    /// Whether nothing is under way any more, as far as its tool says.
+    /// Returns whether its tool says that nothing is under way any more.
     pub(super) fn is_over(&self) -> bool {
         self.closed || self.confirmed
     }
@@ -403,7 +403,7 @@ impl Run {
         if let Some(reason) = of_snippet.and_then(|snippet| snippet.reason.as_deref()) {
             return Some(reason);
         }
-        // What follows a failure of Nix's only says what else could not be built.
+        // Lines after a failure of Nix's only say what else could not be built.
         let follows = |line: &&Evidence| {
             !line.text.contains("dependencies of derivation") && !line.text.contains("Cannot build ")
         };
@@ -418,7 +418,7 @@ impl Run {
         why.or_else(what).or_else(|| lines().last()).map(|line| line.text.trim())
     }
 
-    /// Where to read more, best first: one command for each failed unit; where units hang and none is named, one for each
+    /// Returns commands that show more, best first: one for each failed unit; if units hang and none is named, one for each
     /// of the last list; for a NixOS switch that fails outside its units, the unit that ran it.
     pub fn log_hints(&self) -> Vec<String> {
         let mut hints: Vec<String> = self.failed.order.iter().map(Unit::log_hint).collect();
@@ -509,7 +509,7 @@ impl Run {
             // It says where in a program that is not the user's.
             Said::Frame => return true,
             Said::Exception => {
-                // What the called program said before is the reason.
+                // The called program has said the reason before.
                 let called = line.contains("CalledProcessError");
                 let before = self.evidence.back_mut().filter(|before| called && before.weight <= Weight::Cause);
                 let weight = match before {

@@ -1,4 +1,4 @@
-//! What came of it: each run, and all of them together.
+//! The outcome of each run, and of all of them together.
 
 use super::{
     Activation, ActivationChange, Outcome, Phase, Reported, Tool, Units,
@@ -14,18 +14,18 @@ const NEAR_THE_END: u32 = 40;
 pub struct Summary {
     /// The tool whose run failed, else of the last run.
     pub tool: Tool,
-    /// How they ended.
+    /// Their common outcome.
     pub outcome: Outcome,
     /// The step that failed or was interrupted; `None` if all went well but for units.
     pub failed_step: Option<String>,
     /// Units of all runs.
     pub units: Units,
-    /// Where to look, best first.
+    /// Commands and files with more information, best first.
     pub log_hints: Vec<String>,
 }
 
 impl Activation {
-    /// The stream has ended, with this exit status where it is known.
+    /// Ends the stream, with this exit status if it is known.
     pub fn finish(&mut self, exit_status: Option<i32>, out: &mut Vec<ActivationChange>) {
         self.closing.finish();
         self.settle_beginnings(exit_status, out);
@@ -68,7 +68,7 @@ impl Activation {
         });
     }
 
-    /// Tells of runs that are over while the stream goes on.
+    /// Reports the runs that are over while the stream goes on.
     pub(super) fn tell_ends(&mut self, out: &mut Vec<ActivationChange>) {
         for id in self.runs.take_ending() {
             let Some(run) = self.runs.iter_mut().find(|run| run.id == id && run.standing == Standing::Sure)
@@ -84,16 +84,16 @@ impl Activation {
         }
     }
 
-    /// How the activations ended; `None` before the end and if there were none.
+    /// Returns how the activations ended; `None` before the end and if there were none.
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome
     }
 
-    /// All runs in one, after the end.
+    /// Returns all runs in one, after the end.
     pub fn summary(&self) -> Option<Summary> {
         let outcome = self.outcome?;
         let ended_badly = |run: &&Run| !matches!(run.stage, RunStage::Done | RunStage::Activating);
-        // Of several, one that failed by itself: others were rolled back with it.
+        // Prefer one that failed by itself: others were rolled back with it.
         let by_itself = |run: &&Run| ended_badly(run) && (run.failure.is_some() || run.fails);
         let told =
             self.runs.iter().find(by_itself).or(self.runs.iter().find(ended_badly)).or(self.runs.last())?;
@@ -124,7 +124,7 @@ impl Activation {
         Some(Summary { tool: told.tool, outcome, failed_step: told.failed_step.clone(), units, log_hints })
     }
 
-    /// Beginnings that are not believed yet: now or never.
+    /// Decides about the beginnings that are not believed yet.
     fn settle_beginnings(&mut self, exit_status: Option<i32>, out: &mut Vec<ActivationChange>) {
         let unsure: Vec<usize> = (0..self.runs.len())
             .filter(|at| self.runs.get(*at).is_some_and(|run| run.standing != Standing::Sure))
@@ -138,7 +138,7 @@ impl Activation {
         }
     }
 
-    /// `sudo` refused, and nothing came after it.
+    /// Decides about a `sudo` that refused and was followed by nothing.
     fn settle_sudo(&mut self, exit_status: Option<i32>, out: &mut Vec<ActivationChange>) {
         let Some(PendingSudo { tool, credible, line, at, unrelated }) = self.sudo.take() else { return };
         // On its own it was most likely a switch: sudo has no other business in our input.
@@ -165,7 +165,7 @@ impl Activation {
     }
 }
 
-/// Whether a beginning was one, seen from the end.
+/// Returns whether a beginning is believed now that nothing follows.
 fn is_believed_at_the_end(run: &Run, exit_status: Option<i32>) -> bool {
     match run.standing {
         Standing::Sure => true,
@@ -189,12 +189,12 @@ fn is_believed_at_the_end(run: &Run, exit_status: Option<i32>) -> bool {
     }
 }
 
-/// Whether the run itself, or its tool, says that it failed.
+/// Returns whether the run itself, or its tool, says that it failed.
 fn says_it_failed(run: &Run) -> bool {
     run.failure.is_some() || run.fails || run.rolled_back || run.refused
 }
 
-/// Where a run stands at the end. Those still open are to blame for a failure that nothing else explains.
+/// Returns a run's stage at the end. Runs still open are to blame for a failure that nothing else explains.
 fn stage(run: &Run, exit_status: Option<i32>, to_blame: bool, reported: &Reported) -> RunStage {
     let failed = |run: &Run| {
         if run.rolled_back || run.rolling_back {
@@ -219,7 +219,7 @@ fn stage(run: &Run, exit_status: Option<i32>, to_blame: bool, reported: &Reporte
     }
 }
 
-/// The step's name for the summary.
+/// Returns the step's name for the summary.
 fn failed_step(run: &Run) -> Option<String> {
     if matches!(run.stage, RunStage::Done | RunStage::Activating) {
         return None;
@@ -227,7 +227,7 @@ fn failed_step(run: &Run) -> Option<String> {
     if let Some(step) = run.failure.as_ref().and_then(|failure| failure.step.clone()) {
         return Some(step);
     }
-    // Where units are handled by the tool itself, their failure is not the step's.
+    // The tool itself handles the units, so their failure is not the step's.
     let by_units = run.fails && !run.failed.is_empty();
     let stage = run.reached.and_then(super::rule::Stage::step);
     match (&run.step, stage) {

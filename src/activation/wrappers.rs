@@ -1,4 +1,4 @@
-//! What is said around an activation: by `make`, `sudo`, nixos-rebuild, and by Nix where it sets the profile.
+//! Lines around an activation: of `make`, `sudo` and nixos-rebuild, and of Nix when it sets the profile.
 
 use super::{
     Activation, ActivationChange, Tool,
@@ -27,7 +27,7 @@ impl Activation {
         }
     }
 
-    /// The target may say what `sudo` was to run.
+    /// Takes the tool that `sudo` was to run from the name of make's target.
     fn sudo_below_make(&mut self, target: &str) {
         if let Some(sudo) = self.sudo.as_mut().filter(|sudo| sudo.tool.is_none()) {
             let target = target.rsplit([' ', ':']).next().unwrap_or_default();
@@ -80,12 +80,12 @@ impl Activation {
         true
     }
 
-    /// Whether a switch is what comes next, or the stream holds nothing else.
+    /// Returns whether a switch is expected next, or the stream holds nothing else.
     pub(super) fn is_expected(&self) -> bool {
         self.standing() == Standing::Sure || (self.standing() == Standing::Tentative && !self.other_text)
     }
 
-    /// The tool a switch is expected of.
+    /// Returns the tool that is expected to switch.
     pub(super) fn expected_tool(&self) -> Option<Tool> {
         match self.last_build {
             LastBuild::Configuration(tool) => Some(tool),

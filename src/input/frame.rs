@@ -1,4 +1,4 @@
-//! Bytes to lines, whatever the chunks they come in.
+//! Cuts bytes into lines, independent of the chunks in which they arrive.
 
 /// A line longer than this is cut; the rest is dropped and counted. Nix sets no limit (a builder's line of a megabyte is
 /// one record), but memory has one.
@@ -7,7 +7,7 @@ pub const MAX_LINE: usize = 16 << 20;
 /// Cuts a stream of bytes at its newlines.
 #[derive(Debug, Default)]
 pub struct Framer {
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of a line that has not ended yet.
     partial: Vec<u8>,
     /// Bytes of the present line that were dropped.
     dropped: u64,
@@ -18,12 +18,12 @@ pub struct Framer {
 pub struct Framed<'a> {
     /// The bytes, at most [`MAX_LINE`] of them.
     pub bytes: &'a [u8],
-    /// How many bytes were cut off.
+    /// The number of bytes that were cut off.
     pub dropped: u64,
 }
 
 impl Framer {
-    /// Takes the next bytes and hands on each line that they end. Lines that lie whole in `bytes` are not copied.
+    /// Takes the next bytes and passes on each line that they complete. Lines that lie whole in `bytes` are not copied.
     pub fn feed(&mut self, mut bytes: &[u8], mut line: impl FnMut(Framed<'_>)) {
         if !self.partial.is_empty() || self.dropped > 0 {
             let Some(end) = memchr::memchr(b'\n', bytes) else {
@@ -45,12 +45,12 @@ impl Framer {
         self.keep(&bytes[from..]);
     }
 
-    /// The line that has begun and not ended.
+    /// Returns the line that has begun and not ended.
     pub fn partial(&self) -> &[u8] {
         &self.partial
     }
 
-    /// The stream has ended: what is left is a line too.
+    /// Ends the stream and passes on the rest as a line.
     pub fn finish(&mut self, mut line: impl FnMut(Framed<'_>)) {
         if !self.partial.is_empty() {
             line(Framed { bytes: &self.partial, dropped: self.dropped });

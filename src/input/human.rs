@@ -5,7 +5,7 @@
 
 use crate::nix::error::{continues_error, is_error};
 
-/// What one line of human-readable output says.
+/// The meaning of one line of human-readable output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum HumanLine<'a> {
     /// `building '…'...`, also `checking outputs of` and `repairing outputs of`.
@@ -56,7 +56,7 @@ pub enum List {
     Build(Option<u64>),
     /// Paths that will be fetched.
     Fetch {
-        /// How many, where it is said.
+        /// The number of paths, where Nix says it.
         paths: Option<u64>,
         /// Bytes to download.
         download: u64,
@@ -292,7 +292,7 @@ fn is_running_checks(text: &str) -> bool {
 pub(super) struct ErrorBlock {
     text: String,
     lines: usize,
-    /// Where the first line ends.
+    /// The end of the first line.
     first_end: usize,
     /// Columns that another program puts before each line of it.
     indent: usize,

@@ -89,7 +89,7 @@ impl Prefixes {
         }
     }
 
-    /// Whether most lines so far begin with a time. Others may quote lines of a journal.
+    /// Returns whether most lines so far begin with a time. Other streams may quote lines of a journal.
     fn is_timed(&self) -> bool {
         self.bare <= 1 || self.timed > self.bare
     }
@@ -179,20 +179,27 @@ fn candidate(text: &str) -> Option<Candidate<'_>> {
         let rest = rest.strip_prefix(' ').unwrap_or(rest);
         return Some(Candidate { shape: Shape::Box, label: None, rest });
     }
-    if let Some(rest) = time(text) {
+    if let Some(rest) = time(text).or_else(|| time_of_job(text)).or_else(|| seconds(text)) {
         return Some(Candidate { shape: Shape::Time, label: None, rest });
     }
     // Lines that are Nix's own as they are: `error: …`, `warning: …`.
-    if first == b'[' {
-        let (label, rest) = text.get(1..)?.split_once(']')?;
+    if matches!(first, b'[' | b'(') {
+        let (label, rest) = text.get(1..)?.split_once(if first == b'[' { ']' } else { ')' })?;
         let rest = rest.strip_prefix(':').unwrap_or(rest);
+        // Some align what follows.
+        let label = label.trim_end();
         return labelled(Shape::Brackets, label, rest.strip_prefix(' ').or(rest.is_empty().then_some(""))?);
     }
     let end = text.find([' ', '\t', ':', '|'])?;
     let (label, after) = text.split_at(end);
     if let Some(rest) = after.strip_prefix(": ").or((after == ":").then_some("")) {
+        // `ident[12]: ` of a logger.
+        let label = label.strip_suffix(']').and_then(|label| label.rsplit_once('[')).map_or(label, |(name, _)| name);
         let is_nix = matches!(label, "error" | "warning" | "trace" | "note");
         return if is_nix { None } else { labelled(Shape::Colon, label, rest) };
+    }
+    if let Some(rest) = after.strip_prefix('\t') {
+        return labelled(Shape::Bar, label, rest);
     }
     let bar = after.trim_start_matches([' ', '\t']);
     let rest = bar.strip_prefix("| ").or((bar == "|").then_some(""))?;
@@ -252,6 +259,26 @@ fn time(text: &str) -> Option<&str> {
     Some(gitlab_stream(rest).or_else(|| journal(rest)).unwrap_or(rest))
 }
 
+/// `job\tstep\t2026-03-25T17:19:51Z text`, as GitHub's command line tool prints a job's log.
+fn time_of_job(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once('\t')?;
+    let (_, rest) = rest.split_once('\t')?;
+    time(rest)
+}
+
+/// `1748967490.123456 host ident[12]: text`, `[ 1234.567890] text`: seconds since the epoch or the boot.
+fn seconds(text: &str) -> Option<&str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_seconds = |text: &str| {
+        text.trim_start().split_once('.').is_some_and(|(whole, part)| is_number(whole) && is_number(part))
+    };
+    if let Some((seconds, rest)) = text.strip_prefix('[').and_then(|text| text.split_once("] ")) {
+        return is_seconds(seconds).then(|| journal(rest).unwrap_or(rest));
+    }
+    let (seconds, rest) = text.split_once(' ')?;
+    (seconds.len() > 10 && is_seconds(seconds)).then(|| journal(rest).unwrap_or(rest))
+}
+
 /// GitLab's number and kind of a stream: `00O text`, `01E+text`.
 fn gitlab_stream(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
@@ -262,7 +289,7 @@ fn gitlab_stream(text: &str) -> Option<&str> {
     rest.strip_prefix([' ', '+']).or(rest.is_empty().then_some(""))
 }
 
-/// `host ident[12]: text`, `host ident: text`, `ident[12]: text`
+/// `host ident[12]: text`, `ident[12]: text`
 fn journal(text: &str) -> Option<&str> {
     let (head, rest) = text.split_once(": ").or_else(|| Some((text.strip_suffix(':')?, "")))?;
     let mut words = head.split(' ');
@@ -274,8 +301,7 @@ fn journal(text: &str) -> Option<&str> {
     let has_pid = ident.strip_suffix(']').and_then(|ident| ident.rsplit_once('[')).is_some_and(|(name, pid)| {
         !name.is_empty() && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())
     });
-    let is_word = |word: &str| !word.is_empty() && !word.contains(['\'', '"', '/']);
-    (has_pid || second.is_some_and(is_word) && is_word(first)).then_some(rest)
+    has_pid.then_some(rest)
 }
 
 #[cfg(test)]
@@ -302,6 +328,9 @@ mod tests {
             "2026-03-25 17:19:51,123 ",
             "[17:19:51] ",
             "17:19:51 ",
+            "1748967490.123456 host nix[12]: ",
+            "[ 1234.567890] host nix[12]: ",
+            "build\tNix build\t2026-03-25T17:19:51.1234567Z ",
             "#12 44.53 ",
             "┃ ",
         ] {
@@ -312,7 +341,7 @@ mod tests {
                 (lines[2].as_str(), None, ""),
             ]);
         }
-        for (prefix, label) in [("[web] ", "web"), ("web-1  | ", "web-1"), ("deploy: ", "deploy")] {
+        for (prefix, label) in [("[web] ", "web"), ("web-1  | ", "web-1"), ("deploy: ", "deploy"), ("(db) ", "db"), ("[db  ] ", "db"), ("db\t", "db"), ("nix[12]: ", "nix")] {
             let lines = [format!("{prefix}{BUILDING}"), format!("{prefix}error: x")];
             check(&[(lines[0].as_str(), Some(label), BUILDING), (lines[1].as_str(), Some(label), "error: x")]);
         }
@@ -342,6 +371,12 @@ mod tests {
         ] {
             check(&[(line, None, line); 1]);
         }
+        // What Nix says behind a time is no name of a program.
+        check(&[
+            ("17:19:51 a", None, "17:19:51 a"),
+            ("17:19:51 b", None, "17:19:51 b"),
+            ("17:19:51 evaluation warning: x", None, "evaluation warning: x"),
+        ]);
         // Two lines with a time may be anybody's.
         check(&[("17:19:51 a", None, "17:19:51 a"), ("17:19:52 b", None, "17:19:52 b"), ("17:19:53 c", None, "c")]);
         // A builder's own nested Nix.

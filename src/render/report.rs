@@ -288,8 +288,9 @@ fn counts(state: &State) -> String {
     part(counts.failed, "failed");
     let unknown = state.derivations().counts().get(DerivationState::Ended);
     part(counts.cancelled + unknown, cancelled(state));
-    // On success they became valid in another way.
-    part(if success { 0 } else { counts.not_started }, "not started");
+    // Where nothing failed they became valid in another way.
+    let all_valid = success && counts.failed == 0;
+    part(if all_valid { 0 } else { counts.not_started }, "not started");
     if counts.fetched > 0 {
         let size = if counts.fetched_bytes > 0 {
             format!(" ({})", bytes(counts.fetched_bytes))

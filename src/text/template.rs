@@ -17,7 +17,7 @@ impl<'t> Captures<'t> {
     }
 }
 
-/// How a template is laid over a text.
+/// The part of a text that a template describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// It is a whole line: nothing stands before it, nothing follows.
@@ -161,7 +161,7 @@ fn find(text: &str, literal: &str) -> Option<usize> {
     (0..=text.len().checked_sub(literal.len())?).find(|&at| is_prefix(&text[at..], literal))
 }
 
-/// Whether a text begins with a literal. A single quote stands for a double one too: newer versions print paths between
+/// Returns whether a text begins with a literal. A single quote stands for a double one too: newer versions print paths between
 /// those (2.34, for instance, of programs, outputs and build directories).
 fn is_prefix(text: &[u8], literal: &[u8]) -> bool {
     text.len() >= literal.len() && text.iter().zip(literal).all(|(t, l)| t == l || *l == b'\'' && *t == b'"')

@@ -365,7 +365,11 @@ fn activation_failures(state: &State, evidence: &Evidence) -> Vec<SummaryFailure
         let others = run
             .failed_snippets()
             .iter()
-            .filter(|other| failure.unit.is_some() || Some(&other.step) != failure.step.as_ref());
+            // The failed units are the first failure where there are any, but not the reason of its step.
+            .filter(|other| {
+                let is_said = failure.unit.is_none() || other.reason.is_none();
+                !is_said || Some(&other.step) != failure.step.as_ref()
+            });
         let of_others = others.map(|other| SummaryFailure {
             kind: "activation-step",
             message: other.reason.clone().unwrap_or_else(|| format!("activation failed in {}", other.step)),

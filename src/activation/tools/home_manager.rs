@@ -117,7 +117,7 @@ pub(super) static PROGRAM: Program = Program {
     ],
 };
 
-/// What closes the table of failed units.
+/// The line that closes the table of failed units.
 pub(in crate::activation) const DEGRADED_END: &str = "Attempting to reload services anyway...";
 
 /// The steps home-manager itself defines, in their usual order (HM:modules, `home.activation`). The first three are the

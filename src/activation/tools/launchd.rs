@@ -29,7 +29,7 @@ pub(super) static PROGRAM: Program = Program {
         rule("Agent '{agent}' is already up-to-date", Note, HM),
         rule("Processing agent '{text}'", Note, HM),
         rule("Removing agent file '{text}'", Note, HM),
-        // Of a job that was not loaded: tolerated everywhere.
+        // The job was not loaded, which is tolerated everywhere.
         rule("Boot-out failed: {text}", Note, LAUNCHCTL),
         rule("Unload failed: {text}", Note, LAUNCHCTL),
         rule("Bootstrap failed: {text}", LastServiceFailed, LAUNCHCTL),
@@ -46,7 +46,7 @@ pub(super) static PROGRAM: Program = Program {
     ],
 };
 
-/// Where home-manager's modules let an agent write, by the agent's name: standard error first. `~` is the user's home.
+/// The files that home-manager's modules let an agent write to, by the agent's name: standard error first. `~` is the user's home.
 /// Agents not listed write nowhere unless the user says so (HM:modules/{services,programs}).
 const LOGS: [(&str, [&str; 2]); 5] = [
     (

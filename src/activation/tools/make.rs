@@ -3,7 +3,7 @@
 //! GNU make names itself by the last part of its path, with the level of the make that runs it in brackets (`src/main.c`),
 //! so no table of forms fits its lines.
 
-/// What a line of make's says.
+/// The meaning of a line of make's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::activation) enum Said<'l> {
     /// A recipe failed (`src/job.c`), with the target and the exit status where it has one.
@@ -17,13 +17,13 @@ pub(in crate::activation) enum Said<'l> {
     Interrupted(&'l str),
     /// It gave up by itself: no rule, a bad makefile (`src/output.c`, `src/remake.c`).
     Stopped,
-    /// What failed before will be its exit status once the others have ended.
+    /// It waits for the others; the failure before is its exit status.
     Waits,
     /// With `--keep-going`: the end of a make in which something failed.
     NotRemade,
     /// A failure does not count.
     Ignored,
-    /// Where it works, and what it tidies up after a failure.
+    /// A directory it works in, or a file it removes after a failure.
     Beside,
 }
 

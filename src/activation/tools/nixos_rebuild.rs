@@ -7,6 +7,7 @@ use crate::activation::{
 
 const NR: &str = "NR:nixos-rebuild.sh";
 const INSTALL: &str = "NixOS/nixpkgs:pkgs/by-name/ni/nixos-install/nixos-install.sh";
+const ANYWHERE: &str = "nix-community/nixos-anywhere:src/nixos-anywhere.sh";
 const NG: &str = "NG:nixos_rebuild/services.py";
 const PROCESS: &str = "NG:nixos_rebuild/process.py";
 
@@ -41,6 +42,18 @@ pub(super) static PROGRAM: Program = Program {
         rule("setting root password...", Step("password"), INSTALL),
         rule("installation finished!", Done, INSTALL),
         rule("nixos-install: {text}", Complain, INSTALL),
+        // nixos-anywhere, around nixos-install.
+        rule("### Uploading install SSH keys ###", Announces(Some(NixosRebuild)), ANYWHERE),
+        rule("### Gathering machine facts ###", Announces(Some(NixosRebuild)), ANYWHERE),
+        rule("### Building the system closure ###", Announces(Some(NixosRebuild)), ANYWHERE),
+        rule("### Switching system into kexec ###", BeginStep(NixosRebuild, "kexec"), ANYWHERE),
+        rule("### Formatting hard drive with disko ###", BeginStep(NixosRebuild, "disko"), ANYWHERE),
+        rule("### Uploading the system closure ###", BeginStep(NixosRebuild, "copy"), ANYWHERE),
+        rule("### Copying extra files ###", BeginStep(NixosRebuild, "extra-files"), ANYWHERE),
+        rule("### Installing NixOS ###", BeginStep(NixosRebuild, "install"), ANYWHERE),
+        rule("### Rebooting ###", BeginStep(NixosRebuild, "reboot"), ANYWHERE),
+        rule("### Waiting for the machine to become unreachable due to reboot ###", Note, ANYWHERE),
+        rule("### Done! ###", Done, ANYWHERE),
         rule(
             "Failed to start transient service unit: Interactive authentication required.{any}",
             Refused(Some(NixosRebuild), "sudo"),
@@ -88,7 +101,7 @@ pub(super) static PROGRAM: Program = Program {
     ],
 };
 
-/// What the failed command of nixos-rebuild-ng was to do.
+/// The purpose of the command of nixos-rebuild-ng that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::activation) enum Failed {
     /// Evaluate, build or copy: Nix says why.
