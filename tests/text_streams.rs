@@ -46,9 +46,8 @@ fn check(cases: &[Case]) {
             faults.push(format!("{}, not {outcome}, {told:?}:\n{log}", said["outcome"]));
             continue;
         }
-        let are_told = failures
-            .iter()
-            .all(|words| told.iter().any(|told| words.iter().all(|word| told.contains(word))));
+        let are_told =
+            failures.iter().all(|words| told.iter().any(|told| words.iter().all(|word| told.contains(word))));
         if !are_told || told.len() != failures.len() {
             faults.push(format!("{told:?}, not {failures:?}:\n{log}"));
         }
@@ -155,11 +154,23 @@ fn text_that_is_interrupted() {
 #[test]
 fn nix_crashes() {
     check(&[
-        bad("nix-build: src/libexpr/eval.cc:12: void nix::EvalState::f(): Assertion `v' failed.\n", &[&["nix-aborted", "Assertion"]]),
-        bad("/bin/sh: line 1:  4711 Segmentation fault      (core dumped) nix build .#x\n", &[&["nix-aborted", "Segmentation"]]),
+        bad(
+            "nix-build: src/libexpr/eval.cc:12: void nix::EvalState::f(): Assertion `v' failed.\n",
+            &[&["nix-aborted", "Assertion"]],
+        ),
+        bad(
+            "/bin/sh: line 1:  4711 Segmentation fault      (core dumped) nix build .#x\n",
+            &[&["nix-aborted", "Segmentation"]],
+        ),
         bad("evaluating file '/x.nix'\nKilled\n", &[&["nix-aborted", "Killed"]]),
-        bad("terminate called after throwing an instance of 'nix::SysError'\n  what():  error: x\nAborted\n", &[&["nix-aborted", "terminate called"]]),
-        bad("building the system configuration...\nCommand '['nix', 'build', '.#x']' died with <Signals.SIGSEGV: 11>.\n", &[&["SIGSEGV"]]),
+        bad(
+            "terminate called after throwing an instance of 'nix::SysError'\n  what():  error: x\nAborted\n",
+            &[&["nix-aborted", "terminate called"]],
+        ),
+        bad(
+            "building the system configuration...\nCommand '['nix', 'build', '.#x']' died with <Signals.SIGSEGV: 11>.\n",
+            &[&["SIGSEGV"]],
+        ),
         bad(
             "building '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv'...
 nix: ../src/libstore/goal.cc:77: nix::Goal::Co nix::G::step(): Assertion `left == 0' failed.
@@ -376,7 +387,9 @@ Failed to run activate script
         ),
     ]);
     check(&[
-        good("restarting the following units: a.service\nstarting the following units: b.service\nthe following new units were started: c.timer\n"),
+        good(
+            "restarting the following units: a.service\nstarting the following units: b.service\nthe following new units were started: c.timer\n",
+        ),
         good("Stopping units: a.service\nStarting units: a.service\n"),
         good("Activating linkGeneration\n"),
     ]);
@@ -492,7 +505,9 @@ rm: cannot remove '/x': No such file or directory
 keys reloaded
 ",
         ),
-        good("Starting Home Manager activation\nActivating setupLaunchAgents\nBoot-out failed: 3: No such process\n"),
+        good(
+            "Starting Home Manager activation\nActivating setupLaunchAgents\nBoot-out failed: 3: No such process\n",
+        ),
     ]);
 }
 

@@ -2,9 +2,9 @@
 
 use super::{
     Activation, ActivationChange, Phase, Tool,
+    last_words::reports_error,
     line::{AT_THE_END, LastBuild, Line, MAX_TEXT, is_build_failure},
     rule::{Program, Stage, fit},
-    last_words::reports_error,
     run::{Run, Standing, Weight},
     tool::Nesting,
     tools::{TABLES, deploy_rs, home_manager, sudo},

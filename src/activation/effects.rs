@@ -105,7 +105,10 @@ impl Activation {
                 self.signal(at, line, out);
             }
             _ => {
-                let beyond = |run: &Run| run.closed && !matches!(rule.effect, Note | RolledBack | RollingBack | Revoking | Failed | Done);
+                let beyond = |run: &Run| {
+                    run.closed
+                        && !matches!(rule.effect, Note | RolledBack | RollingBack | Revoking | Failed | Done)
+                };
                 let at = match self.target(line) {
                     Some(at) if self.runs.get(at).is_some_and(|run| !beyond(run)) => at,
                     _ => match self.begin_within(program, rule, holes, line, out) {
@@ -213,7 +216,8 @@ impl Activation {
             }
             LastServiceFailed => {
                 // home-manager's own step goes on, and says at the end if it minds.
-                let of_user = run.last_service.is_none() && !run.step.as_deref().is_some_and(home_manager::is_own_step);
+                let of_user =
+                    run.last_service.is_none() && !run.step.as_deref().is_some_and(home_manager::is_own_step);
                 run.keep(if of_user { Weight::Cause } else { Weight::Subject }, line.shown);
                 run.ends_in_error = of_user || run.tool == Tool::NixDarwin && !run.in_home_manager;
                 let unit = run.last_service.clone();

@@ -101,20 +101,40 @@ fn is_of_perl(line: &str) -> bool {
         return false;
     };
     let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-    is_number && before.rsplit_once(" at ").is_some_and(|(_, file)| file.starts_with('/') && !file.contains(' '))
+    is_number
+        && before.rsplit_once(" at ").is_some_and(|(_, file)| file.starts_with('/') && !file.contains(' '))
 }
 
 /// Returns whether a service manager says that a unit failed, in a journal: `x.service: Failed with result 'exit-code'.`
 pub(super) fn is_service_manager(line: &str) -> bool {
-    let of_unit = [": Main process exited, code=", ": Failed with result '"].iter().any(|words| line.contains(words));
+    let of_unit =
+        [": Main process exited, code=", ": Failed with result '"].iter().any(|words| line.contains(words));
     of_unit && ends_with_crash(line)
 }
 
 /// Returns whether a line after an error only says what to do about it.
 pub(super) fn is_advice(line: &str) -> bool {
     const STARTS: [&str; 20] = [
-        "Try ", "try ", "See ", "see ", "Please ", "Run ", "Use ", "Check ", "You can ", "You may ", "If ",
-        "For more ", "Did you ", "Hint: ", "hint: ", "Note: ", "note: ", "Usage: ", "usage: ", "(",
+        "Try ",
+        "try ",
+        "See ",
+        "see ",
+        "Please ",
+        "Run ",
+        "Use ",
+        "Check ",
+        "You can ",
+        "You may ",
+        "If ",
+        "For more ",
+        "Did you ",
+        "Hint: ",
+        "hint: ",
+        "Note: ",
+        "note: ",
+        "Usage: ",
+        "usage: ",
+        "(",
     ];
     line.starts_with(char::is_whitespace) || STARTS.iter().any(|start| line.starts_with(start))
 }

@@ -66,7 +66,7 @@ pub use closing::{Outcome, Reported};
 pub use flake_inputs::{FlakeInput, FlakeInputs};
 pub use machine::Activation;
 pub use rule::EarlyStage;
-pub use run::{Excerpt, FailedSnippet, Run, SwitchId, RunStage, Scope, Unit, Units};
+pub use run::{Excerpt, FailedSnippet, Run, RunStage, Scope, SwitchId, Unit, Units};
 pub use tool::{Command, NixFlags, Tool};
 pub use tools::launchd::{agent_logs, plist_logs};
 pub use verdict::Summary;

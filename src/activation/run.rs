@@ -277,7 +277,13 @@ struct Evidence {
 }
 
 impl Run {
-    pub(super) fn new(id: SwitchId, tool: Tool, node: Option<String>, at: Duration, standing: Standing) -> Run {
+    pub(super) fn new(
+        id: SwitchId,
+        tool: Tool,
+        node: Option<String>,
+        at: Duration,
+        standing: Standing,
+    ) -> Run {
         Run {
             id,
             tool,
@@ -398,7 +404,8 @@ impl Run {
 
     /// The one line that says most: why it failed, else what failed, else the last line.
     pub fn message(&self) -> Option<&str> {
-        let of_snippet = self.snippets.iter().find(|snippet| Some(&snippet.step) == self.failed_step.as_ref());
+        let of_snippet =
+            self.snippets.iter().find(|snippet| Some(&snippet.step) == self.failed_step.as_ref());
         let of_snippet = of_snippet.filter(|_| self.failed.is_empty());
         if let Some(reason) = of_snippet.and_then(|snippet| snippet.reason.as_deref()) {
             return Some(reason);
@@ -511,7 +518,8 @@ impl Run {
             Said::Exception => {
                 // The called program has said the reason before.
                 let called = line.contains("CalledProcessError");
-                let before = self.evidence.back_mut().filter(|before| called && before.weight <= Weight::Cause);
+                let before =
+                    self.evidence.back_mut().filter(|before| called && before.weight <= Weight::Cause);
                 let weight = match before {
                     Some(before) => {
                         before.weight = Weight::Cause;

@@ -3,7 +3,7 @@
 //! The same texts come as lines of a stream and inside `msg` records, so both are read here. Texts are those of Nix's
 //! `src/libstore` and `src/libmain`; escapes are removed before.
 
-use crate::nix::error::{continues_error, is_error};
+use crate::nix::error::{IGNORED, continues_error, is_error};
 
 /// The meaning of one line of human-readable output.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,7 +96,7 @@ pub fn parse(line: &str) -> HumanLine<'_> {
             None => HumanLine::Trace(rest),
         };
     }
-    if is_error(text) {
+    if is_error(text) || text.starts_with(IGNORED) {
         return HumanLine::Error;
     }
     if let Some(found) = build_log(line) {
@@ -122,7 +122,13 @@ pub fn behind_bar(line: &str) -> &str {
         let before = line.get(..*at).and_then(|before| before.chars().next_back());
         before.is_some_and(|c| !c.is_whitespace() && !"(:".contains(c))
     });
-    let glued = OPENINGS.iter().chain(&["Command '["]).filter_map(|text| line.find(text)).filter(|at| *at > 0).chain(glued_error).min();
+    let glued = OPENINGS
+        .iter()
+        .chain(&["Command '["])
+        .filter_map(|text| line.find(text))
+        .filter(|at| *at > 0)
+        .chain(glued_error)
+        .min();
     glued.and_then(|at| line.get(at..)).unwrap_or(line)
 }
 

@@ -344,7 +344,9 @@ fn behind_erased(bar: &[u8]) -> &[u8] {
     const ERASE: &[u8] = b"\x1b[K";
     match memchr::memmem::find(bar, ERASE) {
         // GCC erases as well, behind each change of colour.
-        Some(at) if at > 0 && !bar[..at].ends_with(b"m") && !is_only_escapes(&bar[at..]) => &bar[at + ERASE.len()..],
+        Some(at) if at > 0 && !bar[..at].ends_with(b"m") && !is_only_escapes(&bar[at..]) => {
+            &bar[at + ERASE.len()..]
+        }
         _ => bar,
     }
 }

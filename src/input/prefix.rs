@@ -97,7 +97,9 @@ impl Prefixes {
     fn note_bare(&mut self, text: &str) {
         if text.starts_with("building '/") {
             self.bare_build = true;
-        } else if self.bare_build && matches!(human::parse(text), HumanLine::StorePath(_) | HumanLine::ListHeader(_)) {
+        } else if self.bare_build
+            && matches!(human::parse(text), HumanLine::StorePath(_) | HumanLine::ListHeader(_))
+        {
             self.bare_build = false;
         }
     }
@@ -135,7 +137,6 @@ impl Prefixes {
         }
         believed
     }
-
 }
 
 /// Returns the text behind all prefixes that it may have.
@@ -194,7 +195,8 @@ fn candidate(text: &str) -> Option<Candidate<'_>> {
     let (label, after) = text.split_at(end);
     if let Some(rest) = after.strip_prefix(": ").or((after == ":").then_some("")) {
         // `ident[12]: ` of a logger.
-        let label = label.strip_suffix(']').and_then(|label| label.rsplit_once('[')).map_or(label, |(name, _)| name);
+        let label =
+            label.strip_suffix(']').and_then(|label| label.rsplit_once('[')).map_or(label, |(name, _)| name);
         let is_nix = matches!(label, "error" | "warning" | "trace" | "note");
         return if is_nix { None } else { labelled(Shape::Colon, label, rest) };
     }
@@ -219,10 +221,11 @@ fn docker(text: &str) -> Option<Candidate<'_>> {
     let (seconds, rest) = rest.split_once(' ').or(Some((rest, "")))?;
     let (whole, part) = seconds.split_once('.')?;
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    [step, whole, part]
-        .into_iter()
-        .all(is_number)
-        .then_some(Candidate { shape: Shape::Docker, label: None, rest })
+    [step, whole, part].into_iter().all(is_number).then_some(Candidate {
+        shape: Shape::Docker,
+        label: None,
+        rest,
+    })
 }
 
 /// Returns what follows a time at the beginning, and the host and the process that a journal names behind it.
@@ -247,7 +250,9 @@ fn time(text: &str) -> Option<&str> {
     // Fractions of seconds and the zone.
     let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || ".,".contains(c));
     let rest = rest.strip_prefix('Z').unwrap_or_else(|| {
-        let zone = rest.strip_prefix(['+', '-']).map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':'));
+        let zone = rest
+            .strip_prefix(['+', '-'])
+            .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':'));
         zone.unwrap_or(rest)
     });
     let rest = if is_bracketed { rest.strip_prefix(']')? } else { rest };
@@ -298,9 +303,10 @@ fn journal(text: &str) -> Option<&str> {
         return None;
     }
     let ident = second.unwrap_or(first);
-    let has_pid = ident.strip_suffix(']').and_then(|ident| ident.rsplit_once('[')).is_some_and(|(name, pid)| {
-        !name.is_empty() && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())
-    });
+    let has_pid =
+        ident.strip_suffix(']').and_then(|ident| ident.rsplit_once('[')).is_some_and(|(name, pid)| {
+            !name.is_empty() && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())
+        });
     has_pid.then_some(rest)
 }
 
@@ -334,16 +340,28 @@ mod tests {
             "#12 44.53 ",
             "┃ ",
         ] {
-            let lines = [format!("{prefix}{BUILDING}"), format!("{prefix}       indented"), format!("{prefix}")];
+            let lines =
+                [format!("{prefix}{BUILDING}"), format!("{prefix}       indented"), format!("{prefix}")];
             check(&[
                 (lines[0].as_str(), None, BUILDING),
                 (lines[1].as_str(), None, "       indented"),
                 (lines[2].as_str(), None, ""),
             ]);
         }
-        for (prefix, label) in [("[web] ", "web"), ("web-1  | ", "web-1"), ("deploy: ", "deploy"), ("(db) ", "db"), ("[db  ] ", "db"), ("db\t", "db"), ("nix[12]: ", "nix")] {
+        for (prefix, label) in [
+            ("[web] ", "web"),
+            ("web-1  | ", "web-1"),
+            ("deploy: ", "deploy"),
+            ("(db) ", "db"),
+            ("[db  ] ", "db"),
+            ("db\t", "db"),
+            ("nix[12]: ", "nix"),
+        ] {
             let lines = [format!("{prefix}{BUILDING}"), format!("{prefix}error: x")];
-            check(&[(lines[0].as_str(), Some(label), BUILDING), (lines[1].as_str(), Some(label), "error: x")]);
+            check(&[
+                (lines[0].as_str(), Some(label), BUILDING),
+                (lines[1].as_str(), Some(label), "error: x"),
+            ]);
         }
     }
 
@@ -378,7 +396,11 @@ mod tests {
             ("17:19:51 evaluation warning: x", None, "evaluation warning: x"),
         ]);
         // Two lines with a time may be anybody's.
-        check(&[("17:19:51 a", None, "17:19:51 a"), ("17:19:52 b", None, "17:19:52 b"), ("17:19:53 c", None, "c")]);
+        check(&[
+            ("17:19:51 a", None, "17:19:51 a"),
+            ("17:19:52 b", None, "17:19:52 b"),
+            ("17:19:53 c", None, "c"),
+        ]);
         // A builder's own nested Nix.
         let nested = format!("machine: {BUILDING}");
         check(&[(BUILDING, None, BUILDING), (nested.as_str(), None, nested.as_str())]);

@@ -380,7 +380,10 @@ impl Heard {
             if line.trim().is_empty() || self.repetitions.text(&[Key::of(line)], at) {
                 self.repeated.text_lines += 1;
             } else {
-                event(source, Event::Line(Line { raw: line, text: line, human: human::parse(line), label: None }));
+                event(
+                    source,
+                    Event::Line(Line { raw: line, text: line, human: human::parse(line), label: None }),
+                );
             }
         }
     }

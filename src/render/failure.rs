@@ -150,7 +150,6 @@ fn short_paths(text: &str) -> String {
 /// Whether the heading says all that the message does.
 pub fn is_said_by_heading(failure: &Failure) -> bool {
     match failure.kind {
-        FailureKind::MissingFeature | FailureKind::PlatformMismatch => !failure.details.is_empty(),
         FailureKind::NotDeterministic => !names_another(failure),
         kind => kind.is_told_by_phrase(),
     }

@@ -78,6 +78,10 @@ pub fn report(
         }
         blocks.extend(failures(state, evidence, passed, style, extent.log_lines));
     }
+    if state.outcome() == Some(Outcome::Incomplete) && state.exit_status().is_none() {
+        let hint = "  the log ends here; `nixmon run -- COMMAND` knows how a command ended";
+        remarks.push(Line::new().with(Role::Muted, hint));
+    }
     let hidden = passed.hidden;
     if hidden > 0 {
         let text = format!(
@@ -184,16 +188,19 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             } else if let Some(what) = updates::verdict(state, style).filter(|_| counts.is_empty()) {
                 line.push(role, what);
                 line.push(Role::Plain, format!(" in {elapsed}"));
-            } else if let Some(list) = only_listed(state) {
-                line.push(role, format!("Dry run: {list}"));
-                line.push(Role::Plain, format!(" in {elapsed}"));
+            } else if state.is_dry_run() {
+                line.push(role, "Dry run");
+                line.push(Role::Plain, format!(": {} in {elapsed}", announced(state)));
             } else {
                 line.push(role, "Complete");
                 let what = match counts.is_empty() {
                     // The command has ended well all the same.
                     _ if state.counts().failed > 0 => format!(" in {elapsed} {} {counts}", symbols.bullet),
                     false => format!(": {counts} in {elapsed}"),
-                    true if state.phase_reached() == Phase::Evaluating => format!(" in {elapsed}"),
+                    true if let Some(words) = state.closing_words() => format!(": {words} in {elapsed}"),
+                    true if state.phase_reached() == Phase::Evaluating || state.builds_announced() => {
+                        format!(" in {elapsed}")
+                    }
                     true => format!(": nothing to build in {elapsed}"),
                 };
                 line.push(Role::Plain, what);
@@ -255,24 +262,9 @@ fn failed(state: &State) -> String {
             }
             _ => "Activation failed".to_owned(),
         },
+        Some(Stage::Command) => "Command failed".to_owned(),
         None => "Failed".to_owned(),
     }
-}
-
-/// `2 to build, 3 to fetch`, where Nix has only said so: a dry run.
-fn only_listed(state: &State) -> Option<String> {
-    let counts = state.counts();
-    let is_done = counts.built + counts.failed + counts.cancelled + counts.fetched + counts.uploaded > 0;
-    if is_done || state.activation().started() {
-        return None;
-    }
-    let to_fetch = state.transfers().count(PathState::Planned);
-    let parts: Vec<String> = [(counts.not_started, "to build"), (to_fetch, "to fetch")]
-        .into_iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, what)| format!("{} {what}", thousands(n as u64)))
-        .collect();
-    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn counts(state: &State) -> String {
@@ -288,9 +280,11 @@ fn counts(state: &State) -> String {
     part(counts.failed, "failed");
     let unknown = state.derivations().counts().get(DerivationState::Ended);
     part(counts.cancelled + unknown, cancelled(state));
+    let least = if state.wanted_is_least() { "at least " } else { "" };
     // Where nothing failed they became valid in another way.
-    let all_valid = success && counts.failed == 0;
-    part(if all_valid { 0 } else { counts.not_started }, "not started");
+    if counts.not_started > 0 && !(success && counts.failed == 0) {
+        parts.push(format!("{least}{} not started", thousands(counts.not_started as u64)));
+    }
     if counts.fetched > 0 {
         let size = if counts.fetched_bytes > 0 {
             format!(" ({})", bytes(counts.fetched_bytes))
@@ -301,6 +295,24 @@ fn counts(state: &State) -> String {
     }
     if counts.uploaded > 0 {
         parts.push(format!("{} uploaded", thousands(counts.uploaded as u64)));
+    }
+    parts.join(", ")
+}
+
+/// `2 to build, 3 to fetch (9.5 MiB)`: the answer to a dry run.
+fn announced(state: &State) -> String {
+    let transfers = state.transfers();
+    let mut parts = Vec::new();
+    let n_builds = state.counts().not_started;
+    if n_builds > 0 {
+        parts.push(format!("{} to build", thousands(n_builds as u64)));
+    }
+    let n_paths =
+        transfers.count(PathState::Planned).max(usize::try_from(transfers.announced.paths).unwrap_or(0));
+    if n_paths > 0 {
+        let size = transfers.announced.download;
+        let size = if size > 0 { format!(" ({})", bytes(size)) } else { String::new() };
+        parts.push(format!("{} to fetch{size}", thousands(n_paths as u64)));
     }
     parts.join(", ")
 }
@@ -338,6 +350,7 @@ fn stopped(state: &State) -> Option<Line> {
 fn cancelled(state: &State) -> &'static str {
     let counts = state.counts();
     match state.outcome() {
+        Some(Outcome::Interrupted) => "stopped",
         _ if state.outcome_of_text_builds_unknown() && counts.built + counts.failed > 0 => "more started",
         _ if state.outcome_of_text_builds_unknown() => "started",
         // Nobody has said that they were stopped.

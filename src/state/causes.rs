@@ -19,7 +19,9 @@ pub(super) const MAX_FAILURES: usize = 10_000;
 impl State {
     /// A derivation failed by itself.
     pub(super) fn build_failed(&mut self, id: DerivationId, error: NixError, effects: &mut Effects) {
-        self.forget_unnamed(id, effects);
+        if error.kind != FailureKind::PostBuildHook {
+            self.forget_unnamed(id, effects);
+        }
         self.errors.cascades.remove(&id);
         if let Some(known) = self.builds.derivations.get(id).failure {
             self.complete(known, error);
@@ -34,14 +36,8 @@ impl State {
         let failure = FailureId(self.errors.failures.len());
         let mut record = Failure::from_error(error, stage, self.clock.now);
         let hook = record.kind == FailureKind::PostBuildHook;
-        if record.kind == FailureKind::SubstitutionFailed
-            && let Some(at) =
-                self.errors.loose.iter().rposition(|cause| cause.failure.kind.stage() == Some(Stage::Fetch))
-        {
-            // Nix says before why it could not fetch, and then only that it could not.
-            let cause = self.errors.loose.remove(at);
-            record.details.push(cause.failure.message);
-        }
+        let reasons = self.earlier_reasons(record.kind);
+        record.details.extend(reasons);
         let derivation = self.builds.derivations.get_mut(id);
         record.derivation = Some(id);
         record.name = Some(derivation.name().to_owned());
@@ -60,7 +56,7 @@ impl State {
         derivation.failure = (!hook).then_some(failure);
         if hook {
             record.phase = None;
-            take_log(&mut record, std::mem::take(&mut self.builds.hook_log), self.options.tail_lines);
+            take_log(&mut record, self.builds.hooks.remove(&id).unwrap_or_default(), self.options.tail_lines);
         } else if let Some(log) = log {
             take_log(&mut record, *log, self.options.tail_lines);
         } else if in_text && !is_quoted && self.builds_alone(id) {
@@ -100,6 +96,39 @@ impl State {
             self.builds.derivations.set(id, DerivationState::Skipped);
         }
         effects.changes.push(Change::Failed(failure));
+    }
+
+    /// Returns what Nix has said before of why it could not fetch, or why it could not use another machine. The failure
+    /// itself only says that it could not.
+    fn earlier_reasons(&mut self, kind: FailureKind) -> Vec<String> {
+        /// More machines than this are not named.
+        const MACHINES: usize = 3;
+        let loose = || self.errors.loose.iter().rev().map(|error| &error.failure);
+        match kind {
+            FailureKind::SubstitutionFailed => {
+                let mut causes = loose().filter(|cause| cause.kind.stage() == Some(Stage::Fetch));
+                let last = causes.next();
+                let told = |cause: &&Failure| cause.kind == FailureKind::NoSubstituter;
+                // That a path cannot be had repeats what was said before it.
+                let cause = last.filter(told).and_then(|_| causes.find(|cause| !told(cause))).or(last);
+                let Some(reason) = cause.map(|cause| cause.message.clone()) else { return Vec::new() };
+                // It is told with this failure, and no other one.
+                let known = self.errors.loose.iter_mut().find(|error| error.failure.message == reason);
+                if let Some(known) = known {
+                    known.survived = true;
+                }
+                vec![reason]
+            }
+            FailureKind::LocalBuildsDisabled
+            | FailureKind::NoMachine
+            | FailureKind::PlatformMismatch
+            | FailureKind::MissingFeature => loose()
+                .filter(|cause| cause.kind == FailureKind::RemoteMachine)
+                .take(MACHINES)
+                .map(|cause| cause.message.clone())
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether no other build was running that may have written to the stream: of several, nothing says which line is
@@ -168,13 +197,9 @@ impl State {
         }
         match ended {
             // The message comes before the end of the activity.
-            DerivationState::Building => {
-                let mut processes: Vec<_> = self.builds.processes.values_mut().collect();
-                processes.sort_unstable_by_key(|process| process.number);
-                let _ = processes.into_iter().rev().any(|process| process.builds.forget_failure());
-            }
-            // Another build ended first and was taken for it.
-            DerivationState::Cancelled => {
+            DerivationState::Building => self.name_open_failure(id),
+            // Another build ended first and was taken for it: each gets what the other had.
+            DerivationState::Cancelled | DerivationState::Built => {
                 let mut processes: Vec<_> = self.builds.processes.values_mut().collect();
                 processes.sort_unstable_by_key(|process| process.number);
                 mistaken = processes.into_iter().rev().find_map(|process| process.unnamed.pop_back());
@@ -182,7 +207,8 @@ impl State {
             _ => {}
         }
         if let Some(other) = mistaken {
-            self.build_ended(other, BuildEnd::Cancelled, effects);
+            let end = if ended == DerivationState::Built { BuildEnd::Built } else { BuildEnd::Cancelled };
+            self.build_ended(other, end, effects);
         }
     }
 }

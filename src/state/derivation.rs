@@ -84,6 +84,8 @@ pub struct Derivation {
     pub failure: Option<FailureId>,
     /// Activities that build it now: more than one where a remote machine reports its own.
     pub(super) activities: u32,
+    /// Those of its activities whose failure a message has named.
+    pub(super) named: u32,
     /// Started by a line of text, which has no end.
     pub(super) human: bool,
     /// Whether the driver has been asked for its file.
@@ -108,6 +110,7 @@ impl Derivation {
             log: None,
             failure: None,
             activities: 0,
+            named: 0,
             human: false,
             asked: false,
             is_read: false,
@@ -132,6 +135,13 @@ impl Derivation {
     /// How long it has run or ran.
     pub fn elapsed(&self, now: Moment) -> Moment {
         self.started.map_or(Moment::ZERO, |from| self.ended.unwrap_or(now).saturating_sub(from))
+    }
+
+    /// How long it has run or ran, where its end is known. A line of text only tells of beginnings and failures.
+    pub fn known_elapsed(&self, now: Moment) -> Option<Moment> {
+        let is_known =
+            !self.human || matches!(self.state, DerivationState::Building | DerivationState::Failed);
+        is_known.then(|| self.elapsed(now))
     }
 
     /// When its builder was last heard of.
@@ -249,6 +259,19 @@ impl Derivations {
         }
         derivation.state = state;
         self.revision += 1;
+    }
+
+    /// Wants no longer what was announced and has not begun.
+    pub(super) fn forget_planned(&mut self) {
+        let counts = self.counts;
+        if counts.get(DerivationState::Planned) + counts.get(DerivationState::Waiting) == 0 {
+            return;
+        }
+        let is_open = |state| matches!(state, DerivationState::Planned | DerivationState::Waiting);
+        let open: Vec<_> = self.iter().filter(|(_, d)| is_open(d.state)).map(|(id, _)| id).collect();
+        for id in open {
+            self.set(id, DerivationState::Unknown);
+        }
     }
 
     /// Takes note of one that was started at a time.

@@ -10,8 +10,10 @@ use super::change::{Change, Effects, Phase, TextKind};
 use super::derivation::DerivationState;
 use super::ids::DerivationId;
 use super::loose::Origin;
-use super::transfer::PathState;
-use crate::nix::error::{ErrorText, FailureKind, NixError, Stage, TraceFrame, is_error, parse_error};
+use crate::nix::closing::CLOSING_STARTS;
+use crate::nix::error::{
+    ErrorText, FailureKind, IGNORED, NixError, Stage, TraceFrame, is_error, parse_error,
+};
 use crate::nix::log::{Position, Text};
 use crate::nix::store_path;
 use crate::text::{sanitize, strip_escapes};
@@ -37,8 +39,9 @@ impl State {
     ) {
         if level >= 3 {
             // Of what Nix says by default and with -v, only the lists matter; the rest is told by activities.
-            let listed = msg.may_begin_with(b"t d");
+            let listed = msg.may_begin_with(b"t d") || level == 3 && msg.may_begin_with(CLOSING_STARTS);
             let text = if listed { msg.decode() } else { Cow::Borrowed("") };
+            self.note_closing(&text);
             if text.starts_with("th") || text.starts_with("  /") || text.starts_with("don't know") {
                 self.list_line(&text, effects);
             } else {
@@ -78,6 +81,13 @@ impl State {
     /// A text of level 0 to 2 that is no error.
     fn remark(&mut self, text: &str, effects: &mut Effects) {
         let plain = strip_escapes(text);
+        if plain.trim_start().starts_with(IGNORED) && self.ignored_error(&plain) {
+            return;
+        }
+        if let Some(unwritten) = unwritten_lock(plain.lines().next().unwrap_or_default()) {
+            self.show(TextKind::Warning, &sanitize(unwritten), effects);
+            return;
+        }
         if self.flake_inputs.message(&plain) {
             effects.changes.push(Change::FlakeInputs);
             return;
@@ -157,6 +167,10 @@ impl State {
         let message = format!("error: don't know how to build these paths: {path}");
         let error = parse_error(&ErrorText { msg: &message, ..ErrorText::default() });
         self.loose_error(error, false, Origin::Text);
+        // Nix says so before it builds from another store, too, and of paths that are to be deleted.
+        if let Some(last) = self.errors.loose.last_mut() {
+            last.survived = true;
+        }
     }
 
     /// An error in human-readable form.
@@ -167,6 +181,14 @@ impl State {
             // The rest of it explains the activation's failure.
             for line in text.lines().skip(1) {
                 self.activation_line(line, None, false, effects);
+            }
+            return;
+        }
+        if first.trim_start().starts_with(IGNORED) {
+            if !self.ignored_error(text) {
+                for line in text.lines() {
+                    self.other(line, effects);
+                }
             }
             return;
         }
@@ -196,17 +218,14 @@ impl State {
             self.cascade(error, top_level, origin, effects);
             return;
         }
+        if let Some(path) = error.output_path.as_deref().filter(|_| error.kind.refuses_path()) {
+            self.refuse_path(path);
+        }
         let owner = self.owner(&error);
         match owner {
             Some(id) => self.build_failed(id, error, effects),
             None if self.may_be_the_next(&error) => self.errors.ownerless = Some(error),
             None => {
-                if error.kind.stage() == Some(Stage::Fetch)
-                    && let Some(id) = error.output_path.as_deref().and_then(|path| self.transfers.find(path))
-                    && matches!(self.transfers.get(id).state(), PathState::Ended | PathState::Fetching)
-                {
-                    self.transfers.set(id, PathState::Failed);
-                }
                 if error.name.is_none() {
                     error.name =
                         error.output_path.as_deref().and_then(store_path::path_name).map(str::to_owned);
@@ -225,12 +244,11 @@ impl State {
             self.ask(id, effects);
             if self.builds.derivations.get(id).failure.is_none() {
                 self.errors.cascades.insert(id);
-                let state = self.builds.derivations.get(id).state();
-                if !matches!(
-                    state,
-                    DerivationState::Built | DerivationState::Failed | DerivationState::Cancelled
-                ) {
-                    self.builds.derivations.set(id, DerivationState::Skipped);
+                match self.builds.derivations.get(id).state() {
+                    DerivationState::Built | DerivationState::Failed | DerivationState::Cancelled => {}
+                    // Lix begins a goal before its inputs are built.
+                    DerivationState::Building => self.name_open_failure(id),
+                    _ => self.builds.derivations.set(id, DerivationState::Skipped),
                 }
             }
             if let [failure] = self.errors.failures.as_mut_slice() {
@@ -252,6 +270,7 @@ impl State {
                 .derivation
                 .as_deref()
                 .map(|path| self.builds.derivations.get_or_insert(path))
+                .or(self.builds.failed_hook.take())
                 .or(self.builds.last_hook);
         }
         if let Some(path) = &error.derivation {
@@ -329,6 +348,15 @@ impl State {
             failure.advice = FailureKind::DiskFull.advice();
         }
     }
+}
+
+/// Returns what Nix says of a lock file that it does not write, without the changes. They were not made.
+pub(super) fn unwritten_lock(line: &str) -> Option<&str> {
+    let text = line.trim();
+    let text = text.strip_prefix("warning: ").unwrap_or(text);
+    let rest = text.strip_prefix("will not write ").or_else(|| text.strip_prefix("not writing "))?;
+    (rest.starts_with("lock file") || rest.starts_with("modified lock file"))
+        .then(|| text.trim_end_matches(':'))
 }
 
 /// Whether an error does not say what it is about.

@@ -22,7 +22,7 @@ mod texts;
 mod transfer;
 mod verdict;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -95,14 +95,26 @@ struct Builds {
     processes: HashMap<Pid, Process, RandomState>,
     /// A list of derivations to build was read.
     announced: bool,
+    /// A build or a transfer has begun since the last list.
+    begun: bool,
+    /// A build has begun by a line of text after another one of the same list had failed: `--keep-going`.
+    keeps_going: bool,
+    /// Root causes that were known when the last list began.
+    failures_before: usize,
+    /// A request was made, in any process: the lists were more than the answer to a dry run.
+    requested: bool,
+    /// A request has ended since the last list, or a result was printed: nothing of the list is left to do.
+    answered: bool,
     /// Number of builds that were started by a line of text and have no known end.
     endless: usize,
     /// Builds by the name that `name> ` prefixes use.
     by_log_name: HashMap<Box<str>, DerivationId, RandomState>,
-    /// The build whose hook ran last.
+    /// Post-build hooks of builds that Nix has not counted, with the lines that they print: several run at once from 2.35 on.
+    hooks: BTreeMap<DerivationId, LogTail>,
+    /// The build whose hook began last.
     last_hook: Option<DerivationId>,
-    /// Lines that this hook printed.
-    hook_log: LogTail,
+    /// The build that ended first without a count although its hook had begun: the hook has failed.
+    failed_hook: Option<DerivationId>,
     /// Buffers of logs that are no longer needed, for the next builds.
     spare_buffers: Vec<String>,
 }
@@ -127,10 +139,8 @@ struct Errors {
 struct Texts {
     /// The list whose entries follow.
     list: Option<crate::input::human::List>,
-    /// Entries of the list that have not been read.
-    listed: u64,
-    /// A result has been printed since Nix began anything.
-    result_seen: bool,
+    /// Entries of the list that are still to come.
+    missing: u64,
     /// A list is being read; it is complete only when something else follows.
     announcing: bool,
     /// Lines without a name that may be builders'.
@@ -146,6 +156,14 @@ struct Texts {
     evaluating: Option<String>,
     /// The lock or machine that Nix waits for, if the stream has said nothing since.
     waiting: Option<String>,
+    /// The path that a line of text has sent last.
+    last_upload: Option<PathId>,
+    /// The last account that a command gave of what it has done.
+    closing: Option<String>,
+    /// The changes that follow were not written to a lock file.
+    unwritten_lock: bool,
+    /// A flake is being checked.
+    checks_flake: bool,
     /// Any record at all was read.
     records_seen: bool,
     /// Something that only Nix says was heard.
@@ -362,6 +380,11 @@ impl State {
     /// How the run ended; `None` before its end.
     pub fn outcome(&self) -> Option<Outcome> {
         self.end.outcome
+    }
+
+    /// Returns the last words in which a command says what it has done: `31 store paths deleted, 20.1 KiB freed`.
+    pub fn closing_words(&self) -> Option<&str> {
+        self.text.closing.as_deref()
     }
 
     /// What other programs printed: the end of it, and what looks like errors before.

@@ -1,6 +1,8 @@
 //! The rules by which it is told what became of a derivation, each with the smallest stream that needs it.
 
+mod graphs;
 mod human;
+mod kinds;
 
 use std::time::Duration;
 

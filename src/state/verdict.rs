@@ -10,7 +10,7 @@ use super::log_tail::excerpt_of;
 use super::loose::LooseError;
 use super::transfer::PathState;
 use crate::activation::{self, EarlyStage};
-use crate::nix::error::{ErrorText, ends_with_crash, FailureKind, Stage, parse_error};
+use crate::nix::error::{ErrorText, FailureKind, Stage, ends_with_crash, parse_error};
 
 /// What became of what was wanted. A derivation is in one of the first four at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,12 +36,12 @@ impl State {
         if self.end.outcome.is_some() {
             return;
         }
-        // What was announced last is not begun any more.
-        self.text.announcing = false;
         self.end.exit_status = exit_status;
         self.activation.finish(exit_status, &mut self.activation_changes);
         self.tell_activation(effects);
         let outcome = self.judge(exit_status);
+        // What was announced last is not begun any more.
+        self.text.announcing = false;
         // Nothing tells any more whose the last lines are.
         let words = self.text.raw_log.are_others();
         self.keep_others(words);
@@ -79,7 +79,7 @@ impl State {
                     || self.errors.last_text.is_some() && switched.is_none();
                 if failed {
                     Outcome::Failure
-                } else if !self.builds.activities.is_empty() || self.stops_in_the_middle() {
+                } else if !self.builds.activities.is_empty() || self.stops_early() {
                     Outcome::Incomplete
                 } else {
                     Outcome::Success
@@ -88,20 +88,28 @@ impl State {
         }
     }
 
-    /// Whether text ends before all of it began that was announced. A list after which nothing begins is a dry run's.
-    fn stops_in_the_middle(&self) -> bool {
-        if self.text.records_seen || self.text.result_seen || self.activation.started() {
+    /// Whether the stream ends before all that was announced has begun, though some of it has, or in the middle of a list.
+    /// A list with nothing after it is the answer to a dry run.
+    fn stops_early(&self) -> bool {
+        if self.text.records_seen || self.activation.started() || self.builds.answered {
             return false;
         }
-        let planned = |state| self.builds.derivations.counts().get(state);
-        let building = self.builds.endless > 0 || planned(DerivationState::Built) > 0;
-        let fetching = [PathState::Ended, PathState::Fetched].iter().any(|s| self.transfers.count(*s) > 0);
-        let left = planned(DerivationState::Planned) > 0;
-        // A list that breaks off, builds that did not begin, or downloads where nothing was to be built: paths that only a
-        // build machine needs are listed as well.
-        self.text.listed > 0
-            || left && (building || fetching)
-            || fetching && !building && self.transfers.count(PathState::Planned) > 0
+        let counts = self.builds.derivations.counts();
+        // Paths that only a build machine needs are listed as well: downloads count where nothing is to be built.
+        let is_open = counts.get(DerivationState::Planned) > 0
+            || counts.wanted() == 0 && self.transfers.count(PathState::Planned) > 0;
+        is_open && self.builds.begun || self.text.missing > 0
+    }
+
+    /// Whether the run was the answer to a dry run: what would be built and fetched.
+    pub fn is_dry_run(&self) -> bool {
+        let is_open = self.counts().not_started + self.transfers.count(PathState::Planned) > 0;
+        self.end.outcome == Some(Outcome::Success) && is_open && !self.builds.begun && !self.builds.requested
+    }
+
+    /// Whether more may have been wanted than is known: no list was read.
+    pub fn wanted_is_least(&self) -> bool {
+        !self.builds.announced
     }
 
     /// Gives every build that was started its end.
@@ -118,7 +126,9 @@ impl State {
             })
             .map(|(id, derivation)| (id, derivation.state(), derivation.human))
             .collect();
-        let last = open.iter().map(|(id, ..)| *id).max_by_key(|id| self.builds.derivations.get(*id).started);
+        let of_text = open.iter().filter(|(_, state, human)| *human && *state == DerivationState::Building);
+        let last =
+            of_text.map(|(id, ..)| *id).max_by_key(|id| (self.builds.derivations.get(*id).started, *id));
         for (id, state, human) in open {
             // Lines of text do not say when a build ends. Nix ends when all of them have.
             let built = match outcome {
@@ -126,27 +136,34 @@ impl State {
                     state != DerivationState::Cancelled || !self.builds.derivations.get(id).human
                 }
                 _ => {
-                    human
-                        && self
-                            .builds
-                            .derivations
-                            .dependents(id)
-                            .any(|d| self.builds.derivations.get(d).started.is_some())
+                    let has_ended = || {
+                        let mut dependents = self.builds.derivations.dependents(id);
+                        dependents.any(|d| self.builds.derivations.get(d).started.is_some())
+                    };
+                    human && (outcome == Outcome::Failure && self.builds.keeps_going || has_ended())
                 }
             };
             if built {
                 self.build_ended(id, BuildEnd::Built, effects);
-            } else if outcome == Outcome::Interrupted && human && Some(id) != last {
-                // It may have ended long before: only the last one is known to have been under way.
+            } else if outcome == Outcome::Interrupted && human && last != Some(id) {
+                // The last one was stopped; those before may have ended long ago.
                 self.builds.derivations.set(id, DerivationState::Ended);
             } else if state != DerivationState::Cancelled {
                 self.build_ended(id, BuildEnd::Cancelled, effects);
             }
         }
+        if outcome == Outcome::Success && (self.builds.begun || self.builds.requested) {
+            // Another process has built it, or it turned out not to be needed.
+            self.builds.derivations.forget_planned();
+            self.transfers.forget_planned();
+        }
         for (id, state) in self.transfers.iter().map(|(id, path)| (id, path.state())).collect::<Vec<_>>() {
             if state == PathState::Ended {
                 self.transfers.set(id, PathState::Fetched);
             }
+        }
+        if let Some(id) = self.text.last_upload.filter(|_| outcome != Outcome::Success) {
+            self.transfers.set(id, PathState::Failed);
         }
     }
 
@@ -161,12 +178,18 @@ impl State {
             .iter()
             .filter(|error| {
                 !error.survived
+                    && !error.deferred
                     && !error.is_doubted(self.end.exit_status)
                     && (outcome == Outcome::Failure || !error.failure.kind.is_survivable())
             })
             .map(|error| error.failure.clone())
             .collect();
-        if loose.iter().all(|failure| failure.kind.vagueness() == 2) {
+        let deferred = self.errors.loose.iter().filter(|error| error.deferred);
+        let deferred: Vec<Failure> = deferred.map(|error| error.failure.clone()).collect();
+        if !deferred.is_empty() {
+            loose.retain(|failure| failure.kind.vagueness() == 0);
+        }
+        if deferred.is_empty() && loose.iter().all(|failure| failure.kind.vagueness() == 2) {
             // What repeats others points at one that seemed to be survived.
             let survived = self.errors.loose.iter().filter(|error| error.failure.kind.vagueness() == 1);
             let survived = survived.filter(|error| !error.is_doubted(self.end.exit_status));
@@ -194,6 +217,7 @@ impl State {
                 loose = vec![cause.failure.clone()];
             }
         }
+        loose.extend(deferred);
         if loose.is_empty() && !named && outcome == Outcome::Failure && self.activation_failed().is_none() {
             // All that is left: what make says, an error that seemed to be survived, or the last line.
             let survived = self.errors.loose.iter().rfind(|error| !error.is_doubted(self.end.exit_status));

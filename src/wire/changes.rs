@@ -26,7 +26,7 @@ pub enum Event {
     Phase { phase: &'static str },
     BuildStarted { derivation: String, name: String, machine: Option<String> },
     BuildPhase { derivation: String, name: String, phase: Option<String> },
-    BuildEnded { derivation: String, name: String, result: &'static str, elapsed_ms: u64 },
+    BuildEnded { derivation: String, name: String, result: &'static str, elapsed_ms: Option<u64> },
     FetchStarted { path: String, from: Option<String> },
     FetchEnded { path: String, arrived: bool, bytes: u64 },
     Failure { failure: Box<SummaryFailure> },
@@ -71,7 +71,12 @@ pub fn from_change(state: &State, change: &Change, at: Moment) -> Option<Record>
                 BuildEnd::Cancelled if derivation.is_endless() => "unknown",
                 BuildEnd::Cancelled => "cancelled",
             };
-            Event::BuildEnded { derivation: path, name, result, elapsed_ms: millis(derivation.elapsed(at)) }
+            Event::BuildEnded {
+                derivation: path,
+                name,
+                result,
+                elapsed_ms: derivation.known_elapsed(at).map(millis),
+            }
         }
         Change::FetchStarted(id) => {
             let path = state.transfers().get(*id);

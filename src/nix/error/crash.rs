@@ -48,9 +48,18 @@ pub fn ends_with_crash(line: &str) -> bool {
     }
     // `zsh: segmentation fault  nix build`
     if let Some(rest) = line.strip_prefix("zsh: ") {
-        return ["abort", "segmentation fault", "killed", "bus error", "illegal hardware instruction", "trace trap"]
-            .iter()
-            .any(|signal| rest.strip_prefix(signal).is_some_and(|rest| rest.is_empty() || rest.starts_with("  ")));
+        return [
+            "abort",
+            "segmentation fault",
+            "killed",
+            "bus error",
+            "illegal hardware instruction",
+            "trace trap",
+        ]
+        .iter()
+        .any(|signal| {
+            rest.strip_prefix(signal).is_some_and(|rest| rest.is_empty() || rest.starts_with("  "))
+        });
     }
     if line.starts_with("fish: ") {
         return line.contains("terminated by signal SIG");
@@ -95,7 +104,10 @@ mod tests {
     #[test]
     fn crashes() {
         for (line, crashes) in [
-            ("nix: ../src/libstore/goal.cc:77: nix::Goal::Co nix::G::step(): Assertion `left == 0' failed.", true),
+            (
+                "nix: ../src/libstore/goal.cc:77: nix::Goal::Co nix::G::step(): Assertion `left == 0' failed.",
+                true,
+            ),
             ("/usr/bin/nix-build: src/libexpr/x.cc:1: int f(): Assertion `a' failed.", true),
             ("nix-daemon: x.cc:1: int f(): Assertion `a' failed.", true),
             ("nix: error while loading shared libraries: libboost.so: cannot open shared object file", true),

@@ -96,6 +96,10 @@ const BUILD: &[Rule] = &[
     ("a '{system}' with features {_} is required to build '{drv}', but I am a '{own}'", PlatformMismatch),
     ("a '{system}' is required to build '{drv}', but I am a '{own}'", PlatformMismatch),
     // 2.29 and later, and Determinate. `Reason:` decides.
+    (
+        "cannot build '{_}' during evaluation because the option 'allow-import-from-derivation' is disabled",
+        EvalNeedsBuild,
+    ),
     ("Cannot build '{drv}'", BuildFailed),
     // `KeyedBuildResult` and `nix flake check`: what follows decides.
     ("failed to build attribute '{attr}', build of '{drv}' failed: {rest}", BuildFailed),
@@ -150,6 +154,14 @@ const BUILD: &[Rule] = &[
     ("hash mismatch importing path '{out}'", NarHashMismatch),
     ("ca hash mismatch importing path '{out}'", NarHashMismatch),
     ("size mismatch importing path '{out}'", NarHashMismatch),
+    ("failed to read compressed data", CorruptNar),
+    ("failed to decompress", CorruptNar),
+    ("*error while decompressing", CorruptNar),
+    ("*compressed file is truncated", CorruptNar),
+    ("*compressed data is corrupt", CorruptNar),
+    ("bad archive", CorruptNar),
+    ("input doesn't look like a Nix archive", CorruptNar),
+    ("NAR for '{_}' fetched from '{url}' is incomplete", CorruptNar),
     ("substituter '{url}' is disabled", DownloadFailed),
     ("unable to download '{url}'", DownloadFailed),
     // Other machines.
@@ -213,6 +225,13 @@ const STORE: &[Rule] = &[
     ("executing SQLite", StoreError),
     ("opening file '{_}.drv': No such file or directory", StoreError),
     ("path '{out}' is not valid", StoreError),
+    ("build log of '{_}' is not available", CommandFailed),
+    ("cannot delete path '{_}' since it is still alive", CommandFailed),
+    ("Cannot delete path '{_}'", CommandFailed),
+    ("cannot delete some of the given paths", CommandFailed),
+    ("'{_}' does not depend on '{_}'", CommandFailed),
+    ("path '{_}' was modified! expected hash '{specified}', got '{got}'", StoreError),
+    ("cannot repair path '{_}'", StoreError),
     ("path '{out}' is corrupted or missing", StoreError),
     ("path '{_}' is not in the Nix store", StoreError),
     ("path '{_}' is not a store path", StoreError),
@@ -282,6 +301,7 @@ const EVALUATION: &[Rule] = &[
     ("*refusing to evaluate", EvalThrow),
     // What went wrong was printed by the run that filled the cache (up to 2.20, and Lix).
     ("cached failure of attribute", EvalOther),
+    ("some errors were encountered during the evaluation", EvalErrors),
     ("syntax error,", EvalSyntax),
     ("attribute '{_}' already defined at", EvalSyntax),
     ("duplicate formal function argument", EvalSyntax),

@@ -100,6 +100,7 @@ flake-error: flake 'path:/x' requires lock file changes but they're not allowed 
         expect: r#"
 download-failed: unable to download 'https://api.github.com/repos/a/b/commits/HEAD': HTTP error 404
 url https://api.github.com/repos/a/b/commits/HEAD
+| Not Found
 … while fetching the input 'github:a/b'
 … while updating the flake input 'a'
 … while updating the lock file of flake 'path:/x'
