@@ -341,7 +341,7 @@ mod tests {
             "┃ ",
         ] {
             let lines =
-                [format!("{prefix}{BUILDING}"), format!("{prefix}       indented"), format!("{prefix}")];
+                [format!("{prefix}{BUILDING}"), format!("{prefix}       indented"), prefix.to_owned()];
             check(&[
                 (lines[0].as_str(), None, BUILDING),
                 (lines[1].as_str(), None, "       indented"),

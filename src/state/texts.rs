@@ -97,7 +97,8 @@ impl State {
             _ if consumed => {}
             _ if self.survives_error(line.text, effects) => {}
             _ if self.flake_inputs.line(line.text) => effects.changes.push(Change::FlakeInputs),
-            _ if is_crash(line.text) && !(self.may_be_a_builders() && !line.text.contains("nix")) => {
+            // Builders crash as well.
+            _ if is_crash(line.text) && (line.text.contains("nix") || !self.may_be_a_builders()) => {
                 self.crashed(line.text, effects);
             }
             HumanLine::Warning(text) if unwritten_lock(text).is_some() => {
