@@ -4,6 +4,7 @@ use super::{
     Activation, ActivationChange, Outcome, Phase, Reported, Tool, Units,
     line::{AT_THE_END, PendingSudo},
     run::{Run, RunStage, Standing, Weight},
+    tools::home_manager,
 };
 
 /// Lines of something else after which a last line still counts as the end of the stream.
@@ -82,6 +83,17 @@ impl Activation {
                 self.reach(&node, Phase::Done, out);
             }
         }
+    }
+
+    /// Returns whether the stream breaks off in an activation: in home-manager's checks, which come before any change.
+    pub fn stops_early(&self) -> bool {
+        self.runs().last().is_some_and(|run| {
+            run.tool == Tool::HomeManager
+                && run.stage == RunStage::Done
+                && !run.is_over()
+                && !run.dry_run
+                && run.step.as_deref().is_some_and(home_manager::is_before_changes)
+        })
     }
 
     /// Returns how the activations ended; `None` before the end and if there were none.

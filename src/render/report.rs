@@ -82,6 +82,10 @@ pub fn report(
         let hint = "  the log ends here; `nixmon run -- COMMAND` knows how a command ended";
         remarks.push(Line::new().with(Role::Muted, hint));
     }
+    if state.outcome() == Some(Outcome::Incomplete) && state.exit_status().is_none() {
+        let text = "  how the command ended is not known; `nixmon run -- COMMAND` would know";
+        remarks.push(Line::new().with(Role::Muted, text));
+    }
     let hidden = passed.hidden;
     if hidden > 0 {
         let text = format!(
@@ -235,7 +239,7 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             // Who was killed had no time to say anything.
             let what = match state.exit_status() {
                 Some(137) => "Killed (SIGKILL)",
-                _ => "Incomplete: the log ends in the middle",
+                _ => "Incomplete: the log ends here",
             };
             let mut line = Line::new().with(Role::Warning, format!("{} {what}", symbols.failure));
             line.push(Role::Plain, format!(" after {elapsed}"));

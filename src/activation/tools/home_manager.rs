@@ -144,6 +144,11 @@ pub(in crate::activation) fn is_own_step(step: &str) -> bool {
     STEPS.contains(&step)
 }
 
+/// Returns whether other steps of home-manager's always follow this one: it only checks, or marks the end of the checks.
+pub(in crate::activation) fn is_before_changes(step: &str) -> bool {
+    is_first_step(step) || step == "writeBoundary"
+}
+
 /// Steps an activation may begin with.
 pub(in crate::activation) fn is_first_step(step: &str) -> bool {
     STEPS.iter().take(3).any(|first| *first == step)
