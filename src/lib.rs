@@ -30,12 +30,14 @@
 //!
 //! From the bytes on: [`input`] reads records and lines, [`state`] keeps what is known and tells what changed, [`view`]
 //! looks at it at a moment, [`render`] makes lines and [`wire`] makes JSON of it, [`frontend`] writes. [`activation`] knows
-//! the tools that switch configurations, [`nix`] Nix's own formats and words, [`text`] how text is shown. The file
+//! the tools that switch configurations, [`nix`] Nix's own formats and words, [`excerpt`] the lines of a log that say why,
+//! [`text`] how text is shown. The file
 //! `ARCHITECTURE.md` of the repository is the map.
 
 pub mod activation;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod excerpt;
 pub mod frontend;
 pub mod input;
 pub mod nix;

@@ -15,12 +15,13 @@ use common::tree;
 /// The modules of the crate root and what each may import of ours. `ARCHITECTURE.md` says why.
 const LAYERS: [(&str, &[&str]); 13] = [
     ("text", &[]),
+    ("excerpt", &[]),
     ("nix", &["text"]),
     ("input", &["nix", "text"]),
     ("activation", &["nix", "text"]),
-    ("state", &["nix", "input", "activation", "text"]),
+    ("state", &["nix", "input", "activation", "excerpt", "text"]),
     ("view", &["nix", "state", "activation", "text"]),
-    ("render", &["view", "text", "state", "activation", "nix"]),
+    ("render", &["view", "excerpt", "text", "state", "activation", "nix"]),
     ("wire", &["nix", "input", "view", "state", "activation", "text"]),
     ("frontend", &["render", "wire", "text", "view", "state", "input", "nix", "activation"]),
     ("runs", &["settings", "wire", "text"]),
@@ -29,6 +30,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     (
         "run",
         &[
+            "excerpt",
             "text",
             "nix",
             "input",

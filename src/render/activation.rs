@@ -4,7 +4,7 @@ use super::Style;
 use super::room::{Block, Worth};
 use crate::activation::{Run, RunStage, Scope, Tool, Unit, Units};
 use crate::state::State;
-use crate::text::excerpt::excerpt;
+use crate::excerpt::excerpt;
 use crate::text::{Line, Role, count, thousands};
 use crate::view::Evidence;
 

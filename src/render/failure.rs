@@ -6,7 +6,7 @@ use super::{LOG_LINES, Passed, Style, location};
 use crate::nix::error::{FailureKind, Frame};
 use crate::nix::store_path;
 use crate::state::{Failure, State};
-use crate::text::excerpt::{Score, is_error_line, score};
+use crate::excerpt::{Score, is_error_line, score};
 use crate::text::{Line, Role};
 
 /// Below a title.

@@ -10,7 +10,7 @@ use crate::activation::{Run, Scope, Unit, agent_logs, plist_logs};
 use crate::render;
 use crate::settings::Settings;
 use crate::state::State;
-use crate::text::excerpt::excerpt;
+use crate::excerpt::excerpt;
 use crate::text::{sanitize, strip_escapes};
 use crate::view::{Evidence, ServiceLog};
 

@@ -5,7 +5,7 @@
 
 use super::Dropped;
 use crate::nix::log::Text;
-use crate::text::excerpt::{ErrorLines, excerpt};
+use crate::excerpt::{ErrorLines, excerpt};
 use crate::text::{last_carriage, sanitize};
 
 /// The tail holds between this many bytes and twice as many.
@@ -204,7 +204,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::text::excerpt::is_error_line;
+    use crate::excerpt::is_error_line;
 
     #[test]
     fn the_tail_is_bounded_and_early_errors_stay() {

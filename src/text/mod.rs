@@ -2,7 +2,6 @@
 //!
 //! A leaf: imports nothing of ours, and any module may use it.
 
-pub mod excerpt;
 mod line;
 mod sanitize;
 mod symbols;
