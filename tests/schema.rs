@@ -1,5 +1,7 @@
-//! `docs/output.schema.json` and what is written say the same: every line is valid, has no field that the schema does not
-//! know, and every type of line and every field of the schema is written by somebody.
+//! `docs/output.schema.json` describes the lines that nixmon writes: it is the schema of their types, every line is valid
+//! and has no field that it does not know, and every type of line in it is written.
+//!
+//! `UPDATE=1 cargo test --test schema` writes the file anew.
 
 #![cfg(feature = "cli")]
 #![expect(clippy::disallowed_methods, reason = "a test of the program starts it and writes files")]
@@ -17,12 +19,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{corpus, play};
+use nixmon::frontend::json_line;
 use nixmon::input::Source;
 use nixmon::run::{Pipeline, Recording, Step};
 use nixmon::runs::{FORMAT, Facts, RootCause, RunState, Status, Store};
 use nixmon::settings::Output;
 use nixmon::text::{Line, Role};
 use nixmon::view::Evidence;
+use nixmon::wire;
 use serde_json::Value;
 
 const SCHEMA: &str = include_str!("../docs/output.schema.json");
@@ -36,18 +40,18 @@ const RARE: &str = r#"@nix {"action":"start","fields":["/nix/store/0000000000000
 @nix {"action":
 "#;
 
-/// What nixmon says of a run itself.
-fn notices(output: &Output) -> Vec<(String, Value)> {
+/// Messages from nixmon about a run itself.
+fn notices(output: &Output) -> Vec<(String, String)> {
     let mut pipeline = Pipeline::to_writer(Vec::new(), output);
     pipeline
         .notice(&[Line::new().with(Role::Warning, "home takes longer than 15m; it goes on")], Duration::ZERO);
     pipeline.end(Some(0), Duration::ZERO, |_| Evidence::default());
     let out = String::from_utf8(pipeline.into_writer().unwrap()).unwrap();
-    out.lines().map(|line| ("notice".to_owned(), serde_json::from_str(line).unwrap())).collect()
+    out.lines().map(|line| ("notice".to_owned(), line.to_owned())).collect()
 }
 
 /// All lines of several captures, each with the name of its case.
-fn lines() -> Vec<(String, Value)> {
+fn texts() -> Vec<(String, String)> {
     let mut cases = corpus::plain();
     cases.extend(corpus::archive_of(|name| {
         name.starts_with("activation/")
@@ -72,14 +76,23 @@ fn lines() -> Vec<(String, Value)> {
             steps.map(|(line, i)| (Duration::from_millis(200 * i), Step::Bytes(Source::Main, line.to_vec())));
         let recording = Recording { steps: steps.collect(), timed: true };
         let (out, _) = play::play(&recording, &output, None);
-        lines.extend(out.lines().map(|line| (name.clone(), serde_json::from_str(line).unwrap())));
+        lines.extend(out.lines().map(|line| (name.clone(), line.to_owned())));
     }
     lines.extend(notices(&output));
     lines
 }
 
-/// What `list` and `wait` print of a run that goes on, one that has ended and one of another nixmon.
-fn lines_of_runs() -> Vec<(String, Value)> {
+/// The same lines, read.
+fn lines() -> Vec<(String, Value)> {
+    read(texts())
+}
+
+fn read(texts: Vec<(String, String)>) -> Vec<(String, Value)> {
+    texts.into_iter().map(|(case, text)| (case, serde_json::from_str(&text).unwrap())).collect()
+}
+
+/// The lines of `list` and `wait` about a run in progress, one that has ended and one of another version of nixmon.
+fn lines_of_runs() -> Vec<(String, String)> {
     let temp = tempfile::tempdir().unwrap();
     let store = Store::new(temp.path().join("nixmon/runs"));
     let facts = Facts { command: vec!["make".to_owned()], created_at: 1, ..Facts::default() };
@@ -103,7 +116,7 @@ fn lines_of_runs() -> Vec<(String, Value)> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nixmon"));
         let output = command.args(args).env("XDG_STATE_HOME", temp.path()).env("HOME", temp.path()).output();
         let out = String::from_utf8(output.unwrap().stdout).unwrap();
-        lines.extend(out.lines().map(|line| (args[0].to_owned(), serde_json::from_str(line).unwrap())));
+        lines.extend(out.lines().map(|line| (args[0].to_owned(), line.to_owned())));
     }
     assert_eq!(lines.len(), 6, "{lines:?}");
     lines
@@ -126,12 +139,35 @@ fn strict(value: &Value) -> Value {
 }
 
 #[test]
+fn the_file_is_the_schema_of_the_types() {
+    let schema = format!("{}\n", serde_json::to_string_pretty(&wire::schema()).unwrap());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write("docs/output.schema.json", &schema).unwrap();
+    }
+    let file = std::fs::read_to_string("docs/output.schema.json").unwrap();
+    assert!(file == schema, "docs/output.schema.json is old: run the test with UPDATE=1");
+}
+
+#[test]
+fn every_line_is_read_and_written_again_as_it_was() {
+    let mut lines = texts();
+    lines.extend(lines_of_runs());
+    for (case, text) in lines {
+        let line = wire::Line::read(&text).unwrap_or_else(|error| panic!("{case}: {text}: {error}"));
+        assert!(!matches!(line, wire::Line::Unknown(_)), "{case}: {text}");
+        let mut again = Vec::new();
+        json_line(&line, &mut again);
+        assert_eq!(String::from_utf8(again).unwrap(), format!("{text}\n"), "{case}");
+    }
+}
+
+#[test]
 fn every_line_is_valid() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let (open, strict) =
         (jsonschema::validator_for(&schema).unwrap(), jsonschema::validator_for(&strict(&schema)).unwrap());
     let mut lines = lines();
-    lines.extend(lines_of_runs());
+    lines.extend(read(lines_of_runs()));
     assert!(lines.len() > 1000, "{}", lines.len());
     for (case, line) in lines {
         for validator in [&open, &strict] {
@@ -171,7 +207,7 @@ fn every_type_of_the_schema_is_written_and_described() {
         .map(|line| line["properties"]["type"]["const"].as_str().unwrap())
         .collect();
     let mut lines = lines();
-    lines.extend(lines_of_runs());
+    lines.extend(read(lines_of_runs()));
     let written: BTreeSet<&str> = lines.iter().map(|(_, line)| line["type"].as_str().unwrap()).collect();
     assert_eq!(written, described);
 }

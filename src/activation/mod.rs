@@ -104,14 +104,6 @@ impl Tool {
             Tool::Unknown => "unknown",
         }
     }
-
-    /// The name in the summary record, whose set is fixed: programs it does not list are `unknown` there.
-    pub fn record_name(self) -> &'static str {
-        match self {
-            Tool::Nh | Tool::SystemManager => "unknown",
-            tool => tool.name(),
-        }
-    }
 }
 
 /// What was done to a unit.

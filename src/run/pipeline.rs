@@ -12,7 +12,7 @@ use crate::input::{Event, Source, Streams};
 use crate::render::{self, Style, Thresholds};
 use crate::run::command::KeptWriter;
 use crate::settings::Output;
-use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
+use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Outcome, Request, State, TextKind};
 use crate::text::{Line, Symbols, sanitize};
 use crate::view::Evidence;
 use crate::wire;
@@ -312,7 +312,8 @@ impl<W: Write> Pipeline<W> {
         self.frontend.end(&self.state, &evidence, counts, code, at);
         let summary = wire::summary(&self.state, &evidence, counts, code);
         let line = self.verdict();
-        End { line, outcome: summary.outcome, summary: serde_json::to_value(&summary).unwrap_or_default() }
+        let outcome = self.state.outcome().unwrap_or(Outcome::Incomplete).as_str();
+        End { line, outcome, summary: serde_json::to_value(&summary).unwrap_or_default() }
     }
 
     /// One line that says how it went.

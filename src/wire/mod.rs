@@ -1,16 +1,26 @@
-//! The types that leave the program: JSON lines, of which the last is the summary record.
+//! The JSON lines that nixmon writes, for programs: the last one of `--output json` is the summary record.
 //!
-//! They are made from changes and snapshots by hand, so that the state can change without them. Every line has `type` and
-//! `schema`; a name or a meaning changes only with the schema's number. `docs/output.schema.json` says the same for other
-//! programs, and a test holds both together.
+//! The types are made from changes and states by hand, so that the state can change without them. Every line has `type`
+//! and `schema`; a name or a meaning changes only with the number of the schema. All types can be read as well: [`Line`] is
+//! any line, and keeps lines and names that this version does not know. `docs/output.schema.json` is made from the types and
+//! their comments by [`schema()`], and a test holds both together.
 
 mod changes;
+mod line;
+mod names;
 mod run;
+mod schema;
 mod summary;
 
-pub use changes::{Record, from_change, notice};
-pub use run::{RunFailure, RunLine, RunStatus, UnreadableRun};
-pub use summary::{Location, Snapshot, Summary, SummaryFailure, snapshot, summary};
+pub use changes::{Event, Record, from_change, notice};
+pub use line::Line;
+pub use names::{ActivationResult, BuildResult, NoteKind, Outcome, Phase, Stage, TextKind, UnitAction};
+pub use run::{RunActivity, RunFailure, RunLine, RunOutcome, RunState, RunStatus, UnreadableRun};
+pub use schema::{Schemas, schema};
+pub use summary::{
+    DroppedSummary, FlakeInputs, Frame, Hashes, InputSummary, Location, RunningBuild, Snapshot, Summary,
+    SummaryActivation, SummaryCounts, SummaryFailure, SummaryUnits, snapshot, summary,
+};
 
 /// The version of all types here.
 pub const SCHEMA: u32 = 1;

@@ -1,107 +1,167 @@
-//! Runs that are kept, for `status --json`, `list --json` and `wait --json`.
+//! Recorded runs, for `status --json`, `list --json` and `wait --json`.
 
-use serde::Serialize;
+use std::borrow::Cow;
 
-/// How a run stands. Times are in milliseconds since 1970.
-#[derive(Clone, Debug, Serialize)]
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SCHEMA;
+use super::names::names;
+
+/// The status of a recorded run: of `status`, `list` and `wait`, with `--json`. Times are in milliseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStatus {
-    /// `status`.
-    pub r#type: &'static str,
-    /// [`SCHEMA`](super::SCHEMA).
+    /// Type of the line.
+    #[schemars(extend("const" = "status"))]
+    pub r#type: Cow<'static, str>,
+    /// Version of the schema: raised when a name or a meaning changes.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
-    /// The number of the run.
+    /// Number of the run.
+    #[schemars(range(min = 1))]
     pub run: u64,
-    /// What it is called.
+    /// Name of the run.
     pub name: Option<String>,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// `queued`, `running`, `ended`, `lost`.
-    pub state: &'static str,
-    /// When it was asked for.
+    /// The state of the run.
+    pub state: RunState,
+    /// Time at which the run was requested.
     pub created_at: u64,
-    /// When the command began.
+    /// Time at which the command began.
     pub started_at: Option<u64>,
-    /// When it ended.
+    /// Time at which the command ended.
     pub ended_at: Option<u64>,
-    /// When its monitor last gave a sign of life.
+    /// Time at which the monitor last wrote the status.
     pub heartbeat_at: u64,
-    /// The run that has to end well before.
+    /// The run that must succeed before this one starts.
+    #[schemars(range(min = 1))]
     pub after: Option<u64>,
-    /// What its processes do, while it goes on: `busy`, `quiet`, `stuck`.
-    pub activity: Option<&'static str>,
-    /// For how long it has printed nothing.
+    /// Activity of its processes; null unless the run is in progress.
+    pub activity: Option<RunActivity>,
+    /// Time since the last output, in milliseconds.
     pub silent_ms: u64,
-    /// Processor time of its processes so far, where it is known.
+    /// Processor time of its processes so far in milliseconds, if it is known.
     pub cpu_ms: Option<u64>,
-    /// What it does; empty where that is not known yet.
+    /// The phase of the run; empty if it is not known yet.
     pub phase: String,
-    /// One line that says how it stands.
+    /// The state of the run in one line for people.
     pub line: String,
-    /// What is slow or hangs.
+    /// Parts that are slow or hang, one line each.
     pub slow: Vec<String>,
-    /// It has taken longer than its timeout.
+    /// The run has taken longer than its timeout.
     pub overdue: bool,
-    /// How long it usually takes.
+    /// Usual duration of the run in milliseconds.
     pub expected_ms: Option<u64>,
-    /// Derivations wanted.
+    /// Number of wanted derivations.
     pub wanted: usize,
-    /// Derivations whose builders run.
+    /// Number of derivations whose builders are running.
     pub running: usize,
-    /// Derivations built.
+    /// Number of derivations that were built.
     pub built: usize,
-    /// Derivations that failed by themselves.
+    /// Number of derivations that failed by themselves.
     pub failed: usize,
-    /// Store paths wanted from elsewhere.
+    /// Number of store paths to fetch.
     pub to_fetch: usize,
-    /// Store paths that arrived.
+    /// Number of store paths that arrived.
     pub fetched: usize,
     /// The root cause that was seen first.
     pub first_failure: Option<RunFailure>,
-    /// The one that was seen last.
+    /// The root cause that was seen last.
     pub last_failure: Option<RunFailure>,
-    /// How it ended: `success`, `failure`, `interrupted`, `incomplete`, `not-started`.
-    pub outcome: Option<String>,
-    /// Its exit status as a shell says it.
+    /// The outcome of the run. A run did not start if the run before it failed, if it was stopped before, or if its monitor
+    /// died.
+    pub outcome: Option<RunOutcome>,
+    /// Exit status of the command, or 128 plus the number of the signal that killed it; null if it is not known.
     pub exit_code: Option<i32>,
-    /// So many condensed lines there are: what comes later is new.
+    /// Number of condensed lines; in `wait`, of those that were printed. Lines after it are new.
     pub cursor: u64,
-    /// Why what is known is not whole.
+    /// The reason why this information is incomplete.
     pub incomplete: Option<String>,
 }
 
-/// A root cause, in short.
-#[derive(Clone, Debug, Serialize)]
+names! {
+    /// The state of a recorded run.
+    RunState {
+        /// The run waits for another one.
+        Queued "queued";
+        /// The command is running.
+        Running "running";
+        /// The command has ended.
+        Ended "ended";
+        /// The run is in progress, but its monitor has died.
+        Lost "lost";
+    }
+}
+
+names! {
+    /// Activity of the processes of a run.
+    RunActivity {
+        /// They have printed something recently.
+        Busy "busy";
+        /// They have printed nothing recently, and are not known to be stuck.
+        Quiet "quiet";
+        /// They have printed nothing recently, and used hardly any processor time or network.
+        Stuck "stuck";
+    }
+}
+
+names! {
+    /// The outcome of a recorded run.
+    RunOutcome {
+        /// The command succeeded.
+        Success "success";
+        /// Something failed.
+        Failure "failure";
+        /// The user or a signal ended the run.
+        Interrupted "interrupted";
+        /// The run ended in the middle without giving a reason.
+        Incomplete "incomplete";
+        /// The command never began.
+        NotStarted "not-started";
+    }
+}
+
+/// A root cause in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunFailure {
-    /// What failed.
+    /// Name of the derivation that failed.
     pub name: Option<String>,
-    /// How and why, to be read behind the name.
+    /// The reason, to be read after the name: `failed, exit 2: main.c:3:1: error: expected expression`.
     pub message: String,
 }
 
-/// One of a run's condensed lines.
-#[derive(Clone, Debug, Serialize)]
+/// One of the condensed lines of a run, from `wait --json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunLine {
-    /// `line`.
-    pub r#type: &'static str,
-    /// [`SCHEMA`](super::SCHEMA).
+    /// Type of the line.
+    #[schemars(extend("const" = "line"))]
+    pub r#type: Cow<'static, str>,
+    /// Version of the schema: raised when a name or a meaning changes.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
-    /// The number of the run.
+    /// Number of the run.
+    #[schemars(range(min = 1))]
     pub run: u64,
-    /// The cursor behind this line.
+    /// The cursor after this line.
+    #[schemars(range(min = 1))]
     pub cursor: u64,
     /// The line.
     pub text: String,
 }
 
-/// A run of which nothing can be told.
-#[derive(Clone, Debug, Serialize)]
+/// A run whose files cannot be read, from `list --json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UnreadableRun {
-    /// `unreadable-run`.
-    pub r#type: &'static str,
-    /// [`SCHEMA`](super::SCHEMA).
+    /// Type of the line.
+    #[schemars(extend("const" = "unreadable-run"))]
+    pub r#type: Cow<'static, str>,
+    /// Version of the schema: raised when a name or a meaning changes.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
-    /// The number of the run.
+    /// Number of the run.
+    #[schemars(range(min = 1))]
     pub run: u64,
-    /// Why.
+    /// The error.
     pub error: String,
 }

@@ -1,205 +1,215 @@
-//! The summary record, and snapshots of a run that goes on.
+//! The summary record, and snapshots of a run in progress.
 
-use serde::Serialize;
+use std::borrow::Cow;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::names::{Outcome, Phase, Stage};
 use super::{SCHEMA, millis};
-use crate::activation::Unit;
+use crate::activation::{FlakeInput, Unit};
 use crate::input::InputCounts;
 use crate::nix::error;
-use crate::state::{DerivationState, Dropped, Failure, Moment, Outcome, PathState, State};
+use crate::state::{self, DerivationState, Dropped, Failure, Moment, PathState, State};
 use crate::view::Evidence;
 
-/// What came of a run: the last line.
-#[derive(Clone, Debug, Serialize)]
+/// The summary of a run: always the last line of `--output json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
-    /// `summary`.
-    pub r#type: &'static str,
-    /// [`SCHEMA`].
+    /// Type of the line.
+    #[schemars(extend("const" = "summary"))]
+    pub r#type: Cow<'static, str>,
+    /// Version of the schema: raised when a name or a meaning changes.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
-    /// `success`, `failure`, `interrupted`, `incomplete`.
-    pub outcome: &'static str,
-    /// What nixmon itself exits with.
+    /// How the run ended.
+    pub outcome: Outcome,
+    /// Exit status of nixmon itself.
     pub exit_code: i32,
-    /// `evaluation`, `fetch`, `build`, `activation`.
-    pub failed_stage: Option<&'static str>,
-    /// From when nixmon began to read to the end.
+    /// The stage of the failure or of the interruption; null on success, for a wrong command line, and for a command that
+    /// printed nothing from Nix.
+    pub failed_stage: Option<Stage>,
+    /// Time from the first input to the end, in milliseconds.
     pub elapsed_ms: u64,
-    /// What became of what was wanted.
+    /// Numbers of derivations and store paths.
     pub counts: SummaryCounts,
-    /// Root causes, in the order in which they were seen.
+    /// Root causes in the order in which they were seen.
     pub failures: Vec<SummaryFailure>,
-    /// What was switched to.
+    /// The activation of a configuration; null if none was seen.
     pub activation: Option<SummaryActivation>,
-    /// What became of a lock file.
+    /// Changes of a lock file.
     pub flake_inputs: FlakeInputs,
-    /// How much was read.
+    /// Amount of input.
     pub input: InputSummary,
-    /// What was not kept because there was too much of it.
+    /// Information that was not kept because there was too much of it.
     pub dropped: DroppedSummary,
 }
 
-/// Counts of derivations and store paths.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Numbers of derivations and store paths. A derivation counts in at most one of the first four.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SummaryCounts {
-    /// Derivations built.
+    /// Derivations whose outputs became valid by a build, here or on another machine.
     pub built: usize,
     /// Derivations that failed by themselves.
     pub failed: usize,
-    /// Derivations started and stopped.
+    /// Derivations that were started and neither built nor failed, as far as is known: a build announced by a line of text
+    /// has no known end.
     pub cancelled: usize,
-    /// Derivations wanted and never started.
+    /// Derivations that are known to be wanted and were never started.
     pub not_started: usize,
     /// Store paths that arrived.
     pub fetched: usize,
     /// Bytes that arrived for them.
     pub fetched_bytes: u64,
-    /// Store paths sent.
+    /// Store paths that were sent to another store.
     pub uploaded: usize,
 }
 
 /// A position in a file.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Location {
-    /// The file.
+    /// Path of the file.
     pub file: String,
-    /// From 1.
+    /// Line number, from 1.
     pub line: Option<u64>,
-    /// From 1.
+    /// Column number, from 1.
     pub column: Option<u64>,
 }
 
-/// A root cause.
-#[derive(Clone, Debug, Serialize)]
+/// A root cause: never a failure that follows from another one, and never the same failure twice.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SummaryFailure {
-    /// Where the run was.
-    pub stage: Option<&'static str>,
-    /// What kind it is; readers must accept new ones.
-    pub kind: &'static str,
-    /// The `.drv` file.
+    /// The stage of the run; null for a wrong command line.
+    pub stage: Option<Stage>,
+    /// The kind of failure, such as `builder-failed` or `eval-undefined-variable`. Readers must accept new kinds.
+    pub kind: String,
+    /// Path of the `.drv` file, if it is known.
     pub derivation: Option<String>,
-    /// The derivation's name.
+    /// Name of the derivation without digest and `.drv`, if it is known.
     pub name: Option<String>,
-    /// The build phase.
+    /// The build phase that failed.
     pub phase: Option<String>,
-    /// The builder's exit status.
+    /// Exit status of the builder, or of the program that failed.
     pub exit_status: Option<i32>,
-    /// The signal that killed it.
+    /// The signal that killed the builder.
     pub signal: Option<i32>,
-    /// One line.
+    /// The error in one line, without terminal escapes.
+    #[schemars(extend("pattern" = r"^[^\n\r\u001b]*$"))]
     pub message: String,
-    /// Further lines.
+    /// Further lines that explain the error.
     pub details: Vec<String>,
-    /// Where the error is.
+    /// Position of the error, else of its innermost frame.
     pub location: Option<Location>,
-    /// Where in the user's own files.
+    /// The most helpful position in the user's own files.
     pub user_location: Option<Location>,
-    /// What was being evaluated, innermost first, where Nix was asked for a trace.
+    /// Frames of the evaluation in the user's own files, innermost first, at most 8. Nix prints them with `--show-trace`.
     pub trace: Vec<Frame>,
-    /// Of a hash mismatch.
+    /// Both hashes of a hash mismatch.
     pub hashes: Option<Hashes>,
-    /// The lines of the log that say why.
+    /// The few lines of the build log that explain the failure.
     pub log_excerpt: Vec<String>,
-    /// The last lines of the log.
+    /// The last lines of the build log.
     pub log_tail: Vec<String>,
-    /// Where the whole log is.
+    /// Places of the whole log: a command (`nix log`, `journalctl`, `launchctl`) or the path of a file.
     pub log_hints: Vec<String>,
-    /// What to do next.
-    pub advice: Option<&'static str>,
-    /// How many wanted derivations cannot be built because of it.
+    /// The next thing to do, if that is certain.
+    pub advice: Option<String>,
+    /// Number of wanted derivations that cannot be built because of this failure, as far as is known.
     pub blocks: usize,
-    /// The machine it was built on.
+    /// The build machine; null for a local build.
     pub machine: Option<String>,
-    /// The unit of an activation.
+    /// The unit of an activation that failed.
     pub unit: Option<String>,
-    /// The step of an activation.
+    /// The step of an activation that failed.
     pub step: Option<String>,
-    /// How long the build had run.
+    /// Duration of the build until it failed, in milliseconds.
     pub after_ms: Option<u64>,
 }
 
-/// What was being evaluated, and where.
-#[derive(Clone, Debug, Serialize)]
+/// A frame of an evaluation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
-    /// In Nix's words.
+    /// One line in Nix's words, without terminal escapes.
     pub message: String,
-    /// The position.
+    /// Position of the frame.
     pub location: Option<Location>,
 }
 
-/// Both hashes of a mismatch.
-#[derive(Clone, Debug, Serialize)]
+/// Both hashes of a hash mismatch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hashes {
-    /// What the expression says.
+    /// The hash in the expression.
     pub specified: String,
-    /// What came.
+    /// The hash of the content that arrived.
     pub got: String,
 }
 
-/// What was switched to.
-#[derive(Clone, Debug, Serialize)]
+/// The activation of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SummaryActivation {
-    /// `home-manager`, `nix-darwin`, `nixos-rebuild`, `colmena`, `deploy-rs`, `unknown`.
-    pub tool: &'static str,
+    /// The tool that activates, by its own name, such as `home-manager`, `nix-darwin`, `nixos-rebuild`, `colmena`,
+    /// `deploy-rs`, `nh` or `system-manager`; `unknown` if the output does not tell. Readers must accept other names.
+    pub tool: String,
     /// The step that failed or was interrupted.
     pub failed_step: Option<String>,
-    /// By what happened to them.
+    /// Names of units by what happened to them.
     pub units: SummaryUnits,
-    /// Where to look.
+    /// Commands and files that show more.
     pub log_hints: Vec<String>,
 }
 
-/// Names of units.
-#[derive(Clone, Debug, Serialize)]
+/// Names of units by what happened to them. A unit that was stopped and started counts as restarted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SummaryUnits {
-    /// Started.
+    /// Units that were started.
     pub started: Vec<String>,
-    /// Restarted, or stopped and started.
+    /// Units that were restarted.
     pub restarted: Vec<String>,
-    /// Stopped.
+    /// Units that were stopped.
     pub stopped: Vec<String>,
-    /// Reloaded.
+    /// Units that were reloaded.
     pub reloaded: Vec<String>,
-    /// Failed.
+    /// Units that failed. They are also listed under the action that failed.
     pub failed: Vec<String>,
 }
 
-/// What became of the inputs of a lock file.
-#[derive(Clone, Debug, Serialize)]
+/// Changes of the inputs in a lock file, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FlakeInputs {
-    /// Their names.
+    /// Inputs that were updated.
     pub updated: Vec<String>,
-    /// Their names.
+    /// Inputs that were added.
     pub added: Vec<String>,
-    /// Their names.
+    /// Inputs that were removed.
     pub removed: Vec<String>,
 }
 
-/// How much was read.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Amount of input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InputSummary {
-    /// Bytes.
+    /// Number of bytes.
     pub bytes: u64,
-    /// Records.
+    /// Number of records in Nix's internal-json format.
     pub records: u64,
-    /// Lines of text.
+    /// Number of lines of text.
     pub text_lines: u64,
-    /// Pieces that could not be used.
+    /// Number of pieces that could not be used.
     pub problems: u64,
 }
 
-/// What was not kept because there was too much of it: how often each limit was met. In a run of usual size only
-/// `log_lines`, `other_lines` and `lines_cut` are not 0.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Information that was not kept because there was too much of it: how often each limit was met. In a run of usual size,
+/// only `log_lines`, `other_lines` and `lines_cut` are not 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DroppedSummary {
-    /// Times that a derivation was named for which there was no entry of its own.
+    /// Mentions of derivations that had no entry of their own.
     pub derivations: u64,
-    /// Times that a store path was named for which there was no entry of its own.
+    /// Mentions of store paths that had no entry of their own.
     pub store_paths: u64,
     /// Activities that were not followed.
     pub activities: u64,
     /// Activities of processes that had no entry of their own.
     pub processes: u64,
-    /// Ends of builds and transfers that were forgotten before it was known how.
+    /// Ends of builds and transfers that were forgotten before their result was known.
     pub ends: u64,
     /// Inputs and outputs of derivations that were left out of the graph.
     pub graph: u64,
@@ -207,17 +217,17 @@ pub struct DroppedSummary {
     pub failures: u64,
     /// Errors without a derivation.
     pub errors: u64,
-    /// Lines of builds' logs between their first errors and their ends.
+    /// Lines of build logs between their first errors and their ends.
     pub log_lines: u64,
-    /// Texts that are shown again if they come again.
+    /// Texts that are shown again if they are printed again.
     pub texts: u64,
-    /// Lines of other programs that came before the last ones.
+    /// Lines of other programs before the last ones.
     pub other_lines: u64,
-    /// Lines of logs and of other programs whose ends were not kept.
+    /// Lines of build logs and of other programs whose ends were not kept.
     pub lines_cut: u64,
-    /// Lines of the stream that were too long to be read whole.
+    /// Lines of input that were too long to be read whole.
     pub long_lines: u64,
-    /// Bytes of them that were not read.
+    /// Bytes of those lines that were not read.
     pub long_line_bytes: u64,
     /// Store paths whose ends were not kept.
     pub paths_cut: u64,
@@ -230,32 +240,40 @@ impl From<InputCounts> for InputSummary {
     }
 }
 
-/// The summary of a run that has ended.
+/// Makes the summary of a run that has ended.
 pub fn summary(state: &State, evidence: &Evidence, input: InputCounts, exit_code: i32) -> Summary {
     let mut failures: Vec<_> = state.failures().map(|(_, f)| known_failure(state, f, evidence)).collect();
     let stage = state.failed_stage();
     failures.extend(activation_failure(state, evidence));
     let inputs = state.flake_inputs();
-    let names =
-        |list: &[crate::activation::FlakeInput]| list.iter().map(|input| input.name.clone()).collect();
     Summary {
-        r#type: "summary",
+        r#type: "summary".into(),
         schema: SCHEMA,
-        outcome: state.outcome().unwrap_or(Outcome::Incomplete).as_str(),
+        outcome: state.outcome().unwrap_or(state::Outcome::Incomplete).into(),
         exit_code,
-        failed_stage: stage.map(error::Stage::as_str),
+        failed_stage: stage.map(Stage::from),
         elapsed_ms: millis(state.now()),
         counts: counts(state),
         failures,
         activation: activation(state, evidence),
         flake_inputs: FlakeInputs {
-            updated: names(&inputs.updated),
-            added: names(&inputs.added),
-            removed: names(&inputs.removed),
+            updated: input_names(&inputs.updated),
+            added: input_names(&inputs.added),
+            removed: input_names(&inputs.removed),
         },
         input: input.into(),
         dropped: dropped(state.dropped(), input),
     }
+}
+
+/// Names of the inputs of a flake.
+pub(super) fn input_names(inputs: &[FlakeInput]) -> Vec<String> {
+    inputs.iter().map(|input| input.name.clone()).collect()
+}
+
+/// Names of units.
+pub(super) fn unit_names(units: &[Unit]) -> Vec<String> {
+    units.iter().map(|unit| unit.name.clone()).collect()
 }
 
 fn dropped(dropped: Dropped, input: InputCounts) -> DroppedSummary {
@@ -311,7 +329,7 @@ fn location(location: &error::Location) -> Location {
     Location { file: location.file.clone(), line: location.line, column: location.column }
 }
 
-/// A failure in the form of the record, with the log that was found.
+/// Makes the record of a failure, with the log that was found.
 fn known_failure(state: &State, failure: &Failure, evidence: &Evidence) -> SummaryFailure {
     let mut record = self::failure(state, failure);
     let path = failure.derivation.map(|id| &state.derivations().get(id).path);
@@ -319,11 +337,11 @@ fn known_failure(state: &State, failure: &Failure, evidence: &Evidence) -> Summa
     record
 }
 
-/// A failure in the form of the record.
+/// Makes the record of a failure.
 pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
     SummaryFailure {
-        stage: failure.stage.map(error::Stage::as_str),
-        kind: failure.kind.as_str(),
+        stage: failure.stage.map(Stage::from),
+        kind: failure.kind.as_str().to_owned(),
         derivation: failure.derivation.map(|id| state.derivations().get(id).path.to_string()),
         name: failure.name.clone(),
         phase: failure.phase.clone(),
@@ -348,7 +366,7 @@ pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
         log_excerpt: failure.excerpt.iter().flatten().cloned().collect(),
         log_tail: failure.log_tail.clone(),
         log_hints: failure.log_hints.clone(),
-        advice: failure.advice,
+        advice: failure.advice.map(str::to_owned),
         blocks: state.blocked_by(failure),
         machine: failure.machine.clone(),
         unit: None,
@@ -357,7 +375,7 @@ pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
     }
 }
 
-/// The failure that an activation is.
+/// Makes the record of a failed activation.
 fn activation_failure(state: &State, evidence: &Evidence) -> Option<SummaryFailure> {
     let run = state.activation_failed()?;
     let units = run.units();
@@ -369,36 +387,26 @@ fn activation_failure(state: &State, evidence: &Evidence) -> Option<SummaryFailu
         (None, None) => "activation failed".to_owned(),
     });
     Some(SummaryFailure {
-        stage: Some(error::Stage::Activation.as_str()),
-        kind: if units.failed.is_empty() { "activation-step" } else { "units-failed" },
-        derivation: None,
-        name: None,
-        phase: None,
+        stage: Some(Stage::Activation),
+        kind: if units.failed.is_empty() { "activation-step" } else { "units-failed" }.to_owned(),
         exit_status: run.exit_status,
-        signal: None,
         message,
         details: run.files.clone(),
-        location: None,
-        user_location: None,
-        trace: Vec::new(),
-        hashes: None,
         log_excerpt: lines.clone(),
         log_tail: lines,
         log_hints: evidence.hints(&units.failed, run.log_hints()),
-        advice: None,
-        blocks: 0,
         machine: run.node.clone(),
         unit,
         step: run.failed_step.clone(),
-        after_ms: None,
+        ..SummaryFailure::default()
     })
 }
 
 fn activation(state: &State, evidence: &Evidence) -> Option<SummaryActivation> {
     let summary = state.activation().summary()?;
-    let names = |units: &[Unit]| units.iter().map(|unit| unit.name.clone()).collect();
+    let names = unit_names;
     Some(SummaryActivation {
-        tool: summary.tool.record_name(),
+        tool: summary.tool.name().to_owned(),
         failed_step: summary.failed_step.clone(),
         units: SummaryUnits {
             started: names(&summary.units.started),
@@ -411,49 +419,51 @@ fn activation(state: &State, evidence: &Evidence) -> Option<SummaryActivation> {
     })
 }
 
-/// The state of a run that goes on, for `--snapshots`.
-#[derive(Clone, Debug, Serialize)]
+/// The state of a run in progress, written with `--snapshots`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
-    /// `snapshot`.
-    pub r#type: &'static str,
-    /// [`SCHEMA`].
+    /// Type of the line.
+    #[schemars(extend("const" = "snapshot"))]
+    pub r#type: Cow<'static, str>,
+    /// Version of the schema: raised when a name or a meaning changes.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
-    /// Since nixmon began to read.
+    /// Time since nixmon began to read, in milliseconds.
     pub at_ms: u64,
-    /// What the run does.
-    pub phase: &'static str,
-    /// Derivations that are wanted, as far as is known.
+    /// The phase of the run.
+    pub phase: Phase,
+    /// Number of wanted derivations, as far as is known.
     pub wanted: usize,
-    /// Derivations whose builders run.
+    /// Builds in progress, the longest first.
     pub running: Vec<RunningBuild>,
-    /// Store paths that are to arrive, as far as is known.
+    /// Number of store paths to fetch, as far as is known.
     pub to_fetch: usize,
-    /// Paths that arrive now.
+    /// Number of paths that are being fetched now.
     pub fetching: usize,
-    /// Bytes to download, as announced.
+    /// Bytes to download, as announced by Nix.
     pub to_fetch_bytes: u64,
-    /// Bytes per second of late.
+    /// Current download rate in bytes per second.
     pub fetch_rate: u64,
-    /// What became of what was wanted so far.
+    /// Numbers of derivations and store paths so far.
     pub counts: SummaryCounts,
 }
 
-/// A build that runs.
-#[derive(Clone, Debug, Serialize)]
+/// A build in progress.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunningBuild {
-    /// The `.drv` file.
+    /// Path of the `.drv` file.
     pub derivation: String,
-    /// Its name.
+    /// Name of the derivation.
     pub name: String,
-    /// Its phase.
+    /// The current build phase.
     pub phase: Option<String>,
-    /// How long it runs.
+    /// Time since the build began, in milliseconds.
     pub elapsed_ms: u64,
-    /// The machine, if it is another one.
+    /// The build machine; null for a local build.
     pub machine: Option<String>,
 }
 
-/// The state of a run that goes on.
+/// Makes a snapshot of a run in progress.
 pub fn snapshot(state: &State, now: Moment) -> Snapshot {
     let mut running: Vec<_> = state
         .derivations()
@@ -469,10 +479,10 @@ pub fn snapshot(state: &State, now: Moment) -> Snapshot {
         .collect();
     running.sort_by_key(|build| std::cmp::Reverse(build.elapsed_ms));
     Snapshot {
-        r#type: "snapshot",
+        r#type: "snapshot".into(),
         schema: SCHEMA,
         at_ms: millis(now),
-        phase: state.phase().as_str(),
+        phase: state.phase().into(),
         wanted: state.derivations().counts().wanted(),
         running,
         to_fetch: state.transfers().wanted(),

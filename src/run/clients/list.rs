@@ -37,7 +37,12 @@ pub(in crate::run) fn list(settings: &Settings, args: &ListArgs) -> Result<ExitS
                 Ok(status) => tell_json(&say::json(status)),
                 Err(error) => {
                     let error = error.clone();
-                    tell_json(&UnreadableRun { r#type: "unreadable-run", schema: SCHEMA, run: id.0, error })
+                    tell_json(&UnreadableRun {
+                        r#type: "unreadable-run".into(),
+                        schema: SCHEMA,
+                        run: id.0,
+                        error,
+                    })
                 }
             };
             if !is_read {

@@ -6,7 +6,7 @@ use super::local_clock;
 use crate::render::rough;
 use crate::runs::{Activity, ReadOn, RootCause, RunState, Status};
 use crate::text::{Line, Role, Symbols, count, duration, sanitize, thousands, truncate, width};
-use crate::wire::{RunFailure, RunStatus, SCHEMA};
+use crate::wire::{self, RunActivity, RunFailure, RunOutcome, RunStatus, SCHEMA};
 
 /// A monitor that has been silent for longer, in milliseconds, may hang: it writes every ten seconds.
 const OLD_HEARTBEAT: u64 = 20_000;
@@ -268,16 +268,16 @@ pub(super) fn json(status: &Status) -> RunStatus {
     let failure = |cause: &RootCause| RunFailure { name: cause.name.clone(), message: cause.message.clone() };
     let Status { id, name, command, state, created_at, started_at, ended_at, heartbeat_at, .. } = status;
     RunStatus {
-        r#type: "status",
+        r#type: "status".into(),
         schema: SCHEMA,
         run: id.0,
         name: name.clone(),
         command: command.clone(),
         state: match state {
-            RunState::Queued => "queued",
-            RunState::Running => "running",
-            RunState::Ended => "ended",
-            RunState::Lost => "lost",
+            RunState::Queued => wire::RunState::Queued,
+            RunState::Running => wire::RunState::Running,
+            RunState::Ended => wire::RunState::Ended,
+            RunState::Lost => wire::RunState::Lost,
         },
         created_at: *created_at,
         started_at: *started_at,
@@ -285,9 +285,9 @@ pub(super) fn json(status: &Status) -> RunStatus {
         heartbeat_at: *heartbeat_at,
         after: status.after.map(|run| run.0),
         activity: (*state == RunState::Running).then_some(match status.activity {
-            Activity::Busy => "busy",
-            Activity::Quiet => "quiet",
-            Activity::Stuck => "stuck",
+            Activity::Busy => RunActivity::Busy,
+            Activity::Quiet => RunActivity::Quiet,
+            Activity::Stuck => RunActivity::Stuck,
         }),
         silent_ms: status.silent_ms,
         cpu_ms: status.cpu_ms,
@@ -304,7 +304,7 @@ pub(super) fn json(status: &Status) -> RunStatus {
         fetched: status.fetched,
         first_failure: status.first_failure.as_ref().map(failure),
         last_failure: status.last_failure.as_ref().map(failure),
-        outcome: status.outcome.clone(),
+        outcome: status.outcome.as_deref().map(RunOutcome::from_name),
         exit_code: status.exit_code,
         cursor: status.cursor,
         incomplete: status.incomplete.clone(),

@@ -76,7 +76,7 @@ pub(in crate::run) fn wait(settings: &Settings, args: &WaitArgs) -> Result<ExitS
 fn print(settings: &Settings, json: bool, run: u64, cursor: u64, text: &str) -> bool {
     if json {
         let text = crate::text::sanitize(text).into_owned();
-        return tell_json(&RunLine { r#type: "line", schema: SCHEMA, run, cursor, text });
+        return tell_json(&RunLine { r#type: "line".into(), schema: SCHEMA, run, cursor, text });
     }
     use std::io::Write;
     let line = super::written(settings, &Line::new().with(Role::Plain, text));
