@@ -1,4 +1,4 @@
-//! Lines of text as data: what they say and what each part is, until the last write says how it looks.
+//! Lines of text as data: each part has a role, and only the last write turns roles into styles.
 
 use std::fmt;
 
@@ -7,29 +7,29 @@ use owo_colors::Style;
 use super::sanitize;
 use super::width::{cut, width};
 
-/// What a part of a line is. A [`Palette`] says how it looks.
+/// The role of a part of a line. A [`Palette`] gives each role its style.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Role {
-    /// Nothing special.
+    /// Plain text.
     #[default]
     Plain,
-    /// It worked.
+    /// A success.
     Success,
-    /// It did not.
+    /// A failure.
     Failure,
-    /// It did, but.
+    /// A warning, or a success with reservations.
     Warning,
-    /// It is going on.
+    /// Something in progress.
     Running,
-    /// Of less importance than what is around it.
+    /// Text that matters less than its surroundings.
     Muted,
-    /// Over other lines.
+    /// A heading.
     Heading,
-    /// Name of a derivation, a package, an output, a machine.
+    /// The name of a derivation, a package, an output or a machine.
     Name,
-    /// Store path, file, URL.
+    /// A store path, a file or a URL.
     Path,
-    /// Of more importance than what is around it.
+    /// Text that matters more than its surroundings.
     Emphasis,
 }
 
@@ -62,12 +62,12 @@ impl Span {
         Span { role, text: sanitize(text.as_ref()).into_owned() }
     }
 
-    /// What the span is.
+    /// Returns the role of the span.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// What the span says.
+    /// Returns the text of the span.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -85,12 +85,12 @@ impl Line {
         Line::default()
     }
 
-    /// The spans, in order. None is empty, and no two neighbours have the same role.
+    /// Returns the spans in order. None is empty, and no two neighbours have the same role.
     pub fn spans(&self) -> &[Span] {
         &self.spans
     }
 
-    /// Whether the line says nothing.
+    /// Returns whether the line has no text.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
@@ -101,7 +101,7 @@ impl Line {
         self
     }
 
-    /// Appends text of a role, sanitised, and gives the line back.
+    /// Appends text of a role, sanitised, and returns the line.
     #[must_use]
     pub fn with(mut self, role: Role, text: impl AsRef<str>) -> Self {
         self.push(role, text);
@@ -124,14 +124,14 @@ impl Line {
         }
     }
 
-    /// The text of the line without roles.
+    /// Returns the text of the line without styles.
     pub fn plain(&self) -> String {
         self.spans.iter().map(Span::text).collect()
     }
 
-    /// Columns that the line takes.
+    /// Returns the display width of the line in columns.
     pub fn width(&self) -> usize {
-        // Not the sum over the spans: a span can begin with what joins the end of the one before it.
+        // The sum over the spans would be wrong: a span can begin with a character that joins the end of the one before.
         match self.spans.as_slice() {
             [] => 0,
             [span] => width(&span.text),
@@ -165,7 +165,7 @@ impl Line {
         self.push(role, ellipsis);
     }
 
-    /// Fills up with spaces to a number of columns.
+    /// Fills the line with spaces up to a number of columns.
     pub fn pad(&mut self, columns: usize) {
         let n_spaces = columns.saturating_sub(self.width());
         self.push(Role::Plain, " ".repeat(n_spaces));
@@ -220,7 +220,7 @@ pub struct Palette {
 }
 
 impl Palette {
-    /// Styles out of the 16 colours that each terminal theme makes readable on its background.
+    /// Makes a palette of the 16 colours that every terminal theme keeps readable on its background.
     pub fn colored() -> Self {
         Palette {
             success: Style::new().green(),
@@ -235,7 +235,7 @@ impl Palette {
         }
     }
 
-    /// The style of a role. [`Role::Plain`] has none.
+    /// Returns the style of a role. [`Role::Plain`] has none.
     pub fn style(&self, role: Role) -> Style {
         match role {
             Role::Plain => Style::new(),

@@ -1,6 +1,6 @@
 //! Text for people: escape removal, display width, styles by role, durations, sizes, plurals.
 //!
-//! A leaf: imports nothing of ours, and any module may use it.
+//! This module imports no other module, and every module may use it.
 
 mod line;
 mod sanitize;

@@ -1,4 +1,4 @@
-//! Removal of what foreign text must not bring to a terminal, a page or a report.
+//! Removal of everything in foreign text that could harm a terminal, a page or a report.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,9 @@ const INTRODUCERS: [char; 7] = ['\u{1b}', '\u{90}', '\u{98}', '\u{9b}', '\u{9d}'
 
 /// Removes terminal escape sequences (CSI, OSC, DCS, two-byte escapes) and keeps every other character.
 ///
-/// Borrows where there is nothing to remove, which is the usual case. A sequence that is not finished ends where a
-/// terminal gives it up: at another escape, at CAN or SUB, at a character that cannot be in it. Unlike in a terminal it
-/// also ends with its line, so that one broken line cannot hide those after it.
+/// Borrows the text if there is nothing to remove, which is the usual case. An unfinished sequence ends where a terminal
+/// abandons it: at another escape, at CAN or SUB, or at a character that cannot be part of it. Unlike in a terminal, it also
+/// ends with its line, so that one broken line cannot hide those after it.
 pub fn strip_escapes(text: &str) -> Cow<'_, str> {
     // ESC is one byte; of the C1 forms the first is 0xc2, as of few other characters.
     let Some(from) = memchr::memchr2(0x1b, 0xc2, text.as_bytes()) else {
@@ -30,7 +30,7 @@ pub fn strip_escapes(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What follows the escape sequence that `text` begins with.
+/// Returns the text after the escape sequence at the beginning of `text`.
 fn skip_sequence(text: &str) -> &str {
     let mut chars = text.chars();
     let kind = match chars.next() {
@@ -75,9 +75,9 @@ fn skip_sequence(text: &str) -> &str {
     }
 }
 
-/// Makes foreign text safe for one line: no escapes, no control characters, nothing that reorders or hides other text.
+/// Makes foreign text safe for one line: without escapes, control characters, and characters that reorder or hide text.
 ///
-/// Tabs and line breaks become one space each. Of the Unicode format characters only those that writing needs are kept:
+/// Tabs and line breaks become one space each. The only Unicode format characters that are kept are those needed for writing:
 /// joiners (U+200C and U+200D, in emoji and in several scripts) and variation selectors of emoji.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     // A byte test, since nearly every line is ASCII.
@@ -101,7 +101,7 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether the character shows nothing and changes what is read: bidirectional controls, invisible operators and tags.
+/// Returns whether a character is invisible and changes the text around it: bidirectional controls, invisible operators, tags.
 fn is_hazard(c: char) -> bool {
     matches!(
         c,
@@ -118,10 +118,10 @@ fn is_hazard(c: char) -> bool {
     )
 }
 
-/// What a line with carriage returns shows at its end: what is after the last one.
+/// Returns the text that a terminal shows in the end for a line with carriage returns: the part after the last one.
 ///
-/// Parts that are blank do not count, for they only clear the line (`\r` at the end, `\r\x1b[K`): the last text that
-/// was visible tells more than none.
+/// Blank parts do not count, since they only clear the line (`\r` at the end, `\r\x1b[K`): the last visible text is more
+/// useful than none.
 pub fn last_carriage(line: &str) -> &str {
     let visible = |part: &&str| !strip_escapes(part).trim().is_empty();
     if line.contains('\r') { line.rsplit('\r').find(visible).unwrap_or_default() } else { line }

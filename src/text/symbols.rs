@@ -1,48 +1,53 @@
-//! The few signs in our output, and what stands for them where there is only ASCII.
+//! The symbols in the output, and their ASCII forms.
 
 use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthChar;
 
-/// Signs for output. Each is text of its own; spaces around it are the line's affair.
+/// Symbols for output, without spaces around them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Symbols {
-    /// It worked.
+    /// A success.
     pub success: &'static str,
-    /// It did not.
+    /// A failure.
     pub failure: &'static str,
-    /// It did, but.
+    /// A warning.
     pub warning: &'static str,
-    /// It is going on.
+    /// Something in progress.
     pub running: &'static str,
-    /// It waits for something else.
+    /// Something that waits for something else.
     pub waiting: &'static str,
-    /// It was not even begun, since something before it failed.
+    /// Something that cannot begin because something before it failed.
     pub skipped: &'static str,
-    /// Comes from elsewhere.
+    /// A download.
     pub download: &'static str,
-    /// Goes elsewhere.
+    /// An upload.
     pub upload: &'static str,
-    /// Something was left out.
+    /// An omission.
     pub ellipsis: &'static str,
-    /// From here to there, old to new.
+    /// A change from old to new, or an advice.
     pub arrow: &'static str,
-    /// Between parts of a line.
+    /// A separator of parts of a line.
     pub bullet: &'static str,
-    /// Before a thought at the end of a line.
+    /// A dash before the end of a sentence.
     pub dash: &'static str,
-    /// So many times.
+    /// A multiplication sign.
     pub times: &'static str,
-    /// In a tree: a child with another after it.
+    /// A branch of a tree to a child with further siblings.
     pub branch: &'static str,
-    /// In a tree: the last child.
+    /// A branch of a tree to the last child.
     pub last_branch: &'static str,
-    /// In a tree: past the children of another.
+    /// A line of a tree past the children of another node.
     pub trunk: &'static str,
 }
 
 impl Symbols {
-    /// Signs that the fonts of terminals have, each as wide as Unicode says. None is of a patched font.
+    /// The symbols for a terminal or a file: Unicode, or ASCII only.
+    pub const fn new(ascii: bool) -> Self {
+        if ascii { Self::ascii() } else { Self::unicode() }
+    }
+
+    /// Symbols that terminal fonts have, each as wide as Unicode defines. None needs a patched font.
     pub const fn unicode() -> Self {
         Symbols {
             success: "✓",
@@ -89,7 +94,7 @@ impl Symbols {
 
 /// Rewrites text in ASCII, for locales without UTF-8.
 ///
-/// Our symbols become their ASCII forms, quotation marks and dashes the plain ones. What has no width is dropped, and
+/// Symbols become their ASCII forms, quotation marks and dashes plain ones. Characters without width are dropped, and
 /// any other character becomes `?`. Widths change, so this comes before any truncation.
 pub fn ascii(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {

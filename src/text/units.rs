@@ -4,7 +4,7 @@ use std::time::Duration;
 
 const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
-/// A duration with its two greatest units: `0s`, `33s`, `1m04s`, `2h05m`, `3d04h`. Rounded down.
+/// Formats a duration with its two greatest units: `0s`, `33s`, `1m04s`, `2h05m`, `3d04h`. Rounded down.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
@@ -16,16 +16,16 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// A number of bytes in binary units: `812 B`, `1.9 GiB`, `31 MiB`. One decimal below ten, rounded to nearest.
+/// Formats a number of bytes in binary units: `812 B`, `1.9 GiB`, `31 MiB`. One decimal below ten, rounded to nearest.
 pub fn bytes(n_bytes: u64) -> String {
     let (number, unit) = rounded(n_bytes);
     format!("{number} {unit}")
 }
 
-/// How much of a total is done, with the unit of the total: `0.9/1.9 GiB`.
+/// Formats a part of a total in the unit of the total: `0.9/1.9 GiB`.
 ///
-/// What is done is rounded down, so that it does not look finished too early. A total of zero is one not known (yet):
-/// then it says only what is done.
+/// The part is rounded down, so that it does not look finished too early. A total of zero is unknown: then only the part
+/// is shown.
 pub fn bytes_of(done: u64, total: u64) -> String {
     if total == 0 {
         return bytes(done);
@@ -45,12 +45,12 @@ pub fn bytes_of(done: u64, total: u64) -> String {
     format!("{done}/{number} {unit}")
 }
 
-/// A speed, of bytes per second: `12 MiB/s`.
+/// Formats a rate in bytes per second: `12 MiB/s`.
 pub fn rate(bytes_per_second: u64) -> String {
     format!("{}/s", bytes(bytes_per_second))
 }
 
-/// The number in the unit in which it has at most three digits, and that unit.
+/// Returns the number in the unit that gives it at most three digits, and that unit.
 fn rounded(n_bytes: u64) -> (String, &'static str) {
     for (exponent, unit) in UNITS.into_iter().enumerate() {
         let scale = 1_u128 << (10 * exponent);
@@ -68,7 +68,7 @@ fn rounded(n_bytes: u64) -> (String, &'static str) {
     (thousands(n_bytes), "B")
 }
 
-/// A number with separators: `1,234`.
+/// Formats a number with separators: `1,234`.
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -81,12 +81,12 @@ pub fn thousands(n: u64) -> String {
     out
 }
 
-/// The word for so many.
+/// Returns the word for a number of things.
 pub fn plural<'a>(n: u64, one: &'a str, many: &'a str) -> &'a str {
     if n == 1 { one } else { many }
 }
 
-/// So many of something: `1 derivation`, `1,234 derivations`.
+/// Formats a number of things: `1 derivation`, `1,234 derivations`.
 pub fn count(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", thousands(n), plural(n, one, many))
 }
