@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::activation::{ActivationChange, Run, RunId, RunStage, Tool, Unit, Verb};
-use crate::render::{Style, unit_names};
+use crate::activation::{ActivationChange, Run, RunId, RunStage, Tool, Unit, Units, Verb};
+use crate::render::{Style, unit_actions, unit_names};
 use crate::state::{Moment, Outcome, State};
 use crate::text::{Line, Role};
 
@@ -28,11 +28,7 @@ pub(super) struct ActivationNews {
 struct RunNews {
     run: RunId,
     began: bool,
-    started: Vec<Unit>,
-    restarted: Vec<Unit>,
-    stopped: Vec<Unit>,
-    reloaded: Vec<Unit>,
-    failed: Vec<Unit>,
+    units: Units,
 }
 
 impl ActivationNews {
@@ -41,13 +37,13 @@ impl ActivationNews {
         match change {
             ActivationChange::Began { run, .. } => self.of(*run).began = true,
             ActivationChange::Units { run, verb: Verb::Stopped, units } => {
-                add(&mut self.of(*run).stopped, units.iter().cloned());
+                add(&mut self.of(*run).units.stopped, units.iter().cloned());
                 self.stopped_since.get_or_insert(at);
                 return;
             }
             ActivationChange::Units { run, verb, units } => self.of(*run).acted(*verb, units),
             ActivationChange::UnitsFailed { run, units } => {
-                add(&mut self.of(*run).failed, units.iter().cloned());
+                add(&mut self.of(*run).units.failed, units.iter().cloned());
             }
             _ => return,
         }
@@ -81,27 +77,18 @@ impl ActivationNews {
 
 impl RunNews {
     fn new(run: RunId) -> Self {
-        let none = Vec::new;
-        Self {
-            run,
-            began: false,
-            started: none(),
-            restarted: none(),
-            stopped: none(),
-            reloaded: none(),
-            failed: none(),
-        }
+        Self { run, began: false, units: Units::default() }
     }
 
     fn acted(&mut self, verb: Verb, units: &[Unit]) {
         let (again, new): (Vec<Unit>, Vec<Unit>) =
-            units.iter().cloned().partition(|unit| self.stopped.contains(unit));
-        self.stopped.retain(|unit| !again.contains(unit));
-        add(&mut self.restarted, again);
+            units.iter().cloned().partition(|unit| self.units.stopped.contains(unit));
+        self.units.stopped.retain(|unit| !again.contains(unit));
+        add(&mut self.units.restarted, again);
         let list = match verb {
-            Verb::Started => &mut self.started,
-            Verb::Reloaded => &mut self.reloaded,
-            Verb::Restarted | Verb::Stopped => &mut self.restarted,
+            Verb::Started => &mut self.units.started,
+            Verb::Reloaded => &mut self.units.reloaded,
+            Verb::Restarted | Verb::Stopped => &mut self.units.restarted,
         };
         add(list, new);
     }
@@ -111,11 +98,9 @@ impl RunNews {
         let refused = run.stage == RunStage::Refused && run.step.is_none();
         self.began &= !refused;
         if at_end {
-            self.failed.clear();
+            self.units.failed.clear();
             if state.outcome() == Some(Outcome::Success) {
-                for told in [&mut self.started, &mut self.restarted, &mut self.stopped, &mut self.reloaded] {
-                    told.clear();
-                }
+                self.units = Units::default();
             }
         }
         let mut line = Line::new().with(Role::Heading, format!("Activating{}", self.what(run)));
@@ -123,19 +108,11 @@ impl RunNews {
         if let Some(step) = run.step.as_deref().filter(|_| self.began) {
             line.push(Role::Muted, format!(" ({step})"));
         }
-        let mut parts = Vec::new();
-        for (verb, units) in [
-            ("started", &self.started),
-            ("restarted", &self.restarted),
-            ("stopped", &self.stopped),
-            ("reloaded", &self.reloaded),
-        ] {
-            if !units.is_empty() {
-                parts.push((Role::Plain, format!("{verb} {}", unit_names(units))));
-            }
-        }
-        if !self.failed.is_empty() {
-            parts.push((Role::Failure, format!("{} failed", unit_names(&self.failed))));
+        let mut parts: Vec<(Role, String)> = unit_actions(&self.units)
+            .map(|(verb, units)| (Role::Plain, format!("{verb} {}", unit_names(units))))
+            .collect();
+        if !self.units.failed.is_empty() {
+            parts.push((Role::Failure, format!("{} failed", unit_names(&self.units.failed))));
         }
         if !self.began && parts.is_empty() {
             return None;

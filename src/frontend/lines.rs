@@ -1,15 +1,15 @@
 //! Condensed lines for people's logs, CI and agents.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
 use super::activation::ActivationNews;
 use super::budget::{Budget, Limits, Share};
+use super::pending::{LogCounts, PendingFailures};
 use super::{InView, LogLines, Sink, is_prompt};
 use crate::activation::ActivationChange;
 use crate::render::{self, Extent, Passed, Style};
-use crate::state::{Change, DerivationId, FailureId, Moment, Outcome, Phase, State, TextKind};
+use crate::state::{Change, DerivationId, Moment, Outcome, Phase, State, TextKind};
 use crate::text::{Line, Palette, Role, duration};
 use crate::view::{Evidence, View};
 
@@ -55,8 +55,7 @@ pub struct Lines<W> {
     budget: Budget,
     /// A phase that has begun and was not told yet.
     phase: Option<Phase>,
-    /// Failures that were not told yet, and when they happened: what ends the run is told by the report alone.
-    failures: Vec<(FailureId, Moment)>,
+    failures: PendingFailures,
     activation: ActivationNews,
     /// The last heartbeat, to see whether anything has changed.
     last: String,
@@ -72,12 +71,9 @@ pub struct Lines<W> {
     /// The same, where another line had to end it.
     ended_partial: Vec<u8>,
     said_evaluating: bool,
-    /// How many log lines of a build were shown.
-    log_counts: BTreeMap<DerivationId, usize>,
+    log_counts: LogCounts,
 }
 
-/// A failure that the end of the run follows so soon is told by the report.
-const FAILURE_DELAY: Duration = Duration::from_millis(700);
 /// Evaluations shorter than this are not worth a line.
 const EVALUATION_DELAY: Duration = Duration::from_millis(200);
 /// A question that stands for so long waits for an answer, and is shown though it has no room.
@@ -95,7 +91,7 @@ impl<W: Write> Lines<W> {
             budget: Budget::new(options.limits),
             options,
             phase: Some(Phase::Evaluating),
-            failures: Vec::new(),
+            failures: PendingFailures::default(),
             activation: ActivationNews::default(),
             last: String::new(),
             hidden: 0,
@@ -106,7 +102,7 @@ impl<W: Write> Lines<W> {
             shown_partial: Vec::new(),
             ended_partial: Vec::new(),
             said_evaluating: false,
-            log_counts: BTreeMap::new(),
+            log_counts: LogCounts::default(),
         }
     }
 
@@ -125,9 +121,9 @@ impl<W: Write> Lines<W> {
                     self.tell_phase(state, at);
                 }
                 Change::Failed(id) if state.failure(*id).derivation.is_some() => {
-                    self.failures.push((*id, at))
+                    self.failures.add(*id, at);
                 }
-                Change::Retracted(id) => self.failures.retain(|(other, _)| other != id),
+                Change::Retracted(id) => self.failures.retract(*id),
                 Change::Text(kind, text) => self.text(*kind, text),
                 Change::LogLine(id, line) => self.log_line(state, *id, line),
                 Change::Problem(problem) => {
@@ -277,8 +273,7 @@ impl<W: Write> Lines<W> {
     }
 
     fn tell_failures(&mut self, state: &State, now: Moment) {
-        let due = self.failures.iter().filter(|(_, at)| now.saturating_sub(*at) >= FAILURE_DELAY).count();
-        for (id, at) in self.failures.drain(..due).collect::<Vec<_>>() {
+        for (id, at) in self.failures.take_due(now) {
             let line = render::build_failed(state, state.failure(id), &self.options.style);
             // The report tells those that find no room.
             self.budgeted(Share::Events, line, at);
@@ -312,17 +307,8 @@ impl<W: Write> Lines<W> {
             }
             return;
         }
-        let (role, prefix) = match kind {
-            TextKind::Warning => (Role::Warning, "warning: "),
-            TextKind::Trace => (Role::Muted, "trace: "),
-            TextKind::Notice
-            | TextKind::Other
-            | TextKind::Unnamed
-            | TextKind::Activation
-            | TextKind::Result => (Role::Plain, ""),
-        };
         let foreign = matches!(kind, TextKind::Other | TextKind::Activation);
-        let line = || Line::new().with(role, prefix).with(Role::Plain, text);
+        let line = || render::text(kind, text);
         match self.options.passthrough {
             Passthrough::All => {
                 self.end_partial();
@@ -349,18 +335,11 @@ impl<W: Write> Lines<W> {
 
     /// A line of a build's log, beside the limits: somebody has asked for it.
     fn log_line(&mut self, state: &State, id: DerivationId, line: &str) {
-        let LogLines::All(most) = self.options.logs else { return };
-        let shown = self.log_counts.entry(id).or_default();
-        *shown += 1;
-        if most.is_some_and(|most| *shown > most) {
-            return;
+        let LinesOptions { logs, style, .. } = &self.options;
+        if let Some(line) = self.log_counts.line(state, id, line, *logs, style.symbols.ellipsis) {
+            self.end_partial();
+            self.write(&line);
         }
-        let name = state.derivations().get(id).name();
-        let line = Line::new()
-            .with(Role::Muted, format!("{name}> "))
-            .with(Role::Plain, crate::text::last_carriage(line).trim_end());
-        self.end_partial();
-        self.write(&line);
     }
 
     /// A line whose beginning was shown while it was unfinished: the rest of it.

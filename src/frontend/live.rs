@@ -3,16 +3,16 @@
 //! Knows no clock and asks for no signal: whoever drives it says when to draw, at most as often as it likes. What a frame
 //! says comes from `render`; this module decides what scrolls away, and keeps the frame from jumping.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::TermLike;
 
 use super::canvas::{Canvas, Picture, RESET};
+use super::pending::{LogCounts, PendingFailures};
 use super::{Condition, InView, LogLines, Passthrough, is_prompt};
 use crate::activation::ActivationChange;
 use crate::render::{self, BegunStep, Extent, Memory, Passed, Style, Viewport};
-use crate::state::{Change, DerivationId, FailureId, Moment, Outcome, Phase, State, TextKind};
+use crate::state::{Change, DerivationId, Moment, Outcome, Phase, State, TextKind};
 use crate::text::{Line, Palette, Role, ascii, sanitize, truncate, width};
 use crate::view::{Evidence, View};
 
@@ -56,12 +56,10 @@ pub struct Live {
     hidden_of_activation: u64,
     /// Failures that stand above with their logs.
     n_told: usize,
-    /// Failures that were not told yet: what ends the run is told by the report alone.
-    failures: Vec<(FailureId, Moment)>,
+    failures: PendingFailures,
     steps: Vec<BegunStep>,
     memory: Memory,
-    /// How many log lines of a build were shown.
-    log_counts: BTreeMap<DerivationId, usize>,
+    log_counts: LogCounts,
     /// The beginning of a line that has stood there for a moment.
     partial: Option<String>,
     /// A frame keeps its height for a while after it could be lower, and since when it could.
@@ -71,8 +69,6 @@ pub struct Live {
     progress: String,
 }
 
-/// A failure that the end of the run follows so soon is told by the report.
-const FAILURE_DELAY: Duration = Duration::from_millis(700);
 /// A run that ends before needs no view.
 const FIRST_FRAME: Duration = Duration::from_millis(150);
 /// A frame does not get lower before it could be for this long.
@@ -101,10 +97,10 @@ impl Live {
             in_view: InView::default(),
             hidden_of_activation: 0,
             n_told: 0,
-            failures: Vec::new(),
+            failures: PendingFailures::default(),
             steps: Vec::new(),
             memory: Memory::default(),
-            log_counts: BTreeMap::new(),
+            log_counts: LogCounts::default(),
             partial: None,
             height: (0, Moment::ZERO),
             title: String::new(),
@@ -136,16 +132,16 @@ impl Live {
         for change in changes {
             match change {
                 Change::Failed(id) if state.failure(*id).derivation.is_some() => {
-                    self.failures.push((*id, at))
+                    self.failures.add(*id, at);
                 }
-                Change::Retracted(id) => self.failures.retain(|(other, _)| other != id),
+                Change::Retracted(id) => self.failures.retract(*id),
                 Change::Text(kind, text) => self.text(*kind, text),
                 Change::LogLine(id, line) => self.log_line(state, *id, line),
                 Change::Problem(problem) => {
                     self.say(&Line::new().with(Role::Muted, format!("nixmon: unusable input: {problem}")));
                 }
                 Change::BuildEnded(id, _) => {
-                    self.log_counts.remove(id);
+                    self.log_counts.forget(*id);
                 }
                 Change::Activation(change) => self.activation(change, at),
                 _ => {}
@@ -193,16 +189,7 @@ impl Live {
             self.hidden_of_activation += 1;
             return;
         }
-        let (role, prefix) = match kind {
-            TextKind::Warning => (Role::Warning, "warning: "),
-            TextKind::Trace => (Role::Muted, "trace: "),
-            TextKind::Notice
-            | TextKind::Other
-            | TextKind::Unnamed
-            | TextKind::Activation
-            | TextKind::Result => (Role::Plain, ""),
-        };
-        let mut line = Line::new().with(role, prefix).with(Role::Plain, text);
+        let mut line = render::text(kind, text);
         if self.options.passthrough == Passthrough::Auto && kind != TextKind::Result {
             line.truncate(MAX_COLUMNS, self.options.style.symbols.ellipsis);
         }
@@ -210,16 +197,10 @@ impl Live {
     }
 
     fn log_line(&mut self, state: &State, id: DerivationId, line: &str) {
-        let LogLines::All(most) = self.options.logs else { return };
-        let shown = self.log_counts.entry(id).or_default();
-        *shown += 1;
-        let text = match most {
-            Some(most) if *shown == most.saturating_add(1) => self.options.style.symbols.ellipsis,
-            Some(most) if *shown > most => return,
-            _ => crate::text::last_carriage(line).trim_end(),
-        };
-        let name = state.derivations().get(id).name();
-        self.say(&Line::new().with(Role::Muted, format!("{name}> ")).with(Role::Plain, text));
+        let LiveOptions { logs, style, .. } = &self.options;
+        if let Some(line) = self.log_counts.line(state, id, line, *logs, style.symbols.ellipsis) {
+            self.say(&line);
+        }
     }
 
     /// Lets a line scroll away above the next frame.
@@ -305,9 +286,7 @@ impl Live {
     }
 
     fn tell_failures(&mut self, state: &State, now: Moment) {
-        let due = self.failures.iter().filter(|(_, at)| now.saturating_sub(*at) >= FAILURE_DELAY).count();
-        let due: Vec<_> = self.failures.drain(..due).collect();
-        for (id, _) in due {
+        for (id, _) in self.failures.take_due(now) {
             self.n_told += 1;
             let log_lines = self.options.logs.of_failure();
             let block = render::failure_block(state, state.failure(id), log_lines, &self.options.style);

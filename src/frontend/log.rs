@@ -8,6 +8,7 @@ use super::error_texts::ErrorTexts;
 use crate::activation::ActivationChange;
 use crate::input::human::HumanLine;
 use crate::input::{Event, Line as TextLine};
+use crate::nix::store_path;
 use crate::render::{self, Style};
 use crate::state::{Change, Derivation, DerivationId, Failure, State, TextKind};
 use crate::text::{Line, Role, last_carriage, sanitize};
@@ -58,11 +59,9 @@ impl Closeness {
         }
     }
 
-    /// The name up to the first dash that no letter follows, as Nix cuts it (`libstore/names.cc`).
+    /// Returns a name without its version.
     pub fn without_version(name: &str) -> &str {
-        let is_version = |at: &usize| name[at + 1..].chars().next().is_some_and(|c| !c.is_ascii_alphabetic());
-        let at = name.match_indices('-').map(|(at, _)| at).find(is_version);
-        at.map_or(name, |at| &name[..at])
+        store_path::without_version(name)
     }
 }
 
@@ -252,15 +251,6 @@ impl<W: Write> Log<W> {
     }
 
     fn text(&mut self, kind: TextKind, text: &str) {
-        let prefix = match kind {
-            TextKind::Warning => "warning: ",
-            TextKind::Trace => "trace: ",
-            TextKind::Notice
-            | TextKind::Other
-            | TextKind::Unnamed
-            | TextKind::Activation
-            | TextKind::Result => "",
-        };
         for line in text.lines() {
             let is_wanted = match &self.of {
                 LogOf::Run => true,
@@ -268,7 +258,7 @@ impl<W: Write> Log<W> {
                 LogOf::Derivations { .. } | LogOf::Nothing => false,
             };
             if is_wanted {
-                self.write(&Line::new().with(Role::Plain, prefix).with(Role::Plain, line));
+                self.write(&render::text(kind, line));
             }
         }
     }
@@ -318,11 +308,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Closeness::of(path, "python3.11-foo-1.2", wanted), expected, "{wanted}");
-        }
-        for (name, expected) in
-            [("a-1", "a"), ("a-b-2c", "a-b"), ("a", "a"), ("-", "-"), ("é-é", "é"), ("", "")]
-        {
-            assert_eq!(Closeness::without_version(name), expected, "{name}");
         }
     }
 

@@ -10,6 +10,7 @@ mod lines;
 #[cfg(feature = "live")]
 mod live;
 mod log;
+mod pending;
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

@@ -220,6 +220,14 @@ pub fn derivation_name(path: &str) -> Option<&str> {
     parts.name.strip_suffix(DRV_EXTENSION).filter(|name| !name.is_empty())
 }
 
+/// Returns a name up to its version: up to the first dash that no letter follows, as Nix cuts it (`DrvName` in
+/// `src/libstore/names.cc`).
+pub fn without_version(name: &str) -> &str {
+    let bytes = name.as_bytes();
+    let is_version = |at: &usize| bytes[*at] == b'-' && !bytes[at + 1].is_ascii_alphabetic();
+    (0..bytes.len().saturating_sub(1)).find(is_version).map_or(name, |at| &name[..at])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,6 +333,15 @@ mod tests {
             let a = StorePath { digest: a, name: x.as_str() };
             let b = StorePath { digest: b, name: y.as_str() };
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
+        }
+    }
+
+    #[test]
+    fn names_without_versions() {
+        for (name, expected) in
+            [("a-1", "a"), ("a-b-2c", "a-b"), ("a", "a"), ("-", "-"), ("é-é", "é"), ("", ""), ("-1", "")]
+        {
+            assert_eq!(without_version(name), expected, "{name}");
         }
     }
 }

@@ -1,27 +1,27 @@
-//! How an activation reads: what it did to units, why it failed, where to read on.
+//! Activations: actions on units, reasons for failures, and logs.
 
 use super::Style;
 use super::room::{Block, Worth};
 use crate::activation::{Run, RunStage, Scope, Tool, Unit, Units};
-use crate::state::State;
 use crate::excerpt::excerpt;
+use crate::state::State;
 use crate::text::{Line, Role, count, thousands};
 use crate::view::Evidence;
 
-/// More names than this are a count.
+/// Longer lists of names are shown as a count.
 const NAMED: usize = 4;
-/// Lines that say why, for each run.
+/// Largest number of lines with reasons for each activation.
 const REASONS: usize = 8;
-/// Lines of a unit's log.
+/// Largest number of lines of a unit's log.
 const UNIT_LINES: usize = 4;
-/// Files that stand in the way.
+/// Largest number of conflicting files.
 const FILES: usize = 6;
-/// Lines longer than this lose the digests of their store paths, in bytes.
+/// Longer lines, in bytes, lose the digests of their store paths.
 const LONG: usize = 120;
-/// Runs that have a line each.
+/// Largest number of activations that have a line each.
 const RUNS: usize = 8;
 
-/// The names of a few units, or how many there are.
+/// Lists the names of a few units, or counts many.
 pub fn unit_names(units: &[Unit]) -> String {
     if units.len() > NAMED {
         return format!("{} units", thousands(units.len() as u64));
@@ -29,12 +29,21 @@ pub fn unit_names(units: &[Unit]) -> String {
     units.iter().map(|unit| unit.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// The units of all runs that failed.
+/// Lists what was done to units: each verb with its units, without those that have none. Failures are not among them.
+pub fn unit_actions(units: &Units) -> impl Iterator<Item = (&'static str, &[Unit])> {
+    let Units { started, restarted, stopped, reloaded, failed: _ } = units;
+    [("started", started), ("restarted", restarted), ("stopped", stopped), ("reloaded", reloaded)]
+        .into_iter()
+        .map(|(verb, units)| (verb, units.as_slice()))
+        .filter(|(_, units)| !units.is_empty())
+}
+
+/// Lists the failed units of all activations.
 pub(super) fn failed_units(state: &State) -> Vec<Unit> {
     state.activation().summary().map(|summary| summary.units.failed).unwrap_or_default()
 }
 
-/// The runs that failed.
+/// Lists the failed activations.
 pub(super) fn failed_runs(state: &State) -> impl Iterator<Item = &Run> {
     state.activation().runs().filter(|run| is_bad(run))
 }
@@ -43,13 +52,13 @@ fn is_bad(run: &Run) -> bool {
     matches!(run.stage, RunStage::Failed | RunStage::Refused | RunStage::RolledBack)
 }
 
-/// A line for each of several runs; one alone is the verdict's matter.
+/// Makes a line for each of several activations; a single one is part of the verdict.
 pub(super) fn runs(state: &State, style: &Style) -> Vec<Line> {
     let runs: Vec<&Run> = state.activation().runs().collect();
     if runs.len() < 2 {
         return Vec::new();
     }
-    // The bad ones are never left out in favour of the others.
+    // Failed activations are never left out in favour of others.
     let (bad, good): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.stage != RunStage::Done);
     let room = if runs.len() > RUNS { RUNS.saturating_sub(1) } else { RUNS };
     let n_bad = bad.len().min(room);
@@ -92,7 +101,7 @@ fn run_line(run: &Run, style: &Style) -> Line {
     line
 }
 
-/// The machine, else the tool.
+/// Returns the machine of an activation, else the tool.
 fn name(run: &Run) -> String {
     match &run.node {
         Some(node) => node.clone(),
@@ -103,27 +112,19 @@ fn name(run: &Run) -> String {
 
 /// `started a.service · restarted b.service`.
 fn done(units: &Units, style: &Style) -> Option<String> {
-    let parts: Vec<String> = [
-        ("started", &units.started),
-        ("restarted", &units.restarted),
-        ("stopped", &units.stopped),
-        ("reloaded", &units.reloaded),
-    ]
-    .into_iter()
-    .filter(|(_, list)| !list.is_empty())
-    .map(|(verb, list)| format!("{verb} {}", unit_names(list)))
-    .collect();
+    let parts: Vec<String> =
+        unit_actions(units).map(|(verb, list)| format!("{verb} {}", unit_names(list))).collect();
     (!parts.is_empty()).then(|| parts.join(&format!(" {} ", style.symbols.bullet)))
 }
 
-/// What a switch that went well did.
+/// Describes the actions of a successful switch.
 pub(super) fn success(state: &State, style: &Style) -> Option<Line> {
     let mut runs = state.activation().runs();
     let (run, None) = (runs.next()?, runs.next()) else { return None };
     done(&run.units(), style).map(|done| Line::new().with(Role::Muted, format!("  {done}")))
 }
 
-/// The units that failed in a switch that went well but for them.
+/// Makes a block for each unit that failed in an otherwise successful switch.
 pub(super) fn failed_in_success(state: &State, evidence: &Evidence, style: &Style) -> Vec<Block> {
     let mut blocks = Vec::new();
     for run in state.activation().runs().filter(|run| !is_bad(run)) {
@@ -132,7 +133,7 @@ pub(super) fn failed_in_success(state: &State, evidence: &Evidence, style: &Styl
     blocks
 }
 
-/// Where to look after a switch that went well.
+/// Lists the logs to read after a successful switch.
 pub(super) fn after_success(state: &State, evidence: &Evidence) -> Vec<Line> {
     let mut lines: Vec<Line> = state.activation().runs().flat_map(|run| affected(run, evidence)).collect();
     if state.activation().runs().any(|run| run.reboot_needed) {
@@ -141,7 +142,7 @@ pub(super) fn after_success(state: &State, evidence: &Evidence) -> Vec<Line> {
     lines
 }
 
-/// Where to look at units that are running anew: one command for those of a manager.
+/// Lists the logs of units that were started: one command for all units of the same manager.
 fn affected(run: &Run, evidence: &Evidence) -> Vec<Line> {
     let units = run.units();
     let running: Vec<&Unit> = [&units.restarted, &units.started, &units.reloaded]
@@ -175,18 +176,18 @@ fn affected(run: &Run, evidence: &Evidence) -> Vec<Line> {
         .collect()
 }
 
-/// ` on web` where the run is on another machine.
+/// Formats ` on web` for an activation on another machine.
 fn on(run: &Run) -> String {
     run.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default()
 }
 
 fn since(run: &Run, evidence: &Evidence) -> String {
-    // The clock of another machine may show another time, in another zone.
+    // The clock and the time zone of another machine may differ.
     let began = evidence.switch_began.as_ref().filter(|_| run.node.is_none());
     began.map(|time| format!(" --since \"{time}\"")).unwrap_or_default()
 }
 
-/// The command that shows a unit's log of this switch.
+/// Returns the command that shows the log of a unit for this switch.
 fn command(run: &Run, unit: &Unit, evidence: &Evidence) -> String {
     match unit.scope {
         Scope::Launchd { .. } => unit.log_hint(),
@@ -194,7 +195,7 @@ fn command(run: &Run, unit: &Unit, evidence: &Evidence) -> String {
     }
 }
 
-/// A unit that failed: the last lines of its log, and where the rest is, best first.
+/// Makes a block for a failed unit: the last lines of its log, and the places of the rest, the best first.
 fn failed_unit(run: &Run, unit: &Unit, evidence: &Evidence, style: &Style) -> Block {
     let title = Line::new().with(Role::Failure, format!("  {} failed{}", unit.name, on(run)));
     let mut block = Block::titled(title);
@@ -204,7 +205,7 @@ fn failed_unit(run: &Run, unit: &Unit, evidence: &Evidence, style: &Style) -> Bl
         Some(log) => log.lines.iter().map(String::as_str).collect(),
         None => quoted.iter().flat_map(|excerpt| excerpt.lines.iter().map(String::as_str)).collect(),
     };
-    // A unit that is an activation itself, home-manager's module for NixOS: its steps went well but for the last.
+    // The unit may be an activation itself (home-manager's module for NixOS): all of its steps but the last succeeded.
     let said: Vec<&str> = said
         .into_iter()
         .filter(|line| !line.starts_with("Activating ") && !line.starts_with("Starting Home Manager"))
@@ -225,11 +226,11 @@ fn failed_unit(run: &Run, unit: &Unit, evidence: &Evidence, style: &Style) -> Bl
     block
 }
 
-/// Why a run failed and where to read on, then its failed units.
+/// Makes blocks for a failed activation: its reasons and logs, then its failed units.
 pub(super) fn blocks(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Block> {
     let units = run.units();
     let reasons: Vec<&str> = run.reasons().collect();
-    // A unit says where it is.
+    // The block of a unit names its machine.
     let by_itself = reasons.is_empty() && run.files.is_empty() && !units.failed.is_empty();
     let mut why = Block::new();
     if run.reboot_needed {
@@ -276,7 +277,7 @@ pub(super) fn blocks(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Block
     why.into_iter().chain(units).collect()
 }
 
-/// A long line without the directory and the digest of store paths: what it says stands at its end.
+/// Shortens a long line by the directory and the digest of store paths, since its end matters most.
 fn short(line: &str) -> String {
     const DIR: &str = "/nix/store/";
     const DIGEST: usize = 33;
@@ -294,7 +295,7 @@ fn short(line: &str) -> String {
     short
 }
 
-/// The last of them, which are nearest to the failure.
+/// Chooses the reasons to show.
 fn excerpt_of_reasons<'a>(reasons: &[&'a str]) -> Vec<&'a str> {
     if reasons.len() <= REASONS {
         return reasons.to_vec();
@@ -302,7 +303,7 @@ fn excerpt_of_reasons<'a>(reasons: &[&'a str]) -> Vec<&'a str> {
     excerpt(reasons, REASONS).into_iter().map(|line| line.line).collect()
 }
 
-/// What to do about failures that happen to everybody.
+/// Returns advice on common failures.
 fn advice(run: &Run) -> Option<&'static str> {
     let says = |text: &str| run.evidence().any(|line| line.contains(text));
     match run.failed_step.as_deref() {

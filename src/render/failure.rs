@@ -1,29 +1,29 @@
-//! How a root cause reads: what failed, why, and where to read on.
+//! Root causes: the failed derivation, the reason, and the log.
 
 use super::lines::{blocks_text, facts, is_silent};
 use super::room::{Block, Worth};
 use super::{LOG_LINES, Passed, Style, location};
+use crate::excerpt::{Score, is_error_line, score};
 use crate::nix::error::{FailureKind, Frame};
 use crate::nix::store_path;
 use crate::state::{Failure, State};
-use crate::excerpt::{Score, is_error_line, score};
 use crate::text::{Line, Role};
 
-/// Below a title.
+/// Indentation below a title.
 const INDENT: &str = "    ";
-/// Frames of an evaluation that are shown.
+/// Largest number of frames of an evaluation.
 const FRAMES: usize = 5;
-/// Columns of what a frame says; its position follows.
+/// Largest width of the message of a frame; its position follows.
 const FRAME_COLUMNS: usize = 100;
-/// Lines of other programs that are shown where none of them looks like a reason.
+/// Number of lines of other programs that are shown if none of them looks like a reason.
 const LAST_WORDS: usize = 4;
 
-/// The lines on a failure, for a reader who has room for all of them; at most `log_lines` lines of the log.
+/// Makes all lines about a failure, with at most `log_lines` lines of the log.
 pub fn failure_block(state: &State, failure: &Failure, log_lines: usize, style: &Style) -> Vec<Line> {
     block(state, failure, log_lines, style).into_lines().collect()
 }
 
-/// What failed, why, and where to read on; at most `log_lines` lines of the log.
+/// Makes the block of a failure, with at most `log_lines` lines of the log.
 pub(super) fn block(state: &State, failure: &Failure, log_lines: usize, style: &Style) -> Block {
     let symbols = &style.symbols;
     let mut title = Line::new();
@@ -61,7 +61,7 @@ pub(super) fn block(state: &State, failure: &Failure, log_lines: usize, style: &
         let worth = if is_said_by_heading(failure) { Worth::Cause } else { Worth::Evidence };
         say(worth, Role::Plain, &format!("got:       {}", hashes.got));
     } else if failure.excerpt.is_empty() {
-        // The code at another place than the one shown is that of the module system.
+        // Code at another position than the one shown belongs to the module system.
         let elsewhere = failure
             .user_location
             .as_ref()
@@ -118,12 +118,12 @@ fn frame_line(frame: &Frame, style: &Style) -> Line {
     line
 }
 
-/// Whether a line is one of a snippet: `  12|   code`, `     |   ^`.
+/// Returns whether a line is part of a snippet: `  12|   code`, `     |   ^`.
 fn is_code(line: &str) -> bool {
     line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('|')
 }
 
-/// Store paths by their names, and files of a flake relative to it: what is before them says nothing to a reader.
+/// Shortens store paths to their names, and files of a flake to paths in it.
 fn short_paths(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -146,7 +146,7 @@ fn short_paths(text: &str) -> String {
     out
 }
 
-/// Whether the heading says all that the message does.
+/// Returns whether the heading says everything that the message says.
 pub fn is_said_by_heading(failure: &Failure) -> bool {
     match failure.kind {
         FailureKind::BuilderFailed
@@ -165,15 +165,15 @@ pub fn is_said_by_heading(failure: &Failure) -> bool {
     }
 }
 
-/// Whether the message names a store path of another name than the derivation's: one of several outputs, or the second
-/// output that Nix has kept for a comparison (`NAME.check`).
+/// Returns whether the message names a store path with another name than the derivation: one of several outputs, or the
+/// second output that Nix kept for a comparison (`NAME.check`).
 fn names_another(failure: &Failure) -> bool {
     let Some(name) = &failure.name else { return true };
     let paths = failure.message.split(['\'', '"']).skip(1).step_by(2);
     paths.filter_map(store_path::path_name).any(|path| path.strip_suffix(".drv").unwrap_or(path) != name)
 }
 
-/// Why, in one line, if more is known than the heading says: the message, or the line of the log that says it best.
+/// Returns the reason in one line, if more is known than the heading says: the message, or the best line of the log.
 fn why(failure: &Failure) -> Option<String> {
     let lines = || failure.excerpt.iter().flatten().map(|line| line.trim());
     let reason = || lines().find(|line| is_error_line(line.as_bytes())).or_else(|| lines().next_back());
@@ -184,7 +184,7 @@ fn why(failure: &Failure) -> Option<String> {
     }
 }
 
-/// A root cause in one line, behind its name if it has one: `failed, exit 2: main.c:3:1: error: expected expression`.
+/// Describes a root cause in one line, to be read after its name if it has one: `failed, exit 2: main.c:3:1: error: expected expression`.
 pub fn failure_in_short(failure: &Failure) -> String {
     if failure.name.is_none() {
         return short_paths(&failure.message);
@@ -192,8 +192,8 @@ pub fn failure_in_short(failure: &Failure) -> String {
     why(failure).into_iter().fold(facts(failure), |facts, why| format!("{facts}: {why}"))
 }
 
-/// A failure that nothing of Nix's explains: the lines that say why of what anybody printed, else the last ones. What
-/// stands just above is not repeated.
+/// Makes the block of a failure that Nix does not explain, from the lines of other programs that look like reasons, else
+/// from the last ones. Lines just above the report are not repeated.
 pub(super) fn unexplained(state: &State, log_lines: usize, passed: &Passed, style: &Style) -> Block {
     let printed = state.other_text();
     let log_lines = if log_lines == 0 { LOG_LINES } else { log_lines };
@@ -208,7 +208,7 @@ pub(super) fn unexplained(state: &State, log_lines: usize, passed: &Passed, styl
     let in_view = words.iter().flatten().all(|line| passed.in_view.iter().any(|shown| shown == line));
     let title = match state.exit_status() {
         Some(status) => {
-            // As shells have it.
+            // These are the conventions of shells.
             let meaning = match status {
                 126 => " (a program cannot be run)".to_owned(),
                 127 => " (a program was not found)".to_owned(),

@@ -1,26 +1,38 @@
-//! The condensed lines of a run that goes on.
+//! The condensed lines of a run in progress.
 
 use std::time::Duration;
 
 use super::{Style, Thresholds};
 use crate::nix::error::FailureKind;
-use crate::state::{Failure, PathState, Phase, State};
+use crate::state::{Failure, PathState, Phase, State, TextKind};
 use crate::text::{Line, Role, bytes, bytes_of, duration, rate, thousands};
 use crate::view::View;
 
-/// A download without bytes for this long is said to stand still.
+/// A download is shown as stalled after this time without data.
 const STALLED: Duration = Duration::from_secs(20);
 
-/// `Building… 42 to build, 128 to fetch (1.9 GiB)`: said once, when a phase begins.
+/// `Building… 42 to build, 128 to fetch (1.9 GiB)`: the line at the beginning of a phase.
 pub fn phase(view: &View<'_>, phase: Phase, style: &Style) -> Line {
     let mut line =
         Line::new().with(Role::Heading, format!("{}{}", verb(view.state, phase), style.symbols.ellipsis));
     let announced = announcement(view);
-    // While it evaluates, a list may have come half.
+    // During evaluation the list may be incomplete.
     if !announced.is_empty() && matches!(phase, Phase::Fetching | Phase::Building) {
         line.push(Role::Plain, format!(" {announced}"));
     }
     line
+}
+
+/// Makes a line of a text for people, with a prefix that tells warnings and traces from other texts.
+pub fn text(kind: TextKind, text: &str) -> Line {
+    let (role, prefix) = match kind {
+        TextKind::Warning => (Role::Warning, "warning: "),
+        TextKind::Trace => (Role::Muted, "trace: "),
+        TextKind::Notice | TextKind::Other | TextKind::Unnamed | TextKind::Activation | TextKind::Result => {
+            (Role::Plain, "")
+        }
+    };
+    Line::new().with(role, prefix).with(Role::Plain, text)
 }
 
 fn verb(state: &State, phase: Phase) -> &'static str {
@@ -40,7 +52,7 @@ fn verb(state: &State, phase: Phase) -> &'static str {
     }
 }
 
-/// `42 to build, 128 to fetch (1.9 GiB)`, as far as it is announced.
+/// Describes the work that Nix has announced: `42 to build, 128 to fetch (1.9 GiB)`.
 pub fn announcement(view: &View<'_>) -> String {
     let mut parts = Vec::new();
     if let Some(total) = view.builds().total {
@@ -60,7 +72,7 @@ pub fn announcement(view: &View<'_>) -> String {
 
 /// `Building… 7/42 built · 61/128 fetched, 0.9/1.9 GiB, 31 MiB/s · firefox-130.0 buildPhase 28s, +3 running`.
 ///
-/// `still` says that nothing in it has changed since the last one.
+/// `still`: nothing in the line has changed since the last one.
 pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
     let state = view.state;
     let symbols = &style.symbols;
@@ -83,7 +95,7 @@ pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
     let mut note = None;
     if still {
         let since = view.now.saturating_sub(state.last_input());
-        // A build that is named with its time says it already.
+        // A build that is named with its duration makes the note redundant.
         let named = state.phase() <= Phase::Building && parts.iter().any(|(role, _)| *role == Role::Name);
         if since >= style.thresholds.quiet && !named {
             note = Some(format!(" (quiet for {})", duration(since)));
@@ -156,12 +168,12 @@ fn fetch_progress(view: &View<'_>) -> Option<String> {
     Some(text)
 }
 
-/// The build that has run longest, once it is slow, and how many others run.
+/// Names the build that has run longest, once it is slow, and counts the others.
 fn running(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
     let running = view.running();
     let Some((_, first)) = running.first() else { return Vec::new() };
     let elapsed = first.elapsed(view.now);
-    // A build known from a line of text may have ended long ago.
+    // A build announced by a line of text may have ended long ago.
     if elapsed < thresholds.slow || first.is_endless() {
         let known = running.iter().filter(|(_, derivation)| !derivation.is_endless()).count();
         return if known > 0 { vec![(Role::Muted, format!("{known} running"))] } else { Vec::new() };
@@ -184,7 +196,7 @@ fn running(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
     vec![(Role::Name, text)]
 }
 
-/// `ssh-ng://root@builder?…` as people say it.
+/// Returns the host of a store URI such as `ssh-ng://root@builder?…`.
 pub(super) fn machine_name(uri: &str) -> &str {
     let uri = uri.split('?').next().unwrap_or(uri);
     uri.split_once("://").map_or(uri, |(_, host)| host.rsplit_once('@').map_or(host, |(_, host)| host))
@@ -208,7 +220,7 @@ pub fn build_failed(state: &State, failure: &Failure, style: &Style) -> Line {
     line
 }
 
-/// `blocks 4`; `at least` where the graph is not known and only Nix's messages tell.
+/// Formats `blocks 4`, or `blocks at least 4` if the graph is unknown and the number comes from Nix's messages.
 pub(super) fn blocks_text(state: &State, failure: &Failure) -> Option<String> {
     let blocked = state.blocked_by(failure);
     let known = failure.derivation.is_some_and(|id| state.derivations().dependents(id).next().is_some());
@@ -271,7 +283,7 @@ pub(super) fn facts(failure: &Failure) -> String {
     facts
 }
 
-/// Whether a builder failed without a word: there is nothing to read on.
+/// Returns whether a builder failed without output, so that there is no log to read.
 pub(super) fn is_silent(failure: &Failure) -> bool {
     let of_builder = matches!(
         failure.kind,
@@ -280,7 +292,7 @@ pub(super) fn is_silent(failure: &Failure) -> bool {
     of_builder && failure.printed_nothing
 }
 
-/// The number before `unit` in the message: the limit that a build has passed.
+/// Returns the number before `unit` in the message: the limit that a build has exceeded.
 fn limit(failure: &Failure, unit: &str) -> Option<u64> {
     let before = &failure.message[..failure.message.find(unit)?];
     before.rsplit(' ').next()?.parse().ok()

@@ -1,4 +1,4 @@
-//! How it reads: views to lines. Writes nothing; the size and the moment are arguments.
+//! Rendering: views to lines. Writes nothing; the size and the moment are arguments.
 
 mod activation;
 mod failure;
@@ -9,49 +9,34 @@ mod stalls;
 mod tree;
 mod updates;
 
-pub use activation::unit_names;
+pub use activation::{unit_actions, unit_names};
 pub use failure::{failure_block, failure_in_short, is_said_by_heading};
-pub use lines::{announcement, build_failed, heartbeat, phase};
+pub use lines::{announcement, build_failed, heartbeat, phase, text};
 pub use report::{Extent, Passed, log_files, log_files_of, report, verdict};
 pub use stalls::{rough, stalls};
 pub use tree::{BegunStep, Memory, Viewport, frame, status};
 
-use std::time::Duration;
+pub use crate::view::Thresholds;
 
 use crate::nix::error::Location;
 use crate::nix::store_path;
 use crate::text::Symbols;
 
-/// A failure takes this many lines of the log unless somebody asks for others.
+/// Default number of log lines for a failure.
 pub const LOG_LINES: usize = 8;
 
-/// What the output can show.
+/// The abilities of the output.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
-    /// Signs of the locale.
+    /// Symbols for the locale.
     pub symbols: Symbols,
-    /// Nothing but ASCII.
+    /// The output is limited to ASCII.
     pub ascii: bool,
-    /// When something takes long.
+    /// Times after which something is reported as slow.
     pub thresholds: Thresholds,
 }
 
-/// When something takes so long that it is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Thresholds {
-    /// A build that has run for so long is named.
-    pub slow: Duration,
-    /// A builder that has printed nothing for so long is said to be quiet. That is normal: linkers and test suites do it.
-    pub quiet: Duration,
-}
-
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self { slow: Duration::from_secs(10), quiet: Duration::from_secs(180) }
-    }
-}
-
-/// A position as a person would write it: inside a flake's source relative to the flake.
+/// Formats a position; a file in the source of a flake is relative to the flake.
 pub fn location(location: &Location) -> String {
     let file = match store_path::path_name_and_rest(&location.file) {
         Some(("source", rest)) if !rest.is_empty() => rest.trim_start_matches('/'),

@@ -1,4 +1,4 @@
-//! The final report: one line on success; on failure what failed, why, and where to read on.
+//! The final report: one line on success; on failure the root causes, their reasons and their logs.
 
 use super::room::{self, Block, Room};
 use super::{Style, activation, failure, updates};
@@ -8,32 +8,33 @@ use crate::state::{DerivationState, Outcome, Phase, State};
 use crate::text::{Line, Role, bytes, count, duration, thousands};
 use crate::view::Evidence;
 
-/// How long a report may be.
+/// The size of a report.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
-    /// Lines.
+    /// Largest number of lines.
     pub lines: usize,
-    /// Bytes, as far as the first line allows.
+    /// Largest number of bytes, unless the first line is longer.
     pub bytes: usize,
-    /// Lines of the log for each failure. Up to [`LOG_LINES`] those that say why are chosen; more are the log's last.
+    /// Log lines for each failure. Up to [`LOG_LINES`] those that say why are chosen; more are the log's last.
     pub log_lines: usize,
 }
 
-/// What became of other programs' text on the output on which the report stands.
+/// The text of other programs on the output that shows the report.
 #[derive(Clone, Debug, Default)]
 pub struct Passed {
-    /// Lines that were not shown.
+    /// Number of lines that were not shown.
     pub hidden: u64,
-    /// The lines just above the report, as far as a reader still has them in view: the report need not repeat them.
+    /// The lines just above the report, which the report need not repeat.
     pub in_view: Vec<String>,
 }
 
-/// Bytes that the caller may put before the first line: `[1d13h43m49s] `.
+/// Room for the time before the first line: `[1d13h43m49s] `.
 const STAMP: usize = 16;
 
-/// The files that may hold the log of a build, the compressed one, which is usual, first; the caller knows which exist.
+/// Returns the files that may hold the log of a build, the compressed one first, which is usual. The caller checks which
+/// exist.
 ///
-/// Nix keeps a log under its directory as `drvs/` and the derivation's base name, cut after two characters
+/// Nix stores a log under its directory as `drvs/` and the derivation's base name, cut after two characters
 /// (`src/libstore/local-fs-store.cc`).
 pub fn log_files_of(path: &str, log_dir: &str) -> Option<[String; 2]> {
     let (_, base) = path.rsplit_once('/')?;
@@ -41,7 +42,7 @@ pub fn log_files_of(path: &str, log_dir: &str) -> Option<[String; 2]> {
     Some([format!("{log_dir}/drvs/{head}/{tail}.bz2"), format!("{log_dir}/drvs/{head}/{tail}")])
 }
 
-/// Those of all builds that failed.
+/// Lists the possible log files of all failed builds.
 pub fn log_files(state: &State, log_dir: &str) -> Vec<String> {
     let mut files = Vec::new();
     for (_, failure) in state.failures() {
@@ -51,8 +52,8 @@ pub fn log_files(state: &State, log_dir: &str) -> Vec<String> {
     files
 }
 
-/// The report on a run that has ended. `evidence` is what was found of logs, `passed` what became of other programs'
-/// text.
+/// Makes the report on a run that has ended, with the logs that were found (`evidence`) and the text of other programs
+/// (`passed`).
 pub fn report(
     state: &State,
     evidence: &Evidence,
@@ -94,7 +95,7 @@ pub fn report(
         let mut room = Room { lines: extent.lines, bytes: extent.bytes.saturating_sub(STAMP) };
         lines.iter().chain(remarks).all(|line| room.take(line)).then_some(room).filter(|room| room.lines > 0)
     };
-    // Why something failed comes before what was done, and before what is known of the output.
+    // Reasons for failures matter more than actions and remarks.
     let mut left = room(&lines, &remarks);
     while left.is_none() && !blocks.is_empty() && lines.len() + remarks.len() > 1 {
         let _ = if remarks.is_empty() { lines.pop() } else { remarks.pop() };
@@ -107,10 +108,10 @@ pub fn report(
     fit(lines, style, extent)
 }
 
-/// `  not kept: 12 root causes, 3 ends of lines longer than 16 MiB`: where what is told may be less than what happened.
+/// `  not kept: 12 root causes, 3 ends of lines longer than 16 MiB`: for when the report may be incomplete.
 fn dropped(state: &State) -> Option<Line> {
     let dropped = state.dropped();
-    // Of errors without a derivation the last ones count, and only in a run that failed.
+    // Only the last errors without a derivation matter, and only in a run that failed.
     let errors = if state.outcome() == Some(Outcome::Success) { 0 } else { dropped.errors };
     let parts: Vec<String> = [
         (dropped.failures, "root cause", "root causes"),
@@ -129,7 +130,7 @@ fn dropped(state: &State) -> Option<Line> {
     (!parts.is_empty()).then(|| Line::new().with(Role::Muted, format!("  not kept: {}", parts.join(", "))))
 }
 
-/// Cuts a report to its extent; what is cut is said.
+/// Cuts a report to its extent, and counts the lines that were cut.
 fn fit(mut lines: Vec<Line>, style: &Style, extent: Extent) -> Vec<Line> {
     let mut bytes = 0;
     let mut keep = 0;
@@ -187,7 +188,7 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             } else {
                 line.push(role, "Complete");
                 let what = match counts.is_empty() {
-                    // The command has ended well all the same.
+                    // The command succeeded all the same.
                     _ if state.counts().failed > 0 => format!(" in {elapsed} {} {counts}", symbols.bullet),
                     false => format!(": {counts} in {elapsed}"),
                     true if state.phase_reached() == Phase::Evaluating => format!(" in {elapsed}"),
@@ -199,7 +200,7 @@ pub fn verdict(state: &State, style: &Style) -> Line {
         }
         Some(Outcome::Failure) => {
             let mut line = Line::new().with(Role::Failure, format!("{} {}", symbols.failure, failed(state)));
-            // Everything was built: how much of it says nothing about the failure.
+            // Everything was built, so the numbers do not help to explain the failure.
             if state.failed_stage() == Some(Stage::Activation) {
                 return line;
             }
@@ -222,7 +223,7 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             line
         }
         Some(Outcome::Incomplete) => {
-            // Who was killed had no time to say anything.
+            // A killed process could not give a reason.
             let what = match state.exit_status() {
                 Some(137) => "Killed (SIGKILL)",
                 _ => "Incomplete: the log ends in the middle",
@@ -237,7 +238,7 @@ pub fn verdict(state: &State, style: &Style) -> Line {
     }
 }
 
-/// What failed, in three words.
+/// Names the part that failed.
 fn failed(state: &State) -> String {
     match state.failed_stage() {
         Some(Stage::Evaluation) => "Evaluation failed".to_owned(),
@@ -285,10 +286,10 @@ fn counts(state: &State) -> String {
 
 /// `  stopped: firefox-130.0 in buildPhase after 28s, webkit-2 after 5s, and 3 more`.
 fn stopped(state: &State) -> Option<Line> {
-    /// More names than this are a count.
+    /// Longer lists of names are shown as a count.
     const NAMED: usize = 3;
     if state.outcome_of_text_builds_unknown() {
-        // They may have ended long before.
+        // The builds may have ended long before.
         return None;
     }
     let mut stopped: Vec<_> = state
@@ -312,19 +313,19 @@ fn stopped(state: &State) -> Option<Line> {
     (!stopped.is_empty()).then_some(line)
 }
 
-/// What is known of builds that were begun and have no end.
+/// Returns the word for builds that were started and have no known end.
 fn cancelled(state: &State) -> &'static str {
     let counts = state.counts();
     match state.outcome() {
         _ if state.outcome_of_text_builds_unknown() && counts.built + counts.failed > 0 => "more started",
         _ if state.outcome_of_text_builds_unknown() => "started",
-        // Nobody has said that they were stopped.
+        // It is not known that they were stopped.
         Some(Outcome::Incomplete) => "under way",
         _ => "stopped",
     }
 }
 
-/// A block for each root cause.
+/// Makes a block for each root cause.
 fn failures(
     state: &State,
     evidence: &Evidence,

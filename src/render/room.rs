@@ -1,46 +1,46 @@
-//! Which lines of a report are shown where there is not room for all.
+//! The choice of lines for a report that is too long.
 
 use super::Style;
 use crate::text::{Line, Role, thousands};
 
-/// Lines longer than this are cut: a minified file or a linker's command line says nothing after that.
+/// Largest width of a line: the rest of a minified file or a linker's command line is of no use.
 const MAX_COLUMNS: usize = 200;
-/// Lines beside the cause that come before the place where the rest of them stands.
+/// Number of lines of evidence that are shown before pointers to logs.
 const FIRST_EVIDENCE: usize = 2;
-/// A cause of fewer bytes says nothing.
+/// Smallest useful length of a cause, in bytes.
 const MIN_CAUSE: usize = 16;
 
-/// What a line below a title is worth.
+/// The worth of a line below a title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worth {
-    /// The one line that says why.
+    /// The one line with the reason.
     Cause,
-    /// It says more of it.
+    /// Further explanation.
     Evidence,
-    /// Where to read on.
+    /// The place of the log.
     Pointer,
-    /// A sign that lines were left out.
+    /// A mark for omitted lines.
     Gap,
 }
 
-/// What there is to say of one failure.
+/// The lines about one failure.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
-    /// What failed; missing where a verdict has said it.
+    /// The title; missing if the verdict has said it.
     title: Option<Line>,
-    /// What failed and why in one line, for where there is no room for two.
+    /// The title with the cause in one line, for when there is no room for two.
     short: Option<Line>,
     /// The lines below the title.
     lines: Vec<(Worth, Line)>,
 }
 
 impl Block {
-    /// A block without a title.
+    /// Makes a block without a title.
     pub(super) fn new() -> Self {
         Self::default()
     }
 
-    /// A block with nothing but a title.
+    /// Makes a block with only a title.
     pub(super) fn titled(title: Line) -> Self {
         Self { title: Some(title), ..Self::default() }
     }
@@ -50,7 +50,7 @@ impl Block {
         self.lines.push((worth, line));
     }
 
-    /// Says why in the words of `cause`. The line that has them already, if there is one, is the first to be shown.
+    /// Sets the cause. A line with the same words, if there is one, is the first to be shown.
     pub(super) fn set_cause(&mut self, cause: &str) {
         let known = self.lines.iter().any(|(worth, _)| *worth == Worth::Cause);
         let says = |line: &Line| line.plain().trim() == cause.trim();
@@ -64,12 +64,12 @@ impl Block {
         });
     }
 
-    /// Whether it says more than its title.
+    /// Returns whether the block has lines below its title.
     pub(super) fn has_lines(&self) -> bool {
         !self.lines.is_empty()
     }
 
-    /// All lines.
+    /// Returns all lines.
     pub(super) fn into_lines(self) -> impl Iterator<Item = Line> {
         self.title.into_iter().chain(self.lines.into_iter().map(|(_, line)| line))
     }
@@ -78,7 +78,7 @@ impl Block {
         self.title.iter().chain(self.lines.iter().map(|(_, line)| line))
     }
 
-    /// The positions of lines of this worth, those that explain most first: what follows the cause, then what is before.
+    /// Returns the positions of lines of this worth, the most helpful first: those after the cause, then those before it.
     fn of_worth(&self, worth: Worth) -> impl Iterator<Item = usize> {
         let cause = self.lines.iter().position(|(worth, _)| *worth == Worth::Cause).unwrap_or(0);
         let is = move |idx: &usize| self.lines.get(*idx).is_some_and(|(other, _)| *other == worth);
@@ -86,24 +86,24 @@ impl Block {
     }
 }
 
-/// Cuts a line that is too long for a reader. Half a path leads nowhere.
+/// Cuts a line that is too long for a reader. Paths are never cut, since half a path is of no use.
 pub(super) fn cut(line: &mut Line, style: &Style) {
     if !line.spans().iter().any(|span| span.role() == Role::Path) {
         line.truncate(MAX_COLUMNS, style.symbols.ellipsis);
     }
 }
 
-/// Lines and bytes that may be written.
+/// Numbers of lines and bytes that may be written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     /// Lines.
     pub(super) lines: usize,
-    /// Bytes, with those that end the lines.
+    /// Bytes, including line ends.
     pub(super) bytes: usize,
 }
 
 impl Room {
-    /// Takes room for a line if there is any.
+    /// Takes room for a line and returns true, if there is any.
     pub(super) fn take(&mut self, line: &Line) -> bool {
         let bytes = cost(line);
         let fits = self.lines > 0 && self.bytes >= bytes;
@@ -119,8 +119,8 @@ fn cost(line: &Line) -> usize {
     line.plain().len() + 1
 }
 
-/// The lines of blocks that have room: all, or of each block its title with the cause, then in turns more of each.
-/// Blocks without room are counted.
+/// Chooses the lines that have room: all, or the title of each block with its cause, then further lines of each block in
+/// turn. Blocks without room are counted.
 pub(super) fn allot(mut blocks: Vec<Block>, mut room: Room, style: &Style) -> Vec<Line> {
     for block in &mut blocks {
         let lines = block.lines.iter_mut().map(|(_, line)| line);
@@ -156,11 +156,11 @@ pub(super) fn allot(mut blocks: Vec<Block>, mut room: Room, style: &Style) -> Ve
     chosen.into_iter().flat_map(Chosen::into_lines).chain(more).collect()
 }
 
-/// What is shown of a block.
+/// The part of a block that is shown.
 struct Chosen<'a> {
     block: &'a Block,
     head: Line,
-    /// What becomes of each of the lines below it.
+    /// The fate of each line below it.
     fates: Vec<Fate>,
 }
 
@@ -168,12 +168,12 @@ struct Chosen<'a> {
 enum Fate {
     Open,
     Shown,
-    /// The head says it.
+    /// The head contains it.
     Said,
 }
 
 impl<'a> Chosen<'a> {
-    /// The title; of a block without one the line that says most.
+    /// Begins with the title, or with the most helpful line of a block without a title.
     fn of(block: &'a Block) -> Self {
         let mut fates = vec![Fate::Open; block.lines.len()];
         let head = block.title.clone().or_else(|| {
@@ -208,7 +208,7 @@ impl<'a> Chosen<'a> {
     }
 }
 
-/// How many blocks have room for a head, and the line that counts the others.
+/// Returns how many blocks have room for a head, and a line that counts the others.
 fn shown(chosen: &[Chosen<'_>], room: &mut Room) -> (usize, Option<Line>) {
     let all = *room;
     let mut shown = chosen.iter().take_while(|block| room.take(&block.head)).count();
@@ -219,7 +219,7 @@ fn shown(chosen: &[Chosen<'_>], room: &mut Room) -> (usize, Option<Line>) {
         if chosen.iter().take(shown).all(|block| room.take(&block.head)) && room.take(&more) {
             return (shown, Some(more));
         }
-        // The verdict has the number.
+        // The verdict has the total.
         if shown <= 1 {
             *room = all;
             let fits = chosen.iter().take(shown).take_while(|block| room.take(&block.head)).count();
@@ -230,7 +230,7 @@ fn shown(chosen: &[Chosen<'_>], room: &mut Room) -> (usize, Option<Line>) {
     (shown, None)
 }
 
-/// Puts the causes behind the titles: whole, or as much of each as its share of the bytes allows.
+/// Appends the causes to the titles: whole, or as much of each as its share of the bytes allows.
 fn add_causes(chosen: &mut [Chosen<'_>], room: &mut Room, style: &Style) {
     let longer = |block: &Chosen<'_>| {
         let short = block.block.short.as_ref()?;
@@ -240,7 +240,7 @@ fn add_causes(chosen: &mut [Chosen<'_>], room: &mut Room, style: &Style) {
     let whole = chosen.iter().filter_map(longer).sum::<usize>() <= room.bytes;
     for block in chosen {
         let Some(mut short) = block.block.short.clone() else { continue };
-        // Where no part of each would say anything, the first have theirs.
+        // If each share is too small to be useful, the first causes are shown whole.
         let part = room.bytes / left.max(1);
         let share = if whole || part < MIN_CAUSE { room.bytes } else { part };
         left = left.saturating_sub(1);
@@ -249,7 +249,7 @@ fn add_causes(chosen: &mut [Chosen<'_>], room: &mut Room, style: &Style) {
             if share < MIN_CAUSE {
                 continue;
             }
-            // Columns are not bytes: characters may have several.
+            // A column may take several bytes.
             let mut columns = limit;
             short.truncate(columns, style.symbols.ellipsis);
             while columns > 0 && cost(&short) > limit {

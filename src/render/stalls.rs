@@ -1,4 +1,4 @@
-//! What hangs, and what can be done.
+//! Stalled parts of a run, with advice.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::state::Derivation;
 use crate::text::{Line, Role, count, duration, last_carriage, truncate, width};
 use crate::view::{Prompt, Stall, Stalled, source_host};
 
-/// Most stalls that are told one by one.
+/// Largest number of stalls that have a line each.
 const MAX_STALLS: usize = 4;
-/// A name, a question or a log line takes no more columns, so that what can be done is not cut off.
+/// Largest width of a name, a question or a log line, so that the advice is not cut off.
 const MAX_PART: usize = 60;
-/// Before what belongs to the line above.
+/// Indentation of continuation lines.
 const INDENT: &str = "  ";
 
-/// Rows that a text takes at most where a line of so many columns does not hold it.
+/// Largest number of rows for a text that is wider than the terminal.
 const MAX_ROWS: usize = 3;
 
-/// A line for each of the first four stalls with what can be done, and `and N more`. What does not fit into so many columns
-/// goes on below. What can be done is said once.
+/// Makes a line for each of the first four stalls with advice, and `and N more`. A line that is wider than `columns`
+/// continues below. The same advice is given once.
 ///
-/// `background`: nobody looks on, and the run has no terminal.
+/// `background`: the run has no terminal.
 pub fn stalls(stalls: &[Stall<'_>], background: bool, columns: usize, style: &Style) -> Vec<Line> {
     let ellipsis = style.symbols.ellipsis;
     let mut lines = Vec::new();
@@ -53,7 +53,7 @@ pub fn stalls(stalls: &[Stall<'_>], background: bool, columns: usize, style: &St
     lines
 }
 
-/// Breaks a text between words; what goes on below the first row is indented. The last row holds the rest.
+/// Breaks a text between words and indents the rows below the first. The last row holds the rest.
 fn rows(text: &str, indent: &str, columns: usize, role: Role) -> Vec<Line> {
     let mut rows = vec![indent.to_owned()];
     for word in text.split(' ') {
@@ -72,7 +72,7 @@ fn rows(text: &str, indent: &str, columns: usize, role: Role) -> Vec<Line> {
     rows.into_iter().map(|row| Line::new().with(role, row)).collect()
 }
 
-/// A duration in whole minutes, as people say it: `40s`, `1m20s`, `6m`, `2h`, `2h05m`.
+/// Formats a duration, from two minutes on in whole minutes: `40s`, `1m20s`, `6m`, `2h`, `2h05m`.
 pub fn rough(time: Duration) -> String {
     let minutes = time.as_secs() / 60;
     match (minutes / 60, minutes % 60) {
@@ -139,11 +139,11 @@ fn activation(run: &Run, ellipsis: &str) -> String {
     format!("{tool}{}{}", node.unwrap_or_default(), step.unwrap_or_default())
 }
 
-/// What can be done; empty where nothing is certain.
+/// Returns advice on a stall; empty if none is certain.
 ///
-/// The daemon takes `connect-timeout`, `builders` (empty) and `max-silent-time` from everybody, `stalled-download-timeout`
-/// from trusted users only (`libstore/daemon.cc`, `ClientSettings::apply`). The log of a build that runs is compressed in
-/// large blocks, so `nix log` shows little of it: its last line is told instead.
+/// The daemon accepts `connect-timeout`, `builders` (empty) and `max-silent-time` from all users, but
+/// `stalled-download-timeout` from trusted users only (`libstore/daemon.cc`, `ClientSettings::apply`). The log of a running
+/// build is compressed in large blocks, so `nix log` shows little of it: its last line is shown instead.
 fn advice(stalled: &Stalled<'_>, background: bool, ellipsis: &str) -> String {
     let fixed = match stalled {
         Stalled::Prompt { kind, .. } if background => match kind {

@@ -1,12 +1,12 @@
-//! The live view: a frame of lines for a terminal of some size.
+//! The live view: a frame of lines for a terminal of a given size.
 //!
-//! A frame is rows of a tree and a status line below them. No line is wider than the terminal, and no frame is higher.
+//! A frame has the rows of a tree and a status line below them. It is never wider or higher than the terminal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Style;
 use super::lines::{facts, machine_name};
+use super::{Style, unit_actions};
 use crate::activation::{Run, RunStage, Tool, Unit};
 use crate::state::{Derivation, DerivationId, DerivationState, Moment, PathId, PathState, Phase};
 use crate::text::{
@@ -24,45 +24,45 @@ pub struct Viewport {
     pub rows: usize,
 }
 
-/// What frames have in common, so that one looks like the next.
+/// Facts that frames have in common, so that one looks like the next.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     blockers: Blockers,
-    /// The column after the names, and the terminal's columns then.
+    /// The column after the names, and the width of the terminal for which it was chosen.
     names: usize,
     columns: usize,
 }
 
-/// A step that an activation has begun, and when.
+/// A step of an activation and its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BegunStep {
-    /// Its name.
+    /// Name of the step.
     pub name: String,
-    /// When it began.
+    /// Time at which it began.
     pub at: Moment,
 }
 
-/// A path without new bytes for this long is said to stand still.
+/// A path is shown as stalled after this time without data.
 const STALLED: Duration = Duration::from_secs(5);
-/// A frame is not higher than this: nobody reads more rows at a glance.
+/// Largest height of a frame: more rows cannot be read at a glance.
 const MAX_ROWS: usize = 40;
-/// A terminal of so few rows is the view's alone.
+/// A terminal with at most this many rows is used entirely for the view.
 const SMALL: usize = 6;
-/// A last log line with less room than this says nothing.
+/// Smallest room in which a log line is useful.
 const MIN_LOG: usize = 16;
-/// A terminal of fewer columns has none to indent names.
+/// A narrower terminal has no room to indent names.
 const NARROW: usize = 36;
-/// Names are followed by the rest at a multiple of this, so that the columns stand still when names come and go.
+/// The column after the names is a multiple of this, so that it rarely moves when names come and go.
 const NAME_STEP: usize = 8;
 
 impl Viewport {
-    /// The most rows of a frame: half of the terminal belongs to what scrolls.
+    /// Returns the largest height of a frame: half of the terminal is left for scrolling text.
     pub fn frame_rows(self) -> usize {
         if self.rows <= SMALL { self.rows } else { (self.rows / 2).clamp(SMALL, MAX_ROWS) }
     }
 }
 
-/// A frame: never more lines than [`Viewport::frame_rows`], never wider than the terminal.
+/// Makes a frame of at most [`Viewport::frame_rows`] lines, none wider than the terminal.
 pub fn frame(
     view: &View<'_>,
     steps: &[BegunStep],
@@ -94,10 +94,10 @@ pub fn frame(
     lines
 }
 
-/// A part of a line that may be left out for want of room.
+/// A part of a line that may be left out for lack of room.
 #[derive(Debug)]
 struct Part {
-    /// The greatest goes first; 0 stays.
+    /// The part with the greatest rank is left out first; rank 0 always stays.
     rank: u8,
     role: Role,
     text: String,
@@ -107,7 +107,7 @@ fn part(rank: u8, role: Role, text: impl Into<String>) -> Part {
     Part { rank, role, text: text.into() }
 }
 
-/// Joins the parts that fit.
+/// Joins as many parts as fit.
 fn join(mut parts: Vec<Part>, separator: &str, columns: usize) -> Line {
     loop {
         let texts: usize = parts.iter().map(|part| width(&part.text)).sum();
@@ -215,7 +215,7 @@ fn activating(view: &View<'_>) -> String {
     }
 }
 
-/// How many builds run where, if that is not all the same.
+/// Counts running builds per machine, if there are several machines.
 fn machines(view: &View<'_>, style: &Style) -> Option<Line> {
     let mut counts = BTreeMap::<&str, usize>::new();
     for (_, derivation) in view.state.derivations().building() {
@@ -232,13 +232,13 @@ fn machines(view: &View<'_>, style: &Style) -> Option<Line> {
     Some(Line::new().with(Role::Muted, format!("on {}", parts.collect::<Vec<_>>().join(&separator))))
 }
 
-/// Foreign text as this terminal can show it.
+/// Returns foreign text in a form that the terminal can show.
 fn readable(text: &str, style: &Style) -> String {
     let clean = sanitize(text);
     if style.ascii { ascii(&clean).into_owned() } else { clean.into_owned() }
 }
 
-/// The lines that stand before a row's name.
+/// Draws the branches before the name of a row.
 fn connectors(row: &Row, style: &Style) -> String {
     let symbols = &style.symbols;
     let mut text = String::new();
@@ -259,12 +259,12 @@ fn connectors(row: &Row, style: &Style) -> String {
     text
 }
 
-/// What a row says before it is laid out.
+/// The content of a row before layout.
 struct Cells {
     connectors: String,
     symbol: (Role, &'static str),
     name: (Role, String),
-    /// The time it has run, in a column of its own.
+    /// Elapsed time, in a column of its own.
     elapsed: String,
     parts: Vec<Part>,
     log: Option<String>,
@@ -361,7 +361,7 @@ fn cells(view: &View<'_>, row: &Row, style: &Style) -> Cells {
 
 fn build_cells(view: &View<'_>, derivation: &Derivation, cells: &mut Cells, style: &Style) {
     if derivation.is_endless() {
-        // Whether it still runs is not known.
+        // It is not known whether it is still running.
         cells.elapsed = String::new();
         let ago = duration(derivation.elapsed(view.now));
         cells.parts.push(part(1, Role::Muted, format!("started {ago} ago")));
@@ -440,7 +440,7 @@ fn path_cells(view: &View<'_>, id: PathId, style: &Style) -> Cells {
     cells
 }
 
-/// Steps and units in place of the tree.
+/// Makes lines for steps and units, which replace the tree.
 fn activation(view: &View<'_>, steps: &[BegunStep], rows: usize, columns: usize, style: &Style) -> Vec<Line> {
     let runs: Vec<&Run> = view.state.activation().runs().collect();
     if runs.len() > 1 {
@@ -449,17 +449,9 @@ fn activation(view: &View<'_>, steps: &[BegunStep], rows: usize, columns: usize,
     }
     let Some(run) = runs.first() else { return Vec::new() };
     let units = run.units();
-    let mut below = Vec::new();
-    for (verb, list) in [
-        ("started", &units.started),
-        ("restarted", &units.restarted),
-        ("stopped", &units.stopped),
-        ("reloaded", &units.reloaded),
-    ] {
-        if !list.is_empty() {
-            below.push(units_line(Role::Plain, verb, list, columns, style));
-        }
-    }
+    let mut below: Vec<Line> = unit_actions(&units)
+        .map(|(verb, list)| units_line(Role::Plain, verb, list, columns, style))
+        .collect();
     if !units.failed.is_empty() {
         below.insert(0, units_line(Role::Failure, "failed", &units.failed, columns, style));
     }
@@ -508,7 +500,7 @@ fn run_line(run: &Run, style: &Style) -> Line {
     line
 }
 
-/// As many names as there is room for, then how many more.
+/// Lists as many names as there is room for, and counts the rest.
 fn units_line(role: Role, verb: &str, units: &[Unit], columns: usize, style: &Style) -> Line {
     let mut text = format!("{verb} ");
     for (i, unit) in units.iter().enumerate() {

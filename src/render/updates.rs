@@ -1,16 +1,16 @@
-//! What an update of a lock file changed.
+//! Changes of a lock file.
 
 use super::Style;
 use crate::activation::FlakeInput;
 use crate::state::{Phase, State};
 use crate::text::{Line, Role, pad, width};
 
-/// Inputs that get a line; the others are named in the verdict.
+/// Largest number of inputs that have a line each; the others are named in the verdict.
 const MAX_DATED: usize = 12;
-/// Inputs that are named in the verdict.
+/// Largest number of inputs that are named in the verdict.
 const MAX_NAMED: usize = 8;
 
-/// `Updated: nixpkgs, home-manager · added: systems`, if inputs changed.
+/// Names the changed inputs: `Updated: nixpkgs, home-manager · added: systems`.
 pub(super) fn verdict(state: &State, style: &Style) -> Option<String> {
     let text = changes(state, style)?;
     let (first, rest) = text.split_at_checked(1)?;
@@ -38,8 +38,7 @@ fn changes(state: &State, style: &Style) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The dates of the inputs, old and new, and what to do next, where the update was all that happened; where it was not,
-/// what was updated.
+/// Lists the old and new dates of the inputs and the next step, if the run did nothing but update; else names the inputs.
 pub(super) fn lines(state: &State, style: &Style) -> Vec<Line> {
     let inputs = state.flake_inputs();
     if inputs.is_empty() {

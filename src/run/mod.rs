@@ -261,7 +261,7 @@ fn unix_ms() -> u64 {
 }
 
 fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
-    let symbols = if output.ascii { Symbols::ascii() } else { Symbols::unicode() };
+    let symbols = Symbols::new(output.ascii);
     LinesOptions {
         palette: if output.color { Palette::colored() } else { Palette::default() },
         style: Style { symbols, ascii: output.ascii, thresholds },

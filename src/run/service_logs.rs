@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::activation::{Run, Scope, Unit, agent_logs, plist_logs};
+use crate::excerpt::excerpt;
 use crate::render;
 use crate::settings::Settings;
 use crate::state::State;
-use crate::excerpt::excerpt;
 use crate::text::{sanitize, strip_escapes};
 use crate::view::{Evidence, ServiceLog};
 

@@ -4,8 +4,8 @@
 //! reused, and the full log is Nix's to keep.
 
 use super::Dropped;
-use crate::nix::log::Text;
 use crate::excerpt::{ErrorLines, excerpt};
+use crate::nix::log::Text;
 use crate::text::{last_carriage, sanitize};
 
 /// The tail holds between this many bytes and twice as many.

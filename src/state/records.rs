@@ -7,6 +7,7 @@ use super::process::{Counter, Credit, Pid, push_bounded};
 use super::transfer::{PathId, PathState};
 use super::{LogTail, State};
 use crate::nix::log::{ActivityType, Fields, LogMessage, ResultType, Text};
+use crate::nix::store_path;
 use crate::text::sanitize;
 
 /// A phase's name longer than this is cut; stdenv's have twenty characters.
@@ -515,8 +516,5 @@ fn short(text: Text<'_>) -> String {
 /// The name that Nix puts before log lines: a derivation's name up to the version, which begins with a dash and no letter
 /// (`DrvName` in Nix's `src/libstore/names.cc`).
 pub(super) fn log_name(name: &str) -> Option<&str> {
-    let bytes = name.as_bytes();
-    let end = (0..bytes.len().saturating_sub(1))
-        .find(|&at| bytes[at] == b'-' && !bytes[at + 1].is_ascii_alphabetic());
-    Some(&name[..end.unwrap_or(name.len())]).filter(|name| !name.is_empty())
+    Some(store_path::without_version(name)).filter(|name| !name.is_empty())
 }

@@ -1,6 +1,6 @@
-//! What to show: a borrowed look at the state at one moment.
+//! Views: borrowed looks at the state at one moment.
 //!
-//! Chooses and counts; how it reads is for `render` to say.
+//! A view chooses and counts; `render` puts it into words.
 
 mod evidence;
 mod stalls;
@@ -9,6 +9,8 @@ mod tree;
 pub use evidence::{Evidence, ServiceLog};
 pub use stalls::{Prompt, Stall, StallOptions, Stalled, source_host, stalls};
 pub use tree::{Blockers, Node, Row, Tree, TreeOptions, tree};
+
+use std::time::Duration;
 
 use crate::state::{Derivation, DerivationId, DerivationState, Moment, PathState, State, StorePathInfo};
 
@@ -21,49 +23,64 @@ pub struct View<'a> {
     pub now: Moment,
 }
 
-/// Builds in numbers.
+/// Times after which something is reported as slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// A build is named once it has been running for this long.
+    pub slow: Duration,
+    /// A builder is called quiet once it has printed nothing for this long. That is normal for linkers and test suites.
+    pub quiet: Duration,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { slow: Duration::from_secs(10), quiet: Duration::from_secs(180) }
+    }
+}
+
+/// Numbers of builds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Builds {
-    /// Built.
+    /// Builds that succeeded.
     pub built: usize,
-    /// Wanted, if that is known: Nix has announced it.
+    /// Wanted builds, if Nix has announced them.
     pub total: Option<usize>,
-    /// Running, or ended without Nix having said how.
+    /// Builds in progress, or ended with an unknown result.
     pub running: usize,
-    /// Waiting for a lock, a machine or a build user.
+    /// Builds that wait for a lock, a machine or a build user.
     pub waiting: usize,
-    /// Failed by themselves.
+    /// Builds that failed by themselves.
     pub failed: usize,
-    /// Impossible because of a failure, as far as Nix has said.
+    /// Builds that a failure makes impossible, as far as Nix has said.
     pub skipped: usize,
-    /// Started by a line of text, whose end is never told.
+    /// Builds announced by a line of text, whose end is never announced.
     pub endless: usize,
 }
 
-/// Store paths in numbers.
+/// Numbers of store paths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fetches {
-    /// Arrived.
+    /// Paths that arrived.
     pub done: usize,
-    /// To arrive in all, if that is known: Nix has announced it.
+    /// All paths to fetch, if Nix has announced them.
     pub total: Option<usize>,
-    /// On their way.
+    /// Paths being fetched.
     pub running: usize,
     /// Bytes that have arrived.
     pub bytes: u64,
-    /// Bytes that were announced; 0 where nothing was.
+    /// Bytes that were announced; 0 if nothing was.
     pub total_bytes: u64,
-    /// Bytes per second of late.
+    /// Current rate in bytes per second.
     pub rate: u64,
 }
 
 impl<'a> View<'a> {
-    /// The state at a moment.
+    /// Makes a view of the state at a moment.
     pub fn new(state: &'a State, now: Moment) -> Self {
         Self { state, now }
     }
 
-    /// Builds in numbers.
+    /// Counts builds.
     pub fn builds(&self) -> Builds {
         let counts = self.state.derivations().counts();
         let get = |state| counts.get(state);
@@ -78,7 +95,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Store paths in numbers.
+    /// Counts store paths.
     pub fn fetches(&self) -> Fetches {
         let transfers = self.state.transfers();
         Fetches {
@@ -92,14 +109,14 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The builds that run, the longest first.
+    /// Lists the builds in progress, the longest first.
     pub fn running(&self) -> Vec<(DerivationId, &'a Derivation)> {
         let mut running: Vec<_> = self.state.derivations().building().collect();
         running.sort_by_key(|(id, derivation)| (derivation.started, *id));
         running
     }
 
-    /// The transfers under way, the one that has had no bytes for the longest time first.
+    /// Lists the downloads in progress, the one without data for the longest time first.
     pub fn fetching(&self) -> Vec<&'a StorePathInfo> {
         let mut fetching: Vec<_> = self
             .state

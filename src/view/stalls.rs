@@ -1,4 +1,4 @@
-//! What does not go on at a moment, or has been silent for long: the reasons why a run may hang.
+//! Stalls: parts of a run that make no progress or have long been silent.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,99 +9,99 @@ use crate::activation::{Run, RunStage};
 use crate::state::{Derivation, DerivationState, PathState, Phase, StorePathInfo};
 use crate::text::sanitize;
 
-/// Something that has not gone on for a while.
+/// A part of a run that has made no progress for a while.
 #[derive(Clone, Debug)]
 pub struct Stall<'a> {
-    /// What.
+    /// The stalled part.
     pub what: Stalled<'a>,
-    /// For how long nothing was heard of it.
+    /// Time since its last sign of life.
     pub silent: Duration,
 }
 
-/// What has not gone on.
+/// The part of a run that has stalled.
 #[derive(Clone, Debug)]
 pub enum Stalled<'a> {
-    /// A question that stands there unanswered.
+    /// An unanswered question.
     Prompt {
         /// The question, safe to show.
         text: String,
-        /// What kind it is.
+        /// The kind of question.
         kind: Prompt,
     },
-    /// A program of the run that has nothing to do but to ask somebody.
+    /// A program of the run whose only purpose is to ask for something.
     Asking {
-        /// Its name.
+        /// Name of the program.
         program: &'a str,
     },
-    /// A lock that a whole process of Nix's waits for, in Nix's words without `waiting for`.
+    /// A lock that a Nix process waits for, in Nix's words without `waiting for`.
     Lock(&'a str),
     /// Builds that wait for a lock, a machine or a build user.
     Waiting {
-        /// The one that has waited longest.
+        /// The build that has waited longest.
         derivation: &'a Derivation,
-        /// What for, in Nix's words.
+        /// The reason, in Nix's words.
         what: &'a str,
-        /// How many others wait for the same.
+        /// Number of other builds that wait for the same.
         others: usize,
     },
-    /// Paths from one place that no bytes arrive of.
+    /// Downloads from one host without data.
     Download {
-        /// The one that has had none for the longest time.
+        /// The path without data for the longest time.
         path: &'a StorePathInfo,
-        /// How many others from there have had none for too long.
+        /// Number of other stalled downloads from there.
         others: usize,
     },
-    /// A path that is sent elsewhere.
+    /// Uploads that make no progress.
     Upload {
-        /// One of them.
+        /// One of the paths.
         path: &'a StorePathInfo,
-        /// How many others are being sent.
+        /// Number of other uploads.
         others: usize,
     },
     /// A builder that prints nothing.
     Build(&'a Derivation),
     /// An activation that prints nothing.
     Activation(&'a Run),
-    /// An evaluation that prints nothing, with what it said last.
+    /// An evaluation that prints nothing, with its last message.
     Evaluation(Option<&'a str>),
 }
 
-/// What kind of question a program asks.
+/// The kind of question that a program asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompt {
     /// A password.
     Password,
-    /// That of a key.
+    /// The passphrase of a key.
     Passphrase,
-    /// A name to log in with.
+    /// A user name.
     Username,
-    /// Whether a host is to be trusted.
+    /// The fingerprint of an unknown host.
     HostKey,
-    /// Anything to be answered with yes or no.
+    /// A question to be answered with yes or no.
     YesNo,
 }
 
-/// What is known beside the state, and when something is worth a word.
+/// Facts that are not in the state, and the threshold for silence.
 #[derive(Clone, Copy, Debug)]
 pub struct StallOptions<'a> {
-    /// A builder that has printed nothing for so long is told.
+    /// A builder is reported once it has printed nothing for this long.
     pub quiet: Duration,
-    /// The beginning of a line that has stood there for a while.
+    /// An unfinished line, if one has been there for a while.
     pub partial: Option<&'a str>,
-    /// The name of a program of the run that has nothing to do but to ask.
+    /// Name of a program of the run whose only purpose is to ask for something.
     pub asking: Option<&'a str>,
 }
 
-/// A download without bytes for so long does not go on by itself; servers pause, but not as long.
+/// A download is reported after this time without data. Servers pause, but not this long.
 const DOWNLOAD: Duration = Duration::from_secs(60);
-/// Locks and machines are waited for every now and then.
+/// A wait for a lock or a machine is reported after this time; shorter waits are normal.
 const WAITING: Duration = Duration::from_secs(60);
-/// Who looks on has answered by then.
+/// A question is reported after this time: a user at the terminal has answered by then.
 const PROMPT: Duration = Duration::from_secs(20);
-/// A question is not longer.
+/// Longest unfinished line, in bytes, that can be a question.
 const MAX_PROMPT: usize = 400;
 
-/// What has not gone on for long: questions first, since somebody can answer them, then the longest silence first.
+/// Lists the stalled parts of a run: questions first, since the user can answer them, then by length of silence.
 pub fn stalls<'a>(view: &View<'a>, options: &StallOptions<'a>) -> Vec<Stall<'a>> {
     if view.state.outcome().is_some() {
         return Vec::new();
@@ -127,7 +127,7 @@ impl Stalled<'_> {
     }
 }
 
-/// The host that a path comes from, or the store's name where it has none.
+/// Returns the host that a path comes from, or the name of the store if it has none.
 pub fn source_host(path: &StorePathInfo) -> Option<&str> {
     let from = path.from.as_deref()?;
     let uri = from.split(['?', '#']).next().unwrap_or(from);
@@ -137,7 +137,7 @@ pub fn source_host(path: &StorePathInfo) -> Option<&str> {
     Some(if host.is_empty() { uri } else { host })
 }
 
-/// For how long the stream has said nothing.
+/// Returns the time since the last input.
 fn silence(view: &View<'_>) -> Duration {
     view.now.saturating_sub(view.state.last_input())
 }
@@ -155,7 +155,7 @@ fn question<'a>(view: &View<'a>, options: &StallOptions<'a>) -> Option<Stall<'a>
     Some(Stall { what: asked.or(asking)?, silent })
 }
 
-/// What an unfinished line asks for, by the words of sudo, su, ssh, git and `read -p`.
+/// Returns the kind of question in an unfinished line, by the words of sudo, su, ssh, git and `read -p`.
 fn prompt(text: &str) -> Option<Prompt> {
     let lower = text.to_ascii_lowercase();
     let asks = lower.ends_with(':');
@@ -183,7 +183,7 @@ fn lock<'a>(view: &View<'a>, options: &StallOptions<'a>) -> Option<Stall<'a>> {
     Some(Stall { what: Stalled::Lock(what), silent })
 }
 
-/// Builds that wait, by what they wait for.
+/// Lists waiting builds, one entry per lock, machine or build user.
 fn waiting<'a>(view: &View<'a>, options: &StallOptions<'a>) -> Vec<Stall<'a>> {
     let derivations = view.state.derivations();
     if derivations.counts().get(DerivationState::Waiting) == 0 {
@@ -206,12 +206,12 @@ fn waiting<'a>(view: &View<'a>, options: &StallOptions<'a>) -> Vec<Stall<'a>> {
         .collect()
 }
 
-/// Downloads without bytes, by where they come from.
+/// Lists downloads without data, one entry per host.
 fn downloads<'a>(view: &View<'a>, options: &StallOptions<'a>) -> Vec<Stall<'a>> {
     let mut groups = BTreeMap::<&str, (Duration, &StorePathInfo, usize)>::new();
     for path in view.fetching() {
         let silent = view.now.saturating_sub(path.last_bytes.max(path.started).unwrap_or(view.now));
-        // All of it has come; what is left is unpacking.
+        // All bytes have arrived; the path is being unpacked.
         let whole = path.expected > 0 && path.done >= path.expected;
         if silent >= DOWNLOAD.min(options.quiet) && !whole {
             add(&mut groups, source_host(path).unwrap_or_default(), silent, path);
@@ -223,7 +223,7 @@ fn downloads<'a>(view: &View<'a>, options: &StallOptions<'a>) -> Vec<Stall<'a>> 
         .collect()
 }
 
-/// Nothing is said of the bytes of an upload; but where nothing at all was said, they were not either.
+/// Finds a stalled upload. Nix does not report the bytes of an upload, so only silence of the whole stream counts.
 fn uploads<'a>(view: &View<'a>, options: &StallOptions<'a>) -> Option<Stall<'a>> {
     let silent = silence(view);
     if silent < options.quiet {
@@ -244,7 +244,7 @@ fn builds<'a>(view: &View<'a>, options: &StallOptions<'a>) -> Vec<Stall<'a>> {
         |derivation: &Derivation| view.now.saturating_sub(derivation.last_heard().unwrap_or(view.now));
     view.running()
         .into_iter()
-        // A build known from a line of text may have ended long ago.
+        // A build announced by a line of text may have ended long ago.
         .filter(|(_, derivation)| !derivation.is_endless())
         .map(|(_, derivation)| Stall { what: Stalled::Build(derivation), silent: silence(derivation) })
         .filter(|stall| stall.silent >= options.quiet)
@@ -264,7 +264,7 @@ fn evaluation<'a>(view: &View<'a>, options: &StallOptions<'a>) -> Option<Stall<'
         .then(|| Stall { what: Stalled::Evaluation(view.state.evaluating()), silent })
 }
 
-/// Counts one more of a group and keeps the longest.
+/// Adds an item to its group and keeps the one with the longest silence.
 fn add<'a, T>(
     groups: &mut BTreeMap<&'a str, (Duration, &'a T, usize)>,
     key: &'a str,

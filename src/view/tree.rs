@@ -1,63 +1,63 @@
-//! Which derivations and paths a live view shows: what fails and what runs, under what needs it.
+//! The tree of a live view: failures and builds in progress, below the derivations that need them.
 //!
-//! Work is bounded by what runs and by the rows, not by how many derivations there are.
+//! The work depends on the number of running builds and of rows, not on the number of derivations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::View;
 use crate::state::{Derivation, DerivationId, DerivationState, Moment, PathId};
 
-/// How much there is room for, and what is known from before.
+/// The room for a tree, and counts from earlier trees.
 #[derive(Debug)]
 pub struct TreeOptions<'a> {
-    /// Most rows.
+    /// Largest number of rows.
     pub rows: usize,
-    /// Whether there is room for what stands above: a narrow terminal has none to indent names.
+    /// Show the derivations above as well. A narrow terminal has no room to indent names.
     pub ancestors: bool,
-    /// How many derivations each build keeps waiting.
+    /// Numbers of derivations that each build blocks.
     pub blockers: &'a mut Blockers,
 }
 
-/// Rows of a live view, top to bottom.
+/// The rows of a live view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    /// In order.
+    /// The rows from top to bottom.
     pub rows: Vec<Row>,
 }
 
-/// One row.
+/// A row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// For each level from the root's children to this row: whether it is the last child there.
+    /// One entry per level from the root's children to this row: true for the last child.
     pub last: Vec<bool>,
-    /// Whether derivations between this one and the row above it in the tree are left out.
+    /// Derivations between this one and the row above it in the tree are left out.
     pub indirect: bool,
-    /// What it shows.
+    /// The content of the row.
     pub node: Node,
 }
 
-/// What a row shows.
+/// The content of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
     /// A derivation that fails, runs, waits for a lock or a machine, or needs one that does.
     Derivation {
-        /// Which.
+        /// The derivation.
         id: DerivationId,
-        /// How many wanted derivations wait for it, directly or not; 0 for those that are only here because of others.
+        /// Number of wanted derivations that wait for it, directly or not; 0 for ancestors of the chosen ones.
         blocks: usize,
     },
-    /// A path on its way.
+    /// A path being transferred.
     Path(PathId),
-    /// What there is no room for.
+    /// The rest that there is no room for.
     More {
-        /// Builds that run.
+        /// Number of running builds.
         running: usize,
-        /// Paths on their way.
+        /// Number of paths being transferred.
         moving: usize,
     },
 }
 
-/// How many derivations each build keeps waiting: costly where there are many, so remembered for some seconds.
+/// Numbers of derivations that each build blocks. Counting is costly in a large graph, so they are kept for some seconds.
 #[derive(Clone, Debug, Default)]
 pub struct Blockers(BTreeMap<DerivationId, Known>);
 
@@ -68,13 +68,13 @@ struct Known {
     at: Moment,
 }
 
-/// What was counted is good for so long, even if something has changed since.
+/// A count is reused for this long, even if the graph has changed since.
 const RECOUNT: Moment = Moment::from_secs(2);
-/// A path has no more levels than this above it: a chain of dependencies can be as long as the whole graph.
+/// Largest number of levels above a derivation: a chain of dependencies can be as long as the whole graph.
 const MAX_CHAIN: usize = 64;
-/// Failures take at most this many rows; they were told in full already.
+/// Largest number of rows for failures, which have already been shown in full.
 const MAX_FAILED: usize = 4;
-/// Builds that a line of text has started may have ended long ago: only the newest are worth a row.
+/// Largest number of rows for builds announced by lines of text. They may have ended long ago, so only the newest are shown.
 const MAX_ENDLESS: usize = 3;
 
 impl Blockers {
@@ -91,15 +91,15 @@ impl Blockers {
         blocks
     }
 
-    /// Forgets all but what is shown.
+    /// Forgets the counts of derivations that are not shown.
     fn keep(&mut self, shown: &BTreeSet<DerivationId>) {
         self.0.retain(|id, _| shown.contains(id));
     }
 }
 
-/// Chooses rows.
+/// Chooses the rows of a tree.
 ///
-/// Of more builds than there is room for, those that have run longest are shown, so that a row stays until its build has
+/// If there are more builds than rows, those that have run longest are shown, so that a row stays until its build has
 /// ended. The order is that in which the stream named derivations, which does not change either.
 pub fn tree(view: &View<'_>, options: TreeOptions<'_>) -> Tree {
     let TreeOptions { rows, ancestors: deep, blockers } = options;
@@ -112,13 +112,13 @@ pub fn tree(view: &View<'_>, options: TreeOptions<'_>) -> Tree {
     let n_failed = failed.len().min(MAX_FAILED).min((rows / 4).max(usize::from(running.is_empty())));
     let fewest_moving = moving.len().min((rows / 4).max(usize::from(running.len() < rows)));
     let n_running = running.len().min(rows.saturating_sub(n_failed + fewest_moving));
-    // Beside builds, paths leave room for what the builds are for.
+    // Besides builds, paths leave room for the derivations that need the builds.
     let most_moving =
         if running.is_empty() { rows } else { (rows / 3).max(rows.saturating_sub(2 * running.len() + 2)) };
     let n_moving = moving.len().min(most_moving).min(rows.saturating_sub(n_failed + n_running));
     let (mut n_running, mut n_moving) = (n_running, n_moving);
     let is_more = |n_running, n_moving| n_running < running.len() || n_moving < moving.len();
-    // The row that says what is left out costs one of them.
+    // The row that counts the rest takes the place of one of them.
     if is_more(n_running, n_moving) && rows >= 3 && n_failed + n_running + n_moving == rows {
         if n_moving > 1 || n_running == 0 { n_moving -= 1 } else { n_running -= 1 }
     }
@@ -149,7 +149,7 @@ pub fn tree(view: &View<'_>, options: TreeOptions<'_>) -> Tree {
     tree
 }
 
-/// Derivations that have failed, in the order in which they did.
+/// Lists failed derivations in the order of their failures.
 fn failed(view: &View<'_>) -> Vec<DerivationId> {
     let mut seen = BTreeSet::new();
     let failed = view.state.failures().filter_map(|(_, failure)| failure.derivation);
@@ -157,7 +157,7 @@ fn failed(view: &View<'_>) -> Vec<DerivationId> {
     failed.filter(|id| state(id) == DerivationState::Failed && seen.insert(*id)).collect()
 }
 
-/// Builds that run, the longest first.
+/// Lists running builds, the longest first.
 fn running(view: &View<'_>) -> Vec<DerivationId> {
     let key = |(id, derivation): &(DerivationId, &Derivation)| (derivation.started, *id);
     let (endless, mut running): (Vec<_>, Vec<_>) =
@@ -169,7 +169,7 @@ fn running(view: &View<'_>) -> Vec<DerivationId> {
     running.into_iter().chain(endless.into_iter().skip(newest)).map(|(id, _)| id).collect()
 }
 
-/// The paths that are shown: those that have had no bytes for the longest time, in the order of the stream.
+/// Chooses the transfers that started first, in the order of the stream.
 fn chosen_paths(view: &View<'_>, moving: &[PathId], n: usize) -> Vec<PathId> {
     let mut chosen = moving.to_vec();
     if n < chosen.len() {
@@ -181,13 +181,13 @@ fn chosen_paths(view: &View<'_>, moving: &[PathId], n: usize) -> Vec<PathId> {
     chosen
 }
 
-/// Who needs whom, as far as it was asked.
+/// Parents of derivations in the tree, as far as they were looked up.
 #[derive(Debug, Default)]
 struct Parents(BTreeMap<DerivationId, Option<DerivationId>>);
 
 impl Parents {
-    /// The derivation below which a reader looks for this one: of those that need it and are not built, the one that the
-    /// stream names first. Nix names in the order in which it will build, so this is what comes next.
+    /// Returns the derivation below which this one is shown: among the unbuilt ones that need it, the one that the stream
+    /// named first. Nix names derivations in the order in which it will build them, so this one is built next.
     fn of(&mut self, view: &View<'_>, id: DerivationId) -> Option<DerivationId> {
         let derivations = view.state.derivations();
         *self.0.entry(id).or_insert_with(|| {
@@ -199,7 +199,7 @@ impl Parents {
         })
     }
 
-    /// What is above it, nearest first. Ends where a hostile graph turns round.
+    /// Lists the ancestors, nearest first. Ends where a hostile graph has a cycle.
     fn chain(&mut self, view: &View<'_>, id: DerivationId) -> Vec<DerivationId> {
         let mut chain = Vec::new();
         let mut at = id;
@@ -214,7 +214,7 @@ impl Parents {
     }
 }
 
-/// What is worth a row above `shown`: what was asked for, then where branches meet, then what comes next.
+/// Chooses ancestors of `shown`: first the roots, then the joints of branches, then direct parents.
 fn ancestors(
     view: &View<'_>,
     shown: &BTreeSet<DerivationId>,
@@ -254,7 +254,7 @@ fn ancestors(
     chosen
 }
 
-/// Puts each below the nearest one above it that is shown.
+/// Puts each derivation below its nearest ancestor that is shown.
 fn arrange(view: &View<'_>, shown: &BTreeSet<DerivationId>, parents: &mut Parents) -> Vec<Row> {
     let mut children = BTreeMap::<Option<DerivationId>, Vec<(DerivationId, bool)>>::new();
     for id in shown {
@@ -267,7 +267,7 @@ fn arrange(view: &View<'_>, shown: &BTreeSet<DerivationId>, parents: &mut Parent
     let mut rows = Vec::new();
     let mut seen = BTreeSet::new();
     let mut todo: Vec<(DerivationId, bool, Vec<bool>)> = Vec::new();
-    // What turns round has no root; it comes last, as if it were one.
+    // Derivations of a cycle have no root; they come last, as roots.
     let roots = children.get(&None).cloned().unwrap_or_default();
     let rest = shown.iter().map(|id| (*id, false));
     for (root, indirect) in roots.into_iter().chain(rest) {

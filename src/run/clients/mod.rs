@@ -26,9 +26,8 @@ pub(super) use steps::Steps;
 pub(super) use stop::stop;
 pub(super) use wait::wait;
 
-use super::{options, unix_ms};
+use super::unix_ms;
 use crate::frontend::json_line;
-use crate::render::Thresholds;
 use crate::runs::{RunDir, Status, Store};
 use crate::settings::Settings;
 use crate::text::{self, Line, Palette, Symbols};
@@ -74,7 +73,7 @@ fn clock(at: u64, now: u64, of_another_day: impl Fn(u64) -> &'static str) -> Str
 
 /// The signs of the terminal.
 fn symbols(settings: &Settings) -> Symbols {
-    options(&settings.output, Thresholds::default()).style.symbols
+    Symbols::new(settings.output.ascii)
 }
 
 /// A line as it is written.
