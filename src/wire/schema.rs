@@ -53,7 +53,7 @@ impl Schemas {
             "oneOf": self.lines,
             "$defs": definitions,
         });
-        drop_formats(&mut schema);
+        tidy(&mut schema);
         schema
     }
 }
@@ -81,16 +81,19 @@ fn merged(shared: &Map<String, Value>, variant: Value) -> Map<String, Value> {
     variant
 }
 
-/// Drops the formats of Rust's integers, which JSON schemas do not define.
-fn drop_formats(schema: &mut Value) {
+/// Drops the formats of Rust's integers, which JSON schemas do not define, and the line breaks of comments.
+fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             if object.get("type").is_some_and(|kind| *kind != "string" && !kind.is_object()) {
                 object.remove("format");
             }
-            object.values_mut().for_each(drop_formats);
+            if let Some(Value::String(description)) = object.get_mut("description") {
+                *description = description.replace('\n', " ");
+            }
+            object.values_mut().for_each(tidy);
         }
-        Value::Array(array) => array.iter_mut().for_each(drop_formats),
+        Value::Array(array) => array.iter_mut().for_each(tidy),
         _ => {}
     }
 }
