@@ -1,4 +1,4 @@
-//! What activations have done that was not told yet.
+//! Actions of activations that have not been shown yet.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use crate::render::{Style, unit_actions, unit_names};
 use crate::state::{Moment, Outcome, State};
 use crate::text::{Line, Role};
 
-/// Units and steps are gathered for so long.
+/// Time for which units and steps are gathered.
 const DELAY: Duration = Duration::from_millis(300);
-/// Units that were stopped are told after so long: most of them are started again at once, which is a restart.
+/// Time after which stopped units are shown. Most are started again at once, which makes a restart.
 const STOP_DELAY: Duration = Duration::from_secs(3);
-/// Units kept of each kind: more are a number anyway.
+/// Largest number of units in each list: a longer list is shown as a count anyway.
 const MAX_UNITS: usize = 1024;
 
-/// Gathers what activations do, so that it is a line for each and not a flood.
+/// Gathers the actions of activations, so that each activation takes one line instead of a flood.
 #[derive(Debug, Default)]
 pub(super) struct ActivationNews {
-    /// In the order of their first news.
+    /// Activations in the order of their first unshown action.
     runs: Vec<RunNews>,
-    /// When the first of it was noted, but for units that were stopped.
+    /// Time of the first unshown action, without stopped units.
     since: Option<Moment>,
     stopped_since: Option<Moment>,
 }
@@ -32,7 +32,7 @@ struct RunNews {
 }
 
 impl ActivationNews {
-    /// Something has happened. Warnings and the like are told at once, by the caller.
+    /// Notes an action. The caller shows warnings and the like at once.
     pub(super) fn note(&mut self, change: &ActivationChange, at: Moment) {
         match change {
             ActivationChange::Began { run, .. } => self.of(*run).began = true,
@@ -50,17 +50,17 @@ impl ActivationNews {
         self.since.get_or_insert(at);
     }
 
-    /// Whether it is time to tell.
+    /// Returns whether it is time to show the actions.
     pub(super) fn is_due(&self, now: Moment) -> bool {
         let for_long =
             |since: Option<Moment>, delay| since.is_some_and(|since| now.saturating_sub(since) >= delay);
         for_long(self.since, DELAY) || for_long(self.stopped_since, STOP_DELAY)
     }
 
-    /// A line for each activation of which there is news: `Activating home-manager… (linkGeneration)`,
-    /// `Activating… restarted nginx.service; rclone.service failed`. All of it counts as told.
+    /// Makes a line for each activation with unshown actions: `Activating home-manager… (linkGeneration)`,
+    /// `Activating… restarted nginx.service; rclone.service failed`. All of them count as shown.
     ///
-    /// `at_end`: what the report will say is left out.
+    /// `at_end`: leaves out the actions that the report will show.
     pub(super) fn tell(&mut self, state: &State, style: &Style, at_end: bool) -> Vec<Line> {
         let news = std::mem::take(self);
         news.runs.into_iter().filter_map(|news| news.line(state, style, at_end)).collect()
@@ -124,7 +124,7 @@ impl RunNews {
         Some(line)
     }
 
-    /// The machine, or at the beginning the tool.
+    /// Names the machine, or the tool at the beginning.
     fn what(&self, run: &Run) -> String {
         match (&run.node, run.tool) {
             (Some(node), _) => format!(" {node}"),

@@ -1,15 +1,15 @@
-//! How much may still be said. A build of any length prints a bounded number of lines.
+//! The budget of condensed output: a build of any length prints a bounded number of lines.
 
 use std::time::Duration;
 
-/// What the user allows.
+/// The limits that the user sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Lines in all.
+    /// Largest number of lines.
     pub lines: usize,
-    /// Bytes in all.
+    /// Largest number of bytes.
     pub bytes: usize,
-    /// The least time between two heartbeats.
+    /// Shortest time between two heartbeats.
     pub every: Duration,
 }
 
@@ -19,12 +19,12 @@ impl Default for Limits {
     }
 }
 
-/// What a line is for; each purpose has its share, so that none starves another.
+/// The purpose of a line. Each purpose has its share of the budget, so that none starves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
     /// Changes of phase, and failures as they happen.
     Events,
-    /// Text of Nix's and of other programs.
+    /// Text from Nix and from other programs.
     Text,
     /// Signs of life.
     Heartbeats,
@@ -51,7 +51,7 @@ impl Room {
     }
 }
 
-/// What is left of the limits.
+/// The rest of the limits.
 #[derive(Clone, Debug)]
 pub struct Budget {
     every: Duration,
@@ -62,14 +62,14 @@ pub struct Budget {
     last_heartbeat: Duration,
 }
 
-/// While many heartbeats are left, the wait is this part of the time that has passed: the spacing of a day is that of an
-/// hour in proportion.
+/// While many heartbeats are left, the wait is this fraction of the elapsed time, so that a day has about as many heartbeats
+/// as an hour.
 const PART: u32 = 4;
 
 impl Budget {
-    /// The whole of the limits.
+    /// Makes a budget with all of the limits.
     pub fn new(limits: Limits) -> Self {
-        // Heartbeats are most of what a long run says, the report is what matters most.
+        // Heartbeats are most of the output of a long run; the report matters most.
         let small = Room::of(&limits, 2, 15);
         let heartbeats = Room::of(&limits, 7, 15);
         Self {
@@ -77,7 +77,7 @@ impl Budget {
             events: small,
             text: small,
             heartbeats,
-            // Four parts of fifteen, and what rounding leaves.
+            // Four fifteenths, and the rest from rounding.
             report: Room {
                 lines: limits.lines - 2 * small.lines - heartbeats.lines,
                 bytes: limits.bytes - 2 * small.bytes - heartbeats.bytes,
@@ -86,7 +86,7 @@ impl Budget {
         }
     }
 
-    /// Whether a line of so many bytes has room, so that one that has none need not be made.
+    /// Returns whether a line of this many bytes has room. A caller need not make a line without room.
     pub fn fits(&self, share: Share, bytes: usize) -> bool {
         let room = match share {
             Share::Events => &self.events,
@@ -96,7 +96,7 @@ impl Budget {
         room.fits(bytes)
     }
 
-    /// Takes room for a line of so many bytes if there is any.
+    /// Takes room for a line of this many bytes and returns true, if there is any.
     pub fn take(&mut self, share: Share, bytes: usize) -> bool {
         let fits = self.fits(share, bytes);
         if fits {
@@ -105,7 +105,7 @@ impl Budget {
         fits
     }
 
-    /// Takes room for so many bytes more of a line that has some already, if there is any.
+    /// Takes room for more bytes of the same line and returns true, if there is any.
     pub fn take_more(&mut self, share: Share, bytes: usize) -> bool {
         let room = self.room_mut(share);
         let left = room.bytes.checked_sub(bytes);
@@ -121,7 +121,7 @@ impl Budget {
         }
     }
 
-    /// Whether it is time for a heartbeat: the fewer are left, the longer the wait, in proportion to the time that has passed.
+    /// Returns whether a heartbeat is due: the fewer are left, the longer the wait, in proportion to the elapsed time.
     pub fn heartbeat_is_due(&self, now: Duration) -> bool {
         let Ok(left) = u32::try_from(self.heartbeats.lines) else { return false };
         if left == 0 {
@@ -131,12 +131,12 @@ impl Budget {
         now.saturating_sub(self.last_heartbeat) >= wait
     }
 
-    /// Something was said that shows life, so a heartbeat can wait.
+    /// Notes that a line showed life, so that the next heartbeat can wait.
     pub fn heard(&mut self, now: Duration) {
         self.last_heartbeat = now;
     }
 
-    /// What the report may take: its own share and what events and text have left.
+    /// Returns the lines and bytes for the report: its own share and the rest of events and text.
     pub fn report(&self) -> (usize, usize) {
         let rooms = [self.report, self.events, self.text];
         (rooms.iter().map(|room| room.lines).sum(), rooms.iter().map(|room| room.bytes).sum())

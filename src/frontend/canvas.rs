@@ -1,12 +1,12 @@
-//! A few rows at the bottom of a terminal that are drawn again and again, and what scrolls away above them.
+//! A few rows at the bottom of a terminal that are redrawn, and text that scrolls away above them.
 //!
-//! The cursor is parked on the first of the rows, not after the last. Then all of the view can be cleared with one
-//! control sequence, whatever a resize has made of it: terminals that wrap lines anew move the cursor with its line, and
-//! those that get lower drop the rows below the cursor first, so that nothing of the view gets into the scrollback.
-//! Nobody needs to know how many rows it takes now.
+//! The cursor is parked on the first of the rows, not after the last. So one control sequence clears the whole view,
+//! whatever a resize has done to it: terminals that rewrap lines move the cursor with its line, and terminals that get
+//! lower drop the rows below the cursor first, so that no part of the view gets into the scrollback. The current number of
+//! rows does not have to be known.
 //!
-//! The place is saved in the terminal, too (DECSC), since what the user types moves the cursor. After a resize the saved
-//! place is another one, so then the cursor itself counts.
+//! The position is saved in the terminal as well (DECSC), since typing moves the cursor. A resize invalidates the saved
+//! position; then the cursor itself is used.
 
 use std::io;
 
@@ -17,42 +17,42 @@ const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
 const HIDE_CURSOR: &str = "\x1b[?25l";
 const SHOW_CURSOR: &str = "\x1b[?25h";
-/// A line that is wider than we think, by another opinion on some character, is cut rather than wrapped.
+/// Lines are cut rather than wrapped if the terminal draws a character wider than expected.
 const WRAP_OFF: &str = "\x1b[?7l";
 const WRAP_ON: &str = "\x1b[?7h";
 const SAVE: &str = "\x1b7";
 const RESTORE: &str = "\x1b8";
-/// From the beginning of a row. Not from its first column: tmux keeps a screen that is cleared from its first cell on in
-/// its scrollback (`screen_write_clearendofscreen` in its `screen-write.c`).
+/// Clears from the beginning of a row, but not from its first column: tmux moves a screen that is cleared from its first
+/// cell to the scrollback (`screen_write_clearendofscreen` in its `screen-write.c`).
 const CLEAR_BELOW: &str = " \x1b[J\r";
 const CLEAR_LINE: &str = "\x1b[K";
 
-/// What puts a terminal right again that a view was left on: no view, cursor and modes as they were. Good at any moment,
-/// for it does not rely on a saved place.
+/// Removes a view and restores the cursor and the modes of the terminal. It works at any moment, since it does not rely on
+/// a saved position.
 pub(super) const RESET: &str = "\r \x1b[J\r\x1b[?7h\x1b[?2026l\x1b[?25h";
 
-/// The rows that are drawn again and again.
+/// Rows that are redrawn in place.
 #[derive(Debug)]
 pub(super) struct Canvas {
     term: Box<dyn TermLike>,
-    /// The rows that stand there now; none if there is no view.
+    /// The rows on the screen; empty if there is no view.
     shown: Vec<String>,
     size: (u16, u16),
     hidden: bool,
 }
 
-/// What is to be drawn.
+/// The content to draw.
 #[derive(Debug, Default)]
 pub(super) struct Picture {
-    /// Rows of the view, as wide as the terminal at most.
+    /// Rows of the view, at most as wide as the terminal.
     pub(super) rows: Vec<String>,
-    /// Control sequences that have no place on the screen.
+    /// Control sequences that do not change the screen.
     pub(super) controls: String,
     /// Column of the cursor in the first row.
     pub(super) column: usize,
-    /// The cursor is wanted: somebody is being asked.
+    /// Show the cursor, since a program asks a question.
     pub(super) cursor: bool,
-    /// What stands there may not be what was drawn.
+    /// Draw all rows, since the screen may have changed.
     pub(super) again: bool,
 }
 
@@ -62,22 +62,22 @@ impl Canvas {
         Self { term, shown: Vec::new(), size, hidden: false }
     }
 
-    /// Columns and rows of the terminal, now.
+    /// Returns the current columns and rows of the terminal.
     pub(super) fn size(&self) -> (u16, u16) {
         (self.term.width(), self.term.height())
     }
 
-    /// Whether the terminal has another size than when it was drawn.
+    /// Returns whether the size of the terminal has changed since the last frame.
     pub(super) fn is_resized(&self) -> bool {
         self.size() != self.size
     }
 
-    /// Whether a view is on the screen.
+    /// Returns whether a view is on the screen.
     pub(super) fn is_shown(&self) -> bool {
         !self.shown.is_empty()
     }
 
-    /// Writes `above` where it scrolls away, and the rows below it. Nothing is written where nothing differs.
+    /// Writes `above`, which scrolls away, and the rows below it. Writes nothing if nothing has changed.
     pub(super) fn draw(&mut self, above: &str, picture: Picture) -> io::Result<()> {
         let Picture { rows, controls, column, cursor, again } = picture;
         let resized = self.is_resized();
@@ -103,7 +103,7 @@ impl Canvas {
             out.push_str(&rows.join("\r\n"));
             up(&mut out, rows.len().saturating_sub(1));
         } else {
-            // What the user has typed stands in the first row.
+            // The first row holds the text that the user has typed.
             out.push_str(WRAP_OFF);
             let mut at = 0;
             for (i, (row, old)) in rows.iter().zip(&self.shown).enumerate() {
@@ -129,7 +129,7 @@ impl Canvas {
         self.send(&out)
     }
 
-    /// Takes the view away and leaves what scrolled; `above` comes last. The cursor is at the beginning of a line.
+    /// Removes the view, then writes `above`. The cursor is left at the beginning of a line.
     pub(super) fn leave(&mut self, above: &str, controls: &str) -> io::Result<()> {
         let resized = self.is_resized();
         let mut out = String::new();

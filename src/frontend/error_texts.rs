@@ -1,4 +1,4 @@
-//! Errors as Nix printed them, kept until it is known whether they are why a run failed.
+//! Errors as Nix printed them, stored until it is known whether they made a run fail.
 
 use std::collections::VecDeque;
 
@@ -7,27 +7,27 @@ use crate::nix::error::{ErrorText, is_error, parse_error};
 use crate::nix::log::LogMessage;
 use crate::text::{sanitize, strip_escapes};
 
-/// More are not kept: the state keeps no more of those that may be a cause.
+/// Largest number of errors; the state stores no more possible causes.
 const MAX_ERRORS: usize = 100;
-/// Nor more bytes of them together; with `--show-trace` one may have a megabyte.
+/// Largest size of all errors in bytes; with `--show-trace` a single one can have a megabyte.
 const MAX_BYTES: usize = 4 << 20;
 
-/// The texts of errors, in whole.
+/// The full texts of errors.
 #[derive(Debug, Default)]
 pub(super) struct ErrorTexts {
-    /// What the state calls an error, and its text.
+    /// The message of each error in the state, and its text.
     texts: VecDeque<(String, String)>,
     bytes: usize,
 }
 
 impl ErrorTexts {
-    /// Keeps what the stream says if it is an error.
+    /// Stores an event if it is an error.
     pub(super) fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Error(text) => {
                 self.keep(parse_error(&ErrorText { msg: text, ..ErrorText::default() }).message, text);
             }
-            // Those above level 2 are no errors.
+            // Messages above level 2 are not errors.
             Event::Record(LogMessage::Msg { level: 0..=2, msg, raw_msg, position, .. }) => {
                 let text = msg.decode();
                 if raw_msg.is_none() && !is_error(&text) {
@@ -61,12 +61,12 @@ impl ErrorTexts {
         }
     }
 
-    /// The lines of the error with this message, if they say more than that.
+    /// Returns the lines of the error with this message, if they say more than the message.
     pub(super) fn lines(&self, message: &str) -> Vec<String> {
         let Some((_, text)) = self.texts.iter().rev().find(|(known, _)| known == message) else {
             return Vec::new();
         };
-        // Escapes are removed line by line: a sequence without an end takes one line with it.
+        // Escapes are removed line by line, so that an unfinished sequence removes only one line.
         let lines = text.lines().map(|line| sanitize(&strip_escapes(line)).trim_end().to_owned());
         let mut lines: Vec<String> = lines.collect();
         while lines.last().is_some_and(String::is_empty) {
@@ -78,7 +78,7 @@ impl ErrorTexts {
     }
 }
 
-/// A message of several lines becomes sentences of one.
+/// Splits a text into words without final dots, since the state joins lines to sentences.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace().map(|word| word.trim_end_matches('.'))
 }

@@ -12,7 +12,7 @@ use crate::text::Line;
 use crate::view::Evidence;
 use crate::wire;
 
-/// Writes changes as they happen, snapshots if asked, and the summary record last.
+/// Writes changes as they happen, snapshots on request, and the summary record last.
 #[derive(Debug)]
 pub struct Json<W> {
     sink: Sink<W>,
@@ -21,7 +21,7 @@ pub struct Json<W> {
     last_snapshot: Moment,
 }
 
-/// What is gathered before it is written, unless something else ends the batch.
+/// Size of a batch in bytes, unless it is flushed earlier.
 const BATCH: usize = 64 << 10;
 
 impl<W: Write> Json<W> {
@@ -30,7 +30,7 @@ impl<W: Write> Json<W> {
         Self { sink: Sink::new(writer), buffer: Vec::new(), snapshots, last_snapshot: Moment::ZERO }
     }
 
-    /// Changes have been accepted.
+    /// Writes changes that the state has accepted.
     pub fn changes(&mut self, state: &State, changes: &[Change], at: Moment) {
         for change in changes {
             if let Some(record) = wire::from_change(state, change, at) {
@@ -42,7 +42,7 @@ impl<W: Write> Json<W> {
         }
     }
 
-    /// Lines about the run itself.
+    /// Writes messages about the run itself.
     pub fn notice(&mut self, lines: &[Line], at: Moment) {
         for line in lines {
             self.line(&wire::notice(&line.plain(), at));
@@ -50,7 +50,7 @@ impl<W: Write> Json<W> {
         self.flush();
     }
 
-    /// Time has passed.
+    /// Writes a snapshot if one is due, and flushes the batch.
     pub fn tick(&mut self, state: &State, now: Moment) {
         if let Some(every) = self.snapshots
             && now.saturating_sub(self.last_snapshot) >= every
@@ -61,7 +61,7 @@ impl<W: Write> Json<W> {
         self.flush();
     }
 
-    /// The run has ended.
+    /// Writes the summary of a run that has ended.
     pub fn end(&mut self, state: &State, evidence: &Evidence, input: InputCounts, exit_code: i32) {
         self.line(&wire::summary(state, evidence, input, exit_code));
         self.flush();
@@ -71,7 +71,7 @@ impl<W: Write> Json<W> {
         json_line(value, &mut self.buffer);
     }
 
-    /// Writes what was gathered.
+    /// Writes the batch.
     pub fn flush(&mut self) {
         if !self.buffer.is_empty() {
             self.sink.write(&self.buffer);
@@ -90,17 +90,17 @@ impl<W: Write> Json<W> {
     }
 }
 
-/// Appends a value as a line of JSON that a terminal can be shown.
+/// Appends a value as a line of JSON without raw control characters.
 pub fn json_line(value: &impl serde::Serialize, to: &mut Vec<u8>) {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *to, Escaped);
-    // Of our own types none can fail to be written.
+    // Serialisation of the wire types does not fail.
     if value.serialize(&mut serializer).is_ok() {
         to.push(b'\n');
     }
 }
 
-/// Compact JSON in which no control character stands as it is. serde_json escapes what JSON does not allow, which is
-/// those below U+0020; to a terminal DEL and U+0080 to U+009F are control characters too.
+/// Compact JSON with all control characters escaped. serde_json escapes only those that JSON forbids, below U+0020; for a
+/// terminal, DEL and U+0080 to U+009F are control characters as well.
 struct Escaped;
 
 impl Formatter for Escaped {
@@ -122,10 +122,10 @@ impl Formatter for Escaped {
     }
 }
 
-/// Where the first such character is.
+/// Returns the position of the first control character that serde_json does not escape.
 fn next_control(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    // In UTF-8 those above DEL are C2 80 to C2 9F.
+    // In UTF-8, U+0080 to U+009F are C2 80 to C2 9F.
     memchr::memchr2_iter(0x7f, 0xc2, bytes)
         .find(|&at| bytes[at] == 0x7f || bytes.get(at + 1).is_some_and(|&next| next < 0xa0))
 }

@@ -13,35 +13,35 @@ use crate::state::{Change, DerivationId, Moment, Outcome, Phase, State, TextKind
 use crate::text::{Line, Palette, Role, duration};
 use crate::view::{Evidence, View};
 
-/// What becomes of the text of other programs.
+/// The treatment of text from other programs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Passthrough {
-    /// It passes as far as its share of the limits goes; a flood becomes a count.
+    /// Show it while its share of the budget lasts, then only count lines.
     #[default]
     Auto,
-    /// It passes, whatever it costs.
+    /// Show all of it.
     All,
-    /// Only a command's results pass.
+    /// Show only the results of commands.
     None,
 }
 
-/// How lines look and how many there may be.
+/// The look and the number of condensed lines.
 #[derive(Clone, Debug)]
 pub struct LinesOptions {
     /// Colours.
     pub palette: Palette,
-    /// Signs.
+    /// Symbols and thresholds.
     pub style: Style,
-    /// How much may be said.
+    /// Limits of the output.
     pub limits: Limits,
-    /// What becomes of other programs' text.
+    /// Treatment of text from other programs.
     pub passthrough: Passthrough,
-    /// What becomes of builds' logs.
+    /// Log lines of builds to show.
     pub logs: LogLines,
 }
 
 impl LinesOptions {
-    /// Whether lines are told that may be builders' or other programs': where all of either is.
+    /// Returns whether lines of unknown origin are shown: if all lines of builders or of other programs are.
     pub fn tells_unnamed(&self) -> bool {
         self.passthrough == Passthrough::All || self.logs == LogLines::All(None)
     }
@@ -53,34 +53,34 @@ pub struct Lines<W> {
     sink: Sink<W>,
     options: LinesOptions,
     budget: Budget,
-    /// A phase that has begun and was not told yet.
+    /// A phase that has not been shown yet.
     phase: Option<Phase>,
     failures: PendingFailures,
     activation: ActivationNews,
-    /// The last heartbeat, to see whether anything has changed.
+    /// The numbers of the last heartbeat, to detect changes.
     last: String,
     hidden: u64,
     in_view: InView,
     is_kept: bool,
-    /// Lines of activations that were not shown: worth a word only if one failed.
+    /// Number of hidden lines of activations, which is shown only if one failed.
     hidden_of_activation: u64,
-    /// A question that found no room, and since when it stands.
+    /// A question without room, and the time at which it appeared.
     unanswered: Option<(Vec<u8>, Moment)>,
-    /// Bytes of an unfinished line that were shown already.
+    /// Bytes of an unfinished line that have been shown.
     shown_partial: Vec<u8>,
-    /// The same, where another line had to end it.
+    /// The same for a line that another line interrupted.
     ended_partial: Vec<u8>,
     said_evaluating: bool,
     log_counts: LogCounts,
 }
 
-/// Evaluations shorter than this are not worth a line.
+/// Shorter evaluations get no line.
 const EVALUATION_DELAY: Duration = Duration::from_millis(200);
-/// A question that stands for so long waits for an answer, and is shown though it has no room.
+/// Time after which a question is shown even without room, since it waits for an answer.
 const UNANSWERED: Duration = Duration::from_secs(1);
-/// A longer beginning of a line is not shown.
+/// Longest unfinished line that is shown, in bytes.
 const MAX_PARTIAL: usize = 400;
-/// Lines of other programs are cut after so many columns, unless all of it is asked for.
+/// Largest width of lines of other programs, unless all of their text is requested.
 const MAX_COLUMNS: usize = 300;
 
 impl<W: Write> Lines<W> {
@@ -106,12 +106,12 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// They are kept: their report is read without what stands above it.
+    /// Makes the report complete, for a file in which it is read without the lines above it.
     pub fn kept(self) -> Self {
         Self { is_kept: true, ..self }
     }
 
-    /// Changes have been accepted.
+    /// Writes changes that the state has accepted.
     pub fn changes(&mut self, state: &State, changes: &[Change], at: Moment) {
         for change in changes {
             match change {
@@ -139,9 +139,9 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// Time has passed.
+    /// Writes everything that is due, such as a heartbeat.
     pub fn tick(&mut self, state: &State, now: Moment) {
-        // Somebody may be typing an answer: what can wait does.
+        // The user may be typing an answer, so other lines wait.
         if let Some((question, _)) =
             self.unanswered.take_if(|(_, since)| now.saturating_sub(*since) >= UNANSWERED)
         {
@@ -160,20 +160,19 @@ impl<W: Write> Lines<W> {
         if self.activation.is_due(now) {
             self.tell_activation(state, now);
         }
-        // A failure that is told a moment later is told with the time at which it happened.
+        // A failure is shown with the time at which it happened, so no later heartbeat may come before it.
         if self.failures.is_empty() && self.budget.heartbeat_is_due(now) {
             self.heartbeat(state, now);
         }
     }
 
-    /// Input has come: an unfinished line may be finished.
+    /// Notes new input, which may finish an unfinished line.
     pub fn touch(&mut self) {
         self.unanswered = None;
     }
 
-    /// The beginning of a line has stood there for a moment: a prompt, or a program that says what it is about to do.
-    /// What has no room waits for the rest of the line, and is shown beside the limits if it is a question and nothing
-    /// follows.
+    /// Shows an unfinished line that has been there for a moment: a prompt, or the announcement of a step. A line without
+    /// room waits for its end; a question is shown regardless of the limits if nothing follows.
     pub fn partial(&mut self, bytes: &[u8], at: Moment) {
         if self.options.passthrough == Passthrough::None
             || bytes.len() > MAX_PARTIAL
@@ -190,7 +189,7 @@ impl<W: Write> Lines<W> {
             let new = new.to_owned();
             let has_room = match self.options.passthrough {
                 Passthrough::All => true,
-                // With room for its end, or for a sign that it is not shown.
+                // There must be room for its end, or for an ellipsis in its place.
                 _ if shown == 0 => self.budget.take(Share::Text, new.len() + "…".len() + 1),
                 _ => self.budget.take_more(Share::Text, new.len()),
             };
@@ -205,7 +204,7 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// The run has ended: the report. `evidence` is what was found of logs.
+    /// Writes the report on a run that has ended. `evidence` holds the logs that were found.
     pub fn end(&mut self, state: &State, evidence: &Evidence, now: Moment) {
         self.end_partial();
         for line in self.activation.tell(state, &self.options.style, true) {
@@ -227,7 +226,7 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// How the run stands, now, whatever was said before.
+    /// Writes the current status of the run, regardless of the limits.
     pub fn report_now(&mut self, state: &State, now: Moment) {
         let line = render::heartbeat(&View::new(state, now), false, &self.options.style);
         let line = self.stamp(line, now);
@@ -235,7 +234,7 @@ impl<W: Write> Lines<W> {
         self.write(&line);
     }
 
-    /// Lines about the run itself. They show life, so they take the room of heartbeats, then that of events.
+    /// Writes messages about the run itself. They show life, so they use the share of heartbeats, then that of events.
     pub fn notice(&mut self, lines: &[Line], now: Moment) {
         for line in lines {
             let fits = self.budgeted(Share::Heartbeats, line.clone(), now)
@@ -246,7 +245,7 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// Whether lines are told that may be builders' or other programs'.
+    /// Returns whether lines of unknown origin are shown.
     pub fn tells_unnamed(&self) -> bool {
         self.options.tells_unnamed()
     }
@@ -275,7 +274,7 @@ impl<W: Write> Lines<W> {
     fn tell_failures(&mut self, state: &State, now: Moment) {
         for (id, at) in self.failures.take_due(now) {
             let line = render::build_failed(state, state.failure(id), &self.options.style);
-            // The report tells those that find no room.
+            // The report includes failures without room here.
             self.budgeted(Share::Events, line, at);
         }
     }
@@ -315,9 +314,9 @@ impl<W: Write> Lines<W> {
                 self.write(&line());
             }
             Passthrough::None if foreign => self.hidden += 1,
-            // What matters of it is told as steps, units and warnings, and by the report if it explains a failure.
+            // Its important parts are shown as steps, units and warnings, and in the report if they explain a failure.
             Passthrough::Auto if kind == TextKind::Activation => self.hidden_of_activation += 1,
-            // In a flood most have no room: a line is at least as long as its text, or as half of what it is cut to.
+            // In a flood most lines have no room: each is at least as long as its text, or as half of the largest width.
             _ if !self.budget.fits(Share::Text, text.len().min(MAX_COLUMNS / 2)) => self.hidden += 1,
             Passthrough::Auto | Passthrough::None => {
                 let mut line = line();
@@ -333,7 +332,7 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// A line of a build's log, beside the limits: somebody has asked for it.
+    /// Writes a line of a build log. The limits do not apply, since the user has requested it.
     fn log_line(&mut self, state: &State, id: DerivationId, line: &str) {
         let LinesOptions { logs, style, .. } = &self.options;
         if let Some(line) = self.log_counts.line(state, id, line, *logs, style.symbols.ellipsis) {
@@ -342,11 +341,11 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// A line whose beginning was shown while it was unfinished: the rest of it.
+    /// Writes the rest of a line whose beginning has been shown. Returns false for any other line.
     fn continue_partial(&mut self, text: &str) -> bool {
         let ended = std::mem::take(&mut self.ended_partial);
         if self.shown_partial.is_empty() {
-            // A line of ours came between; if nothing has followed, all of it was shown.
+            // Another line interrupted it; if the line did not continue, all of it has been shown.
             return !ended.is_empty()
                 && crate::text::sanitize(&String::from_utf8_lossy(&ended)).trim_end() == text;
         }
@@ -366,7 +365,7 @@ impl<W: Write> Lines<W> {
                     }
                 }
                 self.write_raw(&format!("{}\n", line.plain()));
-                // If it was not cut.
+                // Only a whole line is in view.
                 if shown.trim_end().len() + line.plain().len() >= text.trim_end().len() {
                     self.in_view.show(text.to_owned());
                 }
@@ -386,7 +385,7 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// Writes text that is not a line of ours.
+    /// Writes foreign text as it is.
     fn write_raw(&mut self, text: &str) {
         if self.options.style.ascii {
             self.sink.write(crate::text::ascii(text).as_bytes());
@@ -422,7 +421,7 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// Writes a line with the time if its share has room.
+    /// Writes a line with the time if its share has room, and returns whether it has.
     fn budgeted(&mut self, share: Share, mut line: Line, now: Moment) -> bool {
         line.truncate(MAX_COLUMNS, self.options.style.symbols.ellipsis);
         let line = self.stamp(line, now);

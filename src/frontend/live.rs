@@ -1,7 +1,7 @@
-//! The live view: a frame at the bottom of the terminal, and above it what a scrollback should hold.
+//! The live view: a frame at the bottom of the terminal, and the lines above it that stay in the scrollback.
 //!
-//! Knows no clock and asks for no signal: whoever drives it says when to draw, at most as often as it likes. What a frame
-//! says comes from `render`; this module decides what scrolls away, and keeps the frame from jumping.
+//! It uses no clock and no signals: the caller decides when to draw. The content of a frame comes from `render`; this module
+//! decides which lines scroll away, and keeps the frame from jumping.
 
 use std::time::Duration;
 
@@ -16,27 +16,27 @@ use crate::state::{Change, DerivationId, Moment, Outcome, Phase, State, TextKind
 use crate::text::{Line, Palette, Role, ascii, sanitize, truncate, width};
 use crate::view::{Evidence, View};
 
-/// How a live view looks and what it may say.
+/// The look and the content of a live view.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
     /// Colours.
     pub palette: Palette,
-    /// Signs.
+    /// Symbols and thresholds.
     pub style: Style,
-    /// What becomes of other programs' text.
+    /// Treatment of text from other programs.
     pub passthrough: Passthrough,
-    /// What becomes of builds' logs.
+    /// Log lines of builds to show.
     pub logs: LogLines,
-    /// Most lines of the final report.
+    /// Largest number of lines of the final report.
     pub report_lines: usize,
-    /// The terminal takes a window title (OSC 2) and keeps the old one (`CSI 22 t`).
+    /// The terminal supports a window title (OSC 2) and saves the old one (`CSI 22 t`).
     pub title: bool,
-    /// The terminal takes progress (OSC 9;4). Others take OSC 9 for a notification.
+    /// The terminal supports progress (OSC 9;4). Other terminals show a notification for OSC 9.
     pub progress: bool,
 }
 
 impl LiveOptions {
-    /// Whether lines are told that may be builders' or other programs': where all of either is.
+    /// Returns whether lines of unknown origin are shown: if all lines of builders or of other programs are.
     pub fn tells_unnamed(&self) -> bool {
         self.passthrough == Passthrough::All || self.logs == LogLines::All(None)
     }
@@ -47,43 +47,43 @@ impl LiveOptions {
 pub struct Live {
     canvas: Canvas,
     options: LiveOptions,
-    /// What is to scroll away above the next frame: whole lines.
+    /// Whole lines that scroll away above the next frame.
     above: String,
-    /// Lines of other programs that found no room.
+    /// Number of hidden lines of other programs.
     hidden: u64,
     in_view: InView,
-    /// Lines of an activation that were not shown; they count only if it fails.
+    /// Number of hidden lines of activations, which counts only if one fails.
     hidden_of_activation: u64,
-    /// Failures that stand above with their logs.
+    /// Number of failures that have been shown with their logs.
     n_told: usize,
     failures: PendingFailures,
     steps: Vec<BegunStep>,
     memory: Memory,
     log_counts: LogCounts,
-    /// The beginning of a line that has stood there for a moment.
+    /// An unfinished line that has been there for a moment.
     partial: Option<String>,
-    /// A frame keeps its height for a while after it could be lower, and since when it could.
+    /// Height of the frame, and the last time at which it needed that height.
     height: (usize, Moment),
     title: String,
     titled_at: Option<Moment>,
     progress: String,
 }
 
-/// A run that ends before needs no view.
+/// Time of the first frame: a shorter run needs no view.
 const FIRST_FRAME: Duration = Duration::from_millis(150);
-/// A frame does not get lower before it could be for this long.
+/// Time for which a frame keeps its height when it could be lower.
 const SHRINK_DELAY: Duration = Duration::from_secs(3);
-/// A window title changes no more often.
+/// Shortest time between two window titles.
 const TITLE_DELAY: Duration = Duration::from_secs(1);
-/// What waits to scroll, in bytes: a terminal that stands still does not fill our memory.
+/// Largest number of bytes that wait to scroll, so that a stalled terminal does not fill the memory.
 const MAX_ABOVE: usize = 1 << 20;
-/// Lines of other programs are cut after so many columns, unless all of it is asked for.
+/// Largest width of lines of other programs, unless all of their text is requested.
 const MAX_COLUMNS: usize = 1000;
-/// Steps of activations that are kept.
+/// Largest number of steps of an activation.
 const MAX_STEPS: usize = 200;
-/// A prompt is not longer.
+/// Longest prompt in bytes.
 const MAX_PROMPT: usize = 400;
-/// The report's bytes: the terminal is the user's, not a log with a limit.
+/// Largest size of the report in bytes. A terminal needs no tighter limit.
 const REPORT_BYTES: usize = 1 << 16;
 
 impl Live {
@@ -109,17 +109,17 @@ impl Live {
         }
     }
 
-    /// What puts the terminal right when nothing else can any more, at a panic.
+    /// Returns the control sequences that restore the terminal at a panic.
     pub fn reset_sequence(options: &LiveOptions) -> String {
         format!("{RESET}{}", restore_controls(options.title, options.progress))
     }
 
-    /// Input has come: an unfinished line may be finished.
+    /// Notes new input, which may finish an unfinished line.
     pub fn touch(&mut self) {
         self.partial = None;
     }
 
-    /// The beginning of a line has stood there for a moment: a prompt, or a program that prints dots.
+    /// Shows an unfinished line that has been there for a moment: a prompt, or a program that prints dots.
     pub fn partial(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         self.partial = (!bytes.is_empty() && bytes.len() <= MAX_PROMPT)
@@ -127,7 +127,7 @@ impl Live {
             .filter(|_| self.options.passthrough != Passthrough::None);
     }
 
-    /// Changes have been accepted.
+    /// Shows changes that the state has accepted.
     pub fn changes(&mut self, state: &State, changes: &[Change], at: Moment) {
         for change in changes {
             match change {
@@ -184,7 +184,7 @@ impl Live {
             self.hidden += 1;
             return;
         }
-        // What matters of it is shown as steps and units, and by the report if it explains a failure.
+        // Its important parts are shown as steps and units, and in the report if they explain a failure.
         if kind == TextKind::Activation && self.options.passthrough == Passthrough::Auto {
             self.hidden_of_activation += 1;
             return;
@@ -222,7 +222,7 @@ impl Live {
         if self.options.style.ascii { ascii(&text).into_owned() } else { text }
     }
 
-    /// Draws a frame, if anything differs from the last one.
+    /// Draws a frame if it differs from the last one.
     pub fn draw(&mut self, state: &State, now: Moment, condition: Condition) {
         if condition.busy || now < FIRST_FRAME && self.above.is_empty() {
             return;
@@ -231,7 +231,7 @@ impl Live {
         let resized = self.canvas.is_resized();
         let prompt = self.partial.as_deref().is_some_and(is_prompt);
         if condition.asking && !resized {
-            // What asks has written its question where the cursor is, and only the next frame would remove it.
+            // The program has written its question at the cursor; a frame would remove it.
             return;
         }
         let viewport = self.viewport();
@@ -249,25 +249,25 @@ impl Live {
         let controls = self.controls(state, now);
         let picture = Picture {
             column,
-            // While somebody answers, the terminal shows what they type.
+            // The terminal shows the answer while the user types it.
             cursor: prompt || rows.is_empty(),
             again: condition.typed && !prompt,
             rows,
             controls,
         };
         let above = std::mem::take(&mut self.above);
-        // A terminal that has gone shows nothing; reading goes on.
+        // A closed terminal is no reason to stop reading.
         let _ = self.canvas.draw(&above, picture);
     }
 
     fn viewport(&self) -> Viewport {
         let (columns, rows) = self.canvas.size();
-        // Terminals that do not know their size say that it is 0.
+        // Terminals that do not know their size report 0.
         let or = |n: u16, default| if n == 0 { default } else { usize::from(n) };
         Viewport { columns: or(columns, 80), rows: or(rows, 24) }
     }
 
-    /// The painted rows: an empty one, or an unfinished line, then the frame.
+    /// Makes the rows: an empty one for an unfinished line, then the frame.
     fn rows(&mut self, state: &State, now: Moment, viewport: Viewport, resized: bool) -> Vec<String> {
         if state.phase() == Phase::Done {
             return Vec::new();
@@ -303,7 +303,7 @@ impl Live {
         }
     }
 
-    /// Window title and progress, if they differ from the last ones.
+    /// Returns the control sequences for the window title and the progress, if they have changed.
     fn controls(&mut self, state: &State, now: Moment) -> String {
         let mut controls = String::new();
         let view = View::new(state, now);
@@ -329,11 +329,11 @@ impl Live {
         controls
     }
 
-    /// Takes the view away: the terminal is needed for something else. The next frame brings it back.
+    /// Removes the view, since the terminal is needed for something else. The next frame brings it back.
     pub fn leave(&mut self) {
         let above = std::mem::take(&mut self.above);
         let controls = self.restore();
-        // A terminal that has gone needs nothing.
+        // A closed terminal needs no restoration.
         let _ = self.canvas.leave(&above, &controls);
     }
 
@@ -344,15 +344,15 @@ impl Live {
         restore_controls(titled, progressed)
     }
 
-    /// Whether lines are told that may be builders' or other programs'.
+    /// Returns whether lines of unknown origin are shown.
     pub fn tells_unnamed(&self) -> bool {
         self.options.tells_unnamed()
     }
 
-    /// The run has ended: the report stands where the view was. `evidence` is what was found of logs.
+    /// Replaces the view with the report on a run that has ended. `evidence` holds the logs that were found.
     pub fn end(&mut self, state: &State, evidence: &Evidence) {
         self.failures.clear();
-        // What stands above with its log needs no second one.
+        // Failures that have been shown with their logs need no second one.
         let all_told = self.n_told > 0 && self.n_told == state.failures().count();
         let log_lines = if all_told { 0 } else { self.options.logs.of_failure() };
         let extent = Extent { lines: self.options.report_lines, bytes: REPORT_BYTES, log_lines };
@@ -371,7 +371,7 @@ impl Live {
         self.leave();
     }
 
-    /// Lines about the run itself.
+    /// Shows messages about the run itself.
     pub fn notice(&mut self, lines: &[Line]) {
         for line in lines {
             let mut line = line.clone();
@@ -380,7 +380,7 @@ impl Live {
         }
     }
 
-    /// How the run stands, now, as lines that stay.
+    /// Writes the current frame as lines that stay.
     pub fn report_now(&mut self, state: &State, now: Moment) {
         let viewport = Viewport { rows: usize::MAX, ..self.viewport() };
         let view = View::new(state, now);
@@ -392,7 +392,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // At a panic its message stands there already; the panic hook has put the terminal right.
+        // At a panic, the panic hook has restored the terminal and printed the message.
         if !std::thread::panicking() {
             self.leave();
         }
@@ -414,7 +414,7 @@ fn restore_controls(title: bool, progress: bool) -> String {
     format!("{progress}{title}")
 }
 
-/// `state;percent` of OSC 9;4: 1 is normal, 2 an error, 3 of unknown length.
+/// Formats `state;percent` for OSC 9;4: state 1 is normal, 2 an error, 3 of unknown length.
 fn progress(view: &View<'_>) -> String {
     let builds = view.builds();
     let fetches = view.fetches();
@@ -434,7 +434,7 @@ fn progress(view: &View<'_>) -> String {
     }
 }
 
-/// Our own words and numbers: nothing foreign gets into a title.
+/// Makes a window title. It contains no foreign text.
 fn title(view: &View<'_>) -> String {
     let builds = view.builds();
     let mut title = format!("nixmon: {}", view.state.phase().as_str());

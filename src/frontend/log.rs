@@ -1,4 +1,4 @@
-//! What a run and its builds printed, line by line.
+//! The output of a run and its builds, line by line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -13,37 +13,37 @@ use crate::render::{self, Style};
 use crate::state::{Change, Derivation, DerivationId, Failure, State, TextKind};
 use crate::text::{Line, Role, last_carriage, sanitize};
 
-/// Which lines are written.
+/// The lines to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogOf {
-    /// All.
+    /// All lines.
     Run,
-    /// Those of derivations that are at least so close to what is wanted.
+    /// Lines of derivations that match a reference at least this closely.
     Derivations {
-        /// A path, a name, or the beginning of one.
+        /// A path, a name, or the beginning of either.
         wanted: String,
-        /// How close.
+        /// The required closeness.
         closeness: Closeness,
     },
-    /// Those that name this unit.
+    /// Lines that name this unit.
     Unit(String),
-    /// None: they are only counted.
+    /// No lines: they are only counted.
     Nothing,
 }
 
-/// How close a derivation is to what somebody asks for.
+/// The closeness of a match between a derivation and a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Closeness {
-    /// It is its path or its name.
+    /// The reference is the path or the name.
     Exact,
-    /// It is its name without the version.
+    /// The reference is the name without the version.
     Name,
-    /// It is the beginning of its name, or of its path behind the store's.
+    /// The reference is the beginning of the name, or of the file name of the path.
     Prefix,
 }
 
 impl Closeness {
-    /// How close a derivation is; `None` if it is another one.
+    /// Returns the closeness of a derivation to a reference, or `None` if it does not match.
     pub fn of(path: &str, name: &str, wanted: &str) -> Option<Self> {
         let base = path.rsplit('/').next().unwrap_or(path);
         if wanted.is_empty() {
@@ -65,20 +65,20 @@ impl Closeness {
     }
 }
 
-/// Of the log of a failure that was not written before, all is told that is kept of it, which is less.
+/// Number of log lines for a failure whose log was not printed. The state stores fewer, so all of them are written.
 const LOG_LINES: usize = 1000;
 
-/// Writes every line: the builders' with the name of the derivation, messages, other programs' text; and of each failure
-/// what is known of it, which is all that there is of a build that printed nothing.
+/// Writes every line: lines of builders with the name of the derivation, messages, text of other programs. Each failure is
+/// described as well, since a build may have printed nothing.
 #[derive(Debug)]
 pub struct Log<W> {
     sink: Sink<W>,
     of: LogOf,
     style: Style,
     counts: BTreeMap<DerivationId, u64>,
-    /// Derivations of whose log the reader has something from elsewhere, by path.
+    /// Paths of derivations whose logs are shown by other means.
     shown: BTreeSet<String>,
-    /// Lines of builders were written of which nobody says whose they are.
+    /// Lines of unknown builders have been written.
     has_unnamed: bool,
     errors: ErrorTexts,
 }
@@ -97,12 +97,12 @@ impl<W: Write> Log<W> {
         }
     }
 
-    /// The log of the derivation with this path is shown by somebody else.
+    /// Notes that the log of the derivation with this path is shown by other means.
     pub fn is_shown(&mut self, path: String) {
         self.shown.insert(path);
     }
 
-    /// How many lines of its log a derivation had.
+    /// Returns the number of log lines of a derivation.
     pub fn n_lines(&self, id: DerivationId) -> u64 {
         self.counts.get(&id).copied().unwrap_or(0)
     }
@@ -127,9 +127,9 @@ impl<W: Write> Log<W> {
         self.sink.into_inner()
     }
 
-    /// The stream has said something, and these are the changes that it has led to, which follow.
+    /// Takes an event and the changes that it caused, which follow.
     ///
-    /// What leads to none is written here: steps of an activation, and lines that mean nothing to the state.
+    /// Writes events that caused no change: steps of an activation, and lines that mean nothing to the state.
     pub fn event(&mut self, event: &Event<'_>, changes: &[Change]) {
         if self.of == LogOf::Nothing {
             return;
@@ -156,7 +156,7 @@ impl<W: Write> Log<W> {
         }
     }
 
-    /// Changes have been accepted.
+    /// Writes changes that the state has accepted.
     pub fn changes(&mut self, state: &State, changes: &[Change]) {
         for change in changes {
             match change {
@@ -198,7 +198,7 @@ impl<W: Write> Log<W> {
         }
     }
 
-    /// What is known of a failure, without the lines of the log that were written before.
+    /// Describes a failure, without log lines that have been written before.
     fn failed(&mut self, state: &State, failure: &Failure) {
         if !self.wants_failure(state, failure) {
             return;
@@ -231,7 +231,7 @@ impl<W: Write> Log<W> {
         }
     }
 
-    /// Whether the log of what failed was written, as far as there is one.
+    /// Returns whether the log of a failure has been written, if there is one.
     fn has_written_log(&self, state: &State, failure: &Failure) -> bool {
         let is_own = failure.derivation.is_some_and(|id| {
             self.n_lines(id) > 0 || self.shown.contains(&*state.derivations().get(id).path)
@@ -270,15 +270,15 @@ impl<W: Write> Log<W> {
     }
 }
 
-/// Whether a unit's name is the one that somebody asks for: `nginx` is `nginx.service`, and a label of launchd may be
-/// asked for by its last part.
+/// Returns whether a unit matches a reference: `nginx` matches `nginx.service`, and the last part of a launchd label matches
+/// the label.
 pub fn is_unit(name: &str, wanted: &str) -> bool {
     name == wanted
         || name.strip_suffix(".service") == Some(wanted)
         || name.rsplit_once('.').is_some_and(|(_, last)| last == wanted && last != "service")
 }
 
-/// Whether a line names a unit, not only one whose name holds it.
+/// Returns whether a line names a unit, rather than a unit whose name contains the reference.
 fn names_unit(line: &str, unit: &str) -> bool {
     let of_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '@');
     !unit.is_empty()

@@ -22,10 +22,10 @@ pub use lines::{Lines, LinesOptions, Passthrough};
 pub use live::{Live, LiveOptions};
 pub use log::{Closeness, Log, LogOf, is_unit};
 
-/// What whoever drives a live view knows about its terminal at the moment.
+/// The condition of the terminal of a live view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// It has not taken yet what was written: this frame is skipped.
+    /// Earlier output is still pending, so that this frame is skipped.
     pub busy: bool,
     /// The user has typed since the last frame.
     pub typed: bool,
@@ -33,14 +33,14 @@ pub struct Condition {
     pub asking: bool,
 }
 
-/// What is shown of builds' logs.
+/// The log lines of builds to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLines {
-    /// Nothing.
+    /// No lines.
     None,
-    /// So many lines of those that fail.
+    /// This many lines of each failed build.
     Failed(usize),
-    /// All, or so many of each build.
+    /// All lines, or this many of each build.
     All(Option<usize>),
 }
 
@@ -51,7 +51,7 @@ impl Default for LogLines {
 }
 
 impl LogLines {
-    /// Most lines of the log of one failure.
+    /// Returns the largest number of log lines for one failure.
     pub fn of_failure(self) -> usize {
         match self {
             Self::None => 0,
@@ -119,12 +119,12 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// The last lines that were shown on an output, which a reader still sees.
+/// The last lines on an output, which a reader still sees.
 #[derive(Clone, Debug, Default)]
 struct InView(VecDeque<String>);
 
 impl InView {
-    /// So many lines above a report are one look with it.
+    /// Number of lines above a report that a reader sees together with it.
     const LINES: usize = 10;
 
     fn show(&mut self, line: String) {
@@ -139,7 +139,7 @@ impl InView {
     }
 }
 
-/// Whether an unfinished line asks for something.
+/// Returns whether an unfinished line looks like a question.
 fn is_prompt(text: &str) -> bool {
     text.trim_end().ends_with([':', '?', ']', ')', '>']) && !text.trim().is_empty()
 }

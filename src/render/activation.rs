@@ -234,7 +234,8 @@ pub(super) fn blocks(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Block
     let by_itself = reasons.is_empty() && run.files.is_empty() && !units.failed.is_empty();
     let mut why = Block::new();
     if run.reboot_needed {
-        let text = "    its init does not fit the running system: it takes effect only after a reboot";
+        let text =
+            "    its init is incompatible with the running system: it takes effect only after a reboot";
         why.push(Worth::Cause, Line::new().with(Role::Plain, text));
         return vec![why];
     }

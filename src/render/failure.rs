@@ -215,10 +215,10 @@ pub(super) fn unexplained(state: &State, log_lines: usize, passed: &Passed, styl
                 129..=192 => format!(" (signal {})", status - 128),
                 _ => String::new(),
             };
-            format!("  the command ended with status {status}{meaning}")
+            format!("  the command exited with status {status}{meaning}")
         }
-        None if in_view => "  nothing says why".to_owned(),
-        None => "  nothing says why; the last lines were".to_owned(),
+        None if in_view => "  no reason was given".to_owned(),
+        None => "  no reason was given; the last lines were".to_owned(),
     };
     let mut block = Block::titled(Line::new().with(Role::Plain, title));
     if in_view {

@@ -162,7 +162,7 @@ fn fetch_progress(view: &View<'_>) -> Option<String> {
     } else if let Some(path) = view.fetching().first() {
         let since = view.now.saturating_sub(path.last_bytes.or(path.started).unwrap_or(view.now));
         if since >= STALLED {
-            text.push_str(&format!(", {} stands still for {}", path.name(), duration(since)));
+            text.push_str(&format!(", {} stalled for {}", path.name(), duration(since)));
         }
     }
     Some(text)
@@ -236,7 +236,7 @@ pub(super) fn facts(failure: &Failure) -> String {
             Some(signal) => format!("was killed by signal {signal}"),
             None => "was killed".to_owned(),
         },
-        FailureKind::HashMismatch => "has another hash than specified".to_owned(),
+        FailureKind::HashMismatch => "does not match its specified hash".to_owned(),
         FailureKind::Timeout => "timed out".to_owned(),
         FailureKind::SilentTimeout => match limit(failure, " seconds of silence") {
             Some(seconds) => format!("was silent for {}", duration(Duration::from_secs(seconds))),
@@ -246,19 +246,17 @@ pub(super) fn facts(failure: &Failure) -> String {
             Some(n_bytes) => format!("printed more than {}", bytes(n_bytes)),
             None => "printed too much".to_owned(),
         },
-        FailureKind::NoOutput => "did not make its output".to_owned(),
+        FailureKind::NoOutput => "did not produce its output".to_owned(),
         FailureKind::NotDeterministic => "is not deterministic".to_owned(),
-        FailureKind::PlatformMismatch => "is for another system".to_owned(),
+        FailureKind::PlatformMismatch => "requires another system".to_owned(),
         FailureKind::MissingFeature => "requires a feature that is missing".to_owned(),
         FailureKind::DiskFull => "failed: the disk is full".to_owned(),
         FailureKind::SubstitutionFailed => "could not be fetched".to_owned(),
         FailureKind::PostBuildHook => "was built, but its post-build hook failed".to_owned(),
-        FailureKind::ForbiddenReference => "refers to a path that it must not refer to".to_owned(),
+        FailureKind::ForbiddenReference => "refers to a forbidden path".to_owned(),
         FailureKind::OutputCycle => "has outputs that refer to each other".to_owned(),
         FailureKind::BadBuilder => "has a builder that cannot be run".to_owned(),
-        FailureKind::LocalBuildsDisabled | FailureKind::NoMachine => {
-            "finds no machine to build it".to_owned()
-        }
+        FailureKind::LocalBuildsDisabled | FailureKind::NoMachine => "has no machine to build on".to_owned(),
         _ => "failed".to_owned(),
     };
     let mut facts = what;

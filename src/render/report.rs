@@ -145,9 +145,9 @@ fn fit(mut lines: Vec<Line>, style: &Style, extent: Extent) -> Vec<Line> {
         let cut = lines.len() - keep + 1;
         lines.truncate(keep.saturating_sub(1).max(1));
         let text = format!(
-            "  {} {} more of this report",
+            "  {} {} of this report",
             style.symbols.ellipsis,
-            count(cut as u64, "line", "lines")
+            count(cut as u64, "more line", "more lines")
         );
         lines.push(Line::new().with(Role::Muted, text));
     }
@@ -320,7 +320,7 @@ fn cancelled(state: &State) -> &'static str {
         _ if state.outcome_of_text_builds_unknown() && counts.built + counts.failed > 0 => "more started",
         _ if state.outcome_of_text_builds_unknown() => "started",
         // It is not known that they were stopped.
-        Some(Outcome::Incomplete) => "under way",
+        Some(Outcome::Incomplete) => "in progress",
         _ => "stopped",
     }
 }

@@ -88,18 +88,25 @@ fn what(stall: &Stall<'_>, ellipsis: &str) -> String {
     let cut = |text| truncate(text, MAX_PART, ellipsis).into_owned();
     let and = |others: usize| if others > 0 { format!(" and {others} more") } else { String::new() };
     match &stall.what {
-        Stalled::Prompt { text, .. } => format!("\"{}\" has waited for an answer for {time}", cut(text)),
+        Stalled::Prompt { text, .. } => {
+            format!("\"{}\" has been waiting for an answer for {time}", cut(text))
+        }
         Stalled::Asking { program } => {
-            format!("{} seems to wait for a password, for {time}", cut(program))
+            format!("{} seems to have been waiting for a password for {time}", cut(program))
         }
         Stalled::Lock(what) => {
             let article = if what.starts_with("lock ") { "a " } else { "" };
-            format!("Nix has waited for {article}{} for {time}", cut(what))
+            format!("Nix has been waiting for {article}{} for {time}", cut(what))
         }
         Stalled::Waiting { derivation, what, others } => {
             let verb = if *others > 0 { "have" } else { "has" };
             let what = if *what == "lock" { "a lock" } else { what };
-            format!("{}{} {verb} waited for {} for {time}", cut(derivation.name()), and(*others), cut(what))
+            format!(
+                "{}{} {verb} been waiting for {} for {time}",
+                cut(derivation.name()),
+                and(*others),
+                cut(what)
+            )
         }
         Stalled::Download { path, others } => {
             let verb = if *others > 0 { "have" } else { "has" };
@@ -108,7 +115,7 @@ fn what(stall: &Stall<'_>, ellipsis: &str) -> String {
         }
         Stalled::Upload { path, others } => {
             let verb = if *others > 0 { "have" } else { "has" };
-            format!("upload of {}{} {verb} not gone on for {time}", cut(path.name()), and(*others))
+            format!("upload of {}{} {verb} made no progress for {time}", cut(path.name()), and(*others))
         }
         Stalled::Build(derivation) => {
             format!("{}{} has printed nothing for {time}", cut(derivation.name()), place(derivation))
@@ -147,44 +154,42 @@ fn activation(run: &Run, ellipsis: &str) -> String {
 fn advice(stalled: &Stalled<'_>, background: bool, ellipsis: &str) -> String {
     let fixed = match stalled {
         Stalled::Prompt { kind, .. } if background => match kind {
-            Prompt::Password => {
-                "a run in the background cannot be answered: stop it, and run it in a terminal"
-            }
+            Prompt::Password => "a background run cannot take an answer: stop it and run it in a terminal",
             Prompt::Passphrase => {
-                "a run in the background cannot be answered: stop it, and load the key with ssh-add"
+                "a background run cannot take an answer: stop it and load the key with ssh-add"
             }
             Prompt::Username => {
-                "a run in the background cannot be answered: stop it, and set up access-tokens or netrc-file"
+                "a background run cannot take an answer: stop it and set up access-tokens or netrc-file"
             }
             Prompt::HostKey => {
-                "a run in the background cannot be answered: stop it, and connect to the host once by hand"
+                "a background run cannot take an answer: stop it and connect to the host once by hand"
             }
-            Prompt::YesNo => "a run in the background cannot be answered: stop it, and run it in a terminal",
+            Prompt::YesNo => "a background run cannot take an answer: stop it and run it in a terminal",
         },
         Stalled::Asking { .. } if background => {
-            "a run in the background cannot be answered: stop it, and run it in a terminal"
+            "a background run cannot take an answer: stop it and run it in a terminal"
         }
         Stalled::Prompt { .. } | Stalled::Asking { .. } => "answer in the terminal",
         Stalled::Lock(what) if what.contains("garbage collector") => {
-            "a garbage collection runs, and this goes on when it ends"
+            "a garbage collection is running; this continues when it finishes"
         }
         Stalled::Lock(what) if what.contains("exclusive access") => {
-            "other Nix processes use the store, and this goes on when they end"
+            "other Nix processes are using the store; this continues when they finish"
         }
         Stalled::Lock(what) if what.contains("profile") => {
-            "another command changes the profile, and this goes on when it ends"
+            "another command is changing the profile; this continues when it finishes"
         }
         Stalled::Lock(what) if what.contains("upload lock") => {
-            "another build copies to that machine, and this goes on when it ends"
+            "another build is copying to that machine; this continues when it finishes"
         }
         Stalled::Lock(what) | Stalled::Waiting { what, .. } if what.contains("a machine") => {
-            "no build machine is free or answers; --option builders '' builds here if this system can"
+            "no build machine is free or reachable; --option builders '' builds locally if this system can"
         }
         Stalled::Lock(what) | Stalled::Waiting { what, .. } if what.contains("build user") => {
-            "other builds use all build users; a lower --max-jobs needs fewer"
+            "other builds are using all build users; a lower --max-jobs needs fewer"
         }
         Stalled::Lock(_) | Stalled::Waiting { .. } => {
-            "another Nix process builds or fetches the same, and this goes on when it ends"
+            "another Nix process is building or fetching the same; this continues when it finishes"
         }
         Stalled::Download { path, .. } if path.done == 0 => {
             "check the network, or --option connect-timeout 10 / --option substitute false"
@@ -206,7 +211,7 @@ fn advice(stalled: &Stalled<'_>, background: bool, ellipsis: &str) -> String {
             let units = run.last_units();
             let which =
                 if units.len() > 4 { count(units.len() as u64, "unit", "units") } else { unit_names(units) };
-            return format!("it acted upon {which} last: {}", unit.log_hint());
+            return format!("it last acted on {which}: {}", unit.log_hint());
         }
         Stalled::Evaluation(_) => "",
     };

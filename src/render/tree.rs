@@ -342,7 +342,7 @@ fn cells(view: &View<'_>, row: &Row, style: &Style) -> Cells {
         Node::Path(id) => path_cells(view, id, style),
         Node::More { running, moving } => {
             let mut parts = Vec::new();
-            for (n, what) in [(running, "running"), (moving, "on their way")] {
+            for (n, what) in [(running, "running"), (moving, "transferring")] {
                 if n > 0 {
                     parts.push(format!("{} {what}", thousands(n as u64)));
                 }
@@ -393,7 +393,7 @@ fn other_cells(view: &View<'_>, id: DerivationId, state: DerivationState, cells:
         _ => (Role::Muted, style.symbols.waiting),
     };
     if state == DerivationState::Skipped {
-        cells.parts.push(part(2, Role::Muted, "not possible any more"));
+        cells.parts.push(part(2, Role::Muted, "cannot be built"));
         return;
     }
     let derivations = view.state.derivations();
@@ -405,7 +405,7 @@ fn other_cells(view: &View<'_>, id: DerivationId, state: DerivationState, cells:
         })
         .count();
     if waits > 0 {
-        cells.parts.push(part(2, Role::Muted, format!("waits for {}", thousands(waits as u64))));
+        cells.parts.push(part(2, Role::Muted, format!("waiting for {}", thousands(waits as u64))));
     }
 }
 
@@ -429,7 +429,7 @@ fn path_cells(view: &View<'_>, id: PathId, style: &Style) -> Cells {
     }
     let quiet = view.now.saturating_sub(path.last_bytes.unwrap_or(started));
     if quiet >= STALLED {
-        cells.parts.push(part(2, Role::Warning, format!("no bytes for {}", duration(quiet))));
+        cells.parts.push(part(2, Role::Warning, format!("no data for {}", duration(quiet))));
     } else if path.done > 0 && elapsed >= Duration::from_secs(1) {
         let per_second = u128::from(path.done) * 1000 / elapsed.as_millis().max(1);
         cells.parts.push(part(3, Role::Plain, rate(u64::try_from(per_second).unwrap_or(u64::MAX))));

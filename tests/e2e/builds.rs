@@ -240,7 +240,7 @@ fn failed_builds() {
                 status: 102,
                 summary: failed(json!({"failed": 1, "not_started": 1}), json!([source(1)])),
                 lines: &[
-                    "source-1.0.tar.gz has another hash than specified · blocks 1\n",
+                    "source-1.0.tar.gz does not match its specified hash · blocks 1\n",
                     "    specified: sha256-AAAA",
                     "    got:       sha256-fk+i",
                 ],
@@ -288,13 +288,13 @@ fn builds_that_are_not_let_end() {
                 command: "nix build noOutput",
                 status: 1,
                 summary: failed("no-output-1.0", "no-output", json!({})),
-                lines: &["no-output-1.0 did not make its output", "forgot\n"],
+                lines: &["no-output-1.0 did not produce its output", "forgot\n"],
             },
             Case {
                 command: "nix build otherSystem",
                 status: 1,
                 summary: failed("other-system-1.0", "platform-mismatch", json!({"message": "…riscv64-none"})),
-                lines: &["other-system-1.0 is for another system", "riscv64-none"],
+                lines: &["other-system-1.0 requires another system", "riscv64-none"],
             },
             Case {
                 command: "nix build feature",
@@ -306,7 +306,7 @@ fn builds_that_are_not_let_end() {
                 command: "nix build reference",
                 status: 1,
                 summary: failed("reference-1.0", "forbidden-reference", json!({"message": "…good-1.0"})),
-                lines: &["reference-1.0 refers to a path that it must not refer to", "good-1.0"],
+                lines: &["reference-1.0 refers to a forbidden path", "good-1.0"],
             },
             Case {
                 command: "nix build good --rebuild --option post-build-hook /bin/false",

@@ -10,12 +10,12 @@ const CASES: [Case; 4] = [
     (
         "nix-build --no-out-link {} -A good; echo 'host unreachable' >&2; exit 5",
         5,
-        &["host unreachable\n", "✗ Failed after ", "  the command ended with status 5\n"],
+        &["host unreachable\n", "✗ Failed after ", "  the command exited with status 5\n"],
     ),
     (
         "nix build --no-link -f {} app; echo 'host unreachable' >&2; exit 5",
         5,
-        &["✗ Failed after ", "  the command ended with status 5\n", "    host unreachable\n"],
+        &["✗ Failed after ", "  the command exited with status 5\n", "    host unreachable\n"],
     ),
     (
         "nix-build --no-out-link {} -A bad; echo 'host unreachable' >&2; exit 5",
@@ -31,7 +31,7 @@ const CASES: [Case; 4] = [
     (
         "nix-shell {} -A good --run 'echo inside >&2; exit 9'",
         9,
-        &["will use bash from your environment\n", "✗ Failed after ", "  the command ended with status 9\n"],
+        &["will use bash from your environment\n", "✗ Failed after ", "  the command exited with status 9\n"],
     ),
 ];
 

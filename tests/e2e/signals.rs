@@ -57,7 +57,7 @@ fn a_build_whose_nix_is_killed_is_incomplete() {
     assert_eq!(ended.command, None);
     assert_eq!((ended.nixmon.status, ended.nixmon.stderr.as_str()), (Some(1), ""), "{shown}");
     assert!(shown.contains("✗ Incomplete"), "{shown}");
-    assert!(shown.contains("  under way: slow-1.0 after "), "{shown}");
+    assert!(shown.contains("  in progress: slow-1.0 after "), "{shown}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ failure_kinds! {
     NoOutput "no-output" Build Some("the builder must create $out and every other output before it exits");
     /// A second build (`--check`) gave a different output.
     NotDeterministic "not-deterministic" Build Some("build with --keep-failed to compare both outputs");
-    /// The derivation is for another system than this machine's.
+    /// The derivation requires another system than this machine's.
     PlatformMismatch "platform-mismatch" Build
         Some("build on a machine of the required system, or add one to `builders`");
     /// The derivation requires a system feature that is not available, such as `kvm`.
@@ -122,7 +122,7 @@ failure_kinds! {
     RemoteBuildFailed "remote-build-failed" Build None;
     /// The post-build hook failed. The derivation itself was built.
     PostBuildHook "post-build-hook" Build Some("the build itself succeeded; run the hook's program by hand to see why it fails");
-    /// An output refers to a path that it must not refer to.
+    /// An output refers to a forbidden path.
     ForbiddenReference "forbidden-reference" Build Some("find the reference with: nix why-depends --precise");
     /// The outputs of a derivation refer to each other in a cycle.
     OutputCycle "output-cycle" Build Some("move what both outputs share into one of them, or into a third");

@@ -404,7 +404,7 @@ mod tests {
              \x20        specified: sha256-AAAA\n            got:    sha256-BBBB\n"
         );
         let expected = format!(
-            "✗ a-1.0 has another hash than specified\n    specified: sha256-AAAA\n    got:       sha256-BBBB\n    \
+            "✗ a-1.0 does not match its specified hash\n    specified: sha256-AAAA\n    got:       sha256-BBBB\n    \
              → if the new content is to be trusted, put the hash after `got` in place of the specified one\n    \
              log: nix log {A}\n"
         );
