@@ -5,6 +5,7 @@
 mod line;
 mod sanitize;
 mod symbols;
+pub mod template;
 mod units;
 mod width;
 

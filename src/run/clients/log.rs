@@ -16,6 +16,7 @@ use super::steps::Steps;
 use super::store;
 use crate::cli::LogArgs;
 use crate::frontend::{Closeness, Log, LogLines, LogOf, is_unit};
+use crate::nix::store_path;
 use crate::render::{Style, Thresholds, log_files_of};
 use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
@@ -265,7 +266,7 @@ fn similar(wanted: &str, names: &[&str]) -> String {
     let mut found: Vec<&str> = names.iter().filter(holds).take(NAMES).copied().collect();
     found.extend(nearest(wanted, names));
     if found.is_empty() {
-        let stems: Vec<&str> = names.iter().map(|name| Closeness::without_version(name)).collect();
+        let stems: Vec<&str> = names.iter().map(|name| store_path::without_version(name)).collect();
         found.extend(nearest(wanted, &stems));
     }
     found.dedup();
