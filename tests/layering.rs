@@ -23,9 +23,9 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("render", &["view", "text", "state", "activation", "nix"]),
     ("wire", &["nix", "input", "view", "state", "activation", "text"]),
     ("frontend", &["render", "wire", "text", "view", "state", "input", "nix", "activation"]),
-    ("runs", &["settings", "wire", "text"]),
+    ("runs", &["activation", "render", "state", "text", "view", "wire"]),
     ("cli", &[]),
-    ("settings", &["cli"]),
+    ("settings", &["cli", "render", "runs", "text"]),
     (
         "run",
         &[

@@ -19,7 +19,7 @@ use std::time::Duration;
 use common::{corpus, play};
 use nixmon::input::Source;
 use nixmon::run::{Pipeline, Recording, Step};
-use nixmon::runs::{FORMAT, Facts, RootCause, RunState, Status, Store};
+use nixmon::runs::{Facts, RootCause, RunOutcome, RunState, Status, Store};
 use nixmon::settings::Output;
 use nixmon::text::{Line, Role};
 use nixmon::view::Evidence;
@@ -81,16 +81,15 @@ fn lines() -> Vec<(String, Value)> {
 /// What `list` and `wait` print of a run that goes on, one that has ended and one of another nixmon.
 fn lines_of_runs() -> Vec<(String, Value)> {
     let temp = tempfile::tempdir().unwrap();
-    let store = Store::new(temp.path().join("nixmon/runs"));
+    let store = Store::open(temp.path().join("nixmon/runs"));
     let facts = Facts { command: vec!["make".to_owned()], created_at: 1, ..Facts::default() };
     let make = || store.create(facts.clone(), true).unwrap();
     let (running, ended, other) = (make(), make(), make());
     let cause = RootCause { name: None, message: "it broke".to_owned() };
     let status = Status {
-        format: FORMAT,
         id: ended.facts.id,
         state: RunState::Ended,
-        outcome: Some("failure".to_owned()),
+        outcome: Some(RunOutcome::Failure),
         first_failure: Some(RootCause { name: Some("lib-1.0".to_owned()), ..cause.clone() }),
         last_failure: Some(cause),
         ..Status::default()

@@ -9,7 +9,7 @@ mod run;
 mod summary;
 
 pub use changes::{Record, from_change, notice};
-pub use run::{RunFailure, RunLine, RunStatus, UnreadableRun};
+pub use run::{RunLine, UnreadableRun};
 pub use summary::{Location, Snapshot, Summary, SummaryFailure, snapshot, summary};
 
 /// The version of all types here.
