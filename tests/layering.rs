@@ -24,9 +24,9 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("render", &["view", "excerpt", "text", "state", "activation", "nix"]),
     ("wire", &["nix", "input", "view", "state", "activation", "text"]),
     ("frontend", &["render", "wire", "text", "view", "state", "input", "nix", "activation"]),
-    ("runs", &["settings", "wire", "text"]),
+    ("runs", &["activation", "excerpt", "render", "state", "text", "view", "wire"]),
     ("cli", &[]),
-    ("settings", &["cli"]),
+    ("settings", &["cli", "render", "runs", "text"]),
     (
         "run",
         &[

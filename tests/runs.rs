@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use common::ran::Ran;
 use nixmon::run::Recorder;
 use nixmon::runs::{
-    Created, Exit, FORMAT, Facts, ProcessId, ReadOn, RootCause, RunDir, RunId, RunState, Status, Store,
+    Created, Exit, Facts, ProcessId, ReadOn, RootCause, RunDir, RunId, RunOutcome, RunState, Status, Store,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -45,7 +45,7 @@ struct Home {
 impl Home {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().join("state/nixmon/runs"));
+        let store = Store::open(dir.path().join("state/nixmon/runs"));
         Self { dir, store }
     }
 
@@ -112,7 +112,6 @@ fn gone() -> ProcessId {
 
 fn ended_status(facts: &Facts, code: i32) -> Status {
     Status {
-        format: FORMAT,
         id: facts.id,
         name: facts.name.clone(),
         command: facts.command.clone(),
@@ -122,7 +121,7 @@ fn ended_status(facts: &Facts, code: i32) -> Status {
         ended_at: Some(facts.created_at + 9_000),
         heartbeat_at: facts.created_at + 9_000,
         line: "the verdict".to_owned(),
-        outcome: Some(if code == 0 { "success" } else { "failure" }.to_owned()),
+        outcome: Some(if code == 0 { RunOutcome::Success } else { RunOutcome::Failure }),
         exit_code: Some(code),
         cursor: 3,
         built: 2,
@@ -753,7 +752,7 @@ const RUNS_OF_EACH: usize = 10;
 #[test]
 fn makes_runs() {
     let home = Home::new();
-    let store = std::env::var_os(STORE).map_or_else(|| home.store.clone(), Store::new);
+    let store = std::env::var_os(STORE).map_or_else(|| home.store.clone(), Store::open);
     for _ in 0..RUNS_OF_EACH {
         // One of them gets the name while the others are refused.
         let named = store.create(Facts { name: Some("one".to_owned()), ..facts() }, false);

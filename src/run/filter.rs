@@ -15,8 +15,9 @@ use super::background::{Background, Stream};
 use super::recording::Recorder;
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::Endings;
-use super::{ExitStatus, complain, drv_reader, pipeline, service_logs};
+use super::{ExitStatus, complain, drv_reader, pipeline};
 use crate::input::Source;
+use crate::runs;
 use crate::settings::Settings;
 use crate::state::DerivationFacts;
 
@@ -126,7 +127,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
     let at = session.now();
     let code =
-        session.pipeline.end(None, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
+        session.pipeline.end(None, at, |state| runs::evidence(state, &settings.places, Some(begun_at)));
     if let Some(recorder) = &mut recorder {
         recorder.flush();
     }

@@ -13,7 +13,6 @@ mod pipeline;
 mod process_tree;
 mod recording;
 mod replay;
-mod service_logs;
 mod session;
 mod signals;
 #[cfg(feature = "live")]
@@ -37,7 +36,7 @@ use crate::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Pa
 #[cfg(feature = "live")]
 use crate::frontend::{Live, LiveOptions};
 use crate::render::{Style, Thresholds};
-use crate::settings::{self, Form, Output, Settings, Task};
+use crate::settings::{Form, Output, Settings, Task};
 use crate::text::{Palette, Symbols};
 use crate::wire;
 use background::{Backlog, Stream};
@@ -198,11 +197,10 @@ fn pipeline<W: Write>(
     stream: Stream,
     settings: &Settings,
 ) -> (Pipeline<W>, Watch) {
-    let thresholds = thresholds(settings);
     #[cfg(feature = "live")]
     if settings.output.form == Form::Live {
         let output = &settings.output;
-        let LinesOptions { palette, style, passthrough, logs, .. } = options(output, thresholds);
+        let LinesOptions { palette, style, passthrough, logs, .. } = options(output, settings.thresholds);
         let options = LiveOptions {
             palette,
             style,
@@ -220,7 +218,7 @@ fn pipeline<W: Write>(
         return (pipeline, Watch { terminal: Some(watch), output });
     }
     let (writer, output) = writer();
-    (to_writer(writer, &settings.output, thresholds), Watch { output, ..Watch::default() })
+    (to_writer(writer, &settings.output, settings.thresholds), Watch { output, ..Watch::default() })
 }
 
 /// A pipeline that writes to a writer: condensed lines where a live view is asked for.
@@ -246,13 +244,7 @@ fn silent_pipeline<W: Write>(writer: W) -> (Pipeline<W>, Watch) {
 /// Condensed lines for a file.
 fn plain_lines<W: Write>(writer: W, settings: &Settings) -> Lines<W> {
     let output = Output { color: false, ascii: false, ..settings.output.clone() };
-    Lines::new(writer, options(&output, thresholds(settings))).kept()
-}
-
-/// The user's thresholds, as the rendering takes them: it knows of no settings.
-fn thresholds(settings: &Settings) -> Thresholds {
-    let settings::Thresholds { slow, quiet } = settings.thresholds;
-    Thresholds { slow, quiet }
+    Lines::new(writer, options(&output, settings.thresholds)).kept()
 }
 
 /// Milliseconds since 1970.
@@ -276,16 +268,5 @@ fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
             LogsArg::None => LogLines::None,
             LogsArg::All => LogLines::All(output.log_lines),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_takes_long_is_the_same_for_settings_and_rendering() {
-        let settings::Thresholds { slow, quiet } = settings::Thresholds::default();
-        assert_eq!(Thresholds { slow, quiet }, Thresholds::default());
     }
 }

@@ -13,8 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::background::{Backlog, Stream};
 use super::recording::{Recording, Step};
 use super::session::{FRAME, TICK};
-use super::{ExitStatus, Pipeline, Watch, clients, command, pipeline, service_logs};
-use crate::runs::RunDir;
+use super::{ExitStatus, Pipeline, Watch, clients, command, pipeline};
+use crate::runs::{self, Facts, RunDir};
 use crate::settings::Settings;
 use crate::state::Moment;
 
@@ -27,12 +27,12 @@ pub(super) fn replay(
 ) -> Result<ExitStatus> {
     let mut recordings = Vec::new();
     let mut kept_status = None;
-    let mut kept_command = None;
+    let mut kept_facts: Option<Facts> = None;
     for file in files {
         match run_of(settings, file)? {
             Some(dir) => {
                 recordings.push(recording_of(&dir)?);
-                kept_command = dir.facts().ok().map(|facts| facts.command);
+                kept_facts = dir.facts().ok();
                 kept_status = dir.exit()?.map(|exit| exit.status());
             }
             None => recordings.push(read(file)?.steps),
@@ -41,8 +41,8 @@ pub(super) fn replay(
     let stdout = std::io::stdout();
     let begun = Instant::now();
     let (mut pipeline, watch) = pipeline(|| (stdout.lock(), Backlog::default()), Stream::Stdout, settings);
-    if let Some(command) = &kept_command {
-        command::expect(&mut pipeline, command);
+    if let Some(facts) = &kept_facts {
+        command::expect(&mut pipeline, facts);
     }
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
@@ -59,7 +59,7 @@ pub(super) fn replay(
                     screen.wait(&mut pipeline, ticked, ticked.div_f64(speed));
                     if screen.is_interrupted() {
                         pipeline.interrupt(ticked);
-                        pipeline.end(None, ticked, |state| service_logs::evidence(state, settings, None));
+                        pipeline.end(None, ticked, |state| runs::evidence(state, &settings.places, None));
                         return Ok(ExitStatus::Interrupted);
                     }
                 }
@@ -74,7 +74,7 @@ pub(super) fn replay(
     }
     pipeline.end_of_recording(base);
     let code = pipeline.end(exit_status.or(kept_status).or(recorded_status), base, |state| {
-        service_logs::evidence(state, settings, None)
+        runs::evidence(state, &settings.places, None)
     });
     Ok(ExitStatus::of(code))
 }
@@ -149,7 +149,7 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
         return Ok(None);
     }
     // Without a place for runs there are only files.
-    let Ok(store) = clients::store(settings) else { return Ok(None) };
+    let Ok(store) = settings.store() else { return Ok(None) };
     match store.find(Some(name)) {
         Ok(dir) => Ok(Some(dir)),
         Err(error) if is_number => Err(error.into()),

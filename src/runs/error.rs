@@ -18,6 +18,9 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
+    /// No directory for runs is known.
+    #[error("there is no home directory: neither XDG_STATE_HOME nor HOME is set to an absolute path")]
+    NoHome,
     /// There are no runs at all.
     #[error("there are no runs; `nixmon run -- COMMAND` makes one")]
     Empty,

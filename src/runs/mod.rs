@@ -25,6 +25,7 @@
 
 mod dir;
 mod error;
+mod evidence;
 mod facts;
 mod files;
 mod process;
@@ -35,11 +36,14 @@ mod store;
 
 pub use dir::{Life, RunDir};
 pub use error::StoreError;
-pub use facts::{Environment, Exit, Facts, ProcessId};
+pub use evidence::{Places, ServiceLogs, check_pattern, evidence};
+pub use facts::{Environment, Exit, Facts, ProcessId, Reading, StdoutUse};
 pub use files::Lock;
-pub use retention::{Reason, Removed};
+pub use retention::{Reason, Removed, Retention};
 pub use socket::socket_elsewhere;
-pub use status::{Activity, ReadOn, RootCause, RunState, Status};
+pub use status::{
+    Activity, ReadOn, RootCause, RunOutcome, RunPhase, RunState, Status, StatusRecord, StatusType,
+};
 pub use store::{Created, Store};
 
 /// The version of everything in a run's directory.
@@ -47,7 +51,18 @@ pub const FORMAT: u32 = 1;
 
 /// The number of a run. Counts up from 1 and is never given twice.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(transparent)]
 pub struct RunId(pub u64);

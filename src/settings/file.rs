@@ -12,19 +12,13 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::run::TargetFile;
-use super::services::{self, ServiceLogs};
-use super::suggest::nearest;
+use super::source::Set;
 use crate::cli::{
     LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, When, duration,
     run_name,
 };
-
-/// A value that a file sets, and the line of its key, from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Set<T> {
-    pub(super) value: T,
-    pub(super) line: usize,
-}
+use crate::runs::{ServiceLogs, check_pattern};
+use crate::text::nearest;
 
 /// What a file sets.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -295,7 +289,7 @@ impl Reader<'_> {
                 self.wrong(item, "`log`", "a list of file names");
                 return None;
             };
-            match services::check(text, general) {
+            match check_pattern(text, general) {
                 Ok(()) => patterns.push(text.as_ref().to_owned()),
                 Err(message) => self.mistake(item.span(), format!("\"{}\" {message}", text.escape_debug())),
             }

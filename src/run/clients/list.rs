@@ -3,10 +3,10 @@
 use anyhow::Result;
 
 use super::recover::look;
-use super::{say, short_clock, store, symbols, tell, tell_json, unix_ms};
+use super::{say, short_clock, symbols, tell, tell_json, unix_ms};
 use crate::cli::ListArgs;
 use crate::run::ExitStatus;
-use crate::runs::{RunId, RunState, Status};
+use crate::runs::{RunId, RunState, Status, StatusRecord};
 use crate::settings::Settings;
 use crate::text::{Line, Role, Symbols};
 use crate::wire::{SCHEMA, UnreadableRun};
@@ -25,16 +25,16 @@ const LEAST_NEWS: usize = 40;
 const GAP: usize = 2;
 
 pub(in crate::run) fn list(settings: &Settings, args: &ListArgs) -> Result<ExitStatus> {
-    let store = store(settings)?;
+    let store = settings.store()?;
     let ids = store.ids()?;
     let n = if args.all { ids.len() } else { LATEST.min(ids.len()) };
     let mut rows = Vec::new();
     for id in ids.iter().rev().take(n) {
-        let looked = store.open(*id).map_err(Into::into).and_then(|dir| look(&dir, settings));
+        let looked = store.run(*id).map_err(Into::into).and_then(|dir| look(&dir, settings));
         let row = looked.map(|look| look.status).map_err(|error| error.to_string());
         if args.json {
             let is_read = match &row {
-                Ok(status) => tell_json(&say::json(status)),
+                Ok(status) => tell_json(&StatusRecord::from(status.clone())),
                 Err(error) => {
                     let error = error.clone();
                     tell_json(&UnreadableRun {

@@ -13,17 +13,16 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::recover::{Look, look};
 use super::select::Selected;
 use super::steps::Steps;
-use super::store;
 use crate::cli::LogArgs;
 use crate::frontend::{Closeness, Log, LogLines, LogOf, is_unit};
 use crate::render::{Style, Thresholds, log_files_of};
 use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
-use crate::run::{ExitStatus, Pipeline, command, complain, options, service_logs};
-use crate::runs::RunDir;
-use crate::settings::{Settings, nearest};
+use crate::run::{ExitStatus, Pipeline, command, complain, options};
+use crate::runs::{self, RunDir};
+use crate::settings::Settings;
 use crate::state::{Derivation, DerivationState, State};
-use crate::text::{Line, Role, count, last_carriage, sanitize, strip_escapes};
+use crate::text::{Line, Role, count, last_carriage, nearest, sanitize, strip_escapes};
 
 /// How often it is looked whether there is more.
 const POLL: Duration = Duration::from_millis(200);
@@ -33,7 +32,7 @@ const NAMES: usize = 8;
 type Out = Selected<BufWriter<StdoutLock<'static>>>;
 
 pub(in crate::run) fn log(settings: &Settings, args: &LogArgs) -> Result<ExitStatus> {
-    let dir = store(settings)?.find(args.run.as_deref())?;
+    let dir = settings.store()?.find(args.run.as_deref())?;
     let grep = args.grep.as_deref().map(regex).transpose()?;
     let look = look(&dir, settings)?;
     let has_recording = dir.input().exists() || dir.rest().exists();
@@ -162,7 +161,7 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Re
 fn pipeline<W: Write>(look: &Look, log: Log<W>) -> Pipeline<W> {
     let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
     if let Some(facts) = &look.facts {
-        command::expect(&mut pipeline, &facts.command);
+        command::expect(&mut pipeline, facts);
     }
     pipeline
 }
@@ -309,7 +308,7 @@ fn unit_log(
         bail!("run {} says nothing of a unit {}; {known}", look.dir.id(), sanitize(wanted));
     };
     let began = look.status.started_at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_millis(at)));
-    let evidence = service_logs::evidence(state, settings, began);
+    let evidence = runs::evidence(state, &settings.places, began);
     let mut lines = Vec::new();
     for log in evidence.of_unit(&unit) {
         if log.lines.is_empty() {
@@ -325,7 +324,7 @@ fn unit_log(
 
 /// What Nix has kept of a derivation's log, which the recording lacks. Returns whether there is anything.
 fn nix_log(settings: &Settings, path: &str, name: &str, out: &mut Out) -> Result<bool> {
-    let files = log_files_of(path, &settings.log_dir).into_iter().flatten();
+    let files = log_files_of(path, &settings.places.log_dir).into_iter().flatten();
     let Some(file) = files.map(PathBuf::from).find(|file| file.is_file()) else {
         complain(&anyhow::anyhow!(
             "the recording has no log of {}, and Nix has kept none here",

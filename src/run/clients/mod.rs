@@ -16,7 +16,7 @@ mod wait;
 
 use std::io::Write;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 pub(super) use list::list;
 pub(super) use log::{complain_of_damage, log};
@@ -28,17 +28,9 @@ pub(super) use wait::wait;
 
 use super::unix_ms;
 use crate::frontend::json_line;
-use crate::runs::{RunDir, Status, Store};
+use crate::runs::{RunDir, Status};
 use crate::settings::Settings;
 use crate::text::{self, Line, Palette, Symbols};
-
-/// The store of runs.
-pub(super) fn store(settings: &Settings) -> Result<Store> {
-    let home = settings.state_home.as_ref();
-    let home = home
-        .context("there is no home directory: neither XDG_STATE_HOME nor HOME is set to an absolute path")?;
-    Ok(Store::new(home.join("nixmon/runs")).with_socket_dirs(settings.socket_dirs.clone()))
-}
 
 /// How a run stands. The end of one whose monitor has died is found out.
 pub(super) fn current(settings: &Settings, run: &RunDir) -> Result<Status> {

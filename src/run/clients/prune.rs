@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{local_clock, say, store, tell, unix_ms};
+use super::{local_clock, say, tell, unix_ms};
 use crate::run::ExitStatus;
 use crate::runs::{Reason, Removed};
 use crate::settings::Settings;
@@ -13,7 +13,7 @@ const LINES: usize = 20;
 
 pub(in crate::run) fn prune(settings: &Settings, dry_run: bool) -> Result<ExitStatus> {
     let now = unix_ms();
-    let removed = store(settings)?.prune(&settings.retention, now, dry_run)?;
+    let removed = settings.store()?.prune(&settings.retention, now, dry_run)?;
     tell(settings, &lines(&removed, dry_run, now));
     Ok(ExitStatus::Success)
 }

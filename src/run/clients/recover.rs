@@ -13,8 +13,8 @@ use super::{local_clock, unix_ms};
 use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
 use crate::run::session::TICK;
-use crate::run::{Pipeline, command, options, plain_lines, service_logs, thresholds};
-use crate::runs::{Exit, FORMAT, Facts, Life, RunDir, RunState, Status, StoreError};
+use crate::run::{Pipeline, command, options, plain_lines};
+use crate::runs::{self, Exit, Facts, Life, RunDir, RunOutcome, RunPhase, RunState, Status, StoreError};
 use crate::settings::Settings;
 use crate::state::{Moment, State};
 use crate::{frontend, wire};
@@ -58,7 +58,7 @@ pub(in crate::run) fn look(dir: &RunDir, settings: &Settings) -> Result<Look> {
 
 /// What is known of a run whose status is damaged.
 fn from_facts(dir: &RunDir, facts: Option<&Facts>) -> Status {
-    let status = Status { format: FORMAT, id: dir.id(), ..Status::default() };
+    let status = Status { id: dir.id(), ..Status::default() };
     let Some(facts) = facts else { return status };
     Status {
         name: facts.name.clone(),
@@ -92,7 +92,7 @@ fn lost(status: Status, facts: Option<&Facts>, life: Life, exit: Option<Exit>) -
         Life::Guarded => format!("{died}; {command} goes on, its output is kept"),
         _ => format!("{died}; {command} goes on unwatched: what it prints since then is lost"),
     };
-    Status { state: RunState::Lost, incomplete: Some(incomplete), ..status }
+    Status { state: RunState::Lost, activity: None, incomplete: Some(incomplete), ..status }
 }
 
 /// Finds out how a run has ended, once.
@@ -129,7 +129,7 @@ fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Re
             && let Some(fields) = summary.as_object_mut()
         {
             // The record has the outcome of the status.
-            fields.insert("outcome".to_owned(), status.outcome.clone().into());
+            fields.insert("outcome".to_owned(), status.outcome.map(RunOutcome::as_str).into());
             let code = fields.get("exit_code").and_then(serde_json::Value::as_i64).unwrap_or(0);
             fields.insert("exit_code".to_owned(), code.max(1).into());
         }
@@ -162,14 +162,14 @@ struct Told {
 }
 
 fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Settings) -> Result<Told> {
-    let logs = options(&settings.output, thresholds(settings)).logs;
+    let logs = options(&settings.output, settings.thresholds).logs;
     let written = Written::default();
     let lines = plain_lines(written.clone(), settings);
     let mut lines = Pipeline::new(Frontend::Lines(Box::new(lines)), logs);
     let mut json = Pipeline::new(Frontend::Json(frontend::Json::new(LastLine::default(), None)), logs);
     if let Some(facts) = facts {
-        command::expect(&mut lines, &facts.command);
-        command::expect(&mut json, &facts.command);
+        command::expect(&mut lines, facts);
+        command::expect(&mut json, facts);
     }
     let mut steps = Steps::of(dir);
     let mut ticked = Moment::ZERO;
@@ -208,7 +208,7 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
         lines.interrupt(at);
         json.interrupt(at);
     }
-    let evidence = |state: &State| service_logs::evidence(state, settings, None);
+    let evidence = |state: &State| runs::evidence(state, &settings.places, None);
     lines.end(status, at, evidence);
     json.end(status, at, evidence);
     Ok(Told {
@@ -309,15 +309,14 @@ fn final_status(
     let seen = started_at.map_or(0, |started| started.saturating_add(at)).max(kept.heartbeat_at);
     let on_disk = std::fs::read(dir.lines()).unwrap_or_default();
     let end = told.status.clone();
-    let is_open = exit.is_none() && end.outcome.as_deref() == Some("success");
+    let is_open = exit.is_none() && end.outcome == Some(RunOutcome::Success);
     let outcome = match end.outcome {
-        _ if !began => "not-started".to_owned(),
+        _ if !began => RunOutcome::NotStarted,
         // So far nothing had failed; what came then nobody knows.
-        Some(_) if is_open => "incomplete".to_owned(),
-        outcome => outcome.unwrap_or_else(|| "incomplete".to_owned()),
+        Some(_) if is_open => RunOutcome::Incomplete,
+        outcome => outcome.unwrap_or(RunOutcome::Incomplete),
     };
     Status {
-        format: FORMAT,
         id: kept.id,
         name: kept.name,
         command: kept.command,
@@ -328,7 +327,7 @@ fn final_status(
         heartbeat_at: unix_ms(),
         after: kept.after,
         cpu_ms: kept.cpu_ms,
-        phase: "done".to_owned(),
+        phase: RunPhase::Done,
         overdue: kept.overdue,
         expected_ms: kept.expected_ms,
         line: if began && !is_open { end.line } else { incomplete.clone() },

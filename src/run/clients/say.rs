@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::local_clock;
 use crate::render::rough;
-use crate::runs::{Activity, ReadOn, RootCause, RunState, Status};
+use crate::runs::{Activity, ReadOn, RootCause, RunOutcome, RunState, Status};
 use crate::text::{Line, Role, Symbols, count, duration, sanitize, thousands, truncate, width};
-use crate::wire::{self, RunActivity, RunFailure, RunOutcome, RunStatus, SCHEMA};
 
 /// A monitor that has been silent for longer, in milliseconds, may hang: it writes every ten seconds.
 const OLD_HEARTBEAT: u64 = 20_000;
@@ -60,13 +59,13 @@ fn millis(millis: u64) -> String {
 
 /// `success`.
 pub(super) fn outcome_word(status: &Status) -> Line {
-    let outcome = status.outcome.as_deref().unwrap_or("incomplete");
+    let outcome = status.outcome.unwrap_or(RunOutcome::Incomplete);
     let role = match outcome {
-        "success" => Role::Success,
-        "failure" => Role::Failure,
+        RunOutcome::Success => Role::Success,
+        RunOutcome::Failure => Role::Failure,
         _ => Role::Warning,
     };
-    Line::new().with(role, outcome.replace('-', " "))
+    Line::new().with(role, outcome.as_str().replace('-', " "))
 }
 
 /// `success, exit status 0`.
@@ -74,7 +73,7 @@ pub(super) fn outcome(status: &Status) -> Line {
     let mut line = outcome_word(status);
     match status.exit_code {
         Some(code) => line.push(Role::Plain, format!(", exit status {code}")),
-        None if status.outcome.as_deref() != Some("not-started") => {
+        None if status.outcome != Some(RunOutcome::NotStarted) => {
             line.push(Role::Plain, ", exit status unknown")
         }
         None => &mut line,
@@ -173,7 +172,7 @@ fn read_on(status: &Status) -> Option<String> {
 /// `busy`, `quiet for 3m04s`.
 pub(super) fn activity(status: &Status) -> Line {
     let silent = millis(status.silent_ms);
-    match status.activity {
+    match status.activity.unwrap_or_default() {
         Activity::Busy => Line::new().with(Role::Running, "busy"),
         Activity::Quiet => Line::new().with(Role::Running, format!("quiet for {silent}")),
         Activity::Stuck => Line::new().with(Role::Warning, format!("stuck, silent for {silent}")),
@@ -189,7 +188,7 @@ pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
             if let Some(elapsed) = elapsed(status, now) {
                 line.push(Role::Plain, format!(", after {elapsed}"));
             }
-            let never_began = status.outcome.as_deref() == Some("not-started");
+            let never_began = status.outcome == Some(RunOutcome::NotStarted);
             status.incomplete.as_deref().or(never_began.then_some(status.line.as_str())).unwrap_or_default()
         }
         RunState::Queued => {
@@ -198,7 +197,7 @@ pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
         }
         RunState::Running => {
             line.push(Role::Plain, " goes on");
-            if status.activity == Activity::Stuck {
+            if status.activity == Some(Activity::Stuck) {
                 line.push(Role::Plain, ", ").append(activity(status));
             }
             status.line.as_str()
@@ -217,7 +216,7 @@ pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
 
 /// What to ask next of a run that has not ended in time: for what hangs where something does, else for what is new.
 pub(super) fn next(status: &Status) -> Line {
-    let hangs = status.activity == Activity::Stuck || status.overdue || !status.slow.is_empty();
+    let hangs = status.activity == Some(Activity::Stuck) || status.overdue || !status.slow.is_empty();
     let command = match hangs && status.state == RunState::Running {
         true => format!("nixmon status {}", status.id),
         false => format!("nixmon wait {} --since {}", status.id, status.cursor),
@@ -261,52 +260,4 @@ fn counts(status: &Status, failed: usize) -> Line {
 /// `1 run`.
 pub(super) fn runs(n: usize) -> String {
     count(n as u64, "run", "runs")
-}
-
-/// The same for programs.
-pub(super) fn json(status: &Status) -> RunStatus {
-    let failure = |cause: &RootCause| RunFailure { name: cause.name.clone(), message: cause.message.clone() };
-    let Status { id, name, command, state, created_at, started_at, ended_at, heartbeat_at, .. } = status;
-    RunStatus {
-        r#type: "status".into(),
-        schema: SCHEMA,
-        run: id.0,
-        name: name.clone(),
-        command: command.clone(),
-        state: match state {
-            RunState::Queued => wire::RunState::Queued,
-            RunState::Running => wire::RunState::Running,
-            RunState::Ended => wire::RunState::Ended,
-            RunState::Lost => wire::RunState::Lost,
-        },
-        created_at: *created_at,
-        started_at: *started_at,
-        ended_at: *ended_at,
-        heartbeat_at: *heartbeat_at,
-        after: status.after.map(|run| run.0),
-        activity: (*state == RunState::Running).then_some(match status.activity {
-            Activity::Busy => RunActivity::Busy,
-            Activity::Quiet => RunActivity::Quiet,
-            Activity::Stuck => RunActivity::Stuck,
-        }),
-        silent_ms: status.silent_ms,
-        cpu_ms: status.cpu_ms,
-        phase: status.phase.clone(),
-        line: status.line.clone(),
-        slow: status.slow.clone(),
-        overdue: status.overdue,
-        expected_ms: status.expected_ms,
-        wanted: status.wanted,
-        running: status.running,
-        built: status.built,
-        failed: status.failed,
-        to_fetch: status.to_fetch,
-        fetched: status.fetched,
-        first_failure: status.first_failure.as_ref().map(failure),
-        last_failure: status.last_failure.as_ref().map(failure),
-        outcome: status.outcome.as_deref().map(RunOutcome::from_name),
-        exit_code: status.exit_code,
-        cursor: status.cursor,
-        incomplete: status.incomplete.clone(),
-    }
 }

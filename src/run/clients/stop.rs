@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use rustix::process::Signal;
 
 use super::recover::{Look, look};
-use super::{say, store, tell, unix_ms};
+use super::{say, tell, unix_ms};
 use crate::cli::StopArgs;
 use crate::run::ExitStatus;
 use crate::runs::{RunDir, RunState, Store};
@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(50);
 const LAST: Duration = Duration::from_secs(15);
 
 pub(in crate::run) fn stop(settings: &Settings, args: &StopArgs) -> Result<ExitStatus> {
-    let store = store(settings)?;
+    let store = settings.store()?;
     let dir = match &args.run {
         Some(run) => store.find(Some(run))?,
         None => only_one(&store, settings)?,
@@ -102,7 +102,7 @@ fn only_one(store: &Store, settings: &Settings) -> Result<RunDir> {
     let mut going: Vec<Look> = Vec::new();
     for id in store.ids()?.into_iter().rev() {
         // What cannot be read cannot be stopped either.
-        let Ok(dir) = store.open(id) else { continue };
+        let Ok(dir) = store.run(id) else { continue };
         if dir.life(unix_ms()).is_ok_and(|life| life.goes_on()) {
             going.extend(look(&dir, settings).ok());
         }

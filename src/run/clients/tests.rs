@@ -1,5 +1,5 @@
 use super::{list, prune, say};
-use crate::runs::{Activity, FORMAT, ReadOn, Reason, Removed, RootCause, RunId, RunState, Status};
+use crate::runs::{Activity, ReadOn, Reason, Removed, RootCause, RunId, RunOutcome, RunState, Status};
 use crate::text::{Line, Symbols};
 
 /// 2026-09-21 14:13:20 in UTC.
@@ -12,7 +12,6 @@ fn text(lines: &[Line]) -> String {
 /// A run of four minutes that builds.
 fn running() -> Status {
     Status {
-        format: FORMAT,
         id: RunId(12),
         name: Some("home".to_owned()),
         command: vec!["make".to_owned(), "home".to_owned()],
@@ -28,13 +27,13 @@ fn running() -> Status {
     }
 }
 
-fn ended(outcome: &str, code: Option<i32>) -> Status {
+fn ended(outcome: RunOutcome, code: Option<i32>) -> Status {
     Status {
         state: RunState::Ended,
         ended_at: Some(NOW - 1_000),
-        outcome: Some(outcome.to_owned()),
+        outcome: Some(outcome),
         exit_code: code,
-        line: format!("the verdict: {outcome}"),
+        line: format!("the verdict: {}", outcome.as_str()),
         ..running()
     }
 }
@@ -63,7 +62,7 @@ fn how_a_run_stands() {
       Building… 3/7 built
     ");
     insta::assert_snapshot!(status(&Status {
-        activity: Activity::Stuck,
+        activity: Some(Activity::Stuck),
         silent_ms: 200_000,
         heartbeat_at: NOW - 35_000,
         overdue: true,
@@ -93,11 +92,12 @@ fn how_a_run_ended() {
         RootCause { name: Some("lib-1.0".to_owned()), message: "failed: no rule\nto make it".to_owned() };
     let status = |status: &Status| text(&say::status(status, NOW, &Symbols::unicode()));
     let zoneless = |text: String| text.replacen(&super::local_clock(NOW - 1_000, NOW), "HH:MM", 1);
-    insta::assert_snapshot!(zoneless(status(&ended("success", Some(0)))), @"
+    insta::assert_snapshot!(zoneless(status(&ended(RunOutcome::Success, Some(0)))), @"
     run 12 (home: make home) ended: success, exit status 0, after 4m09s, at HH:MM, cursor 17
       the verdict: success
     ");
-    let failed = Status { first_failure: Some(first), last_failure: failure(), ..ended("failure", Some(2)) };
+    let failed =
+        Status { first_failure: Some(first), last_failure: failure(), ..ended(RunOutcome::Failure, Some(2)) };
     insta::assert_snapshot!(zoneless(status(&failed)), @"
     run 12 (home: make home) ended: failure, exit status 2, after 4m09s, at HH:MM, cursor 17
       the verdict: failure
@@ -129,7 +129,7 @@ fn how_a_run_ended() {
     ✗ lib; rm failed
     read on: nixmon log 12 --lines -50:
     ");
-    let unexplained = Status { read_on: Some(ReadOn::End), ..ended("failure", Some(3)) };
+    let unexplained = Status { read_on: Some(ReadOn::End), ..ended(RunOutcome::Failure, Some(3)) };
     insta::assert_snapshot!(zoneless(status(&unexplained)), @"
     run 12 (home: make home) ended: failure, exit status 3, after 4m09s, at HH:MM, cursor 17
       the verdict: failure
@@ -139,13 +139,13 @@ fn how_a_run_ended() {
     let long = status(&Status { first_failure: long, ..failed.clone() });
     assert!(long.ends_with("…\n  read on: nixmon log 12 --lines -50:\n"), "{long}");
     let incomplete = Some("its monitor died, and nobody saw how it ended".to_owned());
-    let unseen = Status { incomplete, ..ended("incomplete", None) };
+    let unseen = Status { incomplete, ..ended(RunOutcome::Incomplete, None) };
     insta::assert_snapshot!(zoneless(status(&unseen)), @"
     run 12 (home: make home) ended: incomplete, exit status unknown, after 4m09s, at HH:MM, cursor 17
       the verdict: incomplete
       its monitor died, and nobody saw how it ended
     ");
-    let never = Status { started_at: None, ..ended("not-started", None) };
+    let never = Status { started_at: None, ..ended(RunOutcome::NotStarted, None) };
     insta::assert_snapshot!(zoneless(status(&never)), @"
     run 12 (home: make home) ended: not started, at HH:MM, cursor 17
       the verdict: not-started
@@ -190,8 +190,8 @@ fn the_last_line_of_wait() {
     insta::assert_snapshot!(line(&running()), @"run 12 goes on, cursor 23: Building… 3/7 built");
     insta::assert_snapshot!(line(&queued()), @"run 12 is queued, cursor 23");
     insta::assert_snapshot!(line(&lost()), @"run 12 goes on, cursor 23: its monitor died at 14:09; the command (pid 4711) goes on, its output is kept");
-    insta::assert_snapshot!(line(&ended("success", Some(0))), @"run 12 ended: success, exit status 0, after 4m09s, cursor 23");
-    let stuck = Status { activity: Activity::Stuck, silent_ms: 200_000, ..running() };
+    insta::assert_snapshot!(line(&ended(RunOutcome::Success, Some(0))), @"run 12 ended: success, exit status 0, after 4m09s, cursor 23");
+    let stuck = Status { activity: Some(Activity::Stuck), silent_ms: 200_000, ..running() };
     insta::assert_snapshot!(line(&stuck), @"run 12 goes on, stuck, silent for 3m20s, cursor 23: Building… 3/7 built");
     let next = |status: &Status| say::next(status).plain();
     insta::assert_snapshot!(next(&running()), @"; go on with nixmon wait 12 --since 17");
@@ -211,20 +211,24 @@ fn a_list_of_runs_is_a_table() {
         command: vec![long],
         started_at: Some(NOW - 400_000_000),
         failed: 1_234,
-        ..ended("failure", Some(1))
+        ..ended(RunOutcome::Failure, Some(1))
     };
     let other =
         "run 8 was written by another nixmon: its format is 7, this one knows 1; a newer nixmon is needed";
     let failed = |id, failed, name: Option<&str>, message: &str| {
         let cause = RootCause { name: name.map(str::to_owned), message: message.to_owned() };
-        let status =
-            Status { id: RunId(id), failed, first_failure: Some(cause), ..ended("failure", Some(1)) };
+        let status = Status {
+            id: RunId(id),
+            failed,
+            first_failure: Some(cause),
+            ..ended(RunOutcome::Failure, Some(1))
+        };
         (RunId(id), Ok(status))
     };
     let rows = [
         (RunId(12), Ok(running())),
         (RunId(11), Ok(Status { id: RunId(11), started_at: Some(NOW - 250_000), ..queued() })),
-        (RunId(10), Ok(Status { built: 0, fetched: 0, ..ended("success", Some(0)) })),
+        (RunId(10), Ok(Status { built: 0, fetched: 0, ..ended(RunOutcome::Success, Some(0)) })),
         (RunId(9), Ok(old)),
         (RunId(8), Err(other.to_owned())),
         failed(7, 1, Some("lib-1.0"), "failed, exit 2: main.c:3:1: error: expected expression"),

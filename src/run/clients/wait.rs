@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use super::lines::{CondensedLines, catch_up};
 use super::recover::look;
-use super::{say, store, symbols, tell, tell_json, unix_ms};
+use super::{say, symbols, tell, tell_json, unix_ms};
 use crate::cli::{WaitArgs, WaitFor};
 use crate::run::ExitStatus;
-use crate::runs::{RunState, Status};
+use crate::runs::{RunOutcome, RunState, Status, StatusRecord};
 use crate::settings::Settings;
 use crate::text::{Line, Role};
 use crate::wire::{RunLine, SCHEMA};
@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 pub(in crate::run) fn wait(settings: &Settings, args: &WaitArgs) -> Result<ExitStatus> {
     let begun = Instant::now();
-    let dir = store(settings)?.find(args.run.as_deref())?;
+    let dir = settings.store()?.find(args.run.as_deref())?;
     let mut lines = CondensedLines::of(&dir);
     // Without a cursor, what is there already is not new.
     let mut cursor = match args.since {
@@ -50,7 +50,7 @@ pub(in crate::run) fn wait(settings: &Settings, args: &WaitArgs) -> Result<ExitS
             status.cursor = status.cursor.max(cursor);
             let is_late = has_ended && !has_printed && args.since.is_none();
             if args.json {
-                tell_json(&say::json(&status));
+                tell_json(&StatusRecord::from(status.clone()));
             } else if is_late {
                 // Whoever asks now has seen nothing of how it ended.
                 tell(settings, &say::status(&status, unix_ms(), &symbols(settings)));
@@ -85,10 +85,10 @@ fn print(settings: &Settings, json: bool, run: u64, cursor: u64, text: &str) -> 
 
 /// That of the command; where nobody has seen it, what the stream tells.
 fn exit_status(status: &Status) -> ExitStatus {
-    match (status.exit_code, status.outcome.as_deref()) {
+    match (status.exit_code, status.outcome) {
         (Some(code), _) => ExitStatus::Command(u8::try_from(code & 0xff).unwrap_or(1)),
-        (None, Some("success")) => ExitStatus::Success,
-        (None, Some("interrupted")) => ExitStatus::Interrupted,
+        (None, Some(RunOutcome::Success)) => ExitStatus::Success,
+        (None, Some(RunOutcome::Interrupted)) => ExitStatus::Interrupted,
         (None, _) => ExitStatus::Failure,
     }
 }
