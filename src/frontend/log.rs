@@ -50,18 +50,13 @@ impl Closeness {
             None
         } else if path == wanted || name == wanted || base == wanted {
             Some(Self::Exact)
-        } else if Self::without_version(name) == wanted {
+        } else if store_path::without_version(name) == wanted {
             Some(Self::Name)
         } else if name.starts_with(wanted) || base.starts_with(wanted) {
             Some(Self::Prefix)
         } else {
             None
         }
-    }
-
-    /// Returns a name without its version.
-    pub fn without_version(name: &str) -> &str {
-        store_path::without_version(name)
     }
 }
 

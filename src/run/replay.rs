@@ -13,13 +13,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::background::{Backlog, Stream};
 use super::recording::{Recording, Step};
 use super::session::{FRAME, TICK};
-use super::{ExitStatus, Pipeline, Watch, clients, command, pipeline};
-use crate::runs::{self, Facts, RunDir};
+use super::{ExitStatus, Failed, Pipeline, Watch, command, pipeline};
+use crate::runs::{self, Facts, QueryError, RunDir};
 use crate::settings::Settings;
 use crate::state::Moment;
 
 /// Replays files, one after the other, as one stream.
-pub(super) fn replay(
+pub(crate) fn replay(
     settings: &Settings,
     files: &[PathBuf],
     speed: Option<f64>,
@@ -153,22 +153,23 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
     match store.find(Some(name)) {
         Ok(dir) => Ok(Some(dir)),
         Err(error) if is_number => Err(error.into()),
-        Err(error) => Err(anyhow::anyhow!("there is no file {}, and {error}", file.display())),
+        Err(error) => Err(anyhow::Error::new(error).context(format!("there is no file {}", file.display()))),
     }
 }
 
 /// What was kept of a run.
 fn recording_of(dir: &RunDir) -> Result<Vec<(Moment, Step)>> {
     if !dir.input().exists() && !dir.rest().exists() {
-        anyhow::bail!("run {} has no recording", dir.id());
+        return Err(QueryError::NoRecording { id: dir.id() }.into());
     }
-    let mut steps = clients::Steps::of(dir);
+    let mut steps = super::query::Steps::of(dir);
     let mut recording = Vec::new();
     while let Some(step) = steps.next().with_context(|| format!("cannot read run {}", dir.id()))? {
         recording.push(step);
     }
     if steps.is_damaged() {
-        clients::complain_of_damage(dir);
+        let damaged = format!("the recording of run {} is damaged; the rest of it is lost", dir.id());
+        super::complain(&anyhow::anyhow!(damaged));
     }
     Ok(recording)
 }
@@ -180,5 +181,6 @@ fn read(file: &Path) -> Result<Recording> {
     } else {
         bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
-    Recording::parse(bytes).with_context(|| file.display().to_string())
+    let failed = |error| Failed::new(ExitStatus::Data, format!("{}: {error:#}", file.display()));
+    Recording::parse(bytes).map_err(failed)
 }

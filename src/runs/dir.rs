@@ -174,8 +174,8 @@ impl RunDir {
         let Some(bytes) = files::read(&self.file("status.json"))? else { return Ok(None) };
         let Some(any) = AnyFormat::of(&bytes) else { return Ok(None) };
         self.check_format(any.format, None)?;
-        let stored = serde_json::from_slice::<StoredStatus<Status>>(&bytes).ok();
-        Ok(stored.map(|StoredStatus { mut status, .. }| {
+        let stored = serde_json::from_slice::<Status>(&bytes).ok();
+        Ok(stored.map(|mut status| {
             // Version 0.1.0 stored an activity for every state.
             status.activity = status.activity.filter(|_| status.state == RunState::Running);
             status

@@ -23,19 +23,22 @@
 
 #![expect(clippy::disallowed_methods, reason = "the files of this store are this module's business")]
 
+pub mod clock;
 mod dir;
 mod error;
 mod evidence;
 mod facts;
 mod files;
+pub(crate) mod proc;
 mod process;
+pub mod query;
 mod retention;
 mod socket;
 mod status;
 mod store;
 
 pub use dir::{Life, RunDir};
-pub use error::StoreError;
+pub use error::{ErrorKind, InProgress, KnownRuns, QueryError, StoreError, about, short_command};
 pub use evidence::{Places, ServiceLogs, check_pattern, evidence};
 pub use facts::{Environment, Exit, Facts, ProcessId, Reading, StdoutUse};
 pub use files::Lock;

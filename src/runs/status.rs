@@ -111,8 +111,8 @@ pub enum StatusType {
     Status,
 }
 
-/// A status as it is stored.
-#[derive(Serialize, Deserialize)]
+/// A status as it is stored. It is read as a [`Status`] alone.
+#[derive(Serialize)]
 pub(super) struct StoredStatus<S> {
     /// [`super::FORMAT`].
     pub(super) format: u32,

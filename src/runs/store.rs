@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::files::{self, Durability, Lock};
-use super::{Activity, FORMAT, Facts, Life, RunDir, RunId, RunOutcome, RunState, Status, StoreError, socket};
+use super::{
+    Activity, FORMAT, Facts, KnownRuns, Life, RunDir, RunId, RunOutcome, RunState, Status, StoreError, socket,
+};
 use crate::text;
 
 /// The store of runs.
@@ -221,13 +223,10 @@ impl Store {
         if let Some(dir) = self.named(reference)?.next() {
             return Ok(dir);
         }
-        let names = self.all_names()?;
-        let near = text::nearest(reference, &names.iter().map(String::as_str).collect::<Vec<_>>())
-            .map(|name| format!("is {} meant?", text::sanitize(name)));
-        match near.map_or_else(|| self.known(), |near| Ok(Some(near)))? {
-            Some(known) => Err(StoreError::UnknownName { name: reference.to_owned(), known }),
-            None => Err(StoreError::Empty),
-        }
+        let Some(known) = self.known()? else { return Err(StoreError::Empty) };
+        let names: Vec<&str> = known.names.iter().map(String::as_str).collect();
+        let near = text::nearest(reference, &names).map(str::to_owned);
+        Err(StoreError::UnknownName { name: reference.to_owned(), near, known })
     }
 
     /// The runs of a name, the latest first.
@@ -261,22 +260,11 @@ impl Store {
         Ok(names)
     }
 
-    /// What there is, for whoever asks for something else.
-    fn known(&self) -> Result<Option<String>, StoreError> {
-        const NAMES: usize = 8;
+    /// Describes the runs in the store; `None` if there are none.
+    fn known(&self) -> Result<Option<KnownRuns>, StoreError> {
         let ids = self.ids()?;
         let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok(None) };
-        let runs = match ids.len() {
-            1 => format!("there is run {first}"),
-            n => format!("there are {n} runs, {first} to {last}"),
-        };
-        let names = self.all_names()?;
-        let shown: Vec<_> = names.iter().take(NAMES).map(|name| text::sanitize(name)).collect();
-        let more = if names.len() > NAMES { ", …" } else { "" };
-        Ok(Some(match shown.is_empty() {
-            true => runs,
-            false => format!("{runs}, named {}{more}", shown.join(", ")),
-        }))
+        Ok(Some(KnownRuns { first: *first, last: *last, n_runs: ids.len(), names: self.all_names()? }))
     }
 }
 

@@ -149,10 +149,7 @@ fn a_name_runs_once() {
     let later = |name: &str| Facts { created_at: NOW + 250_000, ..facts(name) };
     let first = store.create(facts("home"), false).unwrap();
     let busy = store.create(later("home"), false).unwrap_err().to_string();
-    assert_eq!(
-        busy,
-        "home runs already (run 1, since 4m10s); see nixmon status 1, or give --allow-concurrent"
-    );
+    assert_eq!(busy, "home is running already (run 1, for 4m10s)");
     store.create(later("other"), false).unwrap();
     store.create(later(""), false).unwrap();
     store.create(later(""), false).unwrap();
@@ -166,7 +163,7 @@ fn a_name_runs_once() {
     let third = store.create(behind(&second), false).unwrap();
     assert_eq!(third.dir.status().unwrap().unwrap().state, RunState::Queued);
     let busy = store.create(behind(&second), false).unwrap_err().to_string();
-    assert!(busy.starts_with("home is queued already (run 7, since 0s)"), "{busy}");
+    assert!(busy.starts_with("home is queued already (run 7, for 0s)"), "{busy}");
     // A refused run takes no number.
     assert_eq!(store.create(later("x"), false).unwrap().dir.id(), RunId(8));
 }
@@ -188,18 +185,18 @@ fn runs_are_found() {
     ended(&store, "", RunOutcome::Success);
     let find = |reference: Option<&str>| match store.find(reference) {
         Ok(dir) => dir.id().to_string(),
-        Err(error) => error.to_string(),
+        Err(error) => format!("{error}; {}", error.hint().unwrap()),
     };
     let cases = [
         (None, "4"),
         (Some("2"), "2"),
         (Some("home"), "3"),
         (Some("web"), "2"),
-        (Some("hmoe"), "no run is called hmoe; is home meant?"),
+        (Some("hmoe"), "no run is called hmoe; did you mean home?"),
         (Some("xyzzy"), "no run is called xyzzy; there are 4 runs, 1 to 4, named home, web"),
         (Some("99"), "there is no run 99; there are 4 runs, 1 to 4, named home, web"),
         (Some("007"), "no run is called 007; there are 4 runs, 1 to 4, named home, web"),
-        (Some("../1"), "no run is called ../1; is web meant?"),
+        (Some("../1"), "no run is called ../1; did you mean web?"),
         (Some("\u{1b}[31m"), "no run is called ; there are 4 runs, 1 to 4, named home, web"),
     ];
     for (reference, expected) in cases {

@@ -79,7 +79,7 @@ pub enum RunError {
 }
 
 fn meant(name: Option<&str>) -> String {
-    name.map_or(String::new(), |name| format!(", is `{name}` meant?"))
+    name.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
 }
 
 /// Puts arguments and targets together.

@@ -41,10 +41,10 @@ use nix::{NixVersion, Plan};
 use watch::{Ended, Job, Started};
 
 pub(super) use pulse::progress;
-pub(super) use start::{monitor, start};
+pub(crate) use start::{monitor, start};
 
 /// Runs a command in front of us.
-pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
+pub(crate) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     check_open_files()?;
     let planned = plan(settings, &task.command);
     if let Some(interactive) = &planned.plan.interactive {
@@ -60,7 +60,8 @@ fn check_open_files() -> Result<()> {
     const NEEDED: u64 = 24;
     match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         Some(limit) if limit < NEEDED => {
-            anyhow::bail!("only {limit} files may be open (ulimit -n), and a run needs {NEEDED}")
+            let message = format!("only {limit} files may be open (ulimit -n), and a run needs {NEEDED}");
+            Err(super::Failed::new(ExitStatus::System, message))
         }
         _ => Ok(()),
     }
@@ -386,7 +387,7 @@ fn environment(version: Option<NixVersion>) -> Environment {
 }
 
 /// Does what the order on standard input says.
-pub(super) fn guard() -> Result<ExitStatus> {
+pub(crate) fn guard() -> Result<ExitStatus> {
     guard::guard().map(|()| ExitStatus::Success)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::activation::RunStage;
 use crate::render::{self, Style, rough};
-use crate::run::process_tree::Sample;
+use crate::runs::proc::tree::Sample;
 use crate::runs::{Activity, Facts, ReadOn, RootCause, RunState, Status};
 use crate::state::{Failure, Moment, Outcome, State};
 use crate::text::{Line, Role, ascii, sanitize, truncate};

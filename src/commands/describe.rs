@@ -1,41 +1,31 @@
-//! How a run reads: a status to lines and to JSON.
+//! Runs described to a user: a status to lines.
 
 use std::time::Duration;
 
-use super::local_clock;
 use crate::render::rough;
-use crate::runs::{Activity, ReadOn, RootCause, RunOutcome, RunState, Status};
+use crate::run::query::LogNote;
+use crate::runs::clock::local_clock;
+use crate::runs::{Activity, ReadOn, RootCause, RunId, RunOutcome, RunState, Status, about};
 use crate::text::{Line, Role, Symbols, count, duration, sanitize, thousands, truncate, width};
 
-/// A monitor that has been silent for longer, in milliseconds, may hang: it writes every ten seconds.
+/// Age of a status, in milliseconds, after which its monitor may hang: it writes one every ten seconds.
 const OLD_HEARTBEAT: u64 = 20_000;
-/// Columns of a command in a sentence.
-const COMMAND: usize = 60;
-/// Columns of a failure's message.
+/// Greatest width of a failure's message.
 const MESSAGE: usize = 160;
-/// Lines of what is slow.
+/// Number of lines about slow builds.
 const SLOW: usize = 2;
 
-/// `run 12 (home: make home)`.
+/// Returns `run 12 (home: make home)`.
 pub(super) fn title(status: &Status) -> Line {
     let mut line = Line::new().with(Role::Heading, format!("run {}", status.id));
-    let command = short_command(&status.command);
-    let about = match &status.name {
-        Some(name) if command.is_empty() => sanitize(name).into_owned(),
-        Some(name) => format!("{}: {command}", sanitize(name)),
-        None => command,
-    };
+    let about = about(status.name.as_deref(), &status.command);
     if !about.is_empty() {
         line.push(Role::Plain, format!(" ({about})"));
     }
     line
 }
 
-pub(super) fn short_command(command: &[String]) -> String {
-    truncate(&sanitize(&command.join(" ")), COMMAND, "…").into_owned()
-}
-
-/// `home`, or `make home` of a run without a name.
+/// Returns the name of a run, or its command if it has none.
 pub(super) fn name_or_command(status: &Status) -> String {
     match &status.name {
         Some(name) => sanitize(name).into_owned(),
@@ -43,7 +33,7 @@ pub(super) fn name_or_command(status: &Status) -> String {
     }
 }
 
-/// How long a run has taken, or takes.
+/// Returns how long a run took, or has taken so far.
 pub(super) fn elapsed(status: &Status, now: u64) -> Option<String> {
     let began = status.started_at?;
     let end = match status.state {
@@ -57,7 +47,7 @@ fn millis(millis: u64) -> String {
     duration(Duration::from_millis(millis))
 }
 
-/// `success`.
+/// Returns `success`.
 pub(super) fn outcome_word(status: &Status) -> Line {
     let outcome = status.outcome.unwrap_or(RunOutcome::Incomplete);
     let role = match outcome {
@@ -68,7 +58,7 @@ pub(super) fn outcome_word(status: &Status) -> Line {
     Line::new().with(role, outcome.as_str().replace('-', " "))
 }
 
-/// `success, exit status 0`.
+/// Returns `success, exit status 0`.
 pub(super) fn outcome(status: &Status) -> Line {
     let mut line = outcome_word(status);
     match status.exit_code {
@@ -81,20 +71,23 @@ pub(super) fn outcome(status: &Status) -> Line {
     line
 }
 
-/// A run, in two to six lines.
+/// Describes a run, in two to six lines.
 pub(super) fn status(status: &Status, now: u64, symbols: &Symbols) -> Vec<Line> {
     let mut first = title(status);
     match status.state {
         RunState::Queued => {
             let since = millis(now.saturating_sub(status.created_at));
-            let after = status.after.map(|run| format!(" for run {run}")).unwrap_or_default();
-            first.push(Role::Plain, format!(" waits{after} since {since}"));
+            let after = status.after.map(|run| format!(" behind run {run}")).unwrap_or_default();
+            first.push(Role::Plain, format!(" queued{after} for {since}"));
         }
         RunState::Running | RunState::Lost => {
             let since = elapsed(status, now).unwrap_or_else(|| "a moment".to_owned());
-            first.push(Role::Plain, " runs since ").push(Role::Emphasis, since);
+            first.push(Role::Plain, " has been running for ").push(Role::Emphasis, since);
             if let Some(expected) = status.expected_ms {
-                first.push(Role::Plain, format!(" of usually {}", rough(Duration::from_millis(expected))));
+                first.push(
+                    Role::Plain,
+                    format!(" (usually takes {})", rough(Duration::from_millis(expected))),
+                );
             }
             if status.state == RunState::Running {
                 first.push(Role::Plain, ", ").append(activity(status));
@@ -130,7 +123,7 @@ pub(super) fn status(status: &Status, now: u64, symbols: &Symbols) -> Vec<Line> 
             lines.push(indented(Role::Muted, &format!("and {more} more")));
         }
     }
-    // At the end the first is what to begin with; before, the last is news.
+    // The first failure is where to begin once the run has ended; before, the last one is news.
     let first = status.first_failure.as_ref().filter(|_| status.state == RunState::Ended);
     if let Some(RootCause { name, message }) = first.or(status.last_failure.as_ref()) {
         let mut line = indented(Role::Failure, &format!("{} ", symbols.failure));
@@ -146,7 +139,7 @@ pub(super) fn status(status: &Status, now: u64, symbols: &Symbols) -> Vec<Line> 
     lines
 }
 
-/// `lib-1.0 failed, exit 2: no rule to make it`, the message in at most so many columns.
+/// Returns `lib-1.0 failed, exit 2: no rule to make it`, with the message cut to `columns`.
 fn failed(name: Option<&str>, message: &str, columns: usize, symbols: &Symbols) -> Line {
     let mut line = Line::new();
     if let Some(name) = name {
@@ -156,7 +149,7 @@ fn failed(name: Option<&str>, message: &str, columns: usize, symbols: &Symbols) 
     line
 }
 
-/// Where there is more than what is said here.
+/// Returns where to read more than a status says.
 fn read_on(status: &Status) -> Option<String> {
     let first = status.first_failure.as_ref();
     let is_cut = || first.is_some_and(|first| width(&sanitize(&first.message)) > MESSAGE);
@@ -169,7 +162,7 @@ fn read_on(status: &Status) -> Option<String> {
     })
 }
 
-/// `busy`, `quiet for 3m04s`.
+/// Returns `busy` or `quiet for 3m04s`.
 pub(super) fn activity(status: &Status) -> Line {
     let silent = millis(status.silent_ms);
     match status.activity.unwrap_or_default() {
@@ -179,8 +172,8 @@ pub(super) fn activity(status: &Status) -> Line {
     }
 }
 
-/// `run 12 goes on, cursor 17: Building…` or `run 12 ended: success, exit status 0, after 4m10s, cursor 23`.
-pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
+/// Returns `run 12 is in progress, cursor 17: Building…` or `run 12 ended: success, exit status 0, after 4m10s, cursor 23`.
+pub(super) fn in_one_line(status: &Status, now: u64) -> Line {
     let mut line = Line::new().with(Role::Heading, format!("run {}", status.id));
     let behind = match status.state {
         RunState::Ended => {
@@ -196,14 +189,14 @@ pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
             ""
         }
         RunState::Running => {
-            line.push(Role::Plain, " goes on");
+            line.push(Role::Plain, " is in progress");
             if status.activity == Some(Activity::Stuck) {
                 line.push(Role::Plain, ", ").append(activity(status));
             }
             status.line.as_str()
         }
         RunState::Lost => {
-            line.push(Role::Plain, " goes on");
+            line.push(Role::Plain, " is in progress");
             status.incomplete.as_deref().unwrap_or_default()
         }
     };
@@ -214,17 +207,17 @@ pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
     line
 }
 
-/// What to ask next of a run that has not ended in time: for what hangs where something does, else for what is new.
+/// Returns the command to continue with after a timeout: for what hangs if something does, else for what is new.
 pub(super) fn next(status: &Status) -> Line {
     let hangs = status.activity == Some(Activity::Stuck) || status.overdue || !status.slow.is_empty();
     let command = match hangs && status.state == RunState::Running {
         true => format!("nixmon status {}", status.id),
         false => format!("nixmon wait {} --since {}", status.id, status.cursor),
     };
-    Line::new().with(Role::Muted, format!("; go on with {command}"))
+    Line::new().with(Role::Muted, format!("; continue with {command}"))
 }
 
-/// How far a run has come, and if something failed, what, first: `lib-1.0 failed, exit 2: no rule · 3 built`.
+/// Returns the failure of a run, if there is one, and how far it has come: `lib-1.0 failed, exit 2: no rule · 3 built`.
 pub(super) fn news(status: &Status, symbols: &Symbols) -> Line {
     let failure = match status.state {
         RunState::Ended => status.first_failure.as_ref(),
@@ -232,7 +225,7 @@ pub(super) fn news(status: &Status, symbols: &Symbols) -> Line {
     };
     let Some(RootCause { name, message }) = failure else { return counts(status, status.failed) };
     let mut line = failed(name.as_deref(), message, MESSAGE, symbols);
-    // One alone is named.
+    // A single failure is named already.
     let counts = counts(status, if status.failed > 1 { status.failed } else { 0 });
     if !counts.is_empty() {
         line.push(Role::Muted, format!(" {} ", symbols.bullet)).append(counts);
@@ -240,7 +233,7 @@ pub(super) fn news(status: &Status, symbols: &Symbols) -> Line {
     line
 }
 
-/// `1 failed, 3 built, 12 fetched`.
+/// Returns `1 failed, 3 built, 12 fetched`.
 fn counts(status: &Status, failed: usize) -> Line {
     let parts = [
         (failed, "failed", Role::Failure),
@@ -257,7 +250,25 @@ fn counts(status: &Status, failed: usize) -> Line {
     line
 }
 
-/// `1 run`.
+/// Returns `1 run`.
 pub(super) fn runs(n: usize) -> String {
     count(n as u64, "run", "runs")
+}
+
+/// Returns a remark about a run's log.
+pub(super) fn note(run: RunId, note: &LogNote) -> String {
+    match note {
+        LogNote::NotBegun(name) => format!("run {run} has not begun to build {}", sanitize(name)),
+        LogNote::NoLog(name) => {
+            format!("the recording has no log of {}, and Nix has kept none here", sanitize(name))
+        }
+        LogNote::PrintedNothing(name) => format!("{} printed nothing", sanitize(name)),
+        LogNote::FromNix { name, file } => format!(
+            "the recording has no log of {}; this is what Nix has kept: {}",
+            sanitize(name),
+            file.display()
+        ),
+        LogNote::Damaged => format!("the recording of run {run} is damaged; the rest of it is lost"),
+        LogNote::BreaksOff => format!("the recording of run {run} breaks off"),
+    }
 }

@@ -1,4 +1,5 @@
-use super::{list, prune, say};
+use super::{describe, list, prune};
+use crate::runs::clock::{local_clock, short_clock};
 use crate::runs::{Activity, ReadOn, Reason, Removed, RootCause, RunId, RunOutcome, RunState, Status};
 use crate::text::{Line, Symbols};
 
@@ -49,16 +50,17 @@ fn queued() -> Status {
 }
 
 fn lost() -> Status {
-    let incomplete = "its monitor died at 14:09; the command (pid 4711) goes on, its output is kept";
+    let incomplete =
+        "its monitor died at 14:09; the command (pid 4711) keeps running, and its output is recorded";
     Status { state: RunState::Lost, incomplete: Some(incomplete.to_owned()), ..running() }
 }
 
 #[test]
 fn how_a_run_stands() {
-    let status = |status: &Status| text(&say::status(status, NOW, &Symbols::unicode()));
+    let status = |status: &Status| text(&describe::status(status, NOW, &Symbols::unicode()));
     let slow: Vec<String> = (1..=4).map(|n| format!("lib{n}-1.0 builds since {n}m00s")).collect();
     insta::assert_snapshot!(status(&running()), @"
-    run 12 (home: make home) runs since 4m10s, busy, cursor 17
+    run 12 (home: make home) has been running for 4m10s, busy, cursor 17
       Building… 3/7 built
     ");
     insta::assert_snapshot!(status(&Status {
@@ -71,18 +73,18 @@ fn how_a_run_stands() {
         slow,
         ..running()
     }), @"
-    run 12 (home: make home) runs since 4m10s of usually 3m, stuck, silent for 3m20s, longer than its timeout, no sign of life for 35s, cursor 17
+    run 12 (home: make home) has been running for 4m10s (usually takes 3m), stuck, silent for 3m20s, longer than its timeout, no sign of life for 35s, cursor 17
       Building… 3/7 built
       lib1-1.0 builds since 1m00s
       lib2-1.0 builds since 2m00s
       and 2 more
       ✗ badlib-0.9 failed, exit 2: no rule to make all
     ");
-    insta::assert_snapshot!(status(&queued()), @"run 12 (home: make home) waits for run 11 since 4m11s, cursor 0");
+    insta::assert_snapshot!(status(&queued()), @"run 12 (home: make home) queued behind run 11 for 4m11s, cursor 0");
     insta::assert_snapshot!(status(&lost()), @"
-    run 12 (home: make home) runs since 4m10s, cursor 17
+    run 12 (home: make home) has been running for 4m10s, cursor 17
       Building… 3/7 built
-      its monitor died at 14:09; the command (pid 4711) goes on, its output is kept
+      its monitor died at 14:09; the command (pid 4711) keeps running, and its output is recorded
     ");
 }
 
@@ -90,8 +92,8 @@ fn how_a_run_stands() {
 fn how_a_run_ended() {
     let first =
         RootCause { name: Some("lib-1.0".to_owned()), message: "failed: no rule\nto make it".to_owned() };
-    let status = |status: &Status| text(&say::status(status, NOW, &Symbols::unicode()));
-    let zoneless = |text: String| text.replacen(&super::local_clock(NOW - 1_000, NOW), "HH:MM", 1);
+    let status = |status: &Status| text(&describe::status(status, NOW, &Symbols::unicode()));
+    let zoneless = |text: String| text.replacen(&local_clock(NOW - 1_000, NOW), "HH:MM", 1);
     insta::assert_snapshot!(zoneless(status(&ended(RunOutcome::Success, Some(0)))), @"
     run 12 (home: make home) ended: success, exit status 0, after 4m09s, at HH:MM, cursor 17
       the verdict: success
@@ -138,12 +140,12 @@ fn how_a_run_ended() {
     let long = Some(RootCause { name: None, message: "long ".repeat(40) });
     let long = status(&Status { first_failure: long, ..failed.clone() });
     assert!(long.ends_with("…\n  read on: nixmon log 12 --lines -50:\n"), "{long}");
-    let incomplete = Some("its monitor died, and nobody saw how it ended".to_owned());
+    let incomplete = Some("its monitor died, and its end was not seen".to_owned());
     let unseen = Status { incomplete, ..ended(RunOutcome::Incomplete, None) };
     insta::assert_snapshot!(zoneless(status(&unseen)), @"
     run 12 (home: make home) ended: incomplete, exit status unknown, after 4m09s, at HH:MM, cursor 17
       the verdict: incomplete
-      its monitor died, and nobody saw how it ended
+      its monitor died, and its end was not seen
     ");
     let never = Status { started_at: None, ..ended(RunOutcome::NotStarted, None) };
     insta::assert_snapshot!(zoneless(status(&never)), @"
@@ -168,8 +170,8 @@ fn foreign_text_is_harmless() {
     let unreadable = (RunId(3), Err(evil));
     for state in [RunState::Queued, RunState::Running, RunState::Lost, RunState::Ended] {
         let status = Status { state, ..status.clone() };
-        let mut lines = say::status(&status, NOW, &Symbols::unicode());
-        lines.push(say::how_it_stands(&status, NOW));
+        let mut lines = describe::status(&status, NOW, &Symbols::unicode());
+        lines.push(describe::in_one_line(&status, NOW));
         lines.extend(list::table(
             &[(RunId(2), Ok(status)), unreadable.clone()],
             NOW,
@@ -186,24 +188,24 @@ fn foreign_text_is_harmless() {
 
 #[test]
 fn the_last_line_of_wait() {
-    let line = |status: &Status| say::how_it_stands(&Status { cursor: 23, ..status.clone() }, NOW).plain();
-    insta::assert_snapshot!(line(&running()), @"run 12 goes on, cursor 23: Building… 3/7 built");
+    let line = |status: &Status| describe::in_one_line(&Status { cursor: 23, ..status.clone() }, NOW).plain();
+    insta::assert_snapshot!(line(&running()), @"run 12 is in progress, cursor 23: Building… 3/7 built");
     insta::assert_snapshot!(line(&queued()), @"run 12 is queued, cursor 23");
-    insta::assert_snapshot!(line(&lost()), @"run 12 goes on, cursor 23: its monitor died at 14:09; the command (pid 4711) goes on, its output is kept");
+    insta::assert_snapshot!(line(&lost()), @"run 12 is in progress, cursor 23: its monitor died at 14:09; the command (pid 4711) keeps running, and its output is recorded");
     insta::assert_snapshot!(line(&ended(RunOutcome::Success, Some(0))), @"run 12 ended: success, exit status 0, after 4m09s, cursor 23");
     let stuck = Status { activity: Some(Activity::Stuck), silent_ms: 200_000, ..running() };
-    insta::assert_snapshot!(line(&stuck), @"run 12 goes on, stuck, silent for 3m20s, cursor 23: Building… 3/7 built");
-    let next = |status: &Status| say::next(status).plain();
-    insta::assert_snapshot!(next(&running()), @"; go on with nixmon wait 12 --since 17");
-    insta::assert_snapshot!(next(&queued()), @"; go on with nixmon wait 12 --since 0");
-    insta::assert_snapshot!(next(&lost()), @"; go on with nixmon wait 12 --since 17");
-    insta::assert_snapshot!(next(&stuck), @"; go on with nixmon status 12");
-    insta::assert_snapshot!(next(&Status { overdue: true, ..running() }), @"; go on with nixmon status 12");
+    insta::assert_snapshot!(line(&stuck), @"run 12 is in progress, stuck, silent for 3m20s, cursor 23: Building… 3/7 built");
+    let next = |status: &Status| describe::next(status).plain();
+    insta::assert_snapshot!(next(&running()), @"; continue with nixmon wait 12 --since 17");
+    insta::assert_snapshot!(next(&queued()), @"; continue with nixmon wait 12 --since 0");
+    insta::assert_snapshot!(next(&lost()), @"; continue with nixmon wait 12 --since 17");
+    insta::assert_snapshot!(next(&stuck), @"; continue with nixmon status 12");
+    insta::assert_snapshot!(next(&Status { overdue: true, ..running() }), @"; continue with nixmon status 12");
 }
 
 #[test]
 fn a_list_of_runs_is_a_table() {
-    let clock = super::local_clock(NOW - 250_000, NOW);
+    let clock = local_clock(NOW - 250_000, NOW);
     let long = "nix build --print-build-logs .#checks.x86_64-linux.everything --keep-going".to_owned();
     let old = Status {
         id: RunId(9),
@@ -235,7 +237,7 @@ fn a_list_of_runs_is_a_table() {
         failed(6, 3, Some("lib-1.0"), "does not match its specified hash: got sha256-AAAA"),
         failed(5, 0, None, "undefined variable 'x'"),
     ];
-    let date = super::short_clock(NOW - 400_000_000, NOW);
+    let date = short_clock(NOW - 400_000_000, NOW);
     let table = |columns| {
         let lines = list::table(&rows, NOW, columns, &Symbols::unicode());
         let most = columns.unwrap_or(160);
@@ -284,7 +286,7 @@ fn what_was_removed() {
         bytes: 3 << 20,
         reason,
     };
-    let clock = super::local_clock(NOW, NOW);
+    let clock = local_clock(NOW, NOW);
     let lines =
         |removed: &[Removed], dry_run| text(&prune::lines(removed, dry_run, NOW)).replace(&clock, "HH:MM");
     insta::assert_snapshot!(lines(&[], false), @"nothing to remove");
