@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::runs::query::LineRange;
+
 /// Least value of `--every`, in seconds.
 pub const MIN_EVERY: u64 = 5;
 /// Least value of `--max-lines`: a verdict and a few lines of why.
@@ -242,15 +244,6 @@ pub struct LogArgs {
     /// Print the input as it came, records and all
     #[arg(long, conflicts_with_all = ["derivation", "unit"])]
     pub raw: bool,
-}
-
-/// A range of lines, both ends included and from 1; negative ones count from the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LineRange {
-    /// The first.
-    pub first: Option<i64>,
-    /// The last.
-    pub last: Option<i64>,
 }
 
 /// Which run to end.

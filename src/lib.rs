@@ -1,7 +1,7 @@
 //! nixmon: a real Nix build in, a condensed and truthful summary out.
 //!
 //! The crate is the program `nixmon` and the library behind it, for programs that run Nix and want to say how it goes.
-//! Nothing here but [`run`], [`runs`] and [`settings`] (feature `cli`) touches files, clocks or the environment: bytes go in with
+//! Nothing here but [`commands`], [`run`], [`runs`] and [`settings`] (feature `cli`) touches files, clocks or the environment: bytes go in with
 //! the time at which they came, changes come out.
 //!
 //! ```
@@ -37,6 +37,8 @@
 pub mod activation;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod commands;
 pub mod excerpt;
 pub mod frontend;
 pub mod input;

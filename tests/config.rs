@@ -40,7 +40,7 @@ fn text(bytes: &[u8]) -> String {
 fn check() {
     let cases = [
         ("every = 9\n", 0, "config.toml: no mistakes"),
-        ("\ncolour = \"never\"\n", 2, "config.toml:2:1: unknown key `colour`; is `color` meant?"),
+        ("\ncolour = \"never\"\n", 2, "config.toml:2:1: unknown key `colour`; did you mean `color`?"),
         ("every = \"9\"\n", 2, "config.toml:1:9: `every` is a whole number, at least 5, not a string"),
         ("every = \n", 2, "config.toml:1:"),
     ];

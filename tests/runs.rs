@@ -18,7 +18,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use common::ran::Ran;
 use nixmon::run::Recorder;
 use nixmon::runs::{
-    Created, Exit, FORMAT, Facts, ProcessId, ReadOn, RootCause, RunDir, RunId, RunState, Status, Store,
+    Created, Exit, FORMAT, Facts, ProcessId, ReadOn, RootCause, RunDir, RunId, RunOutcome, RunState, Status,
+    Store,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -45,7 +46,7 @@ struct Home {
 impl Home {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path().join("state/nixmon/runs"));
+        let store = Store::open(dir.path().join("state/nixmon/runs"));
         Self { dir, store }
     }
 
@@ -112,7 +113,6 @@ fn gone() -> ProcessId {
 
 fn ended_status(facts: &Facts, code: i32) -> Status {
     Status {
-        format: FORMAT,
         id: facts.id,
         name: facts.name.clone(),
         command: facts.command.clone(),
@@ -122,7 +122,7 @@ fn ended_status(facts: &Facts, code: i32) -> Status {
         ended_at: Some(facts.created_at + 9_000),
         heartbeat_at: facts.created_at + 9_000,
         line: "the verdict".to_owned(),
-        outcome: Some(if code == 0 { "success" } else { "failure" }.to_owned()),
+        outcome: Some(if code == 0 { RunOutcome::Success } else { RunOutcome::Failure }),
         exit_code: Some(code),
         cursor: 3,
         built: 2,
@@ -173,13 +173,13 @@ fn an_absent_store_has_no_runs() {
     let home = Home::new();
     for command in ["status", "wait", "log", "stop"] {
         home.run(&[command])
-            .check(2, &[if command == "stop" { "no run goes on" } else { "there are no runs" }]);
-        home.run(&[command, "home"]).check(2, &["there are no runs"]);
+            .check(66, &[if command == "stop" { "no run is in progress" } else { "no runs yet" }]);
+        home.run(&[command, "home"]).check(66, &["no runs yet"]);
     }
     home.run(&["list"]).check(0, &["no runs"]);
     assert_eq!(home.run(&["list", "--json"]).out, "");
     home.run(&["runs", "prune"]).check(0, &["nothing to remove"]);
-    home.run(&["replay", "12"]).check(2, &["there are no runs"]);
+    home.run(&["replay", "12"]).check(66, &["no runs yet"]);
     assert!(!home.store.root().exists());
 }
 
@@ -189,10 +189,10 @@ fn without_a_home_runs_have_no_place() {
     for command in ["status", "wait", "log", "stop", "list"] {
         let output =
             home.command(&[command]).env_remove("HOME").env_remove("XDG_STATE_HOME").output().unwrap();
-        Ran::of(output).check(2, &["neither XDG_STATE_HOME nor HOME"]);
+        Ran::of(output).check(66, &["neither XDG_STATE_HOME nor HOME"]);
     }
     let output = home.command(&["replay", "12"]).env_remove("HOME").env_remove("XDG_STATE_HOME").output();
-    Ran::of(output.unwrap()).check(2, &["cannot read 12"]);
+    Ran::of(output.unwrap()).check(66, &["cannot read 12"]);
 }
 
 #[test]
@@ -200,10 +200,10 @@ fn a_run_that_is_not_there() {
     let home = Home::new();
     home.ended("home", 0);
     for command in ["status", "wait", "log", "stop"] {
-        home.run(&[command, "7"]).check(2, &["there is no run 7; there is run 1, named home"]);
-        home.run(&[command, "hmoe"]).check(2, &["no run is called hmoe; is home meant?"]);
+        home.run(&[command, "7"]).check(66, &["there is no run 7; there is run 1, named home"]);
+        home.run(&[command, "hmoe"]).check(66, &["no run is called hmoe; did you mean home?"]);
     }
-    home.run(&["replay", "nothing"]).check(2, &["there is no file nothing, and no run is called nothing"]);
+    home.run(&["replay", "nothing"]).check(66, &["there is no file nothing: no run is called nothing"]);
 }
 
 #[test]
@@ -247,13 +247,13 @@ fn a_queued_run_waits() {
     let first = home.store.create(Facts { name: Some("a".to_owned()), ..facts() }, false).unwrap();
     let after = Some(first.dir.id());
     let queued = home.store.create(Facts { after, name: Some("b".to_owned()), ..facts() }, false).unwrap();
-    home.run(&["status"]).check(0, &["run 2 (b: make home) waits for run 1 since 1m0"]);
+    home.run(&["status"]).check(0, &["run 2 (b: make home) queued behind run 1 for 1m0"]);
     home.run(&["list"]).check(0, &["queued"]);
     drop(queued.lock);
     // Nobody begins it any more.
     home.run(&["status", "2"]).check(0, &["ended: not started", "died at", "before the command began"]);
     home.run(&["wait", "2"]).check(1, &["run 2 (b: make home) ended: not started"]);
-    home.run(&["log", "2"]).check(2, &["run 2 has no recording"]);
+    home.run(&["log", "2"]).check(66, &["run 2 has no recording"]);
 }
 
 #[test]
@@ -265,12 +265,13 @@ fn a_lost_run_is_told_and_its_end_found_out() {
     record(&dir.input(), FAILURE, b"");
     drop(lock);
     let pid = format!("the command (pid {})", sleeper.id().pid);
-    let unwatched = format!("{pid} goes on unwatched: what it prints since then is lost");
+    let unwatched = format!("{pid} keeps running unmonitored; its output since then is not recorded");
     home.run(&["status"]).check(0, &[&unwatched]);
     home.run(&["list"]).check(0, &["lost its monitor"]);
     let guard = dir.lock_guard().unwrap().unwrap();
-    home.run(&["status"]).check(0, &[&format!("{pid} goes on, its output is kept")]);
-    home.run(&["wait", "--timeout", "0s"]).check(124, &["run 1 goes on, cursor 0: its monitor died at"]);
+    home.run(&["status"]).check(0, &[&format!("{pid} keeps running, and its output is recorded")]);
+    home.run(&["wait", "--timeout", "0s"])
+        .check(124, &["run 1 is in progress, cursor 0: its monitor died at"]);
     home.run(&["runs", "prune", "--keep-runs", "0"]).check(0, &["nothing to remove"]);
     assert!(!dir.file("summary.json").exists());
     // The guard keeps the rest and sees the end.
@@ -281,7 +282,7 @@ fn a_lost_run_is_told_and_its_end_found_out() {
     );
     dir.write_exit(&Exit { code: Some(1), signal: None, at: now() - 5_000 }).unwrap();
     drop((guard, sleeper));
-    let ended = ["ended: failure, exit status 1", "lib-1.0", "its guard kept what came later"];
+    let ended = ["ended: failure, exit status 1", "lib-1.0", "its guard recorded the rest"];
     home.run(&["status"]).check(0, &ended);
     let status = dir.status().unwrap().unwrap();
     assert_eq!((status.state, status.wanted, status.failed), (RunState::Ended, 3, 1));
@@ -300,7 +301,7 @@ fn a_lost_run_is_told_and_its_end_found_out() {
 fn an_end_that_nobody_saw() {
     let home = Home::new();
     for (input, torn, expected) in [
-        (Some(FAILURE), &b""[..], "nobody saw how it ended"),
+        (Some(FAILURE), &b""[..], "its end was not seen"),
         // As a power failure leaves it.
         (Some(FAILURE), b"(\xb5/\xfd\x04\x00garbage garbage garbage", "its recording is damaged"),
         (None, b"", "there is no recording"),
@@ -351,7 +352,7 @@ fn other_formats_and_damage_are_told() {
     }
     for command in ["status", "wait", "log", "stop"] {
         let told = ["run 2 was written by another nixmon", "a newer nixmon is needed (4.0.0)"];
-        home.run(&[command, "2"]).check(2, &told);
+        home.run(&[command, "2"]).check(65, &told);
     }
     let list = home.run(&["list"]);
     list.check(0, &["home", "another nixmon"]);
@@ -396,13 +397,13 @@ fn a_store_that_cannot_be_written() {
     ];
     let is_kept = dir.file("summary.json").exists();
     assert!(Command::new("umount").arg(root).status().unwrap().success());
-    status.check(0, &["run 2 (lost: make home) ended", "nobody saw how it ended"]);
+    status.check(0, &["run 2 (lost: make home) ended", "its end was not seen"]);
     let [list, log, replay, wait, prune] = rest;
     list.check(0, &["home", "lost"]);
     log.check(0, &["lib-1.0> compiling"]);
     replay.check(1, &["lib-1.0"]);
     wait.check(1, &["run 2 (lost: make home) ended"]);
-    prune.check(2, &["Read-only"]);
+    prune.check(74, &["Read-only"]);
     assert!(!is_kept);
 }
 
@@ -414,12 +415,12 @@ fn waiting_prints_what_is_new() {
     std::fs::write(dir.lines(), "one\ntwo\nthr").unwrap();
     let wait = |args: &[&str]| home.run(&[&["wait"], args].concat());
     let ran = wait(&["--timeout", "0s"]);
-    ran.check(124, &["run 1 goes on, cursor 2"]);
+    ran.check(124, &["run 1 is in progress, cursor 2"]);
     assert_eq!(ran.out.lines().count(), 1);
     let ran = wait(&["--timeout", "0s", "--since", "1"]);
     assert_eq!((ran.code, ran.out.lines().next()), (Some(124), Some("two")));
     let ran = wait(&["--for", "change", "--since", "0"]);
-    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "one\ntwo\nrun 1 goes on, cursor 2\n"));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "one\ntwo\nrun 1 is in progress, cursor 2\n"));
     // A cursor that is not reached yet.
     wait(&["--timeout", "0s", "--since", "9"]).check(124, &["cursor 9"]);
     let ran = wait(&["--for", "change", "--since", "1", "--json"]);
@@ -432,7 +433,7 @@ fn waiting_prints_what_is_new() {
     std::thread::sleep(Duration::from_secs(2));
     std::fs::write(dir.lines(), "one\ntwo\nthree\n").unwrap();
     let ran = Ran::of(change.wait_with_output().unwrap());
-    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "three\nrun 1 goes on, cursor 3\n"));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "three\nrun 1 is in progress, cursor 3\n"));
     std::thread::sleep(Duration::from_millis(300));
     std::fs::write(dir.lines(), "one\ntwo\nthree\nfour\n").unwrap();
     dir.write_status(&ended_status(&made.facts, 7)).unwrap();
@@ -481,7 +482,7 @@ fn no_command_is_behind_another() {
     for args in [&["status", "--json"][..], &["list", "--json"], &["wait", "--timeout", "0s", "--json"]] {
         says(args, "\"cursor\":2", "\"line\":\"Building… 2 to build\"");
     }
-    says(&["wait", "--timeout", "0s"], "; go on with nixmon wait 1 --since 2", "");
+    says(&["wait", "--timeout", "0s"], "; continue with nixmon wait 1 --since 2", "");
 }
 
 #[test]
@@ -500,10 +501,10 @@ fn logs_are_readable() {
         ran.check(0, &["lib-1.0> compiling", "cannot find -lz"]);
         assert!(!ran.out.contains("app"), "{}", ran.out);
     }
-    log(&["--derivation", "lbi"]).check(2, &["run 1 has no derivation lbi; similar are lib"]);
-    log(&["--derivation", "zlib"]).check(2, &["run 1 has no derivation zlib; similar are lib"]);
-    log(&["--derivation", "other"]).check(2, &["run 1 has no derivation other; it names lib-1.0, app-2.1"]);
-    log(&["--unit", "nginx"]).check(2, &["run 1 says nothing of a unit nginx; it says nothing of any"]);
+    log(&["--derivation", "lbi"]).check(66, &["run 1 has no derivation lbi; did you mean lib"]);
+    log(&["--derivation", "zlib"]).check(66, &["run 1 has no derivation zlib; did you mean lib"]);
+    log(&["--derivation", "other"]).check(66, &["run 1 has no derivation other; it has lib-1.0, app-2.1"]);
+    log(&["--unit", "nginx"]).check(66, &["run 1 does not mention a unit nginx; it mentions none"]);
     assert_eq!(log(&["--grep", "compil", "--derivation", "lib"]).out, "lib-1.0> compiling\n");
     assert_eq!(log(&["--lines", "2:2"]).out, all.out.lines().nth(1).unwrap().to_owned() + "\n");
     assert_eq!(log(&["--lines", "-1"]).out.lines().count(), 1);
@@ -634,14 +635,14 @@ fn logs_of_units() {
     let ran = home.run(&["log", "--unit", "nginx"]);
     ran.check(0, &["nginx.service", "[emerg] bind()", "journalctl -u nginx.service"]);
     assert!(!ran.out.contains("another line"), "{}", ran.out);
-    home.run(&["log", "--unit", "redis"]).check(2, &["it says something of nginx.service, php.service"]);
+    home.run(&["log", "--unit", "redis"]).check(66, &["it mentions nginx.service, php.service"]);
 }
 
 #[test]
 fn stopping_ends_the_process_group() {
     let home = Home::new();
     home.ended("other", 0);
-    home.run(&["stop"]).check(2, &["no run goes on"]);
+    home.run(&["stop"]).check(66, &["no run is in progress"]);
     home.run(&["stop", "1"]).check(0, &["run 1 (other: make home) has ended already: success"]);
     // Nobody watches any more, so this client finds out how it ended.
     for (script, args, expected) in [
@@ -681,7 +682,7 @@ fn stopping_asks_which_run() {
         .map(|name| home.store.create(Facts { name: Some((*name).to_owned()), ..facts() }, false).unwrap())
         .collect();
     home.run(&["stop"])
-        .check(2, &["2 runs go on; which one?\n  run 2 (b: make home)\n  run 1 (a: make home)"]);
+        .check(2, &["2 runs are in progress; name one:\n  run 2 (b: make home)\n  run 1 (a: make home)"]);
     drop(held);
 }
 
@@ -730,7 +731,9 @@ fn a_thousand_runs_are_listed_quickly() {
         std::fs::create_dir(&path).unwrap();
         let write = |name: &str, json: String| std::fs::write(path.join(name), json).unwrap();
         write("facts.json", serde_json::to_string(&Facts { id: RunId(n), ..facts.clone() }).unwrap());
-        write("status.json", serde_json::to_string(&Status { id: RunId(n), ..status.clone() }).unwrap());
+        let mut stored = serde_json::to_value(Status { id: RunId(n), ..status.clone() }).unwrap();
+        stored["format"] = FORMAT.into();
+        write("status.json", stored.to_string());
     }
     for args in [&["list"][..], &["list", "--all"], &["status"], &["status", "home"], &["status", "nobody"]] {
         let begun = Instant::now();
@@ -753,7 +756,7 @@ const RUNS_OF_EACH: usize = 10;
 #[test]
 fn makes_runs() {
     let home = Home::new();
-    let store = std::env::var_os(STORE).map_or_else(|| home.store.clone(), Store::new);
+    let store = std::env::var_os(STORE).map_or_else(|| home.store.clone(), Store::open);
     for _ in 0..RUNS_OF_EACH {
         // One of them gets the name while the others are refused.
         let named = store.create(Facts { name: Some("one".to_owned()), ..facts() }, false);

@@ -15,8 +15,9 @@ use super::background::{Background, Stream};
 use super::recording::Recorder;
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::Endings;
-use super::{ExitStatus, complain, drv_reader, pipeline, service_logs};
+use super::{ExitStatus, Failed, complain, drv_reader, pipeline};
 use crate::input::Source;
+use crate::runs;
 use crate::settings::Settings;
 use crate::state::DerivationFacts;
 
@@ -29,11 +30,12 @@ const CHUNKS: usize = 1;
 type Chunk = std::io::Result<(Vec<u8>, Instant)>;
 
 /// Reads standard input to its end.
-pub(super) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitStatus> {
+pub(crate) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitStatus> {
     if settings.stdin_is_terminal {
-        anyhow::bail!(
-            "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon"
-        );
+        return Err(Failed::new(
+            ExitStatus::Usage,
+            "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon",
+        ));
     }
     let recorder = record.map(Recorder::create).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -126,7 +128,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
     let at = session.now();
     let code =
-        session.pipeline.end(None, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
+        session.pipeline.end(None, at, |state| runs::evidence(state, &settings.places, Some(begun_at)));
     if let Some(recorder) = &mut recorder {
         recorder.flush();
     }

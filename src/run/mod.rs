@@ -3,17 +3,14 @@
 #![expect(clippy::disallowed_methods, reason = "the clock, files and processes are this module's business")]
 
 mod background;
-mod clients;
 mod command;
-mod config;
 mod drv_reader;
 mod filter;
 mod frontends;
 mod pipeline;
-mod process_tree;
+pub mod query;
 mod recording;
 mod replay;
-mod service_logs;
 mod session;
 mod signals;
 #[cfg(feature = "live")]
@@ -23,55 +20,70 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
-use clap::CommandFactory;
-
 // For the tests that try its command lines on real Nix.
 #[doc(hidden)]
 pub use command::nix;
+pub(crate) use command::{guard, monitor, run as run_command, start};
+pub(crate) use filter::filter;
 pub use pipeline::Pipeline;
 pub use recording::{Recorder, Recording, Step};
+pub(crate) use replay::replay;
 
-use crate::cli::{Cli, LogsArg, PassthroughArg, with_options_in_place};
+use crate::cli::{LogsArg, PassthroughArg};
 use crate::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough};
 #[cfg(feature = "live")]
 use crate::frontend::{Live, LiveOptions};
 use crate::render::{Style, Thresholds};
-use crate::settings::{self, Form, Output, Settings, Task};
+use crate::settings::{Form, Output, Settings};
 use crate::text::{Palette, Symbols};
 use crate::wire;
 use background::{Backlog, Stream};
 use frontends::Frontend;
 
-/// What the program ends with.
+/// The exit status of the program.
 ///
-/// A filter cannot see the exit status of the command before it in the pipe, so this is what the stream tells. `run` and
-/// `wait` end as the command did.
+/// A filter cannot see the exit status of the command before it in the pipe, so it reports what the stream tells. `run` and
+/// `wait` end as the command did. Failures of nixmon itself have statuses of `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// 0: nothing failed.
     Success,
     /// 1: something failed, or the stream ended in the middle.
     Failure,
-    /// 2: the command line or a file it names is wrong.
+    /// 2: the command line or the configuration is wrong.
     Usage,
+    /// 65 (`EX_DATAERR`): the files of a run are damaged, or were written by another version.
+    Data,
+    /// 66 (`EX_NOINPUT`): there is no such run, file, derivation or unit.
+    NotFound,
+    /// 71 (`EX_OSERR`): the system refuses something that is needed.
+    System,
+    /// 74 (`EX_IOERR`): something cannot be read or written, as on a full disk.
+    Io,
+    /// 75 (`EX_TEMPFAIL`): a run with this name is in progress.
+    Busy,
+    /// 124, as of `timeout`: the time limit of `wait` has passed.
+    TimedOut,
     /// 130: the user ended it.
     Interrupted,
-    /// 124, as of `timeout`: what was waited for has not happened in time.
-    TimedOut,
-    /// That of a command, as a shell says it.
+    /// The exit status of a command, as a shell reports it.
     Command(u8),
 }
 
 impl ExitStatus {
-    /// The number.
+    /// Returns the number.
     pub fn code(self) -> u8 {
         match self {
             Self::Success => 0,
             Self::Failure => 1,
             Self::Usage => 2,
-            Self::Interrupted => 130,
+            Self::Data => 65,
+            Self::NotFound => 66,
+            Self::System => 71,
+            Self::Io => 74,
+            Self::Busy => 75,
             Self::TimedOut => 124,
+            Self::Interrupted => 130,
             Self::Command(status) => status,
         }
     }
@@ -85,66 +97,32 @@ impl ExitStatus {
     }
 }
 
+/// A failure that is none of the typed ones, with the exit status that fits it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failed {
+    /// The exit status.
+    pub status: ExitStatus,
+    /// The message.
+    pub message: String,
+}
+
+impl Failed {
+    pub(crate) fn new(status: ExitStatus, message: impl Into<String>) -> anyhow::Error {
+        Self { status, message: message.into() }.into()
+    }
+}
+
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
         Self::from(status.code())
     }
 }
 
-/// Does what the settings say.
-pub fn run(settings: &Settings) -> Result<ExitStatus> {
-    match &settings.task {
-        Task::Filter { record } => filter::filter(settings, record.as_deref()),
-        Task::Replay { files, speed, exit_status } => replay::replay(settings, files, *speed, *exit_status),
-        Task::Run(task) => command::run(settings, task),
-        Task::Start { run, after } => command::start(settings, run, after.as_deref()),
-        Task::Guard => command::guard(),
-        Task::Monitor(directory) => command::monitor(settings, directory),
-        Task::Status(args) => clients::status(settings, args),
-        Task::Wait(args) => clients::wait(settings, args),
-        Task::Log(args) => clients::log(settings, args),
-        Task::Stop(args) => clients::stop(settings, args),
-        Task::List(args) => clients::list(settings, args),
-        Task::Prune { dry_run } => clients::prune(settings, *dry_run),
-        Task::ConfigCheck => {
-            print(format!("{}\n", config::checked(settings)).as_bytes());
-            Ok(ExitStatus::Success)
-        }
-        Task::ConfigShow { json } => {
-            let text = if *json { config::json(settings) } else { config::text(settings) };
-            print(text.as_bytes());
-            Ok(ExitStatus::Success)
-        }
-        Task::Completions(shell) => {
-            let mut out = Vec::new();
-            clap_complete::generate(*shell, &mut with_options_in_place(Cli::command()), "nixmon", &mut out);
-            print(&out);
-            Ok(ExitStatus::Success)
-        }
-        Task::Man { directory } => {
-            let command = with_options_in_place(Cli::command().disable_help_subcommand(true));
-            if let Some(directory) = directory {
-                return clap_mangen::generate_to(command, directory)
-                    .with_context(|| format!("cannot write manual pages to {}", directory.display()))
-                    .map(|()| ExitStatus::Success);
-            }
-            let mut out = Vec::new();
-            clap_mangen::Man::new(command).render(&mut out)?;
-            print(&out);
-            Ok(ExitStatus::Success)
-        }
-    }
-}
-
-/// Says on standard error why nothing was done.
+/// Prints a failure on standard error.
 pub fn complain(error: &anyhow::Error) {
-    // Nobody is left to tell if this fails.
+    // If this fails, there is no other place to report it.
     let _ = writeln!(std::io::stderr(), "nixmon: {error:#}");
-}
-
-/// A reader who has gone is no error.
-fn print(bytes: &[u8]) {
-    let _ = std::io::stdout().write_all(bytes);
 }
 
 /// What a live view has to know about its terminal; nothing where there is none.
@@ -198,11 +176,10 @@ fn pipeline<W: Write>(
     stream: Stream,
     settings: &Settings,
 ) -> (Pipeline<W>, Watch) {
-    let thresholds = thresholds(settings);
     #[cfg(feature = "live")]
     if settings.output.form == Form::Live {
         let output = &settings.output;
-        let LinesOptions { palette, style, passthrough, logs, .. } = options(output, thresholds);
+        let LinesOptions { palette, style, passthrough, logs, .. } = options(output, settings.thresholds);
         let options = LiveOptions {
             palette,
             style,
@@ -220,7 +197,7 @@ fn pipeline<W: Write>(
         return (pipeline, Watch { terminal: Some(watch), output });
     }
     let (writer, output) = writer();
-    (to_writer(writer, &settings.output, thresholds), Watch { output, ..Watch::default() })
+    (to_writer(writer, &settings.output, settings.thresholds), Watch { output, ..Watch::default() })
 }
 
 /// A pipeline that writes to a writer: condensed lines where a live view is asked for.
@@ -246,21 +223,15 @@ fn silent_pipeline<W: Write>(writer: W) -> (Pipeline<W>, Watch) {
 /// Condensed lines for a file.
 fn plain_lines<W: Write>(writer: W, settings: &Settings) -> Lines<W> {
     let output = Output { color: false, ascii: false, ..settings.output.clone() };
-    Lines::new(writer, options(&output, thresholds(settings))).kept()
-}
-
-/// The user's thresholds, as the rendering takes them: it knows of no settings.
-fn thresholds(settings: &Settings) -> Thresholds {
-    let settings::Thresholds { slow, quiet } = settings.thresholds;
-    Thresholds { slow, quiet }
+    Lines::new(writer, options(&output, settings.thresholds)).kept()
 }
 
 /// Milliseconds since 1970.
-fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     wire::millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
-fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
+pub(crate) fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
     let symbols = Symbols::new(output.ascii);
     LinesOptions {
         palette: if output.color { Palette::colored() } else { Palette::default() },
@@ -276,16 +247,5 @@ fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
             LogsArg::None => LogLines::None,
             LogsArg::All => LogLines::All(output.log_lines),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_takes_long_is_the_same_for_settings_and_rendering() {
-        let settings::Thresholds { slow, quiet } = settings::Thresholds::default();
-        assert_eq!(Thresholds { slow, quiet }, Thresholds::default());
     }
 }

@@ -13,13 +13,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::background::{Backlog, Stream};
 use super::recording::{Recording, Step};
 use super::session::{FRAME, TICK};
-use super::{ExitStatus, Pipeline, Watch, clients, command, pipeline, service_logs};
-use crate::runs::RunDir;
+use super::{ExitStatus, Failed, Pipeline, Watch, command, pipeline};
+use crate::runs::{self, Facts, QueryError, RunDir};
 use crate::settings::Settings;
 use crate::state::Moment;
 
 /// Replays files, one after the other, as one stream.
-pub(super) fn replay(
+pub(crate) fn replay(
     settings: &Settings,
     files: &[PathBuf],
     speed: Option<f64>,
@@ -27,12 +27,12 @@ pub(super) fn replay(
 ) -> Result<ExitStatus> {
     let mut recordings = Vec::new();
     let mut kept_status = None;
-    let mut kept_command = None;
+    let mut kept_facts: Option<Facts> = None;
     for file in files {
         match run_of(settings, file)? {
             Some(dir) => {
                 recordings.push(recording_of(&dir)?);
-                kept_command = dir.facts().ok().map(|facts| facts.command);
+                kept_facts = dir.facts().ok();
                 kept_status = dir.exit()?.map(|exit| exit.status());
             }
             None => recordings.push(read(file)?.steps),
@@ -41,8 +41,8 @@ pub(super) fn replay(
     let stdout = std::io::stdout();
     let begun = Instant::now();
     let (mut pipeline, watch) = pipeline(|| (stdout.lock(), Backlog::default()), Stream::Stdout, settings);
-    if let Some(command) = &kept_command {
-        command::expect(&mut pipeline, command);
+    if let Some(facts) = &kept_facts {
+        command::expect(&mut pipeline, facts);
     }
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
@@ -59,7 +59,7 @@ pub(super) fn replay(
                     screen.wait(&mut pipeline, ticked, ticked.div_f64(speed));
                     if screen.is_interrupted() {
                         pipeline.interrupt(ticked);
-                        pipeline.end(None, ticked, |state| service_logs::evidence(state, settings, None));
+                        pipeline.end(None, ticked, |state| runs::evidence(state, &settings.places, None));
                         return Ok(ExitStatus::Interrupted);
                     }
                 }
@@ -74,7 +74,7 @@ pub(super) fn replay(
     }
     pipeline.end_of_recording(base);
     let code = pipeline.end(exit_status.or(kept_status).or(recorded_status), base, |state| {
-        service_logs::evidence(state, settings, None)
+        runs::evidence(state, &settings.places, None)
     });
     Ok(ExitStatus::of(code))
 }
@@ -149,26 +149,27 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
         return Ok(None);
     }
     // Without a place for runs there are only files.
-    let Ok(store) = clients::store(settings) else { return Ok(None) };
+    let Ok(store) = settings.store() else { return Ok(None) };
     match store.find(Some(name)) {
         Ok(dir) => Ok(Some(dir)),
         Err(error) if is_number => Err(error.into()),
-        Err(error) => Err(anyhow::anyhow!("there is no file {}, and {error}", file.display())),
+        Err(error) => Err(anyhow::Error::new(error).context(format!("there is no file {}", file.display()))),
     }
 }
 
 /// What was kept of a run.
 fn recording_of(dir: &RunDir) -> Result<Vec<(Moment, Step)>> {
     if !dir.input().exists() && !dir.rest().exists() {
-        anyhow::bail!("run {} has no recording", dir.id());
+        return Err(QueryError::NoRecording { id: dir.id() }.into());
     }
-    let mut steps = clients::Steps::of(dir);
+    let mut steps = super::query::Steps::of(dir);
     let mut recording = Vec::new();
     while let Some(step) = steps.next().with_context(|| format!("cannot read run {}", dir.id()))? {
         recording.push(step);
     }
     if steps.is_damaged() {
-        clients::complain_of_damage(dir);
+        let damaged = format!("the recording of run {} is damaged; the rest of it is lost", dir.id());
+        super::complain(&anyhow::anyhow!(damaged));
     }
     Ok(recording)
 }
@@ -180,5 +181,6 @@ fn read(file: &Path) -> Result<Recording> {
     } else {
         bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
-    Recording::parse(bytes).with_context(|| file.display().to_string())
+    let failed = |error| Failed::new(ExitStatus::Data, format!("{}: {error:#}", file.display()));
+    Recording::parse(bytes).map_err(failed)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, Durability, Lock};
+use super::status::StoredStatus;
 use super::{Exit, FORMAT, Facts, ProcessId, RunId, RunState, Status, StoreError};
 
 /// A run whose monitor is not known yet is being started for so long at most, in milliseconds.
@@ -173,7 +174,12 @@ impl RunDir {
         let Some(bytes) = files::read(&self.file("status.json"))? else { return Ok(None) };
         let Some(any) = AnyFormat::of(&bytes) else { return Ok(None) };
         self.check_format(any.format, None)?;
-        Ok(serde_json::from_slice(&bytes).ok())
+        let stored = serde_json::from_slice::<Status>(&bytes).ok();
+        Ok(stored.map(|mut status| {
+            // Version 0.1.0 stored an activity for every state.
+            status.activity = status.activity.filter(|_| status.state == RunState::Running);
+            status
+        }))
     }
 
     /// Replaces how it stands.
@@ -184,7 +190,8 @@ impl RunDir {
     pub fn write_status(&self, status: &Status) -> Result<(), StoreError> {
         let ended = matches!(status.state, RunState::Ended | RunState::Lost);
         let durability = if ended { Durability::Synced } else { Durability::Cached };
-        files::replace_json(&self.file("status.json"), status, durability)
+        let stored = StoredStatus { format: FORMAT, status };
+        files::replace_json(&self.file("status.json"), &stored, durability)
     }
 
     /// What became of the command; `None` if nobody has seen it, or not yet.

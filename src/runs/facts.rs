@@ -20,6 +20,8 @@ pub struct Facts {
     pub command: Vec<String>,
     /// Where it runs.
     pub directory: String,
+    /// How its recording is to be read; `None` if an older nixmon started it.
+    pub reading: Option<Reading>,
     /// Begun by `start`: nobody looks on.
     pub background: bool,
     /// The run that has to end well before.
@@ -42,6 +44,29 @@ pub struct Facts {
     pub process: Option<ProcessId>,
     /// Where the socket is that Nix writes its log to; none where every path would be too long.
     pub socket: Option<String>,
+}
+
+/// How the recording of a command is to be read, which it does not tell itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reading {
+    /// How the command's standard output is used.
+    pub stdout: StdoutUse,
+    /// The command may be any program, not only Nix or a tool around it.
+    pub any_program: bool,
+}
+
+/// How a command's standard output is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StdoutUse {
+    /// It is text to be condensed, as standard error is.
+    #[default]
+    Text,
+    /// It went where the user wanted it, and is not text of the report.
+    Passed,
+    /// Each of its lines is a result.
+    Results,
 }
 
 /// The machine and the programs.

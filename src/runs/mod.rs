@@ -23,23 +23,30 @@
 
 #![expect(clippy::disallowed_methods, reason = "the files of this store are this module's business")]
 
+pub mod clock;
 mod dir;
 mod error;
+mod evidence;
 mod facts;
 mod files;
+pub(crate) mod proc;
 mod process;
+pub mod query;
 mod retention;
 mod socket;
 mod status;
 mod store;
 
 pub use dir::{Life, RunDir};
-pub use error::StoreError;
-pub use facts::{Environment, Exit, Facts, ProcessId};
+pub use error::{ErrorKind, InProgress, KnownRuns, QueryError, StoreError, about, short_command};
+pub use evidence::{Places, ServiceLogs, check_pattern, evidence};
+pub use facts::{Environment, Exit, Facts, ProcessId, Reading, StdoutUse};
 pub use files::Lock;
-pub use retention::{Reason, Removed};
+pub use retention::{Reason, Removed, Retention};
 pub use socket::socket_elsewhere;
-pub use status::{Activity, ReadOn, RootCause, RunState, Status};
+pub use status::{
+    Activity, ReadOn, RootCause, RunOutcome, RunPhase, RunState, Status, StatusRecord, StatusType,
+};
 pub use store::{Created, Store};
 
 /// The version of everything in a run's directory.
@@ -47,7 +54,18 @@ pub const FORMAT: u32 = 1;
 
 /// The number of a run. Counts up from 1 and is never given twice.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(transparent)]
 pub struct RunId(pub u64);

@@ -3,6 +3,8 @@
 use rustix::process::{Pid, Signal};
 
 use super::ProcessId;
+#[cfg(target_os = "linux")]
+use super::proc::{Proc, Stat};
 
 impl ProcessId {
     /// The process of this number; `None` if there is none.
@@ -65,8 +67,7 @@ impl ProcessId {
 /// The processes that can be seen.
 #[cfg(target_os = "linux")]
 fn all_processes() -> impl Iterator<Item = i32> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    Proc::default().pids().into_iter().flatten()
 }
 
 /// The processes that can be seen.
@@ -77,56 +78,10 @@ fn all_processes() -> impl Iterator<Item = i32> {
     text.split_whitespace().flat_map(str::parse).collect::<Vec<_>>().into_iter()
 }
 
-/// What the kernel says of a process: `/proc/PID/stat` (proc_pid_stat(5)).
-#[cfg(target_os = "linux")]
-struct Stat(String);
-
-#[cfg(target_os = "linux")]
-impl Stat {
-    fn of(pid: i32) -> Option<Self> {
-        Self::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    fn parse(stat: &[u8]) -> Option<Self> {
-        // The name may hold anything, also spaces and parentheses; nothing behind it does.
-        let name_end = stat.iter().rposition(|byte| *byte == b')')?;
-        Some(Self(std::str::from_utf8(stat.get(name_end + 1..)?).ok()?.to_owned()))
-    }
-
-    /// A field by the number that the manual gives it: the state is 3.
-    fn field<T: std::str::FromStr>(&self, number: usize) -> Option<T> {
-        self.0.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
-    }
-
-    /// Only its status is left, for whoever waits for it. Threads of it may still be ending.
-    fn is_zombie(&self) -> bool {
-        self.field::<char>(3).is_some_and(|state| matches!(state, 'Z' | 'X' | 'x'))
-    }
-
-    /// Zero where they are outside our namespace, and then no two are known to be the same.
-    fn group_and_session(&self) -> Option<(i32, i32)> {
-        Some((self.field(5)?, self.field(6)?)).filter(|of| of.1 > 0)
-    }
-
-    /// When it began, in ticks since the machine did.
-    fn begin_ticks(&self) -> Option<u64> {
-        self.field(22)
-    }
-
-    fn is_dying(&self) -> bool {
-        /// `PF_EXITING` and `PF_SIGNALED` of Linux' sched.h: it tidies up after the process, which a signal has ended.
-        const ENDING: u64 = 0x4 | 0x400;
-        /// SIGKILL in the set of pending signals. It is there from kill(2) on, in each thread of the process.
-        const KILLED: u64 = 1 << (9 - 1);
-        let has = |number, bits| self.field::<u64>(number).is_some_and(|field| field & bits != 0);
-        self.is_zombie() || has(9, ENDING) || has(31, KILLED)
-    }
-}
-
 /// The group and the session of a process.
 #[cfg(target_os = "linux")]
 fn group_and_session(pid: i32) -> Option<(i32, i32)> {
-    Stat::of(pid)?.group_and_session()
+    Proc::default().stat(pid)?.group_and_session()
 }
 
 /// The group and the session of a process.
@@ -157,20 +112,19 @@ fn tells_begin() -> bool {
 /// When the process began; `None` if there is none, or if it has ended.
 #[cfg(target_os = "linux")]
 fn began(pid: i32) -> Option<String> {
-    let stat = Stat::of(pid).filter(|stat| !stat.is_zombie())?;
+    let stat = Proc::default().stat(pid).filter(|stat| !stat.is_zombie())?;
     began_at(&stat)
 }
 
 /// Its ticks count from the machine's start.
 #[cfg(target_os = "linux")]
 fn began_at(stat: &Stat) -> Option<String> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(format!("{} {}", boot.trim(), stat.begin_ticks()?))
+    Some(format!("{} {}", Proc::default().boot_id()?, stat.begin_ticks()?))
 }
 
 #[cfg(target_os = "linux")]
 fn is_dying(process: &ProcessId) -> bool {
-    let stat = Stat::of(process.pid).filter(Stat::is_dying);
+    let stat = Proc::default().stat(process.pid).filter(Stat::is_dying);
     // A zombie of the same number is another process, unless it began then.
     stat.is_some_and(|stat| process.began.is_some() && began_at(&stat) == process.began)
 }
@@ -285,32 +239,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn names_of_processes_hide_nothing() {
-        let begin = |text: &str| Stat::parse(text.as_bytes()).and_then(|stat| stat.begin_ticks());
-        assert_eq!(begin(&stat("sleep", "S", 0, 0)), Some(4711));
-        assert_eq!(begin(&stat("a) R 1 (b", "R", 0, 0)), Some(4711));
-        assert_eq!(begin("7 (x"), None);
-        assert_eq!(begin("7 (x) S 1 2"), None);
-        let own = Stat::of(i32::try_from(std::process::id()).unwrap()).unwrap();
-        assert!(!own.is_zombie() && !own.is_dying(), "{}", own.0);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_certain_end_is_seen_before_it_is_over() {
-        for (state, flags, pending, dies) in [
-            ("S", 0x0040_0040, 0, false),
-            // SIGTERM may be handled.
-            ("S", 0x0040_0040, 0x4000, false),
-            ("S", 0x0040_0040, 0x100, true),
-            ("D", 0x0040_0440, 0, true),
-            ("R", 0x0040_0044, 0, true),
-            ("Z", 0x0040_000c, 0, true),
-        ] {
-            let stat = Stat::parse(stat("sleep", state, flags, pending).as_bytes()).unwrap();
-            assert_eq!(stat.is_dying(), dies, "{}", stat.0);
-        }
-        // Of a real one, from the kill on.
+    fn a_killed_process_is_dying_from_the_kill_on() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let process = ProcessId::of(i32::try_from(child.id()).unwrap()).unwrap();
         assert!(!process.is_dying());
@@ -319,13 +248,5 @@ mod tests {
         assert!(!earlier.is_dying());
         child.wait().unwrap();
         assert!(!process.is_dying());
-    }
-
-    /// A line as the kernel writes it, that of a process which began after 4711 ticks.
-    #[cfg(target_os = "linux")]
-    fn stat(name: &str, state: &str, flags: u64, pending: u64) -> String {
-        format!(
-            "7 ({name}) {state} 1 7 7 0 -1 {flags} 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9 9 9 9 9 9 9 {pending} 0 0 0\n"
-        )
     }
 }

@@ -5,7 +5,23 @@ use std::path::Path;
 
 use super::store::{NEW, REMOVED};
 use super::{RunId, Store, StoreError};
-use crate::settings::Retention;
+
+/// Limits for finished runs; those beyond a limit are removed, the oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Greatest age in days.
+    pub days: u64,
+    /// Greatest number of runs.
+    pub runs: u64,
+    /// Greatest size of all runs together, in MiB.
+    pub mib: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { days: 30, runs: 100, mib: 1024 }
+    }
+}
 
 /// A run that was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]

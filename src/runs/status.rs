@@ -1,44 +1,47 @@
-//! How a run stands.
+//! The status of a run.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
+use crate::state;
+use crate::wire::SCHEMA;
 
-/// How a run stands, as its monitor wrote it last. Everything that `status` and `list` print.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The status of a run: as its monitor wrote it last, and as `status`, `list` and `wait` print it with `--json`. Times are
+/// in milliseconds since 1970.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Status {
-    /// [`super::FORMAT`].
-    pub format: u32,
-    /// Which run.
+    /// The number of the run.
+    #[serde(rename = "run", alias = "id")]
     pub id: RunId,
-    /// What it is called.
+    /// The name of the run.
     pub name: Option<String>,
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Where it is.
+    /// The stage of its life.
     pub state: RunState,
-    /// When it was asked for, in milliseconds since 1970.
+    /// When it was asked for.
     pub created_at: u64,
-    /// When the command began, in milliseconds since 1970.
+    /// When the command began.
     pub started_at: Option<u64>,
-    /// When it ended, in milliseconds since 1970.
+    /// When it ended.
     pub ended_at: Option<u64>,
-    /// When this was written, in milliseconds since 1970.
+    /// When its monitor last gave a sign of life.
     pub heartbeat_at: u64,
-    /// The run that has to end well before.
+    /// The run that has to succeed before this one starts.
     pub after: Option<RunId>,
-    /// What its processes do.
-    pub activity: Activity,
-    /// For how long it has printed nothing, in milliseconds.
+    /// Activity of its processes, while it runs.
+    pub activity: Option<Activity>,
+    /// How long it has printed nothing, in milliseconds.
     pub silent_ms: u64,
-    /// Processor time of its processes so far, in milliseconds, where it is known.
+    /// Processor time of its processes so far, in milliseconds, if it is known.
     pub cpu_ms: Option<u64>,
-    /// The run's phase: `evaluating`, `fetching`, `building`, `activating`, `done`.
-    pub phase: String,
-    /// One line that says how it stands.
+    /// The phase of the build.
+    pub phase: RunPhase,
+    /// One line that describes the status.
     pub line: String,
-    /// What is slow or hangs, a line each.
+    /// Slow or hanging builds and steps, one line each.
     pub slow: Vec<String>,
     /// It has taken longer than its timeout.
     pub overdue: bool,
@@ -46,7 +49,7 @@ pub struct Status {
     pub expected_ms: Option<u64>,
     /// Derivations wanted.
     pub wanted: usize,
-    /// Derivations whose builders run.
+    /// Derivations that are being built.
     pub running: usize,
     /// Derivations built.
     pub built: usize,
@@ -58,65 +61,181 @@ pub struct Status {
     pub fetched: usize,
     /// The root cause that was seen first.
     pub first_failure: Option<RootCause>,
-    /// The one that was seen last.
+    /// The root cause that was seen last.
     pub last_failure: Option<RootCause>,
-    /// Where the recording says more of how it failed than this does.
+    /// Place in the recording that says more about the failure than this status does.
     pub read_on: Option<ReadOn>,
-    /// `success`, `failure`, `interrupted`, `incomplete`; or `not-started`: its command
-    /// never began, because the run before it failed, it was stopped, or its monitor died.
-    pub outcome: Option<String>,
-    /// As a shell says it.
+    /// How it ended.
+    pub outcome: Option<RunOutcome>,
+    /// Exit status of the command as a shell reports it: 128+N if signal N killed it.
     pub exit_code: Option<i32>,
-    /// Lines in `lines.txt`: what comes later is new.
+    /// Number of condensed lines so far; later lines are new.
     pub cursor: u64,
-    /// Why the record is not whole, if it is not.
+    /// Why the record of the run is incomplete, if it is.
     pub incomplete: Option<String>,
 }
 
-/// Where a run is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+impl Status {
+    /// Whether the run has ended.
+    pub fn has_ended(&self) -> bool {
+        self.state == RunState::Ended
+    }
+}
+
+/// The status of a recorded run: of `status`, `list` and `wait`, with `--json`. Times are in milliseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusRecord {
+    /// Type of the line.
+    #[schemars(with = "String", extend("const" = "status"))]
+    pub r#type: StatusType,
+    /// Version of the schema: raised when a name or a meaning changes.
+    #[schemars(extend("const" = SCHEMA))]
+    pub schema: u32,
+    /// The status itself.
+    #[serde(flatten)]
+    pub status: Status,
+}
+
+impl From<Status> for StatusRecord {
+    fn from(status: Status) -> Self {
+        Self { r#type: StatusType::Status, schema: SCHEMA, status }
+    }
+}
+
+/// The type of a line with a status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusType {
+    /// `status`.
+    #[default]
+    Status,
+}
+
+/// A status as it is stored. It is read as a [`Status`] alone.
+#[derive(Serialize)]
+pub(super) struct StoredStatus<S> {
+    /// [`super::FORMAT`].
+    pub(super) format: u32,
+    #[serde(flatten)]
+    pub(super) status: S,
+}
+
+/// The stage of a run's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
-    /// Waits for another run.
+    /// It is queued behind another run.
     Queued,
     /// The command runs.
     #[default]
     Running,
     /// The command has ended.
     Ended,
-    /// The monitor has died; the guard or only the command lives. A run whose end nobody saw is [`RunState::Ended`], as
-    /// what its recording tells.
+    /// Its monitor has died, but the guard or the command is alive. If the command has ended too, the run is
+    /// [`RunState::Ended`], with the outcome that its recording tells.
     Lost,
 }
 
-/// What the processes of a run do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunOutcome {
+    /// Everything that was wanted is there.
+    Success,
+    /// Something failed.
+    Failure,
+    /// The user or a signal ended it.
+    Interrupted,
+    /// Its end was not seen.
+    Incomplete,
+    /// Its command never began: the run before it failed, it was stopped, or its monitor died.
+    NotStarted,
+}
+
+impl RunOutcome {
+    /// Returns the name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Interrupted => "interrupted",
+            Self::Incomplete => "incomplete",
+            Self::NotStarted => "not-started",
+        }
+    }
+}
+
+impl From<state::Outcome> for RunOutcome {
+    fn from(outcome: state::Outcome) -> Self {
+        match outcome {
+            state::Outcome::Success => Self::Success,
+            state::Outcome::Failure => Self::Failure,
+            state::Outcome::Interrupted => Self::Interrupted,
+            state::Outcome::Incomplete => Self::Incomplete,
+        }
+    }
+}
+
+/// The phase of a run's build.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunPhase {
+    /// It is not known yet; an empty string in JSON.
+    #[default]
+    #[serde(rename = "")]
+    Unknown,
+    /// Nix evaluates expressions.
+    Evaluating,
+    /// Store paths arrive, and nothing is to be built.
+    Fetching,
+    /// Derivations are built.
+    Building,
+    /// A configuration is activated.
+    Activating,
+    /// The run has ended.
+    Done,
+}
+
+impl From<state::Phase> for RunPhase {
+    fn from(phase: state::Phase) -> Self {
+        match phase {
+            state::Phase::Evaluating => Self::Evaluating,
+            state::Phase::Fetching => Self::Fetching,
+            state::Phase::Building => Self::Building,
+            state::Phase::Activating => Self::Activating,
+            state::Phase::Done => Self::Done,
+        }
+    }
+}
+
+/// Activity of a run's processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activity {
-    /// It has printed something of late.
+    /// They have printed something of late.
     #[default]
     Busy,
-    /// It has not, and is not known to be stuck.
+    /// They have been silent, but are not known to be stuck.
     Quiet,
-    /// It has not, and its processes took less than 1 % of a processor and the network less than 1 KiB/s.
+    /// They have been silent, and used less than 1 % of a processor and less than 1 KiB/s of the network.
     Stuck,
 }
 
-/// Where a recording says more of a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Place in a recording that says more about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReadOn {
-    /// In what was printed last.
+    /// Its last lines.
     End,
-    /// In the log of the derivation that failed first.
+    /// The log of the derivation that failed first.
     Derivation,
 }
 
 /// A root cause, in short.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RootCause {
-    /// What failed.
+    /// The derivation, unit or step that failed.
     pub name: Option<String>,
-    /// How and why, to be read behind the name if there is one.
+    /// How and why it failed, to be read after the name.
     pub message: String,
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::files::{self, Durability, Lock};
-use super::{FORMAT, Facts, Life, RunDir, RunId, RunState, Status, StoreError, socket};
-use crate::settings::nearest;
+use super::{
+    Activity, FORMAT, Facts, KnownRuns, Life, RunDir, RunId, RunOutcome, RunState, Status, StoreError, socket,
+};
 use crate::text;
 
 /// The store of runs.
@@ -35,8 +36,8 @@ pub(super) const REMOVED: &str = ".removed-";
 const MAX_NUMBER: u64 = 1_000_000_000_000;
 
 impl Store {
-    /// The store in this directory, which is made with its first run.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
+    /// Opens the store in this directory, which is created together with its first run.
+    pub fn open(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), socket_dirs: Vec::new() }
     }
 
@@ -191,12 +192,12 @@ impl Store {
         RunDir::new(id, self.root.join(id.to_string()))
     }
 
-    /// The run of this number.
+    /// Returns the run with this number.
     ///
     /// # Errors
     ///
     /// If there is none.
-    pub fn open(&self, id: RunId) -> Result<RunDir, StoreError> {
+    pub fn run(&self, id: RunId) -> Result<RunDir, StoreError> {
         let dir = self.dir(id);
         if dir.path().is_dir() {
             return Ok(dir);
@@ -217,18 +218,15 @@ impl Store {
             return self.ids()?.last().map(|id| self.dir(*id)).ok_or(StoreError::Empty);
         };
         if let Some(id) = number(reference) {
-            return self.open(id);
+            return self.run(id);
         }
         if let Some(dir) = self.named(reference)?.next() {
             return Ok(dir);
         }
-        let names = self.all_names()?;
-        let near = nearest(reference, &names.iter().map(String::as_str).collect::<Vec<_>>())
-            .map(|name| format!("is {} meant?", text::sanitize(name)));
-        match near.map_or_else(|| self.known(), |near| Ok(Some(near)))? {
-            Some(known) => Err(StoreError::UnknownName { name: reference.to_owned(), known }),
-            None => Err(StoreError::Empty),
-        }
+        let Some(known) = self.known()? else { return Err(StoreError::Empty) };
+        let names: Vec<&str> = known.names.iter().map(String::as_str).collect();
+        let near = text::nearest(reference, &names).map(str::to_owned);
+        Err(StoreError::UnknownName { name: reference.to_owned(), near, known })
     }
 
     /// The runs of a name, the latest first.
@@ -246,7 +244,7 @@ impl Store {
         let is_ok = |dir: &RunDir| {
             let status = dir.status().ok().flatten();
             status.is_some_and(|status| {
-                status.state == RunState::Ended && status.outcome.as_deref() == Some("success")
+                status.state == RunState::Ended && status.outcome == Some(RunOutcome::Success)
             })
         };
         Ok(self.named(name)?.find(is_ok))
@@ -262,22 +260,11 @@ impl Store {
         Ok(names)
     }
 
-    /// What there is, for whoever asks for something else.
-    fn known(&self) -> Result<Option<String>, StoreError> {
-        const NAMES: usize = 8;
+    /// Describes the runs in the store; `None` if there are none.
+    fn known(&self) -> Result<Option<KnownRuns>, StoreError> {
         let ids = self.ids()?;
         let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok(None) };
-        let runs = match ids.len() {
-            1 => format!("there is run {first}"),
-            n => format!("there are {n} runs, {first} to {last}"),
-        };
-        let names = self.all_names()?;
-        let shown: Vec<_> = names.iter().take(NAMES).map(|name| text::sanitize(name)).collect();
-        let more = if names.len() > NAMES { ", …" } else { "" };
-        Ok(Some(match shown.is_empty() {
-            true => runs,
-            false => format!("{runs}, named {}{more}", shown.join(", ")),
-        }))
+        Ok(Some(KnownRuns { first: *first, last: *last, n_runs: ids.len(), names: self.all_names()? }))
     }
 }
 
@@ -288,12 +275,13 @@ pub(super) fn number(text: &str) -> Option<RunId> {
 }
 
 fn first_status(facts: &Facts) -> Status {
+    let state = if facts.after.is_some() { RunState::Queued } else { RunState::Running };
     Status {
-        format: FORMAT,
         id: facts.id,
         name: facts.name.clone(),
         command: facts.command.clone(),
-        state: if facts.after.is_some() { RunState::Queued } else { RunState::Running },
+        state,
+        activity: (state == RunState::Running).then(Activity::default),
         created_at: facts.created_at,
         heartbeat_at: facts.created_at,
         after: facts.after,

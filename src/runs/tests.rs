@@ -3,14 +3,13 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::settings::Retention;
 
 /// Some moment, in milliseconds since 1970.
 const NOW: u64 = 1_790_000_000_000;
 
 fn store() -> (TempDir, Store) {
     let temp = tempfile::tempdir().unwrap();
-    let store = Store::new(temp.path().join("state/nixmon/runs"));
+    let store = Store::open(temp.path().join("state/nixmon/runs"));
     (temp, store)
 }
 
@@ -24,14 +23,13 @@ fn facts(name: &str) -> Facts {
 }
 
 /// A run that has ended.
-fn ended(store: &Store, name: &str, outcome: &str) -> RunDir {
+fn ended(store: &Store, name: &str, outcome: RunOutcome) -> RunDir {
     let Created { dir, facts, .. } = store.create(facts(name), true).unwrap();
     let status = Status {
-        format: FORMAT,
         id: facts.id,
         name: facts.name,
         state: RunState::Ended,
-        outcome: Some(outcome.to_owned()),
+        outcome: Some(outcome),
         ended_at: Some(NOW),
         ..Status::default()
     };
@@ -53,7 +51,7 @@ fn an_absent_store_is_empty() {
     assert!(ids(&store).is_empty());
     assert!(matches!(store.find(None), Err(StoreError::Empty)));
     assert!(matches!(store.find(Some("home")), Err(StoreError::Empty)));
-    assert!(matches!(store.open(RunId(1)), Err(StoreError::Empty)));
+    assert!(matches!(store.run(RunId(1)), Err(StoreError::Empty)));
     assert_eq!(store.latest_ok("home").unwrap(), None);
     assert_eq!(store.prune(&keep(0), NOW, false).unwrap(), []);
     assert!(!store.root().exists());
@@ -106,25 +104,25 @@ fn who_looks_after_a_run() {
 fn numbers_are_never_given_twice() {
     let (_temp, store) = store();
     for _ in 0..3 {
-        ended(&store, "a", "success");
+        ended(&store, "a", RunOutcome::Success);
     }
     assert_eq!(store.prune(&keep(0), NOW, false).unwrap().len(), 3);
     assert!(ids(&store).is_empty());
     let next = store.root().join("next");
     std::fs::remove_file(&next).unwrap();
-    assert_eq!(ended(&store, "a", "success").id(), RunId(4));
+    assert_eq!(ended(&store, "a", RunOutcome::Success).id(), RunId(4));
     for damage in ["", "garbage", "-7", "2", "99999999999999999999999", "18446744073709551615"] {
         let before = *store.ids().unwrap().last().unwrap();
         std::fs::write(&next, damage).unwrap();
-        assert_eq!(ended(&store, "a", "success").id().0, before.0 + 1, "{damage:?}");
+        assert_eq!(ended(&store, "a", RunOutcome::Success).id().0, before.0 + 1, "{damage:?}");
     }
     // Both are lost, but the directories are there.
     std::fs::remove_file(&next).unwrap();
     std::fs::remove_file(store.root().join("lock")).unwrap();
     std::fs::create_dir(store.root().join(".removed-40")).unwrap();
-    assert_eq!(ended(&store, "a", "success").id(), RunId(41));
+    assert_eq!(ended(&store, "a", RunOutcome::Success).id(), RunId(41));
     std::fs::write(&next, "1000000000000\n").unwrap();
-    assert_eq!(ended(&store, "a", "success").id(), RunId(1_000_000_000_000));
+    assert_eq!(ended(&store, "a", RunOutcome::Success).id(), RunId(1_000_000_000_000));
     assert!(matches!(store.create(facts("a"), true), Err(StoreError::NoNumbers { .. })));
 }
 
@@ -151,10 +149,7 @@ fn a_name_runs_once() {
     let later = |name: &str| Facts { created_at: NOW + 250_000, ..facts(name) };
     let first = store.create(facts("home"), false).unwrap();
     let busy = store.create(later("home"), false).unwrap_err().to_string();
-    assert_eq!(
-        busy,
-        "home runs already (run 1, since 4m10s); see nixmon status 1, or give --allow-concurrent"
-    );
+    assert_eq!(busy, "home is running already (run 1, for 4m10s)");
     store.create(later("other"), false).unwrap();
     store.create(later(""), false).unwrap();
     store.create(later(""), false).unwrap();
@@ -168,7 +163,7 @@ fn a_name_runs_once() {
     let third = store.create(behind(&second), false).unwrap();
     assert_eq!(third.dir.status().unwrap().unwrap().state, RunState::Queued);
     let busy = store.create(behind(&second), false).unwrap_err().to_string();
-    assert!(busy.starts_with("home is queued already (run 7, since 0s)"), "{busy}");
+    assert!(busy.starts_with("home is queued already (run 7, for 0s)"), "{busy}");
     // A refused run takes no number.
     assert_eq!(store.create(later("x"), false).unwrap().dir.id(), RunId(8));
 }
@@ -184,24 +179,24 @@ fn a_run_whose_monitor_died_is_in_nobodys_way() {
 #[test]
 fn runs_are_found() {
     let (_temp, store) = store();
-    ended(&store, "home", "success");
-    ended(&store, "web", "failure");
-    ended(&store, "home", "failure");
-    ended(&store, "", "success");
+    ended(&store, "home", RunOutcome::Success);
+    ended(&store, "web", RunOutcome::Failure);
+    ended(&store, "home", RunOutcome::Failure);
+    ended(&store, "", RunOutcome::Success);
     let find = |reference: Option<&str>| match store.find(reference) {
         Ok(dir) => dir.id().to_string(),
-        Err(error) => error.to_string(),
+        Err(error) => format!("{error}; {}", error.hint().unwrap()),
     };
     let cases = [
         (None, "4"),
         (Some("2"), "2"),
         (Some("home"), "3"),
         (Some("web"), "2"),
-        (Some("hmoe"), "no run is called hmoe; is home meant?"),
+        (Some("hmoe"), "no run is called hmoe; did you mean home?"),
         (Some("xyzzy"), "no run is called xyzzy; there are 4 runs, 1 to 4, named home, web"),
         (Some("99"), "there is no run 99; there are 4 runs, 1 to 4, named home, web"),
         (Some("007"), "no run is called 007; there are 4 runs, 1 to 4, named home, web"),
-        (Some("../1"), "no run is called ../1; is web meant?"),
+        (Some("../1"), "no run is called ../1; did you mean web?"),
         (Some("\u{1b}[31m"), "no run is called ; there are 4 runs, 1 to 4, named home, web"),
     ];
     for (reference, expected) in cases {
@@ -218,7 +213,7 @@ fn runs_are_found() {
 #[test]
 fn what_is_damaged_is_missing() {
     let (_temp, store) = store();
-    let dir = ended(&store, "home", "success");
+    let dir = ended(&store, "home", RunOutcome::Success);
     for damage in ["", "{", "{}", "[1]", "\0\0\0\0", "{\"format\":\"x\"}"] {
         for name in ["facts.json", "status.json", "exit.json", "summary.json"] {
             std::fs::write(dir.file(name), damage).unwrap();
@@ -229,14 +224,38 @@ fn what_is_damaged_is_missing() {
         assert_eq!(dir.life(NOW).unwrap(), Life::Over, "{damage:?}");
     }
     // It is no obstacle.
-    assert_eq!(ended(&store, "home", "success").id(), RunId(2));
+    assert_eq!(ended(&store, "home", RunOutcome::Success).id(), RunId(2));
     assert_eq!(store.find(Some("home")).unwrap().id(), RunId(2));
+}
+
+#[test]
+fn a_status_of_version_0_1_0_is_read() {
+    let (_temp, store) = store();
+    let dir = ended(&store, "home", RunOutcome::Success);
+    let json = r#"{"format":1,"id":1,"name":"home","command":["make"],"state":"ended","activity":"busy",
+        "phase":"done","line":"OK","outcome":"not-started","cursor":7,"read_on":"end"}"#;
+    std::fs::write(dir.file("status.json"), json).unwrap();
+    let expected = Status {
+        id: RunId(1),
+        name: Some("home".to_owned()),
+        command: vec!["make".to_owned()],
+        state: RunState::Ended,
+        phase: RunPhase::Done,
+        line: "OK".to_owned(),
+        outcome: Some(RunOutcome::NotStarted),
+        cursor: 7,
+        read_on: Some(ReadOn::End),
+        ..Status::default()
+    };
+    assert_eq!(dir.status().unwrap(), Some(expected.clone()));
+    dir.write_status(&expected).unwrap();
+    assert_eq!(dir.status().unwrap(), Some(expected));
 }
 
 #[test]
 fn other_formats_are_left_alone() {
     let (_temp, store) = store();
-    let dir = ended(&store, "home", "success");
+    let dir = ended(&store, "home", RunOutcome::Success);
     let json = r#"{"format":7,"environment":{"nixmon":"3.1.0"},"id":"one"}"#;
     std::fs::write(dir.file("facts.json"), json).unwrap();
     std::fs::write(dir.file("status.json"), r#"{"format":7,"id":"one"}"#).unwrap();
@@ -252,11 +271,11 @@ fn other_formats_are_left_alone() {
 #[test]
 fn what_goes_on_is_kept() {
     let (_temp, store) = store();
-    let first = ended(&store, "a", "success");
+    let first = ended(&store, "a", RunOutcome::Success);
     std::fs::write(first.file("input.zst"), vec![0; 5000]).unwrap();
     let queued = store.create(Facts { after: Some(first.id()), ..facts("b") }, false).unwrap();
-    ended(&store, "c", "success");
-    let locked = ended(&store, "d", "success");
+    ended(&store, "c", RunOutcome::Success);
+    let locked = ended(&store, "d", RunOutcome::Success);
     let guard = locked.lock_guard().unwrap().unwrap();
     let removed = |dry_run| -> Vec<u64> {
         store.prune(&keep(0), NOW, dry_run).unwrap().iter().map(|removed| removed.id.0).collect()
@@ -279,7 +298,7 @@ fn what_goes_on_is_kept() {
 fn sockets_are_removed() {
     let temp = tempfile::tempdir_in("/tmp").unwrap();
     let root = temp.path().join("x".repeat(100));
-    let store = Store::new(root).with_socket_dirs(vec![temp.path().to_owned()]);
+    let store = Store::open(root).with_socket_dirs(vec![temp.path().to_owned()]);
     let Created { dir, facts, .. } = store.create(facts("home"), false).unwrap();
     let socket = facts.socket.clone().unwrap();
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());

@@ -5,10 +5,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::file::Set;
-use super::source::{self, Resolver, SettingValue};
-use super::suggest::nearest;
+use super::source::{self, Resolver, Set, SettingValue};
 use crate::cli::RunArgs;
+use crate::text::nearest;
 
 /// The subcommands of Nix that have a shorthand.
 pub(super) const SHORTHANDS: [&str; 4] = ["build", "shell", "develop", "flake"];
@@ -80,7 +79,7 @@ pub enum RunError {
 }
 
 fn meant(name: Option<&str>) -> String {
-    name.map_or(String::new(), |name| format!(", is `{name}` meant?"))
+    name.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
 }
 
 /// Puts arguments and targets together.
@@ -130,23 +129,6 @@ pub(super) fn shorthand(words: Vec<OsString>) -> Result<RunTask, RunError> {
     }
     let command = std::iter::once(OsString::from("nix")).chain(words).collect();
     Ok(RunTask { command, ..RunTask::default() })
-}
-
-/// What is kept of runs that have ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Those that are not older than so many days.
-    pub days: u64,
-    /// At most so many.
-    pub runs: u64,
-    /// At most so many MiB in all.
-    pub mib: u64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { days: 30, runs: 100, mib: 1024 }
-    }
 }
 
 /// Shows targets among the settings in force.

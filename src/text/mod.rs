@@ -4,6 +4,7 @@
 
 mod line;
 mod sanitize;
+mod suggest;
 mod symbols;
 pub mod template;
 mod units;
@@ -11,6 +12,7 @@ mod width;
 
 pub use line::{Line, Palette, Role, Span};
 pub use sanitize::{last_carriage, sanitize, strip_escapes};
+pub use suggest::nearest;
 pub use symbols::{Symbols, ascii};
 pub use units::{bytes, bytes_of, count, duration, plural, rate, thousands};
 pub use width::{pad, pad_start, truncate, width};

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Event, Record, RunLine, RunStatus, Snapshot, Summary, UnreadableRun};
+use super::{Event, Record, RunLine, Snapshot, Summary, UnreadableRun};
 
-/// Any line that nixmon writes.
+/// Any line of the types in this module.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Line {
@@ -15,13 +15,11 @@ pub enum Line {
     Snapshot(Snapshot),
     /// The summary of a run.
     Summary(Box<Summary>),
-    /// The status of a recorded run.
-    Status(Box<RunStatus>),
     /// A condensed line of a recorded run.
     RunLine(RunLine),
     /// A run whose files cannot be read.
     UnreadableRun(UnreadableRun),
-    /// A line of a type that this version does not know.
+    /// A line of another type: the status of a run, or a type that this version does not know.
     Unknown(Value),
 }
 
@@ -34,7 +32,6 @@ impl<'de> Deserialize<'de> for Line {
         let line = match kind {
             "snapshot" => serde_json::from_value(value).map(Self::Snapshot),
             "summary" => serde_json::from_value(value).map(|summary| Self::Summary(Box::new(summary))),
-            "status" => serde_json::from_value(value).map(|status| Self::Status(Box::new(status))),
             "line" => serde_json::from_value(value).map(Self::RunLine),
             "unreadable-run" => serde_json::from_value(value).map(Self::UnreadableRun),
             _ => match Event::deserialize(&value) {

@@ -3,7 +3,7 @@
 //! The types are made from changes and states by hand, so that the state can change without them. Every line has `type`
 //! and `schema`; a name or a meaning changes only with the number of the schema. All types can be read as well: [`Line`] is
 //! any line, and keeps lines and names that this version does not know. `docs/output.schema.json` is made from the types and
-//! their comments by [`schema()`], and a test holds both together.
+//! their comments by [`schemas()`], and a test holds both together.
 
 mod changes;
 mod line;
@@ -15,8 +15,8 @@ mod summary;
 pub use changes::{Event, Record, from_change, notice};
 pub use line::Line;
 pub use names::{ActivationResult, BuildResult, NoteKind, Outcome, Phase, Stage, TextKind, UnitAction};
-pub use run::{RunActivity, RunFailure, RunLine, RunOutcome, RunState, RunStatus, UnreadableRun};
-pub use schema::{Schemas, schema};
+pub use run::{RunLine, UnreadableRun};
+pub use schema::{Schemas, schemas};
 pub use summary::{
     DroppedSummary, FlakeInputs, Frame, Hashes, InputSummary, Location, RunningBuild, Snapshot, Summary,
     SummaryActivation, SummaryCounts, SummaryFailure, SummaryUnits, snapshot, summary,

@@ -61,8 +61,6 @@ macro_rules! names {
     };
 }
 
-pub(super) use names;
-
 names! {
     /// The phase of a run.
     Phase from state::Phase {

@@ -4,18 +4,16 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{Record, RunLine, RunStatus, Snapshot, Summary, UnreadableRun};
+use super::{Record, RunLine, Snapshot, Summary, UnreadableRun};
 
-/// Returns the JSON schema of all lines that nixmon writes.
-pub fn schema() -> Value {
+/// Collects the schemas of all lines in this module. The status of a run is another line that nixmon writes.
+pub fn schemas() -> Schemas {
     Schemas::default()
         .with::<Record>()
         .with::<Snapshot>()
         .with::<Summary>()
-        .with::<RunStatus>()
         .with::<RunLine>()
         .with::<UnreadableRun>()
-        .finish()
 }
 
 /// Collects the schemas of several types of lines.
@@ -81,12 +79,16 @@ fn merged(shared: &Map<String, Value>, variant: Value) -> Map<String, Value> {
     variant
 }
 
-/// Drops the formats of Rust's integers, which JSON schemas do not define, and the line breaks of comments.
+/// Drops the formats of Rust's integers, which JSON schemas do not define, defaults, since every field is written, and the line
+/// breaks of comments.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             if object.get("type").is_some_and(|kind| *kind != "string" && !kind.is_object()) {
                 object.remove("format");
+            }
+            if ["type", "$ref", "anyOf"].iter().any(|key| object.contains_key(*key)) {
+                object.remove("default");
             }
             if let Some(Value::String(description)) = object.get_mut("description") {
                 *description = description.replace('\n', " ");

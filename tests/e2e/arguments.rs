@@ -11,26 +11,26 @@ fn wrong_usage_ends_with_2_and_says_why() {
     write(&dir.path().join("newer.nixrec"), "nixmon-recording 999\n0 x\n");
     let (missing, newer) = (path("missing"), path("newer.nixrec"));
     let (directory, unwritable) = (path(""), path("missing/x.nixrec"));
-    let cases: &[(&[&str], &str)] = &[
-        (&["--no-such-option"], "--no-such-option"),
-        (&["no-such-command"], "no-such-command"),
-        (&["--every", "4"], "--every"),
-        (&["--max-lines", "0"], "--max-lines"),
-        (&["--output", "xml"], "possible values"),
-        (&["--color", "perhaps"], "possible values"),
-        (&["--snapshots", "0"], "--snapshots"),
-        (&["--record", &unwritable], "missing/x.nixrec"),
-        (&["replay"], "FILE"),
-        (&["replay", &missing], "missing: No such file"),
-        (&["replay", &directory], "cannot read"),
-        (&["replay", &newer], "version 999"),
-        (&["replay", &newer, "--speed", "0"], "--speed"),
-        (&["replay", &newer, "--exit-status", "256"], "--exit-status"),
-        (&["completions", "tcsh"], "possible values"),
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["--no-such-option"], 2, "--no-such-option"),
+        (&["no-such-command"], 2, "no-such-command"),
+        (&["--every", "4"], 2, "--every"),
+        (&["--max-lines", "0"], 2, "--max-lines"),
+        (&["--output", "xml"], 2, "possible values"),
+        (&["--color", "perhaps"], 2, "possible values"),
+        (&["--snapshots", "0"], 2, "--snapshots"),
+        (&["--record", &unwritable], 66, "missing/x.nixrec"),
+        (&["replay"], 2, "FILE"),
+        (&["replay", &missing], 66, "missing: No such file"),
+        (&["replay", &directory], 74, "cannot read"),
+        (&["replay", &newer], 65, "version 999"),
+        (&["replay", &newer, "--speed", "0"], 2, "--speed"),
+        (&["replay", &newer, "--exit-status", "256"], 2, "--exit-status"),
+        (&["completions", "tcsh"], 2, "possible values"),
     ];
-    for (args, why) in cases {
+    for (args, status, why) in cases {
         let ended = Ended::of(nixmon(args).stdin(Stdio::null()).spawn().unwrap());
-        assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""), "{args:?}");
+        assert_eq!((ended.status, ended.stdout.as_str()), (Some(*status), ""), "{args:?}");
         assert!(ended.stderr.contains(why), "{args:?}: no {why:?}\n{}", ended.stderr);
     }
 }

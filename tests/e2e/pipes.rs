@@ -169,7 +169,7 @@ fn input_that_is_none() {
     let mut directory = nixmon(&[]);
     directory.stdin(File::open(env!("CARGO_MANIFEST_DIR")).unwrap());
     let directory = Ended::of(directory.spawn().unwrap());
-    assert_eq!(directory.status, Some(2), "{directory:?}");
+    assert_eq!(directory.status, Some(74), "{directory:?}");
     assert_eq!(directory.stdout, "");
     assert!(directory.stderr.contains("standard input"), "{}", directory.stderr);
 }

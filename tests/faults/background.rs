@@ -99,8 +99,8 @@ fn two_of_one_name() {
     let home = Home::new();
     let first = home.start(&["--name", "it"], "sleep 60");
     let start = ["start", "--name", "it", "--", "true"];
-    home.run(&start).check(2, &["it runs already (run 1", "--allow-concurrent"]);
-    home.run(&["run", "--name", "it", "--", "true"]).check(2, &["it runs already"]);
+    home.run(&start).check(75, &["it is running already (run 1", "--allow-concurrent"]);
+    home.run(&["run", "--name", "it", "--", "true"]).check(75, &["it is running already"]);
     home.run(&["start", "--name", "it", "--allow-concurrent", "--", "true"]).check(0, &["2"]);
     assert_eq!(
         names(&home.path().join("state/nixmon/runs"))
@@ -216,7 +216,7 @@ fn a_wait_gives_up() {
     let home = Home::new();
     home.start(&[], "sleep 60");
     let begun = Instant::now();
-    home.run(&["wait", "--timeout", "1s"]).check(124, &["run 1 goes on"]);
+    home.run(&["wait", "--timeout", "1s"]).check(124, &["run 1 is in progress"]);
     assert!((1.0..6.0).contains(&begun.elapsed().as_secs_f64()));
 }
 

@@ -82,7 +82,7 @@ fn a_disk_that_is_full() {
     let filler = "x".repeat(128 << 10);
     let _ = std::fs::write(disk.0.join("filler"), filler);
     check_runs(&home.run(&["run", "--", "sh", "-c", NOISE]), 1);
-    home.run(&["start", "--", "true"]).check(2, &["No space left"]);
+    home.run(&["start", "--", "true"]).check(74, &["No space left"]);
     home.run(&["list"]).check(0, &[]);
 }
 
@@ -114,7 +114,7 @@ fn a_state_directory_that_is_read_only() {
     let Some(_bind) = Mounted::new(state.clone(), &["--bind", &path]) else { return };
     let Some(_read_only) = Mounted::new(state, &["-o", "remount,bind,ro"]) else { return };
     check_runs(&home.run(&["run", "--", "sh", "-c", NOISE]), 1);
-    home.run(&["start", "--", "true"]).check(2, &["Read-only"]);
+    home.run(&["start", "--", "true"]).check(74, &["Read-only"]);
 }
 
 #[test]
@@ -138,12 +138,12 @@ fn places_that_are_none() {
     let file = home.path().join("file");
     let is_file = [("XDG_STATE_HOME", file.to_str().unwrap())];
     check_runs(&with(&run, &is_file), 1);
-    with(&start, &is_file).check(2, &["cannot make"]);
+    with(&start, &is_file).check(74, &["cannot make"]);
     let homeless = [("HOME", ""), ("XDG_STATE_HOME", "")];
     let ran = with(&run, &homeless);
     check_runs(&ran, 1);
     assert!(ran.err.contains("this run is not kept: there is no home directory"), "{}", ran.err);
-    with(&start, &homeless).check(2, &["must be kept", "neither XDG_STATE_HOME nor HOME"]);
+    with(&start, &homeless).check(66, &["must be kept", "neither XDG_STATE_HOME nor HOME"]);
     for missing in ["TMPDIR", "XDG_RUNTIME_DIR"] {
         let missing = (missing, "/nonexistent");
         check_runs(&with(&run, &[missing]), 0);
@@ -194,7 +194,7 @@ fn few_open_files() {
         match ran.code {
             Some(6) => assert_eq!(ran.out, "the result\n"),
             code => assert!(
-                limit < 40 && code == Some(2) && complaints(&ran) > 0,
+                limit < 40 && code == Some(71) && complaints(&ran) > 0,
                 "{limit}: {code:?} {}",
                 ran.err
             ),

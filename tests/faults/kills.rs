@@ -125,7 +125,11 @@ fn kill(nix: &Nix, case: &Case, id: u64, wait: Duration) {
     let goes_on = !hit.contains(&Command) && lives(facts.process.as_ref());
     if goes_on && hit.contains(&Monitor) {
         assert_eq!(at_once["state"], "lost", "{told}: {at_once}");
-        let kept = if hit.contains(&Guard) { "goes on unwatched" } else { "goes on, its output is kept" };
+        let kept = if hit.contains(&Guard) {
+            "keeps running unmonitored"
+        } else {
+            "keeps running, and its output is recorded"
+        };
         assert!(at_once["incomplete"].as_str().unwrap().contains(kept), "{told}: {at_once}");
     } else if goes_on {
         assert_eq!(at_once["state"], "running", "{told}: {at_once}");

@@ -28,8 +28,10 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::background::{Background, Stream};
-use super::{ExitStatus, clients, complain, pipeline, unix_ms};
-use crate::runs::{Created, Environment, Facts, Lock, ProcessId, RunDir, Store, StoreError};
+use super::{ExitStatus, complain, pipeline, unix_ms};
+use crate::runs::{
+    Created, Environment, Facts, Lock, ProcessId, Reading, RunDir, StdoutUse, Store, StoreError,
+};
 use crate::settings::{Form, RunTask, Settings};
 use crate::wire::millis;
 use child::Spawn;
@@ -39,10 +41,10 @@ use nix::{NixVersion, Plan};
 use watch::{Ended, Job, Started};
 
 pub(super) use pulse::progress;
-pub(super) use start::{monitor, start};
+pub(crate) use start::{monitor, start};
 
 /// Runs a command in front of us.
-pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
+pub(crate) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     check_open_files()?;
     let planned = plan(settings, &task.command);
     if let Some(interactive) = &planned.plan.interactive {
@@ -58,7 +60,8 @@ fn check_open_files() -> Result<()> {
     const NEEDED: u64 = 24;
     match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         Some(limit) if limit < NEEDED => {
-            anyhow::bail!("only {limit} files may be open (ulimit -n), and a run needs {NEEDED}")
+            let message = format!("only {limit} files may be open (ulimit -n), and a run needs {NEEDED}");
+            Err(super::Failed::new(ExitStatus::System, message))
         }
         _ => Ok(()),
     }
@@ -80,19 +83,29 @@ fn plan(settings: &Settings, command: &[OsString]) -> Planned {
     Planned { plan: nix::plan(command, known), nix: version }
 }
 
-/// Tells a pipeline what the recording of a command does not: whether it is Nix's, and whether its standard output is what
-/// somebody wanted.
-pub(super) fn expect<W: std::io::Write>(pipeline: &mut super::Pipeline<W>, command: &[String]) {
-    let words: Vec<OsString> = command.iter().map(OsString::from).collect();
-    let plan = nix::plan(&words, nix::Known { nix: None, socket: false, takes_log_format: &|_| false });
-    if plan.interactive.is_some() {
-        pipeline.pass_stdout(true);
-    } else {
-        pipeline.stdout_is_result(plan.stdout_is_result);
+/// Tells a pipeline how to read the recording of a run.
+pub(super) fn expect<W: std::io::Write>(pipeline: &mut super::Pipeline<W>, facts: &Facts) {
+    let derived = || reading(&facts.command.iter().map(OsString::from).collect::<Vec<_>>());
+    let Reading { stdout, any_program } = facts.reading.unwrap_or_else(derived);
+    match stdout {
+        StdoutUse::Passed => pipeline.pass_stdout(true),
+        StdoutUse::Results => pipeline.stdout_is_result(true),
+        StdoutUse::Text => pipeline.stdout_is_result(false),
     }
-    if !plan.is_known {
+    if any_program {
         pipeline.expect_any_command();
     }
+}
+
+/// Derives from a command how its recording is to be read.
+fn reading(command: &[OsString]) -> Reading {
+    let plan = nix::plan(command, nix::Known { nix: None, socket: false, takes_log_format: &|_| false });
+    let stdout = match (plan.interactive.is_some(), plan.stdout_is_result) {
+        (true, _) => StdoutUse::Passed,
+        (false, true) => StdoutUse::Results,
+        (false, false) => StdoutUse::Text,
+    };
+    Reading { stdout, any_program: !plan.is_known }
 }
 
 /// What needs the terminal for itself is prepared first, which is where the builds are; then we make way for it.
@@ -115,7 +128,7 @@ fn run_interactive(
 
 fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: Report) -> Result<Ended> {
     let facts = facts(task, planned.nix, false);
-    let (facts, run) = match clients::store(settings) {
+    let (facts, run) = match settings.store() {
         Ok(store) => match create(&store, facts.clone(), task) {
             Ok(Created { dir, facts, lock }) => (facts, Some((dir, lock))),
             Err(error @ StoreError::Busy { .. }) => return Err(error.into()),
@@ -125,7 +138,7 @@ fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: R
             }
         },
         Err(error) => {
-            complain(&error.context("this run is not kept"));
+            complain(&anyhow::Error::new(error).context("this run is not kept"));
             (facts, None)
         }
     };
@@ -229,7 +242,7 @@ fn execute(
     }
     tell(settings, task, &ended);
     if run.is_some()
-        && let Ok(store) = clients::store(settings)
+        && let Ok(store) = settings.store()
     {
         // What could not be removed will be another time.
         let _ = store.prune(&settings.retention, unix_ms(), false);
@@ -347,6 +360,7 @@ fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts
         is_target: task.is_target,
         command: task.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         directory: directory.to_string_lossy().into_owned(),
+        reading: Some(reading(&task.command)),
         background,
         created_at: unix_ms(),
         expected_ms: task.expected.map(millis),
@@ -373,7 +387,7 @@ fn environment(version: Option<NixVersion>) -> Environment {
 }
 
 /// Does what the order on standard input says.
-pub(super) fn guard() -> Result<ExitStatus> {
+pub(crate) fn guard() -> Result<ExitStatus> {
     guard::guard().map(|()| ExitStatus::Success)
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::activation::RunStage;
 use crate::render::{self, Style, rough};
-use crate::run::process_tree::Sample;
-use crate::runs::{Activity, FORMAT, Facts, ReadOn, RootCause, RunState, Status};
+use crate::runs::proc::tree::Sample;
+use crate::runs::{Activity, Facts, ReadOn, RootCause, RunState, Status};
 use crate::state::{Failure, Moment, Outcome, State};
 use crate::text::{Line, Role, ascii, sanitize, truncate};
 use crate::view::{StallOptions, View, stalls};
@@ -181,7 +181,6 @@ pub(crate) fn status_of(
     };
     let ended = state.outcome().is_some();
     Status {
-        format: FORMAT,
         id: facts.id,
         name: facts.name.clone(),
         command: facts.command.clone(),
@@ -191,10 +190,10 @@ pub(crate) fn status_of(
         ended_at: None,
         heartbeat_at: now.wall_ms,
         after: facts.after,
-        activity: activity(state, pulse, now.at),
+        activity: (!ended).then(|| activity(state, pulse, now.at)),
         silent_ms: millis(silent),
         cpu_ms: pulse.cpu().map(millis),
-        phase: state.phase().as_str().to_owned(),
+        phase: state.phase().into(),
         line: plain(&render::heartbeat(&view, silent >= style.thresholds.quiet, style)),
         slow: stall_lines(facts, state, pulse, now, style).iter().map(plain).collect(),
         overdue: overdue.is_overdue(),
@@ -234,7 +233,7 @@ pub(in crate::run) fn progress(state: &State, at: Moment) -> Status {
         first_failure: state.failures().next().map(in_short).or_else(of_activation),
         last_failure: state.failures().last().map(in_short).or_else(of_activation),
         read_on: read_on(state),
-        outcome: state.outcome().map(|outcome| outcome.as_str().to_owned()),
+        outcome: state.outcome().map(Into::into),
         ..Status::default()
     }
 }
@@ -372,7 +371,7 @@ mod tests {
     use super::*;
     use crate::input::Reader;
     use crate::render::Thresholds;
-    use crate::runs::RunId;
+    use crate::runs::{RunId, RunOutcome, RunPhase};
     use crate::state::{Effects, Input};
     use crate::text::Symbols;
 
@@ -514,16 +513,15 @@ mod tests {
         let status = |state: &State| status_of(&facts, state, &pulse, &overdue, now(400), &style());
         let local = status(&state(&build("")));
         let expected = Status {
-            format: FORMAT,
             id: RunId(12),
             name: Some("home".to_owned()),
             created_at: 5,
             started_at: Some(999_600_000),
             heartbeat_at: 1_000_000_000,
-            activity: Activity::Stuck,
+            activity: Some(Activity::Stuck),
             silent_ms: 400_000,
             cpu_ms: Some(1234),
-            phase: "building".to_owned(),
+            phase: RunPhase::Building,
             line: "Building… 0 built · hello-2.12 checkPhase 6m39s (quiet for 6m39s)".to_owned(),
             slow: vec![
                 "hello-2.12 (checkPhase) has printed nothing for 6m; --option max-silent-time SECONDS ends such builds"
@@ -535,7 +533,7 @@ mod tests {
         };
         assert_eq!(local, expected);
         // What is built on another machine takes no time of ours.
-        assert_eq!(status(&state(&build("ssh://builder"))).activity, Activity::Quiet);
+        assert_eq!(status(&state(&build("ssh://builder"))).activity, Some(Activity::Quiet));
         let mut failed = state(&format!(
             "{}@nix {{\"action\":\"msg\",\"level\":0,\"msg\":\"error: builder for \
              '/nix/store/00000000000000000000000000000000-hello-2.12.drv' failed with exit code 2\"}}\n",
@@ -543,7 +541,7 @@ mod tests {
         ));
         failed.apply(Input::End(Some(1)), seconds(399), &mut Effects::default());
         let failed = status(&failed);
-        assert_eq!((failed.state, failed.outcome.as_deref()), (RunState::Ended, Some("failure")));
+        assert_eq!((failed.state, failed.outcome), (RunState::Ended, Some(RunOutcome::Failure)));
         assert_eq!((failed.failed, failed.running, failed.slow.len()), (1, 0, 0));
         let expected = RootCause {
             name: Some("hello-2.12".to_owned()),

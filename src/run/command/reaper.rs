@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+use crate::runs::proc::Proc;
+
 /// Reaps what nobody waits for.
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
@@ -16,26 +18,14 @@ pub(super) struct Reaper {
 impl Reaper {
     /// Looks once; to be called every few seconds. `known` is waited for elsewhere.
     pub(super) fn look(&mut self, known: Option<i32>) {
-        let dead: BTreeSet<i32> = children().filter(|pid| Some(*pid) != known && is_dead(*pid)).collect();
+        let proc = Proc::default();
+        let is_dead = |pid: i32| proc.stat(pid).is_some_and(|stat| stat.is_zombie());
+        let children = proc.own_children().into_iter();
+        let dead: BTreeSet<i32> = children.filter(|pid| Some(*pid) != known && is_dead(*pid)).collect();
         for pid in dead.intersection(&self.dead) {
             // If somebody was faster, so much the better.
             let _ = waitpid(Pid::from_raw(*pid), WaitOptions::NOHANG);
         }
         self.dead = dead;
     }
-}
-
-/// Our children, where the system tells (proc_pid_children(5)).
-fn children() -> impl Iterator<Item = i32> {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let pids: Vec<i32> =
-        lists.flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect();
-    pids.into_iter()
-}
-
-fn is_dead(pid: i32) -> bool {
-    // proc_pid_stat(5): the state follows the name, which may hold anything.
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::watch::{HEARTBEAT, Started};
 use super::{Report, execute, facts, not_started_status, reason};
 use crate::cli::OutputArgs;
-use crate::run::{ExitStatus, clients, complain, unix_ms};
-use crate::runs::{Created, ProcessId, RunDir, RunId, RunState};
+use crate::run::{ExitStatus, complain, query, unix_ms};
+use crate::runs::{Created, ProcessId, RunDir, RunId, RunOutcome, RunState};
 use crate::settings::{RunTask, Settings};
 
 /// How often a queued run looks whether its turn has come.
@@ -44,9 +44,9 @@ enum Word {
 }
 
 /// Starts a run and prints its number.
-pub(in crate::run) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
+pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
     super::check_open_files()?;
-    let store = clients::store(settings).context("a run in the background must be kept")?;
+    let store = settings.store().context("a run in the background must be kept")?;
     let mut facts = facts(task, None, true);
     facts.after = after.map(|reference| store.find(Some(reference)).map(|run| run.id())).transpose()?;
     // The monitor takes the lock itself: until then the run is said to be starting.
@@ -117,7 +117,7 @@ fn output_args(args: &OutputArgs) -> Vec<String> {
 }
 
 /// Is the monitor of a run, whose task comes on standard input.
-pub(in crate::run) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatus> {
+pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatus> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes)?;
     let Task { command, directory: below, notify, on_end } =
@@ -172,7 +172,7 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
 
 /// Waits for a run to end; false, and the end of this one, if it failed or we are told to stop.
 fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
-    let store = clients::store(settings)?;
+    let runs = query::runs(settings)?;
     let mut status = run.status()?.unwrap_or_default();
     status.state = RunState::Queued;
     status.heartbeat_at = unix_ms();
@@ -192,10 +192,10 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
                 status.heartbeat_at = unix_ms();
                 run.write_status(&status)?;
             }
-            let Ok(before) = store.open(before) else { return Ok(Some(false)) };
-            let now = clients::current(settings, &before)?;
+            let Ok(before) = runs.store().run(before) else { return Ok(Some(false)) };
+            let now = runs.look(&before, unix_ms())?.status;
             if now.state == RunState::Ended {
-                return Ok(Some(now.outcome.as_deref() == Some("success")));
+                return Ok(Some(now.outcome == Some(RunOutcome::Success)));
             }
         }
     })?;
@@ -205,7 +205,7 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
     status.state = RunState::Ended;
     status.ended_at = Some(unix_ms());
     status.heartbeat_at = unix_ms();
-    status.outcome = Some("not-started".to_owned());
+    status.outcome = Some(RunOutcome::NotStarted);
     status.line = match went_well {
         Some(_) => format!("run {before} failed"),
         None => "stopped before its turn".to_owned(),

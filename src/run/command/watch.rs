@@ -26,8 +26,9 @@ use crate::render::Style;
 use crate::run::drv_reader;
 use crate::run::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use crate::run::signals::Endings;
-use crate::run::{Pipeline, Watch, complain, options, process_tree, service_logs, thresholds, unix_ms};
-use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
+use crate::run::{Pipeline, Watch, complain, options, unix_ms};
+use crate::runs::proc::tree as process_tree;
+use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status, evidence};
 use crate::settings::Settings;
 use crate::state::{DerivationFacts, Moment};
 use crate::text::{Line, Role};
@@ -160,7 +161,7 @@ impl<'a, W: Write> Loop<'a, W> {
         Ok(Self {
             settings,
             pulse: Pulse::new(settings.thresholds.quiet),
-            style: options(&settings.output, thresholds(settings)).style,
+            style: options(&settings.output, settings.thresholds).style,
             overdue: Overdue::new(&facts, job.is_switch),
             foreground: (!facts.background).then(Foreground::open),
             session: Session::new(pipeline, screen, begun),
@@ -538,7 +539,7 @@ impl<'a, W: Write> Loop<'a, W> {
         let end = self
             .session
             .pipeline
-            .end_of_command(status, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
+            .end_of_command(status, at, |state| evidence(state, &settings.places, Some(begun_at)));
         let mut last = self.status(at);
         if let Some(kept) = &self.kept {
             if let Some(status) = status {
@@ -548,7 +549,7 @@ impl<'a, W: Write> Loop<'a, W> {
             last.line = end.line.clone();
             last.state = RunState::Ended;
             last.ended_at = Some(unix_ms());
-            last.outcome = Some(end.outcome.to_owned());
+            last.activity = None;
             last.exit_code = status;
             last.cursor = kept.cursor();
             if self.prepares && status == Some(0) {

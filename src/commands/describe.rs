@@ -1,42 +1,31 @@
-//! How a run reads: a status to lines and to JSON.
+//! Runs described to a user: a status to lines.
 
 use std::time::Duration;
 
-use super::local_clock;
 use crate::render::rough;
-use crate::runs::{Activity, ReadOn, RootCause, RunState, Status};
+use crate::run::query::LogNote;
+use crate::runs::clock::local_clock;
+use crate::runs::{Activity, ReadOn, RootCause, RunId, RunOutcome, RunState, Status, about};
 use crate::text::{Line, Role, Symbols, count, duration, sanitize, thousands, truncate, width};
-use crate::wire::{self, RunActivity, RunFailure, RunOutcome, RunStatus, SCHEMA};
 
-/// A monitor that has been silent for longer, in milliseconds, may hang: it writes every ten seconds.
+/// Age of a status, in milliseconds, after which its monitor may hang: it writes one every ten seconds.
 const OLD_HEARTBEAT: u64 = 20_000;
-/// Columns of a command in a sentence.
-const COMMAND: usize = 60;
-/// Columns of a failure's message.
+/// Greatest width of a failure's message.
 const MESSAGE: usize = 160;
-/// Lines of what is slow.
+/// Number of lines about slow builds.
 const SLOW: usize = 2;
 
-/// `run 12 (home: make home)`.
+/// Returns `run 12 (home: make home)`.
 pub(super) fn title(status: &Status) -> Line {
     let mut line = Line::new().with(Role::Heading, format!("run {}", status.id));
-    let command = short_command(&status.command);
-    let about = match &status.name {
-        Some(name) if command.is_empty() => sanitize(name).into_owned(),
-        Some(name) => format!("{}: {command}", sanitize(name)),
-        None => command,
-    };
+    let about = about(status.name.as_deref(), &status.command);
     if !about.is_empty() {
         line.push(Role::Plain, format!(" ({about})"));
     }
     line
 }
 
-pub(super) fn short_command(command: &[String]) -> String {
-    truncate(&sanitize(&command.join(" ")), COMMAND, "…").into_owned()
-}
-
-/// `home`, or `make home` of a run without a name.
+/// Returns the name of a run, or its command if it has none.
 pub(super) fn name_or_command(status: &Status) -> String {
     match &status.name {
         Some(name) => sanitize(name).into_owned(),
@@ -44,7 +33,7 @@ pub(super) fn name_or_command(status: &Status) -> String {
     }
 }
 
-/// How long a run has taken, or takes.
+/// Returns how long a run took, or has taken so far.
 pub(super) fn elapsed(status: &Status, now: u64) -> Option<String> {
     let began = status.started_at?;
     let end = match status.state {
@@ -58,23 +47,23 @@ fn millis(millis: u64) -> String {
     duration(Duration::from_millis(millis))
 }
 
-/// `success`.
+/// Returns `success`.
 pub(super) fn outcome_word(status: &Status) -> Line {
-    let outcome = status.outcome.as_deref().unwrap_or("incomplete");
+    let outcome = status.outcome.unwrap_or(RunOutcome::Incomplete);
     let role = match outcome {
-        "success" => Role::Success,
-        "failure" => Role::Failure,
+        RunOutcome::Success => Role::Success,
+        RunOutcome::Failure => Role::Failure,
         _ => Role::Warning,
     };
-    Line::new().with(role, outcome.replace('-', " "))
+    Line::new().with(role, outcome.as_str().replace('-', " "))
 }
 
-/// `success, exit status 0`.
+/// Returns `success, exit status 0`.
 pub(super) fn outcome(status: &Status) -> Line {
     let mut line = outcome_word(status);
     match status.exit_code {
         Some(code) => line.push(Role::Plain, format!(", exit status {code}")),
-        None if status.outcome.as_deref() != Some("not-started") => {
+        None if status.outcome != Some(RunOutcome::NotStarted) => {
             line.push(Role::Plain, ", exit status unknown")
         }
         None => &mut line,
@@ -82,20 +71,23 @@ pub(super) fn outcome(status: &Status) -> Line {
     line
 }
 
-/// A run, in two to six lines.
+/// Describes a run, in two to six lines.
 pub(super) fn status(status: &Status, now: u64, symbols: &Symbols) -> Vec<Line> {
     let mut first = title(status);
     match status.state {
         RunState::Queued => {
             let since = millis(now.saturating_sub(status.created_at));
-            let after = status.after.map(|run| format!(" for run {run}")).unwrap_or_default();
-            first.push(Role::Plain, format!(" waits{after} since {since}"));
+            let after = status.after.map(|run| format!(" behind run {run}")).unwrap_or_default();
+            first.push(Role::Plain, format!(" queued{after} for {since}"));
         }
         RunState::Running | RunState::Lost => {
             let since = elapsed(status, now).unwrap_or_else(|| "a moment".to_owned());
-            first.push(Role::Plain, " runs since ").push(Role::Emphasis, since);
+            first.push(Role::Plain, " has been running for ").push(Role::Emphasis, since);
             if let Some(expected) = status.expected_ms {
-                first.push(Role::Plain, format!(" of usually {}", rough(Duration::from_millis(expected))));
+                first.push(
+                    Role::Plain,
+                    format!(" (usually takes {})", rough(Duration::from_millis(expected))),
+                );
             }
             if status.state == RunState::Running {
                 first.push(Role::Plain, ", ").append(activity(status));
@@ -131,7 +123,7 @@ pub(super) fn status(status: &Status, now: u64, symbols: &Symbols) -> Vec<Line> 
             lines.push(indented(Role::Muted, &format!("and {more} more")));
         }
     }
-    // At the end the first is what to begin with; before, the last is news.
+    // The first failure is where to begin once the run has ended; before, the last one is news.
     let first = status.first_failure.as_ref().filter(|_| status.state == RunState::Ended);
     if let Some(RootCause { name, message }) = first.or(status.last_failure.as_ref()) {
         let mut line = indented(Role::Failure, &format!("{} ", symbols.failure));
@@ -147,7 +139,7 @@ pub(super) fn status(status: &Status, now: u64, symbols: &Symbols) -> Vec<Line> 
     lines
 }
 
-/// `lib-1.0 failed, exit 2: no rule to make it`, the message in at most so many columns.
+/// Returns `lib-1.0 failed, exit 2: no rule to make it`, with the message cut to `columns`.
 fn failed(name: Option<&str>, message: &str, columns: usize, symbols: &Symbols) -> Line {
     let mut line = Line::new();
     if let Some(name) = name {
@@ -157,7 +149,7 @@ fn failed(name: Option<&str>, message: &str, columns: usize, symbols: &Symbols) 
     line
 }
 
-/// Where there is more than what is said here.
+/// Returns where to read more than a status says.
 fn read_on(status: &Status) -> Option<String> {
     let first = status.first_failure.as_ref();
     let is_cut = || first.is_some_and(|first| width(&sanitize(&first.message)) > MESSAGE);
@@ -170,18 +162,18 @@ fn read_on(status: &Status) -> Option<String> {
     })
 }
 
-/// `busy`, `quiet for 3m04s`.
+/// Returns `busy` or `quiet for 3m04s`.
 pub(super) fn activity(status: &Status) -> Line {
     let silent = millis(status.silent_ms);
-    match status.activity {
+    match status.activity.unwrap_or_default() {
         Activity::Busy => Line::new().with(Role::Running, "busy"),
         Activity::Quiet => Line::new().with(Role::Running, format!("quiet for {silent}")),
         Activity::Stuck => Line::new().with(Role::Warning, format!("stuck, silent for {silent}")),
     }
 }
 
-/// `run 12 goes on, cursor 17: Building…` or `run 12 ended: success, exit status 0, after 4m10s, cursor 23`.
-pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
+/// Returns `run 12 is in progress, cursor 17: Building…` or `run 12 ended: success, exit status 0, after 4m10s, cursor 23`.
+pub(super) fn in_one_line(status: &Status, now: u64) -> Line {
     let mut line = Line::new().with(Role::Heading, format!("run {}", status.id));
     let behind = match status.state {
         RunState::Ended => {
@@ -189,7 +181,7 @@ pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
             if let Some(elapsed) = elapsed(status, now) {
                 line.push(Role::Plain, format!(", after {elapsed}"));
             }
-            let never_began = status.outcome.as_deref() == Some("not-started");
+            let never_began = status.outcome == Some(RunOutcome::NotStarted);
             status.incomplete.as_deref().or(never_began.then_some(status.line.as_str())).unwrap_or_default()
         }
         RunState::Queued => {
@@ -197,14 +189,14 @@ pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
             ""
         }
         RunState::Running => {
-            line.push(Role::Plain, " goes on");
-            if status.activity == Activity::Stuck {
+            line.push(Role::Plain, " is in progress");
+            if status.activity == Some(Activity::Stuck) {
                 line.push(Role::Plain, ", ").append(activity(status));
             }
             status.line.as_str()
         }
         RunState::Lost => {
-            line.push(Role::Plain, " goes on");
+            line.push(Role::Plain, " is in progress");
             status.incomplete.as_deref().unwrap_or_default()
         }
     };
@@ -215,17 +207,17 @@ pub(super) fn how_it_stands(status: &Status, now: u64) -> Line {
     line
 }
 
-/// What to ask next of a run that has not ended in time: for what hangs where something does, else for what is new.
+/// Returns the command to continue with after a timeout: for what hangs if something does, else for what is new.
 pub(super) fn next(status: &Status) -> Line {
-    let hangs = status.activity == Activity::Stuck || status.overdue || !status.slow.is_empty();
+    let hangs = status.activity == Some(Activity::Stuck) || status.overdue || !status.slow.is_empty();
     let command = match hangs && status.state == RunState::Running {
         true => format!("nixmon status {}", status.id),
         false => format!("nixmon wait {} --since {}", status.id, status.cursor),
     };
-    Line::new().with(Role::Muted, format!("; go on with {command}"))
+    Line::new().with(Role::Muted, format!("; continue with {command}"))
 }
 
-/// How far a run has come, and if something failed, what, first: `lib-1.0 failed, exit 2: no rule · 3 built`.
+/// Returns the failure of a run, if there is one, and how far it has come: `lib-1.0 failed, exit 2: no rule · 3 built`.
 pub(super) fn news(status: &Status, symbols: &Symbols) -> Line {
     let failure = match status.state {
         RunState::Ended => status.first_failure.as_ref(),
@@ -233,7 +225,7 @@ pub(super) fn news(status: &Status, symbols: &Symbols) -> Line {
     };
     let Some(RootCause { name, message }) = failure else { return counts(status, status.failed) };
     let mut line = failed(name.as_deref(), message, MESSAGE, symbols);
-    // One alone is named.
+    // A single failure is named already.
     let counts = counts(status, if status.failed > 1 { status.failed } else { 0 });
     if !counts.is_empty() {
         line.push(Role::Muted, format!(" {} ", symbols.bullet)).append(counts);
@@ -241,7 +233,7 @@ pub(super) fn news(status: &Status, symbols: &Symbols) -> Line {
     line
 }
 
-/// `1 failed, 3 built, 12 fetched`.
+/// Returns `1 failed, 3 built, 12 fetched`.
 fn counts(status: &Status, failed: usize) -> Line {
     let parts = [
         (failed, "failed", Role::Failure),
@@ -258,55 +250,25 @@ fn counts(status: &Status, failed: usize) -> Line {
     line
 }
 
-/// `1 run`.
+/// Returns `1 run`.
 pub(super) fn runs(n: usize) -> String {
     count(n as u64, "run", "runs")
 }
 
-/// The same for programs.
-pub(super) fn json(status: &Status) -> RunStatus {
-    let failure = |cause: &RootCause| RunFailure { name: cause.name.clone(), message: cause.message.clone() };
-    let Status { id, name, command, state, created_at, started_at, ended_at, heartbeat_at, .. } = status;
-    RunStatus {
-        r#type: "status".into(),
-        schema: SCHEMA,
-        run: id.0,
-        name: name.clone(),
-        command: command.clone(),
-        state: match state {
-            RunState::Queued => wire::RunState::Queued,
-            RunState::Running => wire::RunState::Running,
-            RunState::Ended => wire::RunState::Ended,
-            RunState::Lost => wire::RunState::Lost,
-        },
-        created_at: *created_at,
-        started_at: *started_at,
-        ended_at: *ended_at,
-        heartbeat_at: *heartbeat_at,
-        after: status.after.map(|run| run.0),
-        activity: (*state == RunState::Running).then_some(match status.activity {
-            Activity::Busy => RunActivity::Busy,
-            Activity::Quiet => RunActivity::Quiet,
-            Activity::Stuck => RunActivity::Stuck,
-        }),
-        silent_ms: status.silent_ms,
-        cpu_ms: status.cpu_ms,
-        phase: status.phase.clone(),
-        line: status.line.clone(),
-        slow: status.slow.clone(),
-        overdue: status.overdue,
-        expected_ms: status.expected_ms,
-        wanted: status.wanted,
-        running: status.running,
-        built: status.built,
-        failed: status.failed,
-        to_fetch: status.to_fetch,
-        fetched: status.fetched,
-        first_failure: status.first_failure.as_ref().map(failure),
-        last_failure: status.last_failure.as_ref().map(failure),
-        outcome: status.outcome.as_deref().map(RunOutcome::from_name),
-        exit_code: status.exit_code,
-        cursor: status.cursor,
-        incomplete: status.incomplete.clone(),
+/// Returns a remark about a run's log.
+pub(super) fn note(run: RunId, note: &LogNote) -> String {
+    match note {
+        LogNote::NotBegun(name) => format!("run {run} has not begun to build {}", sanitize(name)),
+        LogNote::NoLog(name) => {
+            format!("the recording has no log of {}, and Nix has kept none here", sanitize(name))
+        }
+        LogNote::PrintedNothing(name) => format!("{} printed nothing", sanitize(name)),
+        LogNote::FromNix { name, file } => format!(
+            "the recording has no log of {}; this is what Nix has kept: {}",
+            sanitize(name),
+            file.display()
+        ),
+        LogNote::Damaged => format!("the recording of run {run} is damaged; the rest of it is lost"),
+        LogNote::BreaksOff => format!("the recording of run {run} breaks off"),
     }
 }

@@ -31,7 +31,8 @@ pub struct ServiceLogs {
 }
 
 impl ServiceLogs {
-    pub(super) fn new(general: Vec<String>, single: BTreeMap<String, Vec<String>>) -> Self {
+    /// Creates patterns: `general` for services without patterns of their own, `single` by the name of the service.
+    pub fn new(general: Vec<String>, single: BTreeMap<String, Vec<String>>) -> Self {
         Self { general, single }
     }
 
@@ -71,8 +72,12 @@ fn service_names(unit: &str) -> Vec<&str> {
     names
 }
 
-/// Says what is wrong with a pattern, if something is, in words that follow it.
-pub(super) fn check(pattern: &str, general: bool) -> Result<(), String> {
+/// Checks a pattern; the error continues a sentence that begins with the pattern.
+///
+/// # Errors
+///
+/// If it is not absolute, has an unknown placeholder, or is general and names one file for all services.
+pub fn check_pattern(pattern: &str, general: bool) -> Result<(), String> {
     if !pattern.starts_with('/') && !pattern.starts_with("~/") {
         return Err("is not absolute: it begins with neither / nor ~/".to_owned());
     }
@@ -80,7 +85,7 @@ pub(super) fn check(pattern: &str, general: bool) -> Result<(), String> {
     while let Some((_, from)) = rest.split_once('{') {
         let Some((name, after)) = from.split_once('}') else { break };
         if name != "service" {
-            return Err(format!("has an unknown placeholder {{{name}}}; is {SERVICE} meant?"));
+            return Err(format!("has an unknown placeholder {{{name}}}; did you mean {SERVICE}?"));
         }
         rest = after;
     }

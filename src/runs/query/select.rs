@@ -3,17 +3,24 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
 
-use regex::bytes::Regex;
+/// A range of lines, both ends included and counted from 1; negative numbers count from the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineRange {
+    /// The first line.
+    pub first: Option<i64>,
+    /// The last line.
+    pub last: Option<i64>,
+}
 
-use crate::cli::LineRange;
+/// Decides whether a line, without its end, is wanted.
+pub type Matches = Box<dyn Fn(&[u8]) -> bool>;
 
 /// Passes on the lines that match, and of these a range.
 ///
 /// Once no further line can be wanted, writing fails as on a closed pipe.
-#[derive(Debug)]
-pub(super) struct Selected<W> {
+pub struct Selected<W> {
     writer: W,
-    grep: Option<Regex>,
+    matches: Option<Matches>,
     range: LineRange,
     /// The beginning of a line.
     partial: Vec<u8>,
@@ -23,19 +30,30 @@ pub(super) struct Selected<W> {
     held: VecDeque<(u64, Vec<u8>)>,
 }
 
+impl<W> std::fmt::Debug for Selected<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Selected").field("range", &self.range).finish_non_exhaustive()
+    }
+}
+
 impl<W: Write> Selected<W> {
-    pub(super) fn new(writer: W, grep: Option<Regex>, range: Option<LineRange>) -> Self {
-        let range = range.unwrap_or(LineRange { first: None, last: None });
-        Self { writer, grep, range, partial: Vec::new(), n_lines: 0, held: VecDeque::new() }
+    /// Creates a selection in front of a writer; without `matches` and `range` all lines pass.
+    pub fn new(writer: W, matches: Option<Matches>, range: Option<LineRange>) -> Self {
+        let range = range.unwrap_or_default();
+        Self { writer, matches, range, partial: Vec::new(), n_lines: 0, held: VecDeque::new() }
     }
 
-    /// Lines that matched, in the range or not.
-    pub(super) fn n_lines(&self) -> u64 {
+    /// Returns the number of lines that matched, in the range or not.
+    pub fn n_lines(&self) -> u64 {
         self.n_lines
     }
 
-    /// There is no more for now, or ever: what counts from the end is counted from here.
-    pub(super) fn settle(&mut self, is_end: bool) -> std::io::Result<()> {
+    /// Writes the lines that were held back since they are counted from the end: there are no more lines for now, or ever.
+    ///
+    /// # Errors
+    ///
+    /// If the writer fails.
+    pub fn settle(&mut self, is_end: bool) -> std::io::Result<()> {
         if is_end && !self.partial.is_empty() {
             let line = std::mem::take(&mut self.partial);
             self.line(line)?;
@@ -60,7 +78,7 @@ impl<W: Write> Selected<W> {
     /// A whole line, or the last one without its end.
     fn line(&mut self, line: Vec<u8>) -> std::io::Result<()> {
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
-        if self.grep.as_ref().is_some_and(|grep| !grep.is_match(text)) {
+        if self.matches.as_ref().is_some_and(|matches| !matches(text)) {
             return Ok(());
         }
         self.n_lines += 1;
@@ -109,7 +127,8 @@ mod tests {
     /// The numbers of those of ten lines that are selected, with and without waiting in between.
     fn check(grep: Option<&str>, first: Option<i64>, last: Option<i64>, expected: &str) {
         let mut out = Vec::new();
-        let grep = grep.map(|grep| Regex::new(grep).unwrap());
+        let grep = grep.map(|grep| regex::bytes::Regex::new(grep).unwrap());
+        let grep = grep.map(|grep| Box::new(move |line: &[u8]| grep.is_match(line)) as Matches);
         let range = LineRange { first, last };
         let mut selected = Selected::new(&mut out, grep, Some(range));
         let text: String = (1..=10).map(|n| format!("line {n}\n")).collect();

@@ -11,11 +11,11 @@
 //! all builders of the daemon count.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+
+use super::{Proc, Stat};
 
 /// What is known at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,9 +57,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// in orphans and does not count itself.
 pub(crate) fn sample(command: i32, adopter: Option<i32>) -> Sample {
     if cfg!(any(target_os = "linux", target_os = "android")) {
-        let proc = Proc::new("/proc");
+        let proc = Proc::default();
         let foreign_daemon = uses_daemon();
-        let Some(processes) = proc.processes() else { return Sample::default() };
+        let Some(processes) = processes(&proc) else { return Sample::default() };
         let sample = add_up(&processes, command, adopter, |pid| proc.arguments(pid), foreign_daemon);
         return Sample { network: proc.network(), ..sample };
     }
@@ -69,7 +69,7 @@ pub(crate) fn sample(command: i32, adopter: Option<i32>) -> Sample {
 /// Whether some of the command's processes belong to somebody else, whose processes we may not signal: below `sudo`.
 pub(crate) fn is_beyond_reach(command: i32) -> bool {
     let processes = if cfg!(any(target_os = "linux", target_os = "android")) {
-        Proc::new("/proc").processes()
+        processes(&Proc::default())
     } else {
         ps()
     };
@@ -177,75 +177,20 @@ fn below(children: &BTreeMap<i32, Vec<i32>>, roots: impl IntoIterator<Item = i32
     found
 }
 
-/// Linux's `/proc`.
-#[derive(Debug)]
-struct Proc(PathBuf);
-
-impl Proc {
-    fn new(directory: impl Into<PathBuf>) -> Self {
-        Self(directory.into())
-    }
-
-    /// All processes that can be seen.
-    fn processes(&self) -> Option<BTreeMap<i32, Process>> {
-        let mut processes = BTreeMap::new();
-        // One line of some fifty numbers, which one read gives whole.
-        let mut buffer = [0; 2048];
-        for entry in std::fs::read_dir(&self.0).ok()?.flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-                continue;
-            };
-            // Gone since the directory was read.
-            let stat = File::open(entry.path().join("stat")).and_then(|mut file| file.read(&mut buffer));
-            let Some(stat) = stat.ok().and_then(|n| buffer.get(..n)) else { continue };
-            processes.extend(parse_stat(stat).map(|process| (pid, process)));
-        }
-        Some(processes)
-    }
-
-    fn arguments(&self, pid: i32) -> Option<Vec<String>> {
-        let bytes = std::fs::read(self.0.join(pid.to_string()).join("cmdline")).ok()?;
-        Some(bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
-    }
-
-    fn network(&self) -> Option<u64> {
-        parse_network(&std::fs::read_to_string(self.0.join("net/dev")).ok()?)
-    }
+/// Reads all visible processes.
+fn processes(proc: &Proc) -> Option<BTreeMap<i32, Process>> {
+    Some(proc.pids()?.filter_map(|pid| Some((pid, Process::of(&proc.stat(pid)?)?))).collect())
 }
 
-/// `/proc/PID/stat` (proc_pid_stat(5)). The name may hold anything, so what follows it is looked for from the end.
-fn parse_stat(stat: &[u8]) -> Option<Process> {
-    let open = memchr::memchr(b'(', stat)?;
-    let close = memchr::memrchr(b')', stat)?;
-    let name = String::from_utf8_lossy(stat.get(open + 1..close)?).into_owned();
-    let rest = std::str::from_utf8(stat.get(close + 1..)?).ok()?;
-    // From field 3, the state, on.
-    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    let number = |field: usize| fields.get(field - 3)?.parse::<i32>().ok();
-    // utime, stime, cutime, cstime; some kernels have had negative ones of children.
-    let ticks = (14..=17).try_fold(0_u64, |sum, field| {
-        let ticks = fields.get(field - 3)?.parse::<i64>().ok()?;
-        Some(sum.saturating_add(ticks.max(0).unsigned_abs()))
-    })?;
-    Some(Process {
-        parent: number(4)?,
-        group: number(5)?,
-        name,
-        cpu: TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX)),
-    })
-}
-
-/// `/proc/net/dev` (proc_pid_net(5)): bytes received are the first column, bytes sent the ninth.
-fn parse_network(text: &str) -> Option<u64> {
-    let mut total = None;
-    for line in text.lines() {
-        let Some((interface, counters)) = line.split_once(':') else { continue };
-        let mut counters = counters.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
-        let (Some(Some(received)), Some(Some(sent))) = (counters.next(), counters.nth(7)) else { continue };
-        let bytes = if interface.trim() == "lo" { 0 } else { received.saturating_add(sent) };
-        total = Some(bytes.saturating_add(total.unwrap_or(0)));
+impl Process {
+    fn of(stat: &Stat) -> Option<Self> {
+        Some(Self {
+            parent: stat.parent()?,
+            group: stat.group()?,
+            name: stat.name().to_owned(),
+            cpu: TICK.saturating_mul(u32::try_from(stat.cpu_ticks()?).unwrap_or(u32::MAX)),
+        })
     }
-    total
 }
 
 /// Other systems say it with `ps`.
@@ -292,6 +237,7 @@ fn parse_time(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::process::{Child, Stdio};
     use std::time::Instant;
 
@@ -331,7 +277,8 @@ mod tests {
     fn check(processes: &[MadeUp], hidden: bool, expected: Option<u64>) -> Sample {
         let directory = made_up(processes);
         let proc = Proc::new(directory.path());
-        let sample = add_up(&proc.processes().unwrap(), 10, Some(9), |pid| proc.arguments(pid), hidden);
+        let sample =
+            add_up(&super::processes(&proc).unwrap(), 10, Some(9), |pid| proc.arguments(pid), hidden);
         assert_eq!(sample.cpu, expected.map(|ticks| Duration::from_millis(10 * ticks)));
         sample
     }
@@ -394,32 +341,6 @@ mod tests {
         assert_eq!((sample.asking.as_deref(), sample.elsewhere), (Some("sudo"), false));
         let sample = check(&[sh, sudo, (12, "systemctl", 11, 10, 0, &[])], false, Some(0));
         assert_eq!((sample.asking.as_deref(), sample.elsewhere), (None, true));
-    }
-
-    #[test]
-    fn a_stat_of_any_bytes_is_read_or_left() {
-        let good = stat(7, "a) R 1 (b", 3, 4, 5, [1, 2, 30, -1]);
-        let process = parse_stat(good.as_bytes()).unwrap();
-        assert_eq!(
-            (process.parent, process.group, process.name.as_str(), process.cpu),
-            (3, 4, "a) R 1 (b", Duration::from_millis(330))
-        );
-        assert_eq!(parse_stat(b"7 (\xff) S 1 1 1 0 -1 0 0 0 0 0 5 0 0 0").unwrap().name, "\u{fffd}");
-        for cut in 0..good.len() - 60 {
-            // None panics, and none is read that has no times.
-            let times = good[..cut].split_whitespace().count() >= 18;
-            assert_eq!(parse_stat(&good.as_bytes()[..cut]).is_some(), times && cut > 60, "{cut}");
-        }
-        assert_eq!(parse_stat(b")("), None);
-    }
-
-    #[test]
-    fn network_without_loopback() {
-        let text = "Inter-|   Receive                    |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes\n    \
-                    lo: 999 1 0 0 0 0 0 0 999 1 0 0 0 0 0 0\n  eth0:1000 7 0 0 0 0 0 0 234 9 0 0 0 0 0 0\n wlan0: 1 0 0 0 0 0 0 0 2\n bad: x\n";
-        assert_eq!(parse_network(text), Some(1237));
-        assert_eq!(parse_network("    lo: 9 0 0 0 0 0 0 0 9 0\n"), Some(0));
-        assert_eq!(parse_network("nothing"), None);
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! Logs that exist when a run has ended: of failed builds and of the units of an activation.
 
+mod patterns;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+pub use patterns::{ServiceLogs, check_pattern};
+
 use crate::activation::{Run, Scope, Unit, agent_logs, plist_logs};
 use crate::excerpt::excerpt;
 use crate::render;
-use crate::settings::Settings;
 use crate::state::State;
 use crate::text::{sanitize, strip_escapes};
 use crate::view::{Evidence, ServiceLog};
@@ -27,9 +30,21 @@ const MAX_PLIST: u64 = 256 << 10;
 /// File systems keep times this exactly, and the clock may have been set.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
-/// Looks for logs. `begun_at` is the time of day at which the stream began, where it begins now.
-pub(super) fn evidence(state: &State, settings: &Settings, begun_at: Option<SystemTime>) -> Evidence {
-    let mut log_files = render::log_files(state, &settings.log_dir);
+/// Places where logs are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Patterns for the logs of services.
+    pub service_logs: ServiceLogs,
+    /// Nix's log directory.
+    pub log_dir: String,
+    /// The user's home directory.
+    pub home: Option<String>,
+}
+
+/// Looks for the logs of failed builds and of an activation's units. `begun_at` is the time at which the stream began, if
+/// it is read as it comes.
+pub fn evidence(state: &State, places: &Places, begun_at: Option<SystemTime>) -> Evidence {
+    let mut log_files = render::log_files(state, &places.log_dir);
     log_files.retain(|file| Path::new(file).exists());
     let began = state.activation().runs().next().and_then(|run| begun_at?.checked_add(run.began_at));
     let mut service_logs = Vec::new();
@@ -42,7 +57,7 @@ pub(super) fn evidence(state: &State, settings: &Settings, begun_at: Option<Syst
         let others = affected.into_iter().flatten().map(|unit| (unit, false));
         for (unit, failed) in failed.chain(others) {
             if seen.len() < MAX_UNITS && seen.insert(unit.clone()) {
-                service_logs.extend(unit_logs(run, unit, failed, settings, began));
+                service_logs.extend(unit_logs(run, unit, failed, places, began));
             }
         }
     }
@@ -53,16 +68,16 @@ fn unit_logs(
     run: &Run,
     unit: &Unit,
     failed: bool,
-    settings: &Settings,
+    places: &Places,
     began: Option<SystemTime>,
 ) -> Vec<ServiceLog> {
-    let own_home = settings.home.as_deref();
+    let own_home = places.home.as_deref();
     let home = match &unit.scope {
         // `~` of another user is not ours.
         Scope::User(Some(user)) => own_home.filter(|home| home.rsplit('/').next() == Some(user)),
         _ => own_home,
     };
-    let configured = settings.service_logs.files(&unit.name, home).into_iter().map(|file| (file, true));
+    let configured = places.service_logs.files(&unit.name, home).into_iter().map(|file| (file, true));
     let named = agent_files(run, unit, own_home).into_iter().map(|file| (file, false));
     let mut logs: Vec<ServiceLog> = Vec::new();
     for (file, configured) in configured.chain(named) {

@@ -1,70 +1,127 @@
-//! `nixmon log`.
+//! The logs of a run and of its builds and units, as text.
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, StdoutLock, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::RegexBuilder;
 
-use super::recover::{Look, look};
-use super::select::Selected;
 use super::steps::Steps;
-use super::store;
-use crate::cli::LogArgs;
 use crate::frontend::{Closeness, Log, LogLines, LogOf, is_unit};
 use crate::nix::store_path;
-use crate::render::{Style, Thresholds, log_files_of};
+use crate::render::{Style, log_files_of};
 use crate::run::frontends::Frontend;
 use crate::run::recording::Step;
-use crate::run::{ExitStatus, Pipeline, command, complain, options, service_logs};
-use crate::runs::RunDir;
-use crate::settings::{Settings, nearest};
+use crate::run::{Pipeline, command, unix_ms};
+use crate::runs::query::{LineRange, Look, Matches, Runs, Selected};
+use crate::runs::{Places, QueryError, RunDir, evidence};
 use crate::state::{Derivation, DerivationState, State};
-use crate::text::{Line, Role, count, last_carriage, sanitize, strip_escapes};
+use crate::text::{Line, Role, count, last_carriage, nearest, sanitize, strip_escapes};
 
-/// How often it is looked whether there is more.
+/// Time between two looks for more.
 const POLL: Duration = Duration::from_millis(200);
 /// Names of derivations or units in an error.
 const NAMES: usize = 8;
 
-type Out = Selected<BufWriter<StdoutLock<'static>>>;
+type Out = Selected<Box<dyn Write>>;
+type Result<T> = std::result::Result<T, QueryError>;
 
-pub(in crate::run) fn log(settings: &Settings, args: &LogArgs) -> Result<ExitStatus> {
-    let dir = store(settings)?.find(args.run.as_deref())?;
-    let grep = args.grep.as_deref().map(regex).transpose()?;
-    let look = look(&dir, settings)?;
-    let has_recording = dir.input().exists() || dir.rest().exists();
-    let may_come = args.follow && look.life.goes_on();
-    if !has_recording && !may_come {
-        bail!("run {} has no recording", dir.id());
+/// A part of a run's log to be printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogRequest {
+    /// Only the log of a derivation: its name or path, the beginning of either, or an output's path.
+    pub derivation: Option<String>,
+    /// Only lines about a unit or service, and the end of its own log.
+    pub unit: Option<String>,
+    /// The input as it came.
+    pub raw: bool,
+    /// Only lines that match this regular expression.
+    pub grep: Option<String>,
+    /// Only these of the lines.
+    pub lines: Option<LineRange>,
+    /// Continue until the run ends.
+    pub follow: bool,
+}
+
+/// A remark about a log, beside its lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogNote {
+    /// The run has not begun to build this derivation.
+    NotBegun(String),
+    /// Neither the recording nor Nix has a log of this derivation.
+    NoLog(String),
+    /// This derivation printed nothing.
+    PrintedNothing(String),
+    /// The log of a derivation is not in the recording; the lines come from a file that Nix has kept.
+    FromNix {
+        /// The name of the derivation.
+        name: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// The recording is damaged; the rest of it is lost.
+    Damaged,
+    /// The recording breaks off.
+    BreaksOff,
+}
+
+/// The logs of runs.
+pub struct Logs<'a> {
+    /// The runs.
+    pub runs: &'a Runs<'a>,
+    /// Where logs are looked for that the recording lacks.
+    pub places: &'a Places,
+    /// How lines look.
+    pub style: Style,
+    /// Takes remarks.
+    pub note: &'a dyn Fn(LogNote),
+}
+
+impl Logs<'_> {
+    /// Writes a log. With `follow`, this takes until the run ends.
+    ///
+    /// # Errors
+    ///
+    /// If the run, its recording, derivation or unit is not there or cannot be read; or if `out` cannot be written:
+    /// [`QueryError::Write`].
+    pub fn write(&self, dir: &RunDir, request: &LogRequest, out: Box<dyn Write>) -> Result<()> {
+        let grep = request.grep.as_deref().map(matches).transpose()?;
+        let look = self.runs.look(dir, unix_ms())?;
+        let has_recording = dir.input().exists() || dir.rest().exists();
+        let may_come = request.follow && look.life.goes_on();
+        if !has_recording && !may_come {
+            return Err(QueryError::NoRecording { id: dir.id() });
+        }
+        let out = Selected::new(out, grep, request.lines);
+        if request.raw { raw(self, request, look, out) } else { readable(self, request, look, out) }
     }
-    let out = Selected::new(BufWriter::new(std::io::stdout().lock()), grep, args.lines);
-    let result = if args.raw { raw(settings, args, look, out) } else { readable(settings, args, look, out) };
-    match result {
-        // Whoever read it has enough.
-        Err(error) if is_closed(&error) => Ok(ExitStatus::Success),
-        Err(error) => Err(error),
-        Ok(()) => Ok(ExitStatus::Success),
+
+    fn note(&self, note: LogNote) {
+        (self.note)(note);
     }
 }
 
-fn is_closed(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+fn matches(pattern: &str) -> Result<Matches> {
+    // The default limit, stated so that it is known to exist.
+    let regex = RegexBuilder::new(pattern).size_limit(10 << 20).build();
+    let regex = regex
+        .map_err(|error| QueryError::Pattern { pattern: pattern.to_owned(), reason: error.to_string() })?;
+    Ok(Box::new(move |line| regex.is_match(line)))
 }
 
-fn regex(text: &str) -> Result<Regex> {
-    // The usual limit, said here so that it is known to exist.
-    RegexBuilder::new(text).size_limit(10 << 20).build().with_context(|| format!("--grep {text}"))
+/// Maps an error of the recording.
+fn unreadable(look: &Look) -> impl Fn(std::io::Error) -> QueryError {
+    let id = look.dir.id();
+    move |source| QueryError::Unreadable { id, source }
 }
 
 /// Hands on all steps, and if asked for those that come later, until the run has ended. Where it waits for more, it hands
 /// on none.
 fn play(
-    settings: &Settings,
+    logs: &Logs<'_>,
     follow: bool,
     look_first: &Look,
     mut take: impl FnMut(Option<(Duration, &Step)>) -> Result<()>,
@@ -72,7 +129,7 @@ fn play(
     let mut steps = Steps::of(&look_first.dir);
     let mut goes_on = look_first.life.goes_on();
     loop {
-        while let Some((at, step)) = steps.next().context("cannot read the recording")? {
+        while let Some((at, step)) = steps.next().map_err(unreadable(look_first))? {
             take(Some((at, &step)))?;
         }
         if !follow || !goes_on {
@@ -81,52 +138,46 @@ fn play(
         take(None)?;
         std::thread::sleep(POLL);
         // Looked at before the steps: once it has ended there are no more.
-        goes_on = look(&look_first.dir, settings)?.life.goes_on();
+        goes_on = logs.runs.look(&look_first.dir, unix_ms())?.life.goes_on();
     }
     Ok(steps)
 }
 
-/// Says that a part of a recording cannot be read.
-pub(in crate::run) fn complain_of_damage(run: &RunDir) {
-    complain(&anyhow::anyhow!("the recording of run {} is damaged; the rest of it is lost", run.id()));
-}
-
-/// Says what of a recording is not there.
-fn warn(look: &Look, follow: bool, steps: &Steps) {
-    let id = look.dir.id();
+/// Notes which part of a recording is missing.
+fn warn(logs: &Logs<'_>, look: &Look, follow: bool, steps: &Steps) {
     if steps.is_damaged() {
-        complain_of_damage(&look.dir);
+        logs.note(LogNote::Damaged);
     } else if steps.breaks_off() && (follow || !look.life.goes_on()) {
-        complain(&anyhow::anyhow!("the recording of run {id} breaks off"));
+        logs.note(LogNote::BreaksOff);
     }
 }
 
-fn raw(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Result<()> {
-    let steps = play(settings, args.follow, &look, |step| {
+fn raw(logs: &Logs<'_>, args: &LogRequest, look: Look, mut out: Out) -> Result<()> {
+    let steps = play(logs, args.follow, &look, |step| {
         match step {
-            Some((_, Step::Bytes(_, bytes))) => out.write_all(bytes)?,
+            Some((_, Step::Bytes(_, bytes))) => out.write_all(bytes).map_err(QueryError::Write)?,
             Some(_) => {}
-            None => out.settle(false)?,
+            None => out.settle(false).map_err(QueryError::Write)?,
         }
         Ok(())
     })?;
-    warn(&look, args.follow, &steps);
-    Ok(out.settle(true)?)
+    warn(logs, &look, args.follow, &steps);
+    out.settle(true).map_err(QueryError::Write)
 }
 
-fn readable(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Result<()> {
-    let style = options(&settings.output, Thresholds::default()).style;
+fn readable(logs: &Logs<'_>, args: &LogRequest, look: Look, mut out: Out) -> Result<()> {
+    let style = logs.style;
     let mut of = LogOf::Run;
     let mut shown = Vec::new();
     if let Some(wanted) = &args.derivation {
         let may_come = args.follow && look.life.goes_on();
-        let chosen = choose(settings, &look, wanted, style, may_come)?;
+        let chosen = choose(logs, &look, wanted, style, may_come)?;
         if let Some(name) = chosen.not_begun {
-            complain(&anyhow::anyhow!("run {} has not begun to build {}", look.dir.id(), sanitize(&name)));
+            logs.note(LogNote::NotBegun(name));
         }
         of = LogOf::Derivations { wanted: chosen.wanted, closeness: chosen.closeness };
         for (path, name) in chosen.without_lines {
-            if nix_log(settings, &path, &name, &mut out)? {
+            if nix_log(logs, &path, &name, &mut out)? {
                 shown.push(path);
             }
         }
@@ -136,7 +187,7 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Re
     let mut log = Log::new(out, of, style);
     shown.into_iter().for_each(|path| log.is_shown(path));
     let mut pipeline = pipeline(&look, log);
-    let steps = play(settings, args.follow, &look, |step| {
+    let steps = play(logs, args.follow, &look, |step| {
         match step {
             Some((at, step)) => pipeline.step(step, at),
             None => {
@@ -146,24 +197,24 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Re
         }
         check(&mut pipeline, |_, _| Ok(()))
     })?;
-    warn(&look, args.follow, &steps);
+    warn(logs, &look, args.follow, &steps);
     finish(&mut pipeline, &look, &steps, args.follow)?;
     let mut last = Vec::new();
     if let Some(unit) = &args.unit {
         let is_said = pipeline.log_mut().is_some_and(|log| log.writer().n_lines() > 0);
-        last = unit_log(settings, &look, pipeline.state(), unit, is_said)?;
+        last = unit_log(logs, &look, pipeline.state(), unit, is_said)?;
     }
     let Some(mut out) = pipeline.into_writer() else { return Ok(()) };
     for line in last {
-        writeln!(out, "{}", line.plain())?;
+        writeln!(out, "{}", line.plain()).map_err(QueryError::Write)?;
     }
-    Ok(out.settle(true)?)
+    out.settle(true).map_err(QueryError::Write)
 }
 
 fn pipeline<W: Write>(look: &Look, log: Log<W>) -> Pipeline<W> {
     let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
     if let Some(facts) = &look.facts {
-        command::expect(&mut pipeline, &facts.command);
+        command::expect(&mut pipeline, facts);
     }
     pipeline
 }
@@ -187,16 +238,16 @@ fn release<W: Write>(pipeline: &mut Pipeline<W>) {
     }
 }
 
-/// Does something with the writer, and tells what became of it.
+/// Does something with the writer, and returns the error that it had.
 fn check(
     pipeline: &mut Pipeline<Out>,
     with: impl FnOnce(&mut Out, bool) -> std::io::Result<()>,
 ) -> Result<()> {
     let Some(log) = pipeline.log_mut() else { return Ok(()) };
     if let Some(error) = log.sink().broken() {
-        return Err(std::io::Error::from(error.kind()).into());
+        return Err(QueryError::Write(error.kind().into()));
     }
-    Ok(with(log.writer_mut(), false)?)
+    with(log.writer_mut(), false).map_err(QueryError::Write)
 }
 
 /// What `--derivation` means in a run.
@@ -209,9 +260,9 @@ struct Chosen {
     not_begun: Option<String>,
 }
 
-fn choose(settings: &Settings, look: &Look, wanted: &str, style: Style, may_come: bool) -> Result<Chosen> {
+fn choose(logs: &Logs<'_>, look: &Look, wanted: &str, style: Style, may_come: bool) -> Result<Chosen> {
     let mut pipeline = pipeline(look, Log::new(std::io::sink(), LogOf::Nothing, style));
-    let steps = play(settings, false, look, |step| {
+    let steps = play(logs, false, look, |step| {
         if let Some((at, step)) = step {
             pipeline.step(step, at);
         }
@@ -235,7 +286,8 @@ fn choose(settings: &Settings, look: &Look, wanted: &str, style: Style, may_come
         let mut names: Vec<&str> = known().map(|(_, name)| name).collect();
         let mut seen = BTreeSet::new();
         names.retain(|name| seen.insert(*name));
-        bail!("run {} has no derivation {}; {}", look.dir.id(), sanitize(&wanted), similar(&wanted, &names));
+        let known = similar(&wanted, &names);
+        return Err(QueryError::UnknownDerivation { id: look.dir.id(), wanted, known });
     };
     let chosen = || {
         derivations
@@ -257,10 +309,10 @@ fn choose(settings: &Settings, look: &Look, wanted: &str, style: Style, may_come
     Ok(Chosen { wanted, closeness, without_lines, not_begun })
 }
 
-/// What else there is, for whoever asks for something that is not there.
+/// Describes the derivations that there are, to a user who asked for one that is not there.
 fn similar(wanted: &str, names: &[&str]) -> String {
     if names.is_empty() {
-        return "it names none".to_owned();
+        return "it has no derivations".to_owned();
     }
     let holds = |name: &&&str| !wanted.is_empty() && name.contains(wanted);
     let mut found: Vec<&str> = names.iter().filter(holds).take(NAMES).copied().collect();
@@ -271,20 +323,14 @@ fn similar(wanted: &str, names: &[&str]) -> String {
     }
     found.dedup();
     match found.is_empty() {
-        true if names.len() <= NAMES => format!("it names {}", sanitize(&names.join(", "))),
-        true => format!("it names {}", count(names.len() as u64, "other", "others")),
-        false => format!("similar are {}", sanitize(&found.join(", "))),
+        true if names.len() <= NAMES => format!("it has {}", sanitize(&names.join(", "))),
+        true => format!("it has {}", count(names.len() as u64, "other", "others")),
+        false => format!("did you mean {}?", sanitize(&found.join(", "))),
     }
 }
 
 /// What the unit's own log says, or where it is.
-fn unit_log(
-    settings: &Settings,
-    look: &Look,
-    state: &State,
-    wanted: &str,
-    is_said: bool,
-) -> Result<Vec<Line>> {
+fn unit_log(logs: &Logs<'_>, look: &Look, state: &State, wanted: &str, is_said: bool) -> Result<Vec<Line>> {
     let mut names: Vec<String> = Vec::new();
     let mut found = None;
     for run in state.activation().runs() {
@@ -304,13 +350,13 @@ fn unit_log(
         }
         names.truncate(NAMES);
         let known = match names.is_empty() {
-            true => "it says nothing of any".to_owned(),
-            false => format!("it says something of {}", sanitize(&names.join(", "))),
+            true => "it mentions none".to_owned(),
+            false => format!("it mentions {}", sanitize(&names.join(", "))),
         };
-        bail!("run {} says nothing of a unit {}; {known}", look.dir.id(), sanitize(wanted));
+        return Err(QueryError::UnknownUnit { id: look.dir.id(), wanted: wanted.to_owned(), known });
     };
     let began = look.status.started_at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_millis(at)));
-    let evidence = service_logs::evidence(state, settings, began);
+    let evidence = evidence(state, logs.places, began);
     let mut lines = Vec::new();
     for log in evidence.of_unit(&unit) {
         if log.lines.is_empty() {
@@ -324,57 +370,39 @@ fn unit_log(
     Ok(lines)
 }
 
-/// What Nix has kept of a derivation's log, which the recording lacks. Returns whether there is anything.
-fn nix_log(settings: &Settings, path: &str, name: &str, out: &mut Out) -> Result<bool> {
-    let files = log_files_of(path, &settings.log_dir).into_iter().flatten();
+/// Writes the log of a derivation that Nix has kept and the recording lacks. Returns whether there is one.
+fn nix_log(logs: &Logs<'_>, path: &str, name: &str, out: &mut Out) -> Result<bool> {
+    let files = log_files_of(path, &logs.places.log_dir).into_iter().flatten();
     let Some(file) = files.map(PathBuf::from).find(|file| file.is_file()) else {
-        complain(&anyhow::anyhow!(
-            "the recording has no log of {}, and Nix has kept none here",
-            sanitize(name)
-        ));
+        logs.note(LogNote::NoLog(name.to_owned()));
         return Ok(false);
     };
-    let (reader, child) = open_log(&file)?;
-    let mut reader = BufReader::new(reader);
-    if reader.fill_buf()?.is_empty() {
-        complain(&anyhow::anyhow!("{} printed nothing", sanitize(name)));
+    let failed = |source| QueryError::Log { path: file.clone(), source };
+    let mut reader = BufReader::new(open_log(&file).map_err(failed)?);
+    if reader.fill_buf().map_err(failed)?.is_empty() {
+        logs.note(LogNote::PrintedNothing(name.to_owned()));
     } else {
-        complain(&anyhow::anyhow!(
-            "the recording has no log of {}; this is what Nix has kept: {}",
-            sanitize(name),
-            file.display()
-        ));
+        logs.note(LogNote::FromNix { name: name.to_owned(), file: file.clone() });
     }
     let mut line = Vec::new();
-    // A longer line is cut there: it is none of a text.
-    while (&mut reader).take(1 << 20).read_until(b'\n', &mut line)? > 0 {
+    // A longer line is cut: text has no such lines.
+    while (&mut reader).take(1 << 20).read_until(b'\n', &mut line).map_err(failed)? > 0 {
         let text = String::from_utf8_lossy(&line);
         let text = strip_escapes(&text);
         let line_out = Line::new().with(Role::Muted, format!("{name}> "));
         let text = last_carriage(text.trim_end_matches('\n')).trim_end();
-        writeln!(out, "{}", line_out.with(Role::Plain, text).plain())?;
+        writeln!(out, "{}", line_out.with(Role::Plain, text).plain()).map_err(QueryError::Write)?;
         line.clear();
-    }
-    if let Some(mut child) = child {
-        let status = child.wait()?;
-        if !status.success() {
-            bail!("cannot decompress {}: bzip2 ended with {status}", file.display());
-        }
     }
     Ok(true)
 }
 
-fn open_log(file: &Path) -> Result<(Box<dyn Read>, Option<Child>)> {
-    if file.extension().is_none_or(|extension| extension != "bz2") {
-        let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-        return Ok((Box::new(opened), None));
-    }
-    let mut command = Command::new("bzip2");
-    command.arg("-dc").arg(file).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child =
-        command.spawn().with_context(|| format!("cannot decompress {} without bzip2", file.display()))?;
-    let stdout = child.stdout.take().context("bzip2 has no output")?;
-    Ok((Box::new(stdout), Some(child)))
+fn open_log(file: &Path) -> std::io::Result<Box<dyn Read>> {
+    let opened = File::open(file)?;
+    Ok(match file.extension().is_some_and(|extension| extension == "bz2") {
+        true => Box::new(bzip2::read::MultiBzDecoder::new(BufReader::new(opened))),
+        false => Box::new(opened),
+    })
 }
 
 #[cfg(test)]
@@ -385,7 +413,9 @@ mod tests {
 
     /// What is written of a command that has printed this and failed.
     fn check(input: &str, of: &LogOf, expected: &str) {
-        let style = options(&crate::settings::Output::default(), Thresholds::default()).style;
+        let style =
+            crate::run::options(&crate::settings::Output::default(), crate::render::Thresholds::default())
+                .style;
         let log = Log::new(Vec::new(), of.clone(), style);
         let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
         pipeline.feed(input.as_bytes(), Duration::ZERO);

@@ -2,19 +2,20 @@
 
 use anyhow::Result;
 
-use super::{local_clock, say, store, tell, unix_ms};
-use crate::run::ExitStatus;
+use super::{describe, print_lines};
+use crate::run::{ExitStatus, unix_ms};
+use crate::runs::clock::local_clock;
 use crate::runs::{Reason, Removed};
 use crate::settings::Settings;
 use crate::text::{Line, Role, bytes, sanitize};
 
-/// If more are removed, only their number is said.
+/// Number of removed runs that are listed; of more, only the number is printed.
 const LINES: usize = 20;
 
-pub(in crate::run) fn prune(settings: &Settings, dry_run: bool) -> Result<ExitStatus> {
+pub(super) fn prune(settings: &Settings, dry_run: bool) -> Result<ExitStatus> {
     let now = unix_ms();
-    let removed = store(settings)?.prune(&settings.retention, now, dry_run)?;
-    tell(settings, &lines(&removed, dry_run, now));
+    let removed = settings.store()?.prune(&settings.retention, now, dry_run)?;
+    print_lines(settings, &lines(&removed, dry_run, now));
     Ok(ExitStatus::Success)
 }
 
@@ -27,7 +28,7 @@ pub(super) fn lines(removed: &[Removed], dry_run: bool, now: u64) -> Vec<Line> {
     if removed.len() <= LINES {
         lines.extend(removed.iter().map(|run| {
             let about = run.name.as_ref().map(|name| sanitize(name).into_owned());
-            let about = about.unwrap_or_else(|| say::short_command(&run.command));
+            let about = about.unwrap_or_else(|| crate::runs::short_command(&run.command));
             let reason = match run.reason {
                 Reason::Age => "too old",
                 Reason::Count => "too many",
@@ -44,7 +45,8 @@ pub(super) fn lines(removed: &[Removed], dry_run: bool, now: u64) -> Vec<Line> {
     }
     if removed.len() > 1 {
         let size = bytes(removed.iter().map(|run| run.bytes).sum());
-        lines.push(Line::new().with(Role::Plain, format!("{verb} {}, {size}", say::runs(removed.len()))));
+        lines
+            .push(Line::new().with(Role::Plain, format!("{verb} {}, {size}", describe::runs(removed.len()))));
     }
     lines
 }

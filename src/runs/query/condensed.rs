@@ -3,11 +3,13 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::runs::{RunDir, RunState, Status};
+use crate::runs::{QueryError, RunDir, RunId, RunState, Status};
 use crate::text::sanitize;
 
 /// The condensed lines of a run, read again only when there may be more.
+#[derive(Debug)]
 pub(super) struct CondensedLines {
+    run: RunId,
     path: PathBuf,
     seen: Option<(u64, u64, i64, i64)>,
     lines: Vec<String>,
@@ -15,11 +17,16 @@ pub(super) struct CondensedLines {
 
 impl CondensedLines {
     pub(super) fn of(run: &RunDir) -> Self {
-        Self { path: run.lines(), seen: None, lines: Vec::new() }
+        Self { run: run.id(), path: run.lines(), seen: None, lines: Vec::new() }
     }
 
-    /// All whole lines that there are by now. They are few: that is what condensed lines are for.
-    pub(super) fn read(&mut self) -> std::io::Result<&[String]> {
+    /// Returns all whole lines so far. They are few: that is what condensed lines are for.
+    pub(super) fn read(&mut self) -> Result<&[String], QueryError> {
+        self.refresh().map_err(|source| QueryError::Unreadable { id: self.run, source })?;
+        Ok(&self.lines)
+    }
+
+    fn refresh(&mut self) -> std::io::Result<()> {
         let seen = identity(&self.path)?;
         if seen.is_some() && self.seen != seen {
             let bytes = std::fs::read(&self.path)?;
@@ -29,7 +36,7 @@ impl CondensedLines {
                 .rsplit_once('\n')
                 .map_or_else(Vec::new, |(whole, _)| whole.split('\n').map(str::to_owned).collect());
         }
-        Ok(&self.lines)
+        Ok(())
     }
 }
 

@@ -261,7 +261,7 @@ mod tests {
 
     fn run() -> (tempfile::TempDir, Created) {
         let temp = tempfile::tempdir().unwrap();
-        let made = Store::new(temp.path()).create(Facts::default(), false).unwrap();
+        let made = Store::open(temp.path()).create(Facts::default(), false).unwrap();
         (temp, made)
     }
 

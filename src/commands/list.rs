@@ -2,77 +2,72 @@
 
 use anyhow::Result;
 
-use super::recover::look;
-use super::{say, short_clock, store, symbols, tell, tell_json, unix_ms};
+use super::{describe, print_json, print_lines, symbols};
 use crate::cli::ListArgs;
-use crate::run::ExitStatus;
-use crate::runs::{RunId, RunState, Status};
+use crate::run::{ExitStatus, query, unix_ms};
+use crate::runs::clock::short_clock;
+use crate::runs::{RunId, RunState, Status, StatusRecord};
 use crate::settings::Settings;
 use crate::text::{Line, Role, Symbols};
 use crate::wire::{SCHEMA, UnreadableRun};
 
-/// So many of the latest are listed unless all are asked for.
+/// Number of runs listed unless all are asked for.
 const LATEST: usize = 20;
-/// Columns of a table that no terminal shows.
+/// Width of a table that does not go to a terminal.
 const COLUMNS: usize = 160;
-/// Most columns of a name or a command there.
+/// Greatest width of a name or a command in it.
 const NAME: usize = 60;
-/// Of a narrower table these get so many at least.
+/// Minimum width of the name column in a narrow table.
 const LEAST_NAME: usize = 16;
-/// What ends the rows of a terminal gets so many, where it has them: how a run failed, or how far it has come.
+/// Minimum width left for the last column in a terminal: how a run failed, or how far it has come.
 const LEAST_NEWS: usize = 40;
-/// Least columns between two cells.
+/// Columns between two cells.
 const GAP: usize = 2;
 
-pub(in crate::run) fn list(settings: &Settings, args: &ListArgs) -> Result<ExitStatus> {
-    let store = store(settings)?;
-    let ids = store.ids()?;
-    let n = if args.all { ids.len() } else { LATEST.min(ids.len()) };
+pub(super) fn list(settings: &Settings, args: &ListArgs) -> Result<ExitStatus> {
+    let runs = query::runs(settings)?;
+    let (ids, n_older) = runs.list((!args.all).then_some(LATEST))?;
     let mut rows = Vec::new();
-    for id in ids.iter().rev().take(n) {
-        let looked = store.open(*id).map_err(Into::into).and_then(|dir| look(&dir, settings));
-        let row = looked.map(|look| look.status).map_err(|error| error.to_string());
-        if args.json {
-            let is_read = match &row {
-                Ok(status) => tell_json(&say::json(status)),
-                Err(error) => {
-                    let error = error.clone();
-                    tell_json(&UnreadableRun {
-                        r#type: "unreadable-run".into(),
-                        schema: SCHEMA,
-                        run: id.0,
-                        error,
-                    })
-                }
-            };
-            if !is_read {
-                break;
-            }
-        } else {
-            rows.push((*id, row));
+    for id in ids {
+        let look = runs.listed(id, unix_ms()).look;
+        let row = look.map(|look| look.status).map_err(|error| error.to_string());
+        if !args.json {
+            rows.push((id, row));
+        } else if !print_row(id, row) {
+            break;
         }
     }
     if !args.json {
         let mut lines = table(&rows, unix_ms(), terminal_columns(), &symbols(settings));
-        if ids.len() > n {
-            let more = say::runs(ids.len() - n);
+        if n_older > 0 {
+            let more = describe::runs(n_older);
             lines.push(Line::new().with(Role::Muted, format!("{more} more: nixmon list --all")));
         }
-        if ids.is_empty() {
+        if rows.is_empty() {
             lines.push(Line::new().with(Role::Plain, "no runs"));
         }
-        tell(settings, &lines);
+        print_lines(settings, &lines);
     }
     Ok(ExitStatus::Success)
 }
 
-/// How wide the terminal is, if there is one.
+/// Prints a run as JSON. Returns whether the reader is still there.
+fn print_row(id: RunId, row: std::result::Result<Status, String>) -> bool {
+    match row {
+        Ok(status) => print_json(&StatusRecord::from(status)),
+        Err(error) => {
+            print_json(&UnreadableRun { r#type: "unreadable-run".into(), schema: SCHEMA, run: id.0, error })
+        }
+    }
+}
+
+/// Returns the width of the terminal, if there is one.
 fn terminal_columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
-/// The latest first, in so many columns.
+/// Makes a table of runs, at most as wide as `columns`.
 pub(super) fn table(
     rows: &[(RunId, Result<Status, String>)],
     now: u64,
@@ -116,7 +111,7 @@ pub(super) fn table(
                 }
             }
             Err(error) => {
-                // The number is said already.
+                // The row begins with the number.
                 let error = error.strip_prefix(&format!("run {id} ")).unwrap_or(error);
                 line.push(Role::Plain, "  ").push(Role::Muted, error);
             }
@@ -127,19 +122,19 @@ pub(super) fn table(
     lines
 }
 
-/// Name or command, when, how long, how it ended or what it does, and how far it has come or why it failed.
+/// Makes the cells of a row: name or command, time, duration, state or outcome, and the news or the failure.
 fn cells(status: &Status, now: u64, symbols: &Symbols) -> [Line; 5] {
     let state = match status.state {
         RunState::Queued => Line::new().with(Role::Muted, "queued"),
-        RunState::Running => say::activity(status),
+        RunState::Running => describe::activity(status),
         RunState::Lost => Line::new().with(Role::Warning, "lost its monitor"),
-        RunState::Ended => say::outcome_word(status),
+        RunState::Ended => describe::outcome_word(status),
     };
     [
-        Line::new().with(Role::Name, say::name_or_command(status)),
+        Line::new().with(Role::Name, describe::name_or_command(status)),
         Line::new().with(Role::Plain, short_clock(status.started_at.unwrap_or(status.created_at), now)),
-        Line::new().with(Role::Plain, say::elapsed(status, now).unwrap_or_default()),
+        Line::new().with(Role::Plain, describe::elapsed(status, now).unwrap_or_default()),
         state,
-        say::news(status, symbols),
+        describe::news(status, symbols),
     ]
 }

@@ -1,5 +1,6 @@
-use super::{list, prune, say};
-use crate::runs::{Activity, FORMAT, ReadOn, Reason, Removed, RootCause, RunId, RunState, Status};
+use super::{describe, list, prune};
+use crate::runs::clock::{local_clock, short_clock};
+use crate::runs::{Activity, ReadOn, Reason, Removed, RootCause, RunId, RunOutcome, RunState, Status};
 use crate::text::{Line, Symbols};
 
 /// 2026-09-21 14:13:20 in UTC.
@@ -12,7 +13,6 @@ fn text(lines: &[Line]) -> String {
 /// A run of four minutes that builds.
 fn running() -> Status {
     Status {
-        format: FORMAT,
         id: RunId(12),
         name: Some("home".to_owned()),
         command: vec!["make".to_owned(), "home".to_owned()],
@@ -28,13 +28,13 @@ fn running() -> Status {
     }
 }
 
-fn ended(outcome: &str, code: Option<i32>) -> Status {
+fn ended(outcome: RunOutcome, code: Option<i32>) -> Status {
     Status {
         state: RunState::Ended,
         ended_at: Some(NOW - 1_000),
-        outcome: Some(outcome.to_owned()),
+        outcome: Some(outcome),
         exit_code: code,
-        line: format!("the verdict: {outcome}"),
+        line: format!("the verdict: {}", outcome.as_str()),
         ..running()
     }
 }
@@ -50,20 +50,21 @@ fn queued() -> Status {
 }
 
 fn lost() -> Status {
-    let incomplete = "its monitor died at 14:09; the command (pid 4711) goes on, its output is kept";
+    let incomplete =
+        "its monitor died at 14:09; the command (pid 4711) keeps running, and its output is recorded";
     Status { state: RunState::Lost, incomplete: Some(incomplete.to_owned()), ..running() }
 }
 
 #[test]
 fn how_a_run_stands() {
-    let status = |status: &Status| text(&say::status(status, NOW, &Symbols::unicode()));
+    let status = |status: &Status| text(&describe::status(status, NOW, &Symbols::unicode()));
     let slow: Vec<String> = (1..=4).map(|n| format!("lib{n}-1.0 builds since {n}m00s")).collect();
     insta::assert_snapshot!(status(&running()), @"
-    run 12 (home: make home) runs since 4m10s, busy, cursor 17
+    run 12 (home: make home) has been running for 4m10s, busy, cursor 17
       Building… 3/7 built
     ");
     insta::assert_snapshot!(status(&Status {
-        activity: Activity::Stuck,
+        activity: Some(Activity::Stuck),
         silent_ms: 200_000,
         heartbeat_at: NOW - 35_000,
         overdue: true,
@@ -72,18 +73,18 @@ fn how_a_run_stands() {
         slow,
         ..running()
     }), @"
-    run 12 (home: make home) runs since 4m10s of usually 3m, stuck, silent for 3m20s, longer than its timeout, no sign of life for 35s, cursor 17
+    run 12 (home: make home) has been running for 4m10s (usually takes 3m), stuck, silent for 3m20s, longer than its timeout, no sign of life for 35s, cursor 17
       Building… 3/7 built
       lib1-1.0 builds since 1m00s
       lib2-1.0 builds since 2m00s
       and 2 more
       ✗ badlib-0.9 failed, exit 2: no rule to make all
     ");
-    insta::assert_snapshot!(status(&queued()), @"run 12 (home: make home) waits for run 11 since 4m11s, cursor 0");
+    insta::assert_snapshot!(status(&queued()), @"run 12 (home: make home) queued behind run 11 for 4m11s, cursor 0");
     insta::assert_snapshot!(status(&lost()), @"
-    run 12 (home: make home) runs since 4m10s, cursor 17
+    run 12 (home: make home) has been running for 4m10s, cursor 17
       Building… 3/7 built
-      its monitor died at 14:09; the command (pid 4711) goes on, its output is kept
+      its monitor died at 14:09; the command (pid 4711) keeps running, and its output is recorded
     ");
 }
 
@@ -91,13 +92,14 @@ fn how_a_run_stands() {
 fn how_a_run_ended() {
     let first =
         RootCause { name: Some("lib-1.0".to_owned()), message: "failed: no rule\nto make it".to_owned() };
-    let status = |status: &Status| text(&say::status(status, NOW, &Symbols::unicode()));
-    let zoneless = |text: String| text.replacen(&super::local_clock(NOW - 1_000, NOW), "HH:MM", 1);
-    insta::assert_snapshot!(zoneless(status(&ended("success", Some(0)))), @"
+    let status = |status: &Status| text(&describe::status(status, NOW, &Symbols::unicode()));
+    let zoneless = |text: String| text.replacen(&local_clock(NOW - 1_000, NOW), "HH:MM", 1);
+    insta::assert_snapshot!(zoneless(status(&ended(RunOutcome::Success, Some(0)))), @"
     run 12 (home: make home) ended: success, exit status 0, after 4m09s, at HH:MM, cursor 17
       the verdict: success
     ");
-    let failed = Status { first_failure: Some(first), last_failure: failure(), ..ended("failure", Some(2)) };
+    let failed =
+        Status { first_failure: Some(first), last_failure: failure(), ..ended(RunOutcome::Failure, Some(2)) };
     insta::assert_snapshot!(zoneless(status(&failed)), @"
     run 12 (home: make home) ended: failure, exit status 2, after 4m09s, at HH:MM, cursor 17
       the verdict: failure
@@ -129,7 +131,7 @@ fn how_a_run_ended() {
     ✗ lib; rm failed
     read on: nixmon log 12 --lines -50:
     ");
-    let unexplained = Status { read_on: Some(ReadOn::End), ..ended("failure", Some(3)) };
+    let unexplained = Status { read_on: Some(ReadOn::End), ..ended(RunOutcome::Failure, Some(3)) };
     insta::assert_snapshot!(zoneless(status(&unexplained)), @"
     run 12 (home: make home) ended: failure, exit status 3, after 4m09s, at HH:MM, cursor 17
       the verdict: failure
@@ -138,14 +140,14 @@ fn how_a_run_ended() {
     let long = Some(RootCause { name: None, message: "long ".repeat(40) });
     let long = status(&Status { first_failure: long, ..failed.clone() });
     assert!(long.ends_with("…\n  read on: nixmon log 12 --lines -50:\n"), "{long}");
-    let incomplete = Some("its monitor died, and nobody saw how it ended".to_owned());
-    let unseen = Status { incomplete, ..ended("incomplete", None) };
+    let incomplete = Some("its monitor died, and its end was not seen".to_owned());
+    let unseen = Status { incomplete, ..ended(RunOutcome::Incomplete, None) };
     insta::assert_snapshot!(zoneless(status(&unseen)), @"
     run 12 (home: make home) ended: incomplete, exit status unknown, after 4m09s, at HH:MM, cursor 17
       the verdict: incomplete
-      its monitor died, and nobody saw how it ended
+      its monitor died, and its end was not seen
     ");
-    let never = Status { started_at: None, ..ended("not-started", None) };
+    let never = Status { started_at: None, ..ended(RunOutcome::NotStarted, None) };
     insta::assert_snapshot!(zoneless(status(&never)), @"
     run 12 (home: make home) ended: not started, at HH:MM, cursor 17
       the verdict: not-started
@@ -168,8 +170,8 @@ fn foreign_text_is_harmless() {
     let unreadable = (RunId(3), Err(evil));
     for state in [RunState::Queued, RunState::Running, RunState::Lost, RunState::Ended] {
         let status = Status { state, ..status.clone() };
-        let mut lines = say::status(&status, NOW, &Symbols::unicode());
-        lines.push(say::how_it_stands(&status, NOW));
+        let mut lines = describe::status(&status, NOW, &Symbols::unicode());
+        lines.push(describe::in_one_line(&status, NOW));
         lines.extend(list::table(
             &[(RunId(2), Ok(status)), unreadable.clone()],
             NOW,
@@ -186,24 +188,24 @@ fn foreign_text_is_harmless() {
 
 #[test]
 fn the_last_line_of_wait() {
-    let line = |status: &Status| say::how_it_stands(&Status { cursor: 23, ..status.clone() }, NOW).plain();
-    insta::assert_snapshot!(line(&running()), @"run 12 goes on, cursor 23: Building… 3/7 built");
+    let line = |status: &Status| describe::in_one_line(&Status { cursor: 23, ..status.clone() }, NOW).plain();
+    insta::assert_snapshot!(line(&running()), @"run 12 is in progress, cursor 23: Building… 3/7 built");
     insta::assert_snapshot!(line(&queued()), @"run 12 is queued, cursor 23");
-    insta::assert_snapshot!(line(&lost()), @"run 12 goes on, cursor 23: its monitor died at 14:09; the command (pid 4711) goes on, its output is kept");
-    insta::assert_snapshot!(line(&ended("success", Some(0))), @"run 12 ended: success, exit status 0, after 4m09s, cursor 23");
-    let stuck = Status { activity: Activity::Stuck, silent_ms: 200_000, ..running() };
-    insta::assert_snapshot!(line(&stuck), @"run 12 goes on, stuck, silent for 3m20s, cursor 23: Building… 3/7 built");
-    let next = |status: &Status| say::next(status).plain();
-    insta::assert_snapshot!(next(&running()), @"; go on with nixmon wait 12 --since 17");
-    insta::assert_snapshot!(next(&queued()), @"; go on with nixmon wait 12 --since 0");
-    insta::assert_snapshot!(next(&lost()), @"; go on with nixmon wait 12 --since 17");
-    insta::assert_snapshot!(next(&stuck), @"; go on with nixmon status 12");
-    insta::assert_snapshot!(next(&Status { overdue: true, ..running() }), @"; go on with nixmon status 12");
+    insta::assert_snapshot!(line(&lost()), @"run 12 is in progress, cursor 23: its monitor died at 14:09; the command (pid 4711) keeps running, and its output is recorded");
+    insta::assert_snapshot!(line(&ended(RunOutcome::Success, Some(0))), @"run 12 ended: success, exit status 0, after 4m09s, cursor 23");
+    let stuck = Status { activity: Some(Activity::Stuck), silent_ms: 200_000, ..running() };
+    insta::assert_snapshot!(line(&stuck), @"run 12 is in progress, stuck, silent for 3m20s, cursor 23: Building… 3/7 built");
+    let next = |status: &Status| describe::next(status).plain();
+    insta::assert_snapshot!(next(&running()), @"; continue with nixmon wait 12 --since 17");
+    insta::assert_snapshot!(next(&queued()), @"; continue with nixmon wait 12 --since 0");
+    insta::assert_snapshot!(next(&lost()), @"; continue with nixmon wait 12 --since 17");
+    insta::assert_snapshot!(next(&stuck), @"; continue with nixmon status 12");
+    insta::assert_snapshot!(next(&Status { overdue: true, ..running() }), @"; continue with nixmon status 12");
 }
 
 #[test]
 fn a_list_of_runs_is_a_table() {
-    let clock = super::local_clock(NOW - 250_000, NOW);
+    let clock = local_clock(NOW - 250_000, NOW);
     let long = "nix build --print-build-logs .#checks.x86_64-linux.everything --keep-going".to_owned();
     let old = Status {
         id: RunId(9),
@@ -211,27 +213,31 @@ fn a_list_of_runs_is_a_table() {
         command: vec![long],
         started_at: Some(NOW - 400_000_000),
         failed: 1_234,
-        ..ended("failure", Some(1))
+        ..ended(RunOutcome::Failure, Some(1))
     };
     let other =
         "run 8 was written by another nixmon: its format is 7, this one knows 1; a newer nixmon is needed";
     let failed = |id, failed, name: Option<&str>, message: &str| {
         let cause = RootCause { name: name.map(str::to_owned), message: message.to_owned() };
-        let status =
-            Status { id: RunId(id), failed, first_failure: Some(cause), ..ended("failure", Some(1)) };
+        let status = Status {
+            id: RunId(id),
+            failed,
+            first_failure: Some(cause),
+            ..ended(RunOutcome::Failure, Some(1))
+        };
         (RunId(id), Ok(status))
     };
     let rows = [
         (RunId(12), Ok(running())),
         (RunId(11), Ok(Status { id: RunId(11), started_at: Some(NOW - 250_000), ..queued() })),
-        (RunId(10), Ok(Status { built: 0, fetched: 0, ..ended("success", Some(0)) })),
+        (RunId(10), Ok(Status { built: 0, fetched: 0, ..ended(RunOutcome::Success, Some(0)) })),
         (RunId(9), Ok(old)),
         (RunId(8), Err(other.to_owned())),
         failed(7, 1, Some("lib-1.0"), "failed, exit 2: main.c:3:1: error: expected expression"),
         failed(6, 3, Some("lib-1.0"), "does not match its specified hash: got sha256-AAAA"),
         failed(5, 0, None, "undefined variable 'x'"),
     ];
-    let date = super::short_clock(NOW - 400_000_000, NOW);
+    let date = short_clock(NOW - 400_000_000, NOW);
     let table = |columns| {
         let lines = list::table(&rows, NOW, columns, &Symbols::unicode());
         let most = columns.unwrap_or(160);
@@ -280,7 +286,7 @@ fn what_was_removed() {
         bytes: 3 << 20,
         reason,
     };
-    let clock = super::local_clock(NOW, NOW);
+    let clock = local_clock(NOW, NOW);
     let lines =
         |removed: &[Removed], dry_run| text(&prune::lines(removed, dry_run, NOW)).replace(&clock, "HH:MM");
     insta::assert_snapshot!(lines(&[], false), @"nothing to remove");
