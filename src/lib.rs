@@ -39,6 +39,7 @@ pub mod cli;
 pub mod frontend;
 pub mod input;
 pub mod nix;
+pub mod pipeline;
 pub mod render;
 #[cfg(feature = "cli")]
 pub mod run;

@@ -11,9 +11,10 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::background::{Backlog, Stream};
-use super::recording::{Recording, Step};
+use super::recording::Recording;
 use super::session::{FRAME, TICK};
-use super::{ExitStatus, Pipeline, Watch, clients, command, pipeline, service_logs};
+use super::{ExitStatus, Watch, clients, command, pipeline, service_logs};
+use crate::pipeline::{Pipeline, Step};
 use crate::runs::RunDir;
 use crate::settings::Settings;
 use crate::state::Moment;
@@ -101,7 +102,7 @@ impl Screen {
     }
 
     /// Lets time pass, and draws meanwhile: `at` is the moment of the recording, `until` that of ours.
-    fn wait<W: std::io::Write>(&mut self, pipeline: &mut Pipeline<W>, at: Moment, until: Duration) {
+    fn wait(&mut self, pipeline: &mut Pipeline, at: Moment, until: Duration) {
         loop {
             if self.drawn.elapsed() >= FRAME && self.watch.is_live() {
                 self.drawn = Instant::now();

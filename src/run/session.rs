@@ -10,9 +10,10 @@ use rustix::process::{self, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::background::Backlog;
-use super::{Pipeline, Watch};
+use super::Watch;
+use super::background::{Background, Backlog, Stream};
 use crate::input::Source;
+use crate::pipeline::Pipeline;
 use crate::state::{Moment, Request};
 
 /// How often time is told to the state.
@@ -30,9 +31,11 @@ pub(super) const LAST_ANSWERS: Duration = Duration::from_millis(300);
 const BREATH: usize = 64 << 10;
 
 /// A pipeline that is told of the present.
-pub(super) struct Session<W> {
-    pub(super) pipeline: Pipeline<W>,
+pub(super) struct Session {
+    pub(super) pipeline: Pipeline,
     screen: Watch,
+    /// Standard error, for messages: the loop must not wait for its reader.
+    messages: Background,
     begun: Instant,
     frame_at: tokio::time::Instant,
     drawn: tokio::time::Instant,
@@ -44,13 +47,14 @@ pub(super) struct Session<W> {
     breathless: usize,
 }
 
-impl<W: Write> Session<W> {
+impl Session {
     /// All moments count from `begun`.
-    pub(super) fn new(pipeline: Pipeline<W>, screen: Watch, begun: Instant) -> Self {
+    pub(super) fn new(pipeline: Pipeline, screen: Watch, begun: Instant) -> Self {
         let now = tokio::time::Instant::now();
         Self {
             pipeline,
             screen,
+            messages: Background::spawn(Stream::Stderr),
             begun,
             frame_at: now,
             drawn: now,
@@ -64,9 +68,21 @@ impl<W: Write> Session<W> {
         self.screen.is_live()
     }
 
-    /// What waits to be written.
+    /// The pending writes of the report.
     pub(super) fn output(&self) -> Backlog {
         self.screen.output.clone()
+    }
+
+    /// Waits until everything that was written has been taken.
+    pub(super) async fn output_taken(&self) {
+        self.screen.output.taken().await;
+        self.messages.backlog().taken().await;
+    }
+
+    /// Stops waiting for readers of the output.
+    pub(super) fn abandon_output(&self) {
+        self.screen.output.abandon();
+        self.messages.backlog().abandon();
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -155,8 +171,8 @@ impl<W: Write> Session<W> {
     pub(super) fn report_now(&mut self) {
         let at = self.now();
         if let Some(line) = self.pipeline.report_now(at) {
-            // Nobody is left to tell if this fails.
-            let _ = writeln!(std::io::stderr(), "{line}");
+            // If the reader has gone, nobody wants the answer.
+            let _ = self.messages.write_all(format!("{line}\n").as_bytes());
         }
         self.dirty = true;
     }

@@ -36,7 +36,8 @@ const PROMPT: Duration = Duration::from_secs(60);
 
 /// Takes a stream.
 pub(super) fn open(stream: Stream) -> (Terminal, Watch) {
-    let (background, backlog) = Background::spawn(stream);
+    let background = Background::spawn(stream);
+    let backlog = background.backlog();
     let terminal = Terminal { stream, background: Mutex::new(background), buffer: Mutex::new(String::new()) };
     let watch =
         Watch { stream, backlog, typed: typed(stream), echoes: echoes(stream), opened: Instant::now() };

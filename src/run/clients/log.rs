@@ -1,10 +1,12 @@
 //! `nixmon log`.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -16,10 +18,9 @@ use super::steps::Steps;
 use super::store;
 use crate::cli::LogArgs;
 use crate::frontend::{Closeness, Log, LogLines, LogOf, is_unit};
+use crate::pipeline::{Pipeline, Step};
 use crate::render::{Style, Thresholds, log_files_of};
-use crate::run::frontends::Frontend;
-use crate::run::recording::Step;
-use crate::run::{ExitStatus, Pipeline, command, complain, options, service_logs};
+use crate::run::{ExitStatus, command, complain, options, service_logs};
 use crate::runs::RunDir;
 use crate::settings::{Settings, nearest};
 use crate::state::{Derivation, DerivationState, State};
@@ -134,33 +135,36 @@ fn readable(settings: &Settings, args: &LogArgs, look: Look, mut out: Out) -> Re
     }
     let mut log = Log::new(out, of, style);
     shown.into_iter().for_each(|path| log.is_shown(path));
-    let mut pipeline = pipeline(&look, log);
+    let log = Rc::new(RefCell::new(log));
+    let mut pipeline = pipeline(&look, &log);
     let steps = play(settings, args.follow, &look, |step| {
         match step {
             Some((at, step)) => pipeline.step(step, at),
             None => {
                 release(&mut pipeline);
-                check(&mut pipeline, Selected::settle)?;
+                check(&log, Selected::settle)?;
             }
         }
-        check(&mut pipeline, |_, _| Ok(()))
+        check(&log, |_, _| Ok(()))
     })?;
     warn(&look, args.follow, &steps);
     finish(&mut pipeline, &look, &steps, args.follow)?;
     let mut last = Vec::new();
     if let Some(unit) = &args.unit {
-        let is_said = pipeline.log_mut().is_some_and(|log| log.writer().n_lines() > 0);
+        let is_said = log.borrow().writer().n_lines() > 0;
         last = unit_log(settings, &look, pipeline.state(), unit, is_said)?;
     }
-    let Some(mut out) = pipeline.into_writer() else { return Ok(()) };
+    drop(pipeline);
+    let Some(log) = Rc::into_inner(log) else { return Ok(()) };
+    let mut out = log.into_inner().into_writer();
     for line in last {
         writeln!(out, "{}", line.plain())?;
     }
     Ok(out.settle(true)?)
 }
 
-fn pipeline<W: Write>(look: &Look, log: Log<W>) -> Pipeline<W> {
-    let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
+fn pipeline<W: Write + 'static>(look: &Look, log: &Rc<RefCell<Log<W>>>) -> Pipeline {
+    let mut pipeline = Pipeline::new(Rc::clone(log), LogLines::All(None));
     if let Some(facts) = &look.facts {
         command::expect(&mut pipeline, &facts.command);
     }
@@ -168,7 +172,7 @@ fn pipeline<W: Write>(look: &Look, log: Log<W>) -> Pipeline<W> {
 }
 
 /// The recording has no more steps. The last line may lack its end; of a run that goes on, it may yet come.
-fn finish<W: Write>(pipeline: &mut Pipeline<W>, look: &Look, steps: &Steps, is_followed: bool) -> Result<()> {
+fn finish(pipeline: &mut Pipeline, look: &Look, steps: &Steps, is_followed: bool) -> Result<()> {
     if look.life.goes_on() && !is_followed {
         release(pipeline);
         pipeline.settle(steps.now());
@@ -180,18 +184,15 @@ fn finish<W: Write>(pipeline: &mut Pipeline<W>, look: &Look, steps: &Steps, is_f
 }
 
 /// Text that waits for a record that says the same has waited long enough.
-fn release<W: Write>(pipeline: &mut Pipeline<W>) {
+fn release(pipeline: &mut Pipeline) {
     if let Some(due) = pipeline.next_release() {
         pipeline.release(due);
     }
 }
 
 /// Does something with the writer, and tells what became of it.
-fn check(
-    pipeline: &mut Pipeline<Out>,
-    with: impl FnOnce(&mut Out, bool) -> std::io::Result<()>,
-) -> Result<()> {
-    let Some(log) = pipeline.log_mut() else { return Ok(()) };
+fn check(log: &RefCell<Log<Out>>, with: impl FnOnce(&mut Out, bool) -> std::io::Result<()>) -> Result<()> {
+    let mut log = log.borrow_mut();
     if let Some(error) = log.sink().broken() {
         return Err(std::io::Error::from(error.kind()).into());
     }
@@ -209,7 +210,8 @@ struct Chosen {
 }
 
 fn choose(settings: &Settings, look: &Look, wanted: &str, style: Style, may_come: bool) -> Result<Chosen> {
-    let mut pipeline = pipeline(look, Log::new(std::io::sink(), LogOf::Nothing, style));
+    let log = Rc::new(RefCell::new(Log::new(std::io::sink(), LogOf::Nothing, style)));
+    let mut pipeline = pipeline(look, &log);
     let steps = play(settings, false, look, |step| {
         if let Some((at, step)) = step {
             pipeline.step(step, at);
@@ -218,7 +220,7 @@ fn choose(settings: &Settings, look: &Look, wanted: &str, style: Style, may_come
     })?;
     // An error is whole only once something else follows, or nothing more.
     finish(&mut pipeline, look, &steps, false)?;
-    let (state, log) = pipeline.state_and_log();
+    let (state, log) = (pipeline.state(), log.borrow());
     let derivations = state.derivations();
     // An output stands for what it is built by.
     let by_output = derivations.find_by_output(wanted).map(|id| derivations.get(id).path.to_string());
@@ -247,7 +249,7 @@ fn choose(settings: &Settings, look: &Look, wanted: &str, style: Style, may_come
         false => chosen().next().map(|(_, other)| other.name().to_owned()),
     };
     let without_lines = chosen()
-        .filter(|(id, _)| log.is_none_or(|log| log.n_lines(*id) == 0))
+        .filter(|(id, _)| log.n_lines(*id) == 0)
         .filter(|(_, other)| {
             matches!(other.state(), DerivationState::Built | DerivationState::Failed | DerivationState::Ended)
         })
@@ -385,11 +387,13 @@ mod tests {
     /// What is written of a command that has printed this and failed.
     fn check(input: &str, of: &LogOf, expected: &str) {
         let style = options(&crate::settings::Output::default(), Thresholds::default()).style;
-        let log = Log::new(Vec::new(), of.clone(), style);
-        let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
+        let log = Rc::new(RefCell::new(Log::new(Vec::new(), of.clone(), style)));
+        let mut pipeline = Pipeline::new(Rc::clone(&log), LogLines::All(None));
         pipeline.feed(input.as_bytes(), Duration::ZERO);
         pipeline.end(Some(1), Duration::ZERO, |_| Default::default());
-        let written = String::from_utf8(pipeline.into_writer().unwrap()).unwrap();
+        drop(pipeline);
+        let log = Rc::into_inner(log).unwrap().into_inner();
+        let written = String::from_utf8(log.into_writer()).unwrap();
         assert_eq!(written, expected, "{of:?} of {input}");
     }
 

@@ -10,16 +10,16 @@ use anyhow::Result;
 use super::lines::{CondensedLines, catch_up};
 use super::steps::Steps;
 use super::{local_clock, unix_ms};
-use crate::run::frontends::Frontend;
-use crate::run::recording::Step;
+use crate::frontend::Json;
+use crate::pipeline::{Pipeline, Step};
 use crate::run::session::TICK;
-use crate::run::{Pipeline, command, options, plain_lines, service_logs, thresholds};
+use crate::run::{command, options, plain_lines, service_logs, thresholds};
 use crate::runs::{Exit, FORMAT, Facts, Life, RunDir, RunState, Status, StoreError};
 use crate::settings::Settings;
-use crate::state::{Moment, State};
-use crate::{frontend, wire};
+use crate::state::Moment;
+use crate::wire;
 
-/// In a longer pause nothing is told.
+/// In a longer pause nothing is replayed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// A run as it stands.
@@ -111,10 +111,10 @@ fn recover(dir: &RunDir, facts: Option<&Facts>, kept: Status, settings: &Setting
         }
     }
     let exit = dir.exit()?;
-    let told = replay(dir, facts, exit, settings)?;
-    let status = final_status(dir, facts, kept, exit, &told);
+    let replayed = replay(dir, facts, exit, settings)?;
+    let status = final_status(dir, facts, kept, exit, &replayed);
     if lock.is_some() {
-        match keep(dir, facts, &status, &told) {
+        match keep(dir, facts, &status, &replayed) {
             Err(error) if !error.is_unwritable() => return Err(error.into()),
             _ => {}
         }
@@ -122,9 +122,9 @@ fn recover(dir: &RunDir, facts: Option<&Facts>, kept: Status, settings: &Setting
     Ok((Life::Ended, status))
 }
 
-fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Result<(), StoreError> {
+fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, replayed: &Replayed) -> Result<(), StoreError> {
     dir.remove_leftovers();
-    if let Ok(mut summary) = serde_json::from_slice::<serde_json::Value>(&told.summary) {
+    if let Ok(mut summary) = serde_json::from_slice::<serde_json::Value>(&replayed.summary) {
         if status.exit_code.is_none()
             && let Some(fields) = summary.as_object_mut()
         {
@@ -136,9 +136,9 @@ fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Re
         dir.write_summary(&summary)?;
     }
     let on_disk = std::fs::read(dir.lines()).unwrap_or_default();
-    if !told.later.is_empty() {
+    if !replayed.later.is_empty() {
         // Those that somebody may have seen stay as they are.
-        dir.write_lines(&[whole_lines(&on_disk), &told.later].concat())?;
+        dir.write_lines(&[whole_lines(&on_disk), &replayed.later].concat())?;
     }
     if let Some(facts) = facts {
         dir.remove_socket(facts);
@@ -148,7 +148,7 @@ fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Told) -> Re
 }
 
 /// What a recording tells.
-struct Told {
+struct Replayed {
     /// The condensed lines that the monitor has not written.
     later: Vec<u8>,
     /// The summary record.
@@ -161,15 +161,14 @@ struct Told {
     breaks_off: bool,
 }
 
-fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Settings) -> Result<Told> {
+fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Settings) -> Result<Replayed> {
     let logs = options(&settings.output, thresholds(settings)).logs;
     let written = Written::default();
-    let lines = plain_lines(written.clone(), settings);
-    let mut lines = Pipeline::new(Frontend::Lines(Box::new(lines)), logs);
-    let mut json = Pipeline::new(Frontend::Json(frontend::Json::new(LastLine::default(), None)), logs);
+    let json = Rc::new(RefCell::new(Json::new(LastLine::default(), None)));
+    let mut pipeline = Pipeline::new(plain_lines(written.clone(), settings), logs);
+    pipeline.keep(Rc::clone(&json));
     if let Some(facts) = facts {
-        command::expect(&mut lines, &facts.command);
-        command::expect(&mut json, &facts.command);
+        command::expect(&mut pipeline, &facts.command);
     }
     let mut steps = Steps::of(dir);
     let mut ticked = Moment::ZERO;
@@ -179,42 +178,36 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
     while let Some((at, step)) = steps.next()? {
         // The first that the guard wrote is when the monitor was gone.
         let takes_over = n_written.is_none() && steps.is_rest() && !matches!(step, Step::SeveralStreams);
-        if takes_over && let Some(due) = lines.next_release() {
+        if takes_over && let Some(due) = pipeline.next_release() {
             // What waits for a record that says the same was read by the monitor.
-            lines.release(due);
+            pipeline.release(due);
         }
         if at.saturating_sub(ticked) > LONGEST_PAUSE {
             ticked = at;
         }
         while ticked.saturating_add(TICK) <= at {
             ticked += TICK;
-            lines.release_until(ticked);
-            lines.tick(ticked);
-            json.release_until(ticked);
-            json.tick(ticked);
+            pipeline.release_until(ticked);
+            pipeline.tick(ticked);
         }
         if takes_over {
             n_written = Some(written.0.borrow().len());
         }
-        lines.step(&step, at);
-        json.step(&step, at);
+        pipeline.step(&step, at);
     }
     let at = steps.now();
     let status = exit.map(|exit| exit.status());
     let n_written = n_written.unwrap_or_else(|| written.0.borrow().len());
-    lines.end_of_recording(at);
-    json.end_of_recording(at);
+    pipeline.end_of_recording(at);
     if dir.is_stopped() {
-        lines.interrupt(at);
-        json.interrupt(at);
+        pipeline.interrupt(at);
     }
-    let evidence = |state: &State| service_logs::evidence(state, settings, None);
-    lines.end(status, at, evidence);
-    json.end(status, at, evidence);
-    Ok(Told {
-        status: Status { line: json.verdict(), ..command::progress(json.state(), at) },
+    pipeline.end(status, at, |state| service_logs::evidence(state, settings, None));
+    let summary = json.replace(Json::new(LastLine::default(), None)).into_writer().line;
+    Ok(Replayed {
+        status: Status { line: pipeline.verdict(), ..command::progress(pipeline.state(), at) },
         at,
-        has_read: json.has_read(),
+        has_read: pipeline.has_read(),
         is_damaged: steps.is_damaged(),
         breaks_off: steps.breaks_off(),
         later: match has_lines {
@@ -223,7 +216,7 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
             true => written.0.borrow().get(n_written..).unwrap_or_default().to_vec(),
             false => written.0.take(),
         },
-        summary: json.into_writer().unwrap_or_default().line,
+        summary,
     })
 }
 
@@ -281,10 +274,10 @@ fn final_status(
     facts: Option<&Facts>,
     kept: Status,
     exit: Option<Exit>,
-    told: &Told,
+    replayed: &Replayed,
 ) -> Status {
     let began = exit.is_some()
-        || told.has_read
+        || replayed.has_read
         || facts.map_or_else(|| dir.input().exists(), |facts| facts.process.is_some());
     let died = monitor_died(&kept);
     let mut incomplete = match exit {
@@ -298,17 +291,17 @@ fn final_status(
     };
     if began && !dir.input().exists() {
         incomplete.push_str("; there is no recording");
-    } else if told.is_damaged {
+    } else if replayed.is_damaged {
         incomplete.push_str("; its recording is damaged");
-    } else if began && told.breaks_off {
+    } else if began && replayed.breaks_off {
         incomplete.push_str("; its recording breaks off");
     }
-    let at = wire::millis(told.at);
+    let at = wire::millis(replayed.at);
     let started_at = kept.started_at.or(began.then_some(kept.created_at));
     // Without an exit, the end is somewhere behind the last sign of life.
     let seen = started_at.map_or(0, |started| started.saturating_add(at)).max(kept.heartbeat_at);
     let on_disk = std::fs::read(dir.lines()).unwrap_or_default();
-    let end = told.status.clone();
+    let end = replayed.status.clone();
     let is_open = exit.is_none() && end.outcome.as_deref() == Some("success");
     let outcome = match end.outcome {
         _ if !began => "not-started".to_owned(),
@@ -334,7 +327,7 @@ fn final_status(
         line: if began && !is_open { end.line } else { incomplete.clone() },
         outcome: Some(outcome),
         exit_code: exit.map(|exit| exit.status()),
-        cursor: n_lines(&on_disk) + n_lines(&told.later),
+        cursor: n_lines(&on_disk) + n_lines(&replayed.later),
         incomplete: Some(incomplete),
         ..end
     }

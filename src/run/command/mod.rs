@@ -18,7 +18,6 @@ mod start;
 mod watch;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
@@ -29,12 +28,13 @@ use anyhow::{Context, Result};
 
 use super::background::{Background, Stream};
 use super::{ExitStatus, clients, complain, pipeline, unix_ms};
+use crate::frontend::Json;
+use crate::pipeline::Pipeline;
 use crate::runs::{Created, Environment, Facts, Lock, ProcessId, RunDir, Store, StoreError};
 use crate::settings::{Form, RunTask, Settings};
 use crate::wire::millis;
 use child::Spawn;
 use kept::Kept;
-pub(super) use kept::KeptWriter;
 use nix::{NixVersion, Plan};
 use watch::{Ended, Job, Started};
 
@@ -82,7 +82,7 @@ fn plan(settings: &Settings, command: &[OsString]) -> Planned {
 
 /// Tells a pipeline what the recording of a command does not: whether it is Nix's, and whether its standard output is what
 /// somebody wanted.
-pub(super) fn expect<W: std::io::Write>(pipeline: &mut super::Pipeline<W>, command: &[String]) {
+pub(super) fn expect(pipeline: &mut Pipeline, command: &[String]) {
     let words: Vec<OsString> = command.iter().map(OsString::from).collect();
     let plan = nix::plan(&words, nix::Known { nix: None, socket: false, takes_log_format: &|_| false });
     if plan.interactive.is_some() {
@@ -154,7 +154,9 @@ fn execute(
     started: Option<Started>,
 ) -> Result<Ended> {
     let Planned { plan, nix: version } = planned;
-    // The lock is held until the end: whoever looks at the run sees by it that we live.
+    // Until the end no message waits for the reader of standard error.
+    let _messages = Background::spawn(Stream::Stderr);
+    // Held until the end: the lock shows other processes that this monitor lives.
     let (run, _lock) = run.unzip();
     let kept = run.as_ref().and_then(|run| {
         Kept::create(run)
@@ -175,12 +177,13 @@ fn execute(
     let (mut pipeline, screen) = match report {
         Report::Terminal | Report::Preparation => {
             let writer = || {
-                let (background, backlog) = Background::spawn(stream);
-                (Box::new(background) as Box<dyn Write>, backlog)
+                let background = Background::spawn(stream);
+                let backlog = background.backlog();
+                (background, backlog)
             };
             pipeline(writer, stream, settings)
         }
-        Report::Files => super::silent_pipeline(Box::new(std::io::sink()) as Box<dyn Write>),
+        Report::Files => super::silent_pipeline(),
     };
     if copy_stdout || report == Report::Preparation {
         pipeline.pass_stdout(true);
@@ -194,7 +197,8 @@ fn execute(
         pipeline.expect_logs();
     }
     if let Some(kept) = &kept {
-        pipeline.keep(super::plain_lines(kept.lines(), settings), kept.changes());
+        pipeline.keep(super::plain_lines(kept.lines(), settings));
+        pipeline.keep(Json::new(kept.changes(), None));
     }
     let job = Job {
         settings,

@@ -1,7 +1,6 @@
 //! The monitor's loop: what a command prints, what becomes of it, signals, time.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,11 +21,12 @@ use super::pulse::{self, Overdue, Pulse};
 use super::readers::Piece;
 use super::reaper::Reaper;
 use crate::input::Source;
+use crate::pipeline::Pipeline;
 use crate::render::Style;
 use crate::run::drv_reader;
 use crate::run::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use crate::run::signals::Endings;
-use crate::run::{Pipeline, Watch, complain, options, process_tree, service_logs, thresholds, unix_ms};
+use crate::run::{Watch, complain, options, process_tree, service_logs, thresholds, unix_ms};
 use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
 use crate::settings::Settings;
 use crate::state::{DerivationFacts, Moment};
@@ -89,7 +89,7 @@ fn has_connections(listener: &UnixListener) -> bool {
 }
 
 /// Starts the command and watches it to its end.
-pub(super) fn watch<W: Write>(job: Job<'_>, pipeline: Pipeline<W>, screen: Watch) -> Result<Ended> {
+pub(super) fn watch(job: Job<'_>, pipeline: Pipeline, screen: Watch) -> Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -101,9 +101,9 @@ pub(super) fn watch<W: Write>(job: Job<'_>, pipeline: Pipeline<W>, screen: Watch
     })
 }
 
-struct Loop<'a, W: Write> {
+struct Loop<'a> {
     settings: &'a Settings,
-    session: Session<W>,
+    session: Session,
     child: Child,
     pieces: mpsc::Receiver<Piece>,
     news: mpsc::UnboundedReceiver<News>,
@@ -151,8 +151,8 @@ struct Loop<'a, W: Write> {
     unkept_said: bool,
 }
 
-impl<'a, W: Write> Loop<'a, W> {
-    fn start(job: Job<'a>, pipeline: Pipeline<W>, screen: Watch) -> Result<Self> {
+impl<'a> Loop<'a> {
+    fn start(job: Job<'a>, pipeline: Pipeline, screen: Watch) -> Result<Self> {
         let Job { settings, spawn, facts, run, kept, started, .. } = job;
         let listener = spawn.listener.as_ref().map(|(listener, _)| listener.try_clone()).transpose()?;
         let begun = Instant::now();
@@ -319,9 +319,7 @@ impl<'a, W: Write> Loop<'a, W> {
                 if let Some(run) = &self.run
                     && let Err(error) = run.write_facts(&self.facts)
                 {
-                    super::super::complain(
-                        &anyhow::Error::new(error).context("this run is not kept in full"),
-                    );
+                    complain(&anyhow::Error::new(error).context("this run is not kept in full"));
                 }
                 for signal in std::mem::take(&mut self.unsent) {
                     child::signal_group(pid, signal);
@@ -362,11 +360,11 @@ impl<'a, W: Write> Loop<'a, W> {
         if self.ended.is_some() {
             // Its number may be another's, and only we are left.
             self.given_up = true;
-            self.session.output().abandon();
+            self.session.abandon_output();
             return;
         }
         self.signalled = true;
-        self.session.output().abandon();
+        self.session.abandon_output();
         let signal = if signal == Signal::INT && std::mem::replace(&mut self.interrupted, true) {
             Signal::KILL
         } else {
@@ -557,12 +555,10 @@ impl<'a, W: Write> Loop<'a, W> {
             kept.status(last);
         }
         self.child.dismiss();
-        // What it holds is written before we say that we are done. A reader may take his time; whoever wants us to end
-        // does not.
-        let output = self.session.output();
+        // What it holds is written before the end is announced. A reader may take its time, until a signal asks for the end.
         tokio::select! {
-            () = output.taken() => {}
-            _ = endings.recv() => output.abandon(),
+            () = self.session.output_taken() => {}
+            _ = endings.recv() => self.session.abandon_output(),
         }
         drop(self.session);
         // The disk may have filled up at the very end.
