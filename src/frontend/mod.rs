@@ -16,6 +16,8 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 
 pub use budget::{Budget, Limits};
+#[cfg(feature = "live")]
+pub use canvas::Screen;
 pub use json::{Json, json_line};
 pub use lines::{Lines, LinesOptions, Passthrough};
 #[cfg(feature = "live")]

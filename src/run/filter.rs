@@ -100,7 +100,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                 let Some(chunk) = chunk else { break };
                 let (bytes, at) = match chunk.context("cannot read standard input") {
                     Ok(chunk) => chunk,
-                    Err(error) if session.pipeline.has_read() => {
+                    Err(error) if session.has_read() => {
                         complain(&error);
                         break;
                     }
@@ -118,7 +118,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             () = tokio::time::sleep(SETTLE), if session.is_unsettled() => session.settle(),
         }
         session.ask(&requests);
-        session.breathe().await;
+        session.yield_if_flooded().await;
     }
     // It ends when it has read what was asked for.
     drop(requests);
@@ -129,9 +129,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     };
     // Late is as good as never.
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
-    let at = session.now();
-    let code =
-        session.pipeline.end(None, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
+    let code = session.end(|state| service_logs::evidence(state, settings, Some(begun_at)));
     if let Some(recorder) = &mut recorder {
         recorder.flush();
     }
@@ -145,13 +143,10 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
 
 fn take(answer: &[DerivationFacts], session: &mut Session, mut recorder: Option<&mut Recorder>) {
     let at = session.now();
-    for facts in answer {
-        if let Some(recorder) = &mut recorder {
-            recorder.derivation(facts, at);
-        }
-        session.pipeline.derivation(facts, at);
+    if let Some(recorder) = &mut recorder {
+        answer.iter().for_each(|facts| recorder.derivation(facts, at));
     }
-    session.changed();
+    session.derivations(answer, at);
 }
 
 /// Reads standard input on a thread of its own, so that bytes have the time at which they came. Buffers come back.

@@ -8,7 +8,7 @@ use indicatif::TermLike;
 use rustix::termios::{self, LocalModes};
 
 use super::background::{Background, Backlog, Stream};
-use crate::frontend::Condition;
+use crate::frontend::{Condition, Screen};
 
 /// Standard output or standard error, which is a terminal.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Terminal {
         Ok(())
     }
 
-    fn size(&self) -> (u16, u16) {
+    fn window_size(&self) -> (u16, u16) {
         termios::tcgetwinsize(self.stream.fd()).map_or((0, 0), |size| (size.ws_col, size.ws_row))
     }
 
@@ -111,13 +111,25 @@ impl Terminal {
     }
 }
 
+impl Screen for Terminal {
+    fn size(&self) -> (u16, u16) {
+        (self.width(), self.height())
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
+        self.write_str(text)?;
+        self.flush()
+    }
+}
+
+/// For progress bars.
 impl TermLike for Terminal {
     fn width(&self) -> u16 {
-        self.size().0
+        self.window_size().0
     }
 
     fn height(&self) -> u16 {
-        self.size().1
+        self.window_size().1
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
