@@ -129,6 +129,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     };
     // Late is as good as never.
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
+    tracing::debug!(interrupted, "standard input has ended");
     let code = session.end(|state| service_logs::evidence(state, settings, Some(begun_at)));
     if let Some(recorder) = &mut recorder {
         recorder.flush();

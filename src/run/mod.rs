@@ -6,9 +6,11 @@ mod background;
 mod clients;
 mod command;
 mod config;
+mod diagnostics;
 mod drv_reader;
 mod filter;
 mod process_tree;
+mod progress;
 mod recording;
 mod replay;
 mod service_logs;
@@ -90,6 +92,10 @@ impl From<ExitStatus> for ExitCode {
 
 /// Does what the settings say.
 pub fn run(settings: &Settings) -> Result<ExitStatus> {
+    // The monitor writes diagnostics to a file of its run, and the guard has nobody to tell.
+    if !matches!(settings.task, Task::Guard | Task::Monitor(_)) {
+        diagnostics::start(settings)?;
+    }
     match &settings.task {
         Task::Filter { record } => filter::filter(settings, record.as_deref()),
         Task::Replay { files, speed, exit_status } => replay::replay(settings, files, *speed, *exit_status),

@@ -1,6 +1,6 @@
 //! Logs and recordings from files.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::background::{Backlog, Stream};
+use super::progress::Progress;
 use super::recording::Recording;
 use super::session::{FRAME, TICK};
 use super::{ExitStatus, Watch, clients, command, pipeline, service_logs};
@@ -32,16 +33,26 @@ pub(super) fn replay(
     for file in files {
         match run_of(settings, file)? {
             Some(dir) => {
-                recordings.push(recording_of(&dir)?);
+                recordings.push(recording_of(&dir, settings.output.ascii)?);
                 kept_command = dir.facts().ok().map(|facts| facts.command);
                 kept_status = dir.exit()?.map(|exit| exit.status());
             }
             None => recordings.push(read(file)?.steps),
         }
     }
-    let stdout = std::io::stdout();
+    let n_steps = recordings.iter().map(Vec::len).sum::<usize>();
+    tracing::debug!(n_recordings = recordings.len(), n_steps, "replay");
+    // Where time passes, the output itself shows how far the replay is.
+    let mut progress = speed
+        .is_none()
+        .then(|| Progress::new("Replaying".to_owned(), Some(n_steps as u64), settings.output.ascii));
+    let stdout = std::io::stdout().lock();
+    let writer: Box<dyn Write> = match &progress {
+        Some(progress) => Box::new(progress.above(stdout)),
+        None => Box::new(stdout),
+    };
     let begun = Instant::now();
-    let (mut pipeline, watch) = pipeline(|| (stdout.lock(), Backlog::default()), Stream::Stdout, settings);
+    let (mut pipeline, watch) = pipeline(|| (writer, Backlog::default()), Stream::Stdout, settings);
     if let Some(command) = &kept_command {
         command::expect(&mut pipeline, command);
     }
@@ -70,9 +81,13 @@ pub(super) fn replay(
                 recorded_status = Some(status);
             }
             pipeline.step(&step, now);
+            if let Some(progress) = &mut progress {
+                progress.advance(1);
+            }
         }
         base = now;
     }
+    drop(progress);
     pipeline.end_of_recording(base);
     let code = pipeline.end(exit_status.or(kept_status).or(recorded_status), base, |state| {
         service_logs::evidence(state, settings, None)
@@ -159,13 +174,15 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
 }
 
 /// What was kept of a run.
-fn recording_of(dir: &RunDir) -> Result<Vec<(Moment, Step)>> {
+fn recording_of(dir: &RunDir, ascii: bool) -> Result<Vec<(Moment, Step)>> {
     if !dir.input().exists() && !dir.rest().exists() {
         anyhow::bail!("run {} has no recording", dir.id());
     }
     let mut steps = clients::Steps::of(dir);
     let mut recording = Vec::new();
+    let mut progress = Progress::new(format!("Reading run {}", dir.id()), None, ascii);
     while let Some(step) = steps.next().with_context(|| format!("cannot read run {}", dir.id()))? {
+        progress.advance(1);
         recording.push(step);
     }
     if steps.is_damaged() {

@@ -70,6 +70,8 @@ pub struct Environment {
     pub nix_config: Option<OsString>,
     /// Nix's log directory.
     pub nix_log_dir: Option<String>,
+    /// `NIXMON_LOG`: how much nixmon says about itself.
+    pub nixmon_log: Option<String>,
     /// How the user can be told of the end of a run.
     pub notify: NotifyWays,
 }
@@ -107,6 +109,7 @@ impl Environment {
                 let state = std::env::var("NIX_STATE_DIR").ok()?;
                 Some(std::path::Path::new(&state).parent()?.join("log/nix").to_string_lossy().into_owned())
             }),
+            nixmon_log: std::env::var("NIXMON_LOG").ok().filter(|level| !level.is_empty()),
             home,
         }
     }
@@ -292,6 +295,10 @@ pub struct Settings {
     pub socket_dirs: Vec<PathBuf>,
     /// Settings of Nix in the environment.
     pub nix_config: Option<OsString>,
+    /// The level of diagnostics that the environment asks for.
+    pub log_level: Option<String>,
+    /// Diagnostics are asked for by an argument.
+    pub verbose: bool,
     /// What is kept of runs.
     pub retention: Retention,
     /// How the user can be told of the end of a run.
@@ -475,6 +482,8 @@ impl Settings {
         run::show(file.targets, &mut resolver);
         Ok(Self {
             task,
+            log_level: environment.nixmon_log.clone(),
+            verbose: cli.verbose,
             output,
             output_args: args,
             thresholds,

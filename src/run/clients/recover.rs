@@ -12,6 +12,7 @@ use super::steps::Steps;
 use super::{local_clock, unix_ms};
 use crate::frontend::Json;
 use crate::pipeline::{Pipeline, Step};
+use crate::run::progress::Progress;
 use crate::run::session::TICK;
 use crate::run::{command, options, plain_lines, service_logs, thresholds};
 use crate::runs::{Exit, FORMAT, Facts, Life, RunDir, RunState, Status, StoreError};
@@ -171,6 +172,8 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
         command::expect(&mut pipeline, &facts.command);
     }
     let mut steps = Steps::of(dir);
+    tracing::debug!(run = %dir.id(), ?exit, "the monitor has died: its run is replayed");
+    let mut progress = Progress::new(format!("Recovering run {}", dir.id()), None, settings.output.ascii);
     let mut ticked = Moment::ZERO;
     // Of what it has read, the monitor has written the lines, if it has written any.
     let mut n_written = None;
@@ -194,6 +197,7 @@ fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Se
             n_written = Some(written.0.borrow().len());
         }
         pipeline.step(&step, at);
+        progress.advance(1);
     }
     let at = steps.now();
     let status = exit.map(|exit| exit.status());

@@ -154,6 +154,16 @@ fn execute(
     started: Option<Started>,
 ) -> Result<Ended> {
     let Planned { plan, nix: version } = planned;
+    let _span =
+        tracing::info_span!("run", id = run.as_ref().map(|(run, _)| tracing::field::display(run.id())))
+            .entered();
+    tracing::debug!(
+        command = ?plan.command,
+        nix = version.map(tracing::field::display),
+        socket = plan.socket,
+        known = plan.is_known,
+        "planned"
+    );
     // Until the end no message waits for the reader of standard error.
     let _messages = Background::spawn(Stream::Stderr);
     // Held until the end: the lock shows other processes that this monitor lives.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::watch::{HEARTBEAT, Started};
 use super::{Report, execute, facts, not_started_status, reason};
 use crate::cli::OutputArgs;
-use crate::run::{ExitStatus, clients, complain, unix_ms};
+use crate::run::{ExitStatus, clients, complain, diagnostics, unix_ms};
 use crate::runs::{Created, ProcessId, RunDir, RunId, RunState};
 use crate::settings::{RunTask, Settings};
 
@@ -74,6 +74,9 @@ fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<St
     if let Some(file) = settings.config_file.as_ref().filter(|_| settings.config_exists) {
         command.arg("--config").arg(file);
     }
+    if settings.verbose {
+        command.arg("--verbose");
+    }
     let mut monitor = command
         .args(output_args(&settings.output_args))
         .arg("monitor")
@@ -125,6 +128,10 @@ pub(in crate::run) fn monitor(settings: &Settings, directory: &Path) -> Result<E
     // In a session of its own, so that the end of the starter's session does not end this process.
     let _ = rustix::process::setsid();
     let run = RunDir::at(directory).context("not the directory of a run")?;
+    if let Err(error) = diagnostics::start_in_file(settings, &run.path().join("nixmon.log")) {
+        send_reply(&StartReply::Failed(format!("{error:#}")));
+        return Err(error);
+    }
     let ended = monitor_run(
         settings,
         &run,

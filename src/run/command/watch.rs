@@ -353,6 +353,7 @@ impl<'a> Loop<'a> {
     }
 
     fn child_event(&mut self, event: ChildEvent) {
+        tracing::debug!(?event, "the guard reports");
         match event {
             ChildEvent::Started(pid) => {
                 let before = std::mem::replace(&mut self.phase, Phase::Running { pid });
@@ -395,6 +396,7 @@ impl<'a> Loop<'a> {
 
     /// Passes a signal on; a second SIGINT kills the command.
     fn forward(&mut self, signal: Signal) {
+        tracing::debug!(?signal, "signal");
         self.session.interrupt();
         self.session.abandon_output();
         match &mut self.phase {
@@ -577,6 +579,12 @@ impl<'a> Loop<'a> {
         let end = self
             .session
             .end_of_command(status, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
+        tracing::debug!(
+            ?status,
+            outcome = end.outcome,
+            late_bytes = self.late_bytes,
+            "the command has ended"
+        );
         let mut last = self.status(at);
         if let Some(kept) = &self.kept {
             if let Some(status) = status {
