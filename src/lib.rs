@@ -43,6 +43,7 @@ pub mod excerpt;
 pub mod frontend;
 pub mod input;
 pub mod nix;
+pub mod pipeline;
 pub mod render;
 #[cfg(feature = "cli")]
 pub mod run;

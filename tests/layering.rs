@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use common::tree;
 
 /// The modules of the crate root and what each may import of ours. `ARCHITECTURE.md` says why.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("text", &[]),
     ("excerpt", &[]),
     ("nix", &["text"]),
@@ -24,6 +24,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("render", &["view", "excerpt", "text", "state", "activation", "nix"]),
     ("wire", &["nix", "input", "view", "state", "activation", "text"]),
     ("frontend", &["render", "wire", "text", "view", "state", "input", "nix", "activation"]),
+    ("pipeline", &["frontend", "render", "wire", "text", "view", "state", "input"]),
     ("runs", &["activation", "excerpt", "render", "state", "text", "view", "wire"]),
     ("cli", &["runs"]),
     ("settings", &["cli", "render", "runs", "text"]),
@@ -57,6 +58,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
             "render",
             "wire",
             "frontend",
+            "pipeline",
             "runs",
             "cli",
             "run",

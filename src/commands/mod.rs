@@ -31,6 +31,10 @@ use crate::text::{self, Line, Palette, Symbols};
 ///
 /// If it cannot be done; [`exit_status`] tells what to exit with.
 pub fn run(settings: &Settings) -> Result<ExitStatus> {
+    // The monitor writes diagnostics to a file of its run, and the guard has no reader.
+    if !matches!(settings.task, Task::Guard | Task::Monitor(_)) {
+        run::start_diagnostics(settings)?;
+    }
     match &settings.task {
         Task::Filter { record } => run::filter(settings, record.as_deref()),
         Task::Replay { files, speed, exit_status } => run::replay(settings, files, *speed, *exit_status),

@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-use indicatif::TermLike;
-
-use super::canvas::{Canvas, Picture, RESET};
+use super::canvas::{Canvas, Picture, RESET, Screen};
 use super::pending::{LogCounts, PendingFailures};
 use super::{Condition, InView, LogLines, Passthrough, is_prompt};
 use crate::activation::ActivationChange;
@@ -88,7 +86,7 @@ const REPORT_BYTES: usize = 1 << 16;
 
 impl Live {
     /// Draws on a terminal.
-    pub fn new(term: Box<dyn TermLike>, options: LiveOptions) -> Self {
+    pub fn new(term: Box<dyn Screen>, options: LiveOptions) -> Self {
         Self {
             canvas: Canvas::new(term),
             options,
