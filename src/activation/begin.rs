@@ -2,31 +2,19 @@
 
 use super::{
     Activation, ActivationChange, Phase, Tool,
-    machine::{AT_THE_END, Line, MAX_TEXT},
-    rule::{Effect, Program, Stage, entries},
-    run::{Run, RunId, Standing, Weight, reports_error},
-    tools::{deploy_rs, home_manager, sudo},
+    line::{AT_THE_END, LastBuild, Line, MAX_TEXT, is_build_failure},
+    rule::{Program, Stage, fit},
+    run::{Run, Standing, Weight, reports_error},
+    tool::Nesting,
+    tools::{TABLES, deploy_rs, home_manager, sudo},
 };
 use crate::text::sanitize;
-
-/// Runs kept: one for each node of a large hive, several times over.
-const MAX_RUNS: usize = 1024;
-
-/// What was built last, as far as human-readable output says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LastBuild {
-    None,
-    /// A whole configuration: nothing is built after it, and its builder prints nothing.
-    Configuration(Option<Tool>),
-    /// Something else, whose builder may be what prints now.
-    Other,
-}
 
 impl Activation {
     /// A switch is announced: whatever was under way is over.
     pub(super) fn announce(&mut self, tool: Option<Tool>, out: &mut Vec<ActivationChange>) {
         // darwin-rebuild and nixos-rebuild announce the same: a command that was echoed before says which it is.
-        let known = tool.is_none() && self.announced && self.current_run().is_none_or(|run| run.closed);
+        let known = tool.is_none() && self.announced && self.runs.current().is_none_or(|run| run.closed);
         if !known {
             self.expected = tool;
         }
@@ -40,19 +28,19 @@ impl Activation {
 
     /// The current run is over, because another begins or because another command is announced.
     pub(super) fn close_current(&mut self, announced: bool, out: &mut Vec<ActivationChange>) {
-        let Some(run) = self.current_run_mut() else { return };
+        let Some(run) = self.runs.current_mut() else { return };
         let over = match run.standing {
             Standing::Sure => true,
             Standing::Tentative => run.signals >= 2,
             Standing::Doubtful => run.signals >= 2 && announced && run.unrelated <= AT_THE_END,
         };
         if !over {
-            self.forget_current();
+            self.runs.forget_current();
             return;
         }
-        if let Some(at) = self.current {
+        if let Some(at) = self.runs.current_at() {
             self.believe(at, out);
-            self.close(at);
+            self.runs.close(at);
         }
     }
 
@@ -67,16 +55,13 @@ impl Activation {
         if !privileged && shown.len() == line.text.len() {
             return false;
         }
-        let known = entries().iter().find_map(|entry| match entry.form.rule.effect {
-            Effect::Command(tool) => entry.form.fit(command).map(|_| tool),
-            _ => None,
-        });
+        let known = TABLES.commands().find_map(|(rule, tool)| fit(rule, command).map(|_| tool));
         match known {
             Some(tool) => self.announce(Some(tool), out),
             // Within a run a step may well show what it does, and a wrapper shows what it does by itself.
             None if privileged
                 && shown.len() == line.text.len()
-                && self.current_run().is_none_or(|run| run.closed) =>
+                && self.runs.current().is_none_or(|run| run.closed) =>
             {
                 self.expected = None;
                 self.announced = false;
@@ -102,49 +87,17 @@ impl Activation {
             self.close_current(false, out);
         }
         let standing = if line.node.is_some() { Standing::Sure } else { self.standing() };
-        if self.runs.len() >= MAX_RUNS {
-            // The oldest run that ended well is the least missed.
-            self.forget_oldest();
-        }
-        let id = RunId(self.next_id);
-        self.next_id = self.next_id.saturating_add(1);
         let node = line.node.map(str::to_owned).or_else(|| deploy_rs::node(line.text));
         let node = node.map(|node| sanitize(&node).into_owned());
-        let mut run = Run::new(id, tool, node.clone(), line.ctx.at, standing);
-        if standing != Standing::Sure {
-            run.held.push(ActivationChange::Began { run: id, tool, node });
-        } else {
-            out.push(ActivationChange::Began { run: id, tool, node });
-        }
-        self.runs.push(run);
-        let at = self.runs.len() - 1;
-        match line.node {
-            Some(node) => {
-                self.nodes.insert(node.to_owned(), at);
-            }
-            None => self.current = Some(at),
+        let at = self.runs.add(tool, node.clone(), line.node, line.ctx.at, standing);
+        if let Some(id) = self.runs.get(at).map(|run| run.id) {
+            self.emit(at, ActivationChange::Began { run: id, tool, node }, out);
         }
         self.translated = None;
         if let Some(node) = self.runs.get(at).and_then(|run| run.node.clone()) {
             self.reach(&node, Phase::Activating, out);
         }
         at
-    }
-
-    pub(super) fn forget_oldest(&mut self) {
-        let oldest =
-            self.runs.iter().position(|run| run.closed && !run.fails && run.failure.is_none()).unwrap_or(0);
-        self.runs.remove(oldest);
-        let shift = |at: usize| match at.cmp(&oldest) {
-            std::cmp::Ordering::Less => Some(at),
-            std::cmp::Ordering::Equal => None,
-            std::cmp::Ordering::Greater => Some(at - 1),
-        };
-        self.current = self.current.and_then(shift);
-        self.nodes = std::mem::take(&mut self.nodes)
-            .into_iter()
-            .filter_map(|(node, at)| shift(at).map(|at| (node, at)))
-            .collect();
     }
 
     /// The run this program's line belongs to; begins one if there is none.
@@ -174,16 +127,12 @@ impl Activation {
     ) -> bool {
         let node = deploy_rs::node(line.text);
         let open = self.target(line).filter(|at| self.runs.get(*at).is_some_and(|run| !run.closed));
-        let hosts = |run: &Run| match tool {
-            // Inside nix-darwin only where it is announced; nh and deploy-rs run it in place of their own.
-            Tool::HomeManager => match run.tool {
-                Tool::NixDarwin => run.nested,
-                Tool::Nh | Tool::DeployRs => true,
-                _ => false,
-            },
-            Tool::DeployRs => run.tool == tool && node.is_none(),
-            Tool::Nh | Tool::NixDarwin => run.tool == tool,
-            _ => false,
+        let hosts = |run: &Run| match (tool, run.tool.home_manager()) {
+            (Tool::HomeManager, Nesting::Always) => true,
+            (Tool::HomeManager, Nesting::Announced) => run.nested,
+            (Tool::HomeManager, Nesting::Never) => false,
+            // deploy-rs names the machine where another activation begins.
+            _ => run.tool == tool && tool.begins_in_parts() && node.is_none(),
         };
         let at = match open {
             Some(at) if self.runs.get(at).is_some_and(hosts) => {
@@ -259,7 +208,7 @@ impl Activation {
         line: &Line<'_>,
         out: &mut Vec<ActivationChange>,
     ) -> bool {
-        let open = self.current.filter(|at| {
+        let open = self.runs.current_at().filter(|at| {
             self.runs.get(*at).is_some_and(|run| {
                 !run.closed
                     && matches!(run.tool, Tool::HomeManager | Tool::NixDarwin | Tool::Nh | Tool::DeployRs)
@@ -316,52 +265,44 @@ impl Activation {
 
     /// Nix's human-readable output says what was built last, and with that whose line the next one may be.
     pub(super) fn watch_builds(&mut self, line: &str, out: &mut Vec<ActivationChange>) {
-        let unsure = self.current_run().is_some_and(|run| run.standing != Standing::Sure);
+        let unsure = self.runs.current().is_some_and(|run| run.standing != Standing::Sure);
         if let Some(name) = built_name(line) {
             self.recent.clear();
-            self.tail_stays = false;
+            self.closing.another_begins();
             // home-manager builds these after its activation has begun.
             if name == "user-environment.drv" || name.starts_with("news.json") {
                 return;
             }
-            let configuration = configuration(name);
-            if configuration.is_some() {
+            let tool = Tool::of_configuration(name);
+            if tool.is_some() {
                 self.next_configuration(out);
             }
-            self.last_build = configuration.map_or(LastBuild::Other, LastBuild::Configuration);
+            self.last_build = tool.map_or(LastBuild::Other, LastBuild::Configuration);
             self.sudo = None;
             if unsure {
-                self.forget_current();
+                self.runs.forget_current();
             }
         } else if let Some(name) = line.strip_prefix("  ").and_then(store_name) {
             // In the list of what will be built.
-            if name.ends_with(".drv") && configuration(name).is_some() {
+            if name.ends_with(".drv") && Tool::of_configuration(name).is_some() {
                 self.next_configuration(out);
             }
         } else if let Some(name) = store_name(line) {
             // nix-build prints what it has built: its builders are done.
-            let configuration = configuration(name);
-            if unsure && configuration.is_none() {
-                self.forget_current();
+            let tool = Tool::of_configuration(name);
+            if unsure && tool.is_none() {
+                self.runs.forget_current();
             }
-            self.last_build = configuration.map_or(LastBuild::None, LastBuild::Configuration);
+            self.last_build = tool.map_or(LastBuild::None, LastBuild::Configuration);
         } else if unsure && line.len() < MAX_TEXT && is_build_failure(line) {
-            self.forget_current();
+            self.runs.forget_current();
         }
     }
 
     /// No activation builds a whole configuration: this is another command.
     pub(super) fn next_configuration(&mut self, out: &mut Vec<ActivationChange>) {
-        if self.current_run().is_some_and(|run| run.standing == Standing::Sure && !run.closed) {
+        if self.runs.current().is_some_and(|run| run.standing == Standing::Sure && !run.closed) {
             self.close_current(true, out);
-        }
-    }
-
-    pub(super) fn forget_current(&mut self) {
-        if let Some(at) = self.current.take()
-            && at + 1 == self.runs.len()
-        {
-            self.runs.pop();
         }
     }
 }
@@ -384,34 +325,4 @@ fn name_of(path: &str) -> Option<&str> {
     let name = name.strip_prefix('-')?;
     (digest.bytes().all(|b| b.is_ascii_alphanumeric()) && !name.is_empty() && !name.contains('/'))
         .then_some(name)
-}
-
-/// Whose configuration a derivation is, by its name: `None` if it is none, an inner `None` if the tool is not clear.
-pub(super) fn configuration(name: &str) -> Option<Option<Tool>> {
-    if name.starts_with("home-manager-generation") {
-        Some(Some(Tool::HomeManager))
-    } else if name.starts_with("nixos-system-") {
-        Some(Some(Tool::NixosRebuild))
-    } else if name.starts_with("darwin-system-") {
-        Some(Some(Tool::NixDarwin))
-    } else if name.starts_with("activatable-") {
-        Some(Some(Tool::DeployRs))
-    } else if name.starts_with("system-manager") {
-        Some(Some(Tool::SystemManager))
-    } else {
-        None
-    }
-}
-
-/// Nix's words for a build that failed, in every version.
-pub(super) fn is_build_failure(line: &str) -> bool {
-    [
-        "error: builder for '",
-        "error: Cannot build '",
-        "error: build of '",
-        "builder for '",
-        "cannot build derivation '",
-    ]
-    .iter()
-    .any(|start| line.starts_with(start))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Activation, ActivationChange, Tool, Verb,
-    machine::{Line, MAX_TEXT},
+    line::{Line, MAX_TEXT},
     rule::{Effect, Holes, Manager, Program, Rule, ServiceKind, is_unit, split_agent},
     run::{Run, Scope, Unit, Weight, cut},
     tools::deploy_rs,
@@ -39,7 +39,7 @@ impl Activation {
                 }
             }
             StageFailed(stage) => self.stage_failed(stage, line.node.is_some()),
-            OperationFailed => self.reported.failed = true,
+            OperationFailed => self.closing.operation_failed(),
             SudoFailed => return self.sudo_failed(line, out),
             MaybeNotPrivileged => self.maybe_not_privileged = true,
             CommandFailed => self.command_failed(holes, line, out),
@@ -82,7 +82,7 @@ impl Activation {
                 if let Some(run) = self.runs.get_mut(at) {
                     run.fails = true;
                 }
-                self.close(at);
+                self.runs.close(at);
                 self.signal(at, line, out);
             }
             RebootNeeded => {
@@ -243,7 +243,7 @@ impl Activation {
             }
             RollingBack => self.roll_back(at, out),
             Revoking => {
-                for run in &mut self.runs {
+                for run in self.runs.iter_mut() {
                     // Machines that had succeeded are revoked with the one that failed.
                     run.rolled_back |= run.tool == Tool::DeployRs && run.closed && !run.fails;
                 }
@@ -262,13 +262,13 @@ impl Activation {
             Done => {
                 let path = holes.path.or(holes.text.map(str::trim)).filter(|path| path.starts_with('/'));
                 run.configuration = path.map(str::to_owned).or(run.configuration.take());
-                self.close(at);
+                self.runs.close(at);
             }
             Failed => {
                 run.exit_status = run.exit_status.or(holes.code);
                 run.fails = true;
                 if line.node.is_some() {
-                    self.close(at);
+                    self.runs.close(at);
                 }
             }
             _ => return false,
@@ -337,7 +337,7 @@ impl Activation {
             run.rolled_back = true;
             run.fails = true;
         }
-        self.close(at);
+        self.runs.close(at);
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    ActivationChange, LineContext, Phase, Recognised, Tool,
-    begin::{LastBuild, configuration, is_build_failure},
-    rule::{Effect, Entry, Program, Quote, Rule, candidates, is_unit},
-    run::{Run, RunId, Standing, Weight, cut, is_journal_line, reports_error},
-    tools::{colmena, deploy_rs, home_manager, make, nh, sudo, system_manager},
-    verdict::{Outcome, Reported},
-    wrappers::PendingSudo,
+    ActivationChange, LineContext, Outcome, Phase, Recognised, Reported, Tool,
+    closing::Closing,
+    line::{LastBuild, Line, MAX_TEXT, PendingSudo, is_build_failure},
+    rule::{Effect, Entry, Program, Quote, Rule, is_unit},
+    run::{Run, Standing, SwitchId, Weight, cut, is_journal_line, reports_error},
+    runs::Runs,
+    tools::{TABLES, colmena, deploy_rs, home_manager, make, nh, sudo, system_manager},
 };
 use crate::text::sanitize;
 
@@ -21,22 +21,14 @@ const NAMED_FOR: u8 = 20;
 const MAX_NODES: usize = 1024;
 /// Lines kept outside runs.
 const MAX_RECENT: usize = 12;
-/// Longest text in a change.
-pub(super) const MAX_TEXT: usize = 600;
-/// Lines of something else, after lines a builder may have printed, that still let these be the last ones.
-pub(super) const AT_THE_END: u32 = 3;
 /// Lines of something else after which a beginning without a second line is forgotten.
 const FORGET_AFTER: u32 = 200;
 
 /// The recogniser. Feed it every line of text that is no record, then [`finish`](Activation::finish).
 #[derive(Debug)]
 pub struct Activation {
-    pub(super) runs: Vec<Run>,
-    /// The run unlabelled lines belong to, also after it is over.
-    pub(super) current: Option<usize>,
-    pub(super) nodes: BTreeMap<String, usize>,
+    pub(super) runs: Runs,
     pub(super) phases: BTreeMap<String, Phase>,
-    pub(super) next_id: u32,
     pub(super) labels: bool,
     pub(super) expected: Option<Tool>,
     pub(super) announced: bool,
@@ -50,16 +42,8 @@ pub struct Activation {
     pub(super) translated: Option<(&'static str, home_manager::StepForm)>,
     /// Text that is neither ours nor a wrapper's has been seen.
     pub(super) other_text: bool,
-    pub(super) reported: Reported,
-    /// What the last line says of the whole stream, if it does: any other line takes it back.
-    pub(super) tail: Reported,
-    /// It does so though other lines follow: make waits for what still runs, and ends without a further word.
-    pub(super) tail_stays: bool,
-    /// The line in which make last said that something failed.
-    pub(super) make_failure: Option<String>,
+    pub(super) closing: Closing,
     pub(super) outcome: Option<Outcome>,
-    /// Runs that are over and of which this has not been told.
-    pub(super) ending: Vec<RunId>,
 }
 
 impl Default for Activation {
@@ -68,25 +52,12 @@ impl Default for Activation {
     }
 }
 
-/// A line's text and where it belongs.
-#[derive(Clone, Copy)]
-pub(super) struct Line<'l> {
-    pub(super) text: &'l str,
-    /// The text for people: without the layer's name that forms of labelled tools begin with.
-    pub(super) shown: &'l str,
-    pub(super) node: Option<&'l str>,
-    pub(super) ctx: LineContext,
-}
-
 impl Activation {
     /// Nothing seen yet.
     pub fn new() -> Activation {
         Activation {
-            runs: Vec::new(),
-            current: None,
-            nodes: BTreeMap::new(),
+            runs: Runs::default(),
             phases: BTreeMap::new(),
-            next_id: 0,
             labels: false,
             expected: None,
             announced: false,
@@ -97,12 +68,8 @@ impl Activation {
             named: 0,
             translated: None,
             other_text: false,
-            reported: Reported::default(),
-            tail: Reported::default(),
-            tail_stays: false,
-            make_failure: None,
+            closing: Closing::default(),
             outcome: None,
-            ending: Vec::new(),
         }
     }
 
@@ -112,7 +79,7 @@ impl Activation {
     }
 
     /// The run with this id.
-    pub fn run(&self, id: RunId) -> Option<&Run> {
+    pub fn run(&self, id: SwitchId) -> Option<&Run> {
         self.runs().find(|run| run.id == id)
     }
 
@@ -133,7 +100,7 @@ impl Activation {
 
     /// What the tools themselves said about the end, outside any run.
     pub fn reported(&self) -> &Reported {
-        &self.reported
+        self.closing.reported()
     }
 
     /// The line without the label colmena puts before what Nix and the nodes print, so that Nix's own words can be
@@ -151,7 +118,7 @@ impl Activation {
 
     fn read(&mut self, line: &str, ctx: &LineContext, out: &mut Vec<ActivationChange>) -> Recognised {
         if ctx.build_log || line.len() > MAX_LINE {
-            self.take_back_tail();
+            self.closing.take_back();
             return Recognised::No;
         }
         let line = sudo::after_prompt(line.trim_end_matches(['\r', '\n']));
@@ -186,7 +153,7 @@ impl Activation {
             self.named = 0;
             return self.recognised(None);
         }
-        let reporting = self.current_run().is_some_and(|run| run.reporting && !run.closed);
+        let reporting = self.runs.current().is_some_and(|run| run.reporting && !run.closed);
         if reporting
             && let Some(text) = nh::reported(line.text)
             && self.matched(&Line { text, shown: text, ..line }, out)
@@ -208,7 +175,7 @@ impl Activation {
     /// A record says that this derivation, by its name without digest, was built or is valid already: if it is a whole
     /// configuration, its activation is what comes next.
     pub fn built(&mut self, name: &str, out: &mut Vec<ActivationChange>) {
-        if let Some(tool) = configuration(name) {
+        if let Some(tool) = Tool::of_configuration(name) {
             self.next_configuration(out);
             self.last_build = LastBuild::Configuration(tool);
         }
@@ -218,14 +185,14 @@ impl Activation {
     /// A Nix error, by its first line: from a record, or from a line that was [`Recognised::No`]. Says whether it belongs
     /// to an activation under way.
     pub fn nix_error(&mut self, message: &str) -> bool {
-        let Some(run) = self.current_run_mut().filter(|run| !run.closed) else {
+        let Some(run) = self.runs.current_mut().filter(|run| !run.closed) else {
             self.sudo = None;
             return false;
         };
         if run.standing != Standing::Sure {
             if is_build_failure(message) {
                 // What fails now was still running: the lines were its builder's.
-                self.forget_current();
+                self.runs.forget_current();
             }
             return false;
         }
@@ -244,24 +211,8 @@ impl Activation {
         }
     }
 
-    /// The run is over.
-    pub(super) fn close(&mut self, at: usize) {
-        if let Some(run) = self.runs.get_mut(at).filter(|run| !run.closed) {
-            run.closed = true;
-            self.ending.push(run.id);
-        }
-    }
-
-    pub(super) fn current_run(&self) -> Option<&Run> {
-        self.current.and_then(|at| self.runs.get(at))
-    }
-
-    pub(super) fn current_run_mut(&mut self) -> Option<&mut Run> {
-        self.current.and_then(|at| self.runs.get_mut(at))
-    }
-
     pub(super) fn recognised(&self, node: Option<&str>) -> Recognised {
-        let at = node.map_or(self.current, |node| self.nodes.get(node).copied());
+        let at = self.runs.of(node);
         match at.and_then(|at| self.runs.get(at)) {
             Some(run) if run.standing == Standing::Sure => Recognised::Consumed,
             _ => Recognised::Relevant,
@@ -295,10 +246,7 @@ impl Activation {
     }
 
     pub(super) fn target(&self, line: &Line<'_>) -> Option<usize> {
-        match line.node {
-            Some(node) => self.nodes.get(node).copied(),
-            None => self.current,
-        }
+        self.runs.of(line.node)
     }
 
     /// Inside a block of quoted text, or a list of files.
@@ -358,15 +306,9 @@ impl Activation {
 
     /// Tries the tables.
     pub(super) fn matched(&mut self, line: &Line<'_>, out: &mut Vec<ActivationChange>) -> bool {
-        for Entry { program, form } in candidates(line.text) {
-            if let Some(holes) = form.fit(line.text)
-                && self.possible(program, form.rule, line)
-                && self.perform(program, form.rule, &holes, line, out)
-            {
-                return true;
-            }
-        }
-        false
+        TABLES.fitting(line.text).any(|(Entry { program, rule, .. }, holes)| {
+            self.possible(program, rule, line) && self.perform(program, rule, &holes, line, out)
+        })
     }
 
     /// Whether a rule can apply at this moment.
@@ -399,7 +341,7 @@ impl Activation {
         if text.trim().is_empty() {
             return Recognised::No;
         }
-        self.take_back_tail();
+        self.closing.take_back();
         if let Some(sudo) = &mut self.sudo {
             sudo.unrelated = sudo.unrelated.saturating_add(1);
         }
@@ -417,7 +359,7 @@ impl Activation {
         if run.standing != Standing::Sure {
             self.other_text = true;
             if run.standing == Standing::Tentative && run.unrelated > FORGET_AFTER {
-                self.forget_current();
+                self.runs.forget_current();
                 return Recognised::No;
             }
         }

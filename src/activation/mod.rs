@@ -46,64 +46,33 @@
 //! line like the real one, in a stream without builds.
 
 mod begin;
+mod closing;
 mod effects;
 mod flake_inputs;
+mod line;
 mod machine;
 mod rule;
 mod run;
+mod runs;
+mod tool;
 mod tools;
 mod verdict;
 mod wrappers;
 
 use std::time::Duration;
 
+pub use closing::{Outcome, Reported};
 pub use flake_inputs::{FlakeInput, FlakeInputs};
 pub use machine::Activation;
 pub use rule::EarlyStage;
-pub use run::{Excerpt, Run, RunId, RunStage, Scope, Unit, Units};
+pub use run::{Excerpt, Run, RunStage, Scope, SwitchId, Unit, Units};
+pub use tool::{Command, NixFlags, Tool};
 pub use tools::launchd::{agent_logs, plist_logs};
-pub use verdict::{Outcome, Reported, Summary};
+pub use verdict::Summary;
 
 /// Whether a line is make's, about how it goes.
 pub fn is_of_make(line: &str) -> bool {
     tools::make::said(line).is_some()
-}
-
-/// The program that runs an activation, as the user knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tool {
-    /// `home-manager switch`, or the activation script of a generation.
-    HomeManager,
-    /// `darwin-rebuild`.
-    NixDarwin,
-    /// `nixos-rebuild`, its rewrite, or `switch-to-configuration` by itself.
-    NixosRebuild,
-    /// `colmena apply`.
-    Colmena,
-    /// `deploy`.
-    DeployRs,
-    /// `nh os`, `nh home`, `nh darwin`.
-    Nh,
-    /// `system-manager switch`.
-    SystemManager,
-    /// A switch, but the stream does not say of what.
-    Unknown,
-}
-
-impl Tool {
-    /// The program's own name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Tool::HomeManager => "home-manager",
-            Tool::NixDarwin => "nix-darwin",
-            Tool::NixosRebuild => "nixos-rebuild",
-            Tool::Colmena => "colmena",
-            Tool::DeployRs => "deploy-rs",
-            Tool::Nh => "nh",
-            Tool::SystemManager => "system-manager",
-            Tool::Unknown => "unknown",
-        }
-    }
 }
 
 /// What was done to a unit.
@@ -165,7 +134,7 @@ pub enum ActivationChange {
     /// An activation began, or was refused before it could.
     Began {
         /// Which.
-        run: RunId,
+        run: SwitchId,
         /// By what.
         tool: Tool,
         /// Where, if the tool handles several machines.
@@ -181,14 +150,14 @@ pub enum ActivationChange {
     /// A step began; the one before ended well.
     Step {
         /// Of which run.
-        run: RunId,
+        run: SwitchId,
         /// The step's name.
         name: String,
     },
     /// Units were acted upon.
     Units {
         /// Of which run.
-        run: RunId,
+        run: SwitchId,
         /// How.
         verb: Verb,
         /// Which, in the order printed.
@@ -197,39 +166,39 @@ pub enum ActivationChange {
     /// Units failed that had not been known to have failed.
     UnitsFailed {
         /// Of which run.
-        run: RunId,
+        run: SwitchId,
         /// Which, in the order printed.
         units: Vec<Unit>,
     },
     /// A warning of the tool.
     Warning {
         /// Of which run.
-        run: RunId,
+        run: SwitchId,
         /// One line.
         text: String,
     },
     /// An error: what failed is known when the run has ended.
     Problem {
         /// Of which run.
-        run: RunId,
+        run: SwitchId,
         /// One line.
         text: String,
     },
     /// The previous configuration is being activated again.
     RollingBack {
         /// Of which run.
-        run: RunId,
+        run: SwitchId,
     },
     /// The configuration takes effect only after a reboot.
     RebootNeeded {
         /// Of which run.
-        run: RunId,
+        run: SwitchId,
     },
     /// The run is over. Told again, with another stage, where what follows changes that: a machine is rolled back
     /// because of another, or the exit status says otherwise.
     Ended {
         /// Which.
-        run: RunId,
+        run: SwitchId,
         /// How.
         stage: RunStage,
     },

@@ -3,9 +3,8 @@
 //! A tool is one file under `tools` with one [`Program`]: a list of [`Rule`]s. A rule's form is the line itself with
 //! holes in it, so a table reads like the program's output.
 
-use std::sync::LazyLock;
-
 use super::{Phase, Tool, Verb};
+use crate::text::template::{self, Extent};
 
 /// One program that prints lines of its own, and all the lines of it that mean something to us.
 pub(super) struct Program {
@@ -291,39 +290,11 @@ pub(super) fn split_agent(text: &str) -> Option<(&str, &str)> {
     (known && Hole::Word.accepts(label)).then_some((domain, label))
 }
 
-/// A rule ready for matching.
-pub(super) struct Form {
-    head: &'static str,
-    /// Each hole with the literal that follows it.
-    tail: Vec<(Hole, &'static str)>,
-    pub(super) rule: &'static Rule,
-}
-
-impl Form {
-    fn new(rule: &'static Rule) -> Form {
-        let mut pieces = rule.form.split('{');
-        let head = pieces.next().unwrap_or_default();
-        let tail = pieces
-            .filter_map(|piece| piece.split_once('}'))
-            .map(|(name, literal)| (Hole::named(name), literal));
-        Form { head, tail: tail.collect(), rule }
-    }
-
-    /// What stands in the holes, if the line has this form.
-    pub(super) fn fit<'l>(&self, line: &'l str) -> Option<Holes<'l>> {
-        let mut rest = line.strip_prefix(self.head)?;
-        let mut holes = Holes::default();
-        let Some(((last, end), inner)) = self.tail.split_last() else {
-            return rest.is_empty().then_some(holes);
-        };
-        for (hole, literal) in inner {
-            let (text, after) = rest.split_once(literal)?;
-            holes.fill(*hole, text)?;
-            rest = after;
-        }
-        holes.fill(*last, rest.strip_suffix(end)?)?;
-        Some(holes)
-    }
+/// Returns what stands in the holes of a rule's form, if the line has this form.
+pub(super) fn fit<'l>(rule: &Rule, line: &'l str) -> Option<Holes<'l>> {
+    let mut holes = Holes::default();
+    let accept = |name, text| holes.fill(Hole::named(name), text).is_some();
+    template::fit(rule.form, line, Extent::WholeLine, accept).then_some(holes)
 }
 
 /// What stood in a form's holes, by kind; of several of a kind the first.
@@ -362,39 +333,47 @@ impl<'l> Holes<'l> {
     }
 }
 
-/// One row of one table, ready for matching.
+/// One row of one table.
+#[derive(Clone, Copy)]
 pub(super) struct Entry {
     pub(super) program: &'static Program,
-    pub(super) form: Form,
+    pub(super) rule: &'static Rule,
+    /// The literal before the first hole.
+    head: &'static str,
 }
 
 /// All rows in their order, and for each first byte those a line that begins with it can fit.
-struct Tables {
+pub(super) struct Tables {
     entries: Vec<Entry>,
-    by_first: Vec<Vec<usize>>,
+    by_first: Vec<Vec<Entry>>,
 }
 
-static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let entries: Vec<Entry> = super::tools::PROGRAMS
-        .iter()
-        .flat_map(|program| program.rules.iter().map(|rule| Entry { program, form: Form::new(rule) }))
-        .collect();
-    let begins = |entry: &Entry, byte: u8| entry.form.head.bytes().next().is_none_or(|first| first == byte);
-    let of =
-        |byte: u8| entries.iter().enumerate().filter(|(_, e)| begins(e, byte)).map(|(at, _)| at).collect();
-    let by_first = (0..=u8::MAX).map(of).collect();
-    Tables { entries, by_first }
-});
+impl Tables {
+    pub(super) fn new(programs: &[&'static Program]) -> Tables {
+        let rows = |program: &'static Program| {
+            program.rules.iter().map(move |rule| Entry { program, rule, head: template::head(rule.form) })
+        };
+        let entries: Vec<Entry> = programs.iter().copied().flat_map(rows).collect();
+        let begins = |entry: &&Entry, byte: u8| entry.head.bytes().next().is_none_or(|first| first == byte);
+        let beginning = |byte: u8| entries.iter().filter(|entry| begins(entry, byte)).copied().collect();
+        let by_first = (0..=u8::MAX).map(beginning).collect();
+        Tables { entries, by_first }
+    }
 
-/// All rows.
-pub(super) fn entries() -> &'static [Entry] {
-    &TABLES.entries
-}
+    /// Returns the rows whose effect is a command that switches.
+    pub(super) fn commands(&self) -> impl Iterator<Item = (&'static Rule, Tool)> {
+        self.entries.iter().filter_map(|entry| match entry.rule.effect {
+            Effect::Command(tool) => Some((entry.rule, tool)),
+            _ => None,
+        })
+    }
 
-/// The rows a line may fit, in their order.
-pub(super) fn candidates(line: &str) -> impl Iterator<Item = &'static Entry> {
-    let rows = line.bytes().next().and_then(|first| TABLES.by_first.get(usize::from(first)));
-    rows.into_iter().flatten().filter_map(|at| TABLES.entries.get(*at))
+    /// Returns the rows whose form the line has, in their order, with what stands in the holes.
+    pub(super) fn fitting<'l>(&self, line: &'l str) -> impl Iterator<Item = (Entry, Holes<'l>)> {
+        let rows = line.bytes().next().and_then(|first| self.by_first.get(usize::from(first)));
+        let rows = rows.into_iter().flatten().filter(move |entry| line.starts_with(entry.head));
+        rows.filter_map(move |entry| Some((*entry, fit(entry.rule, line)?)))
+    }
 }
 
 #[cfg(test)]
@@ -402,30 +381,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_are_well_formed() {
-        const HOLES: [&str; 9] = ["units", "unit", "agent", "word", "step", "code", "path", "text", "any"];
-        for program in super::super::tools::PROGRAMS {
-            for form in program.rules.iter().map(Form::new) {
-                let Rule { form: text, source, .. } = form.rule;
-                assert!(!source.is_empty(), "{text}: no source");
-                assert_eq!(text.matches('{').count(), form.tail.len(), "{text}: a hole is not closed");
-                for hole in text.split('{').skip(1).filter_map(|piece| piece.split('}').next()) {
-                    assert!(HOLES.contains(&hole), "{text}: no hole is called {hole}");
-                }
-                // A form with too little around its holes would fit anything.
-                let literal = form.head.len() + form.tail.iter().map(|(_, after)| after.len()).sum::<usize>();
-                assert!(literal > 1, "{text}: fits anything");
-            }
-            let texts: Vec<&str> = program.rules.iter().map(|rule| rule.form).collect();
-            for (at, text) in texts.iter().enumerate() {
-                assert!(!texts[..at].contains(text), "{text}: listed twice");
-            }
-        }
-    }
-
-    #[test]
     fn forms() {
-        let cases: [(&str, &str, bool); 15] = [
+        let cases: [(&'static str, &str, bool); 15] = [
             (
                 "stopping the following units: {units}",
                 "stopping the following units: a.service, b@c.socket",
@@ -455,8 +412,7 @@ mod tests {
             ("Failed to stop agent '{agent}': {text}", "Failed to stop agent 'gui/501/org.x.y': why", true),
         ];
         for (form, line, fits) in cases {
-            let rule: &'static Rule = Box::leak(Box::new(rule(form, Effect::Note, "test")));
-            assert_eq!(Form::new(rule).fit(line).is_some(), fits, "{form}: {line}");
+            assert_eq!(fit(&rule(form, Effect::Note, "test"), line).is_some(), fits, "{form}: {line}");
         }
     }
 

@@ -28,7 +28,7 @@ const MAX_HELD: usize = 256;
 
 /// Says which run, in the order in which they began. Numbers of beginnings that turned out to be none are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunId(pub(super) u32);
+pub struct SwitchId(pub(super) u32);
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +167,7 @@ pub(super) struct Failure {
 #[derive(Debug, Clone)]
 pub struct Run {
     /// Which.
-    pub id: RunId,
+    pub id: SwitchId,
     /// By what.
     pub tool: Tool,
     /// The machine, and the profile if it is not the system's, where the tool handles several.
@@ -260,7 +260,13 @@ struct Evidence {
 }
 
 impl Run {
-    pub(super) fn new(id: RunId, tool: Tool, node: Option<String>, at: Duration, standing: Standing) -> Run {
+    pub(super) fn new(
+        id: SwitchId,
+        tool: Tool,
+        node: Option<String>,
+        at: Duration,
+        standing: Standing,
+    ) -> Run {
         Run {
             id,
             tool,

@@ -1,40 +1,13 @@
 //! What came of it: each run, and all of them together.
 
 use super::{
-    Activation, ActivationChange, EarlyStage, Phase, Tool, Units,
-    machine::AT_THE_END,
-    run::{Run, RunId, RunStage, Standing, Weight},
-    wrappers::PendingSudo,
+    Activation, ActivationChange, Outcome, Phase, Reported, Tool, Units,
+    line::{AT_THE_END, PendingSudo},
+    run::{Run, RunStage, Standing, Weight},
 };
 
 /// Lines of something else after which a last line still counts as the end of the stream.
 const NEAR_THE_END: u32 = 40;
-
-/// How the activations of a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// All of them well, perhaps with failed units.
-    Success,
-    /// One of them badly.
-    Failure,
-    /// A signal ended one.
-    Interrupted,
-}
-
-/// What tools said about the end that is not of a run: their own or an earlier stage's failure.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reported {
-    /// Something failed, says `make`, nixos-rebuild, colmena or deploy-rs.
-    pub failed: bool,
-    /// It was interrupted, says one of them.
-    pub interrupted: bool,
-    /// Before the activation, says colmena or deploy-rs: in this stage.
-    pub stage: Option<EarlyStage>,
-    /// The exit status they name, which their own hides.
-    pub exit_status: Option<i32>,
-    /// The line in which `make` says that it failed: of several makes the innermost's, which names the target.
-    pub make: Option<String>,
-}
 
 /// All activations of a stream in one, as the summary record tells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,19 +27,14 @@ pub struct Summary {
 impl Activation {
     /// The stream has ended, with this exit status where it is known.
     pub fn finish(&mut self, exit_status: Option<i32>, out: &mut Vec<ActivationChange>) {
-        let tail = std::mem::take(&mut self.tail);
-        self.reported.failed |= tail.failed;
-        self.reported.interrupted |= tail.interrupted;
-        self.reported.exit_status = self.reported.exit_status.or(tail.exit_status);
-        self.reported.make = tail.make;
+        self.closing.finish();
         self.settle_beginnings(exit_status, out);
         self.settle_sudo(exit_status, out);
-        self.current = None;
-        self.runs.retain(|run| run.standing == Standing::Sure);
+        self.runs.settle();
         let blamed = self.runs.iter().any(says_it_failed);
-        let elsewhere = self.reported.stage.is_some();
+        let elsewhere = self.reported().stage.is_some();
         for at in 0..self.runs.len() {
-            let reported = self.reported.clone();
+            let reported = self.reported().clone();
             let Some(run) = self.runs.get_mut(at) else { continue };
             let told = run.stage;
             run.stage = stage(run, exit_status, !blamed && !elsewhere, &reported);
@@ -99,7 +67,7 @@ impl Activation {
 
     /// Tells of runs that are over while the stream goes on.
     pub(super) fn tell_ends(&mut self, out: &mut Vec<ActivationChange>) {
-        for id in std::mem::take(&mut self.ending) {
+        for id in self.runs.take_ending() {
             let Some(run) = self.runs.iter_mut().find(|run| run.id == id && run.standing == Standing::Sure)
             else {
                 continue;
@@ -128,7 +96,7 @@ impl Activation {
             self.runs.iter().find(by_itself).or(self.runs.iter().find(ended_badly)).or(self.runs.last())?;
         let mut units = Units::default();
         let mut log_hints = Vec::new();
-        for run in &self.runs {
+        for run in self.runs.iter() {
             let of_run = run.units();
             for (all, one) in [
                 (&mut units.started, of_run.started),
@@ -155,7 +123,7 @@ impl Activation {
 
     /// Beginnings that are not believed yet: now or never.
     fn settle_beginnings(&mut self, exit_status: Option<i32>, out: &mut Vec<ActivationChange>) {
-        let Some(at) = self.current else { return };
+        let Some(at) = self.runs.current_at() else { return };
         let Some(run) = self.runs.get(at) else { return };
         let believed = match run.standing {
             Standing::Sure => return,
@@ -179,8 +147,7 @@ impl Activation {
         if believed {
             self.believe(at, out);
         } else {
-            self.current = None;
-            self.runs.remove(at);
+            self.runs.forget_current();
         }
     }
 
@@ -194,14 +161,12 @@ impl Activation {
         }
         let follows = self.runs.last().is_some_and(|run| run.refused && !run.closed);
         if !follows {
-            if let Some(at) = self.current {
-                self.close(at);
+            if let Some(at) = self.runs.current_at() {
+                self.runs.close(at);
             }
-            let id = RunId(self.next_id);
-            self.next_id = self.next_id.saturating_add(1);
             let tool = tool.unwrap_or(Tool::Unknown);
-            self.runs.push(Run::new(id, tool, None, at, Standing::Sure));
-            self.current = self.runs.len().checked_sub(1);
+            let at = self.runs.add(tool, None, None, at, Standing::Sure);
+            let Some(id) = self.runs.get(at).map(|run| run.id) else { return };
             out.push(ActivationChange::Began { run: id, tool, node: None });
         }
         if let Some(run) = self.runs.last_mut() {

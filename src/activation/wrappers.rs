@@ -1,78 +1,30 @@
 //! What is said around an activation: by `make`, `sudo`, nixos-rebuild, and by Nix where it sets the profile.
 
-use std::time::Duration;
-
 use super::{
     Activation, ActivationChange, Tool,
-    begin::LastBuild,
-    machine::{Line, MAX_TEXT},
+    line::{LastBuild, Line, MAX_TEXT, PendingSudo},
     rule::{EarlyStage, Holes},
     run::{Standing, Weight, cut},
     tools::{home_manager, make::Said, nix_profile, nixos_rebuild},
-    verdict::Reported,
 };
 use crate::text::sanitize;
 
-/// `sudo` has refused; whether that was an activation's, and whether it mattered, the rest of the stream says.
-#[derive(Debug, Clone)]
-pub(super) struct PendingSudo {
-    pub(super) tool: Option<Tool>,
-    /// There is reason to think that it was to run a switch.
-    pub(super) credible: bool,
-    pub(super) line: String,
-    pub(super) at: Duration,
-    pub(super) unrelated: u32,
-}
-
 impl Activation {
     pub(super) fn stage_failed(&mut self, stage: EarlyStage, of_node: bool) {
-        self.reported.failed = true;
-        self.reported.stage.get_or_insert(stage);
+        self.closing.stage_failed(stage);
         if !of_node
-            && let Some(at) = self.current
+            && let Some(at) = self.runs.current_at()
             && self.runs.get(at).is_some_and(|run| run.standing == Standing::Sure)
         {
-            self.close(at);
+            self.runs.close(at);
         }
     }
 
     pub(super) fn make_said(&mut self, said: Said<'_>, line: &str) {
-        match said {
-            Said::Failed { target, status } => {
-                self.tail.failed = true;
-                // The innermost make speaks first.
-                self.tail.exit_status = self.tail.exit_status.or(status);
-                self.make_failed(line);
-                self.sudo_below_make(target);
-            }
-            Said::Stopped => {
-                self.tail.failed = true;
-                self.make_failed(line);
-            }
-            Said::Interrupted(target) => {
-                self.tail.interrupted = true;
-                self.sudo_below_make(target);
-            }
-            // Builders run make too, and some go on when it fails.
-            Said::Waits => self.tail_stays = self.tail.failed && self.last_build == LastBuild::None,
-            Said::NotRemade => {
-                self.tail.failed = true;
-                if self.tail.make.is_none() {
-                    self.tail.make = self.make_failure.take();
-                    self.make_failed(line);
-                }
-            }
-            Said::Ignored => {
-                self.tail_stays = false;
-                self.tail = Reported::default();
-            }
-            Said::Beside => {}
+        self.closing.make_said(said, line, self.last_build == LastBuild::None);
+        if let Said::Failed { target, .. } | Said::Interrupted(target) = said {
+            self.sudo_below_make(target);
         }
-    }
-
-    fn make_failed(&mut self, line: &str) {
-        let line = || cut(&sanitize(line), MAX_TEXT).to_owned();
-        self.make_failure = Some(self.tail.make.get_or_insert_with(line).clone());
     }
 
     /// The target may say what `sudo` was to run.
@@ -88,13 +40,6 @@ impl Activation {
             };
             sudo.credible |= tool.is_some();
             sudo.tool = tool;
-        }
-    }
-
-    /// Another line follows what said how the stream ended.
-    pub(super) fn take_back_tail(&mut self) {
-        if !self.tail_stays {
-            self.tail = Reported::default();
         }
     }
 
@@ -143,7 +88,7 @@ impl Activation {
     /// The tool a switch is expected of.
     pub(super) fn expected_tool(&self) -> Option<Tool> {
         match self.last_build {
-            LastBuild::Configuration(Some(tool)) => Some(tool),
+            LastBuild::Configuration(tool) => Some(tool),
             _ => self.expected,
         }
     }
@@ -156,7 +101,7 @@ impl Activation {
     ) -> bool {
         let Some(owner) = holes.path.and_then(nix_profile::owner) else { return false };
         let tool = owner.or(self.expected_tool()).unwrap_or(Tool::NixosRebuild);
-        let own_step = self.current_run().is_some_and(|run| {
+        let own_step = self.runs.current().is_some_and(|run| {
             !run.closed && run.standing == Standing::Sure && run.tool == tool && !run.refused
         });
         if own_step {
@@ -184,14 +129,14 @@ impl Activation {
     ) {
         use nixos_rebuild::Failed;
         let open = self
-            .current
+            .runs
+            .current_at()
             .filter(|at| self.runs.get(*at).is_some_and(|run| !run.closed && run.tool == Tool::NixosRebuild));
         let not_privileged = self.sudo.is_some() || self.maybe_not_privileged;
         let (step, at) = match (nixos_rebuild::failed_command(holes.text.unwrap_or_default()), open) {
             // Python programs of all kinds end like this: without a run it is a wrapper's only as the last line.
             (Failed::Nix | Failed::Other, None) => {
-                self.tail.failed = true;
-                self.tail.exit_status = self.tail.exit_status.or(holes.code);
+                self.closing.command_failed(holes.code);
                 return;
             }
             (Failed::Nix | Failed::Other, Some(at)) => (None, at),
@@ -220,15 +165,14 @@ impl Activation {
             run.exit_status =
                 holes.code.filter(|_| run.reached.is_some() || run.failure.is_some()).or(run.exit_status);
         }
-        self.close(at);
+        self.runs.close(at);
         self.signal(at, line, out);
     }
 
     pub(super) fn command_killed(&mut self, line: &Line<'_>, out: &mut Vec<ActivationChange>) {
         let by_user = line.text.contains("SIGINT") || line.text.contains("SIGTERM");
-        self.tail.interrupted |= by_user;
-        self.tail.failed |= !by_user;
-        if let Some(at) = self.current
+        self.closing.command_killed(by_user, line.text);
+        if let Some(at) = self.runs.current_at()
             && let Some(run) = self.runs.get_mut(at).filter(|run| !run.closed)
         {
             run.interrupted |= by_user;

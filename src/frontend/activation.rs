@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::activation::{ActivationChange, Run, RunId, RunStage, Tool, Unit, Units, Verb};
+use crate::activation::{ActivationChange, Run, RunStage, SwitchId, Tool, Unit, Units, Verb};
 use crate::render::{Style, unit_actions, unit_names};
 use crate::state::{Moment, Outcome, State};
 use crate::text::{Line, Role};
@@ -26,7 +26,7 @@ pub(super) struct ActivationNews {
 
 #[derive(Debug)]
 struct RunNews {
-    run: RunId,
+    run: SwitchId,
     began: bool,
     units: Units,
 }
@@ -66,7 +66,7 @@ impl ActivationNews {
         news.runs.into_iter().filter_map(|news| news.line(state, style, at_end)).collect()
     }
 
-    fn of(&mut self, run: RunId) -> &mut RunNews {
+    fn of(&mut self, run: SwitchId) -> &mut RunNews {
         let at = self.runs.iter().position(|news| news.run == run).unwrap_or_else(|| {
             self.runs.push(RunNews::new(run));
             self.runs.len() - 1
@@ -76,7 +76,7 @@ impl ActivationNews {
 }
 
 impl RunNews {
-    fn new(run: RunId) -> Self {
+    fn new(run: SwitchId) -> Self {
         Self { run, began: false, units: Units::default() }
     }
 

@@ -220,12 +220,13 @@ pub fn derivation_name(path: &str) -> Option<&str> {
     parts.name.strip_suffix(DRV_EXTENSION).filter(|name| !name.is_empty())
 }
 
-/// Returns a name up to its version: up to the first dash that no letter follows, as Nix cuts it (`DrvName` in
-/// `src/libstore/names.cc`).
+/// Returns a name up to its version, which begins with a dash that no letter follows, as Nix cuts it (`DrvName` in
+/// `libstore/names.cc`).
 pub fn without_version(name: &str) -> &str {
     let bytes = name.as_bytes();
-    let is_version = |at: &usize| bytes[*at] == b'-' && !bytes[at + 1].is_ascii_alphabetic();
-    (0..bytes.len().saturating_sub(1)).find(is_version).map_or(name, |at| &name[..at])
+    let end = (0..bytes.len().saturating_sub(1))
+        .find(|&at| bytes[at] == b'-' && !bytes[at + 1].is_ascii_alphabetic());
+    &name[..end.unwrap_or(name.len())]
 }
 
 #[cfg(test)]
@@ -315,6 +316,15 @@ mod tests {
         let parts = split(&path).unwrap();
         assert_eq!((parts.store_dir, parts.digest), ("/tmp/s", &BASE[..32]));
         assert_eq!(parts.store_path, format!("/tmp/s/{BASE}"));
+    }
+
+    #[test]
+    fn versions() {
+        for (name, expected) in
+            [("a-1", "a"), ("a-b-2c", "a-b"), ("a", "a"), ("-", "-"), ("é-é", "é"), ("", "")]
+        {
+            assert_eq!(without_version(name), expected, "{name}");
+        }
     }
 
     proptest! {

@@ -149,19 +149,9 @@ fn short_paths(text: &str) -> String {
 /// Returns whether the heading says everything that the message says.
 pub fn is_said_by_heading(failure: &Failure) -> bool {
     match failure.kind {
-        FailureKind::BuilderFailed
-        | FailureKind::KilledBySignal
-        | FailureKind::HashMismatch
-        | FailureKind::BadBuilder
-        | FailureKind::DiskFull
-        | FailureKind::NoOutput
-        | FailureKind::SubstitutionFailed
-        | FailureKind::Timeout
-        | FailureKind::SilentTimeout
-        | FailureKind::LogTooLong => true,
         FailureKind::MissingFeature | FailureKind::PlatformMismatch => !failure.details.is_empty(),
         FailureKind::NotDeterministic => !names_another(failure),
-        _ => false,
+        kind => kind.is_told_by_phrase(),
     }
 }
 

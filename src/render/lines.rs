@@ -230,36 +230,19 @@ pub(super) fn blocks_text(state: &State, failure: &Failure) -> Option<String> {
 
 /// `failed in buildPhase, exit 2, after 12s, on builder`.
 pub(super) fn facts(failure: &Failure) -> String {
-    let what = match failure.kind {
-        FailureKind::KilledBySignal => match failure.signal {
-            Some(9) => "was killed by signal 9 (SIGKILL)".to_owned(),
-            Some(signal) => format!("was killed by signal {signal}"),
-            None => "was killed".to_owned(),
-        },
-        FailureKind::HashMismatch => "does not match its specified hash".to_owned(),
-        FailureKind::Timeout => "timed out".to_owned(),
-        FailureKind::SilentTimeout => match limit(failure, " seconds of silence") {
-            Some(seconds) => format!("was silent for {}", duration(Duration::from_secs(seconds))),
-            None => "was silent for too long".to_owned(),
-        },
-        FailureKind::LogTooLong => match limit(failure, " bytes") {
-            Some(n_bytes) => format!("printed more than {}", bytes(n_bytes)),
-            None => "printed too much".to_owned(),
-        },
-        FailureKind::NoOutput => "did not produce its output".to_owned(),
-        FailureKind::NotDeterministic => "is not deterministic".to_owned(),
-        FailureKind::PlatformMismatch => "requires another system".to_owned(),
-        FailureKind::MissingFeature => "requires a feature that is missing".to_owned(),
-        FailureKind::DiskFull => "failed: the disk is full".to_owned(),
-        FailureKind::SubstitutionFailed => "could not be fetched".to_owned(),
-        FailureKind::PostBuildHook => "was built, but its post-build hook failed".to_owned(),
-        FailureKind::ForbiddenReference => "refers to a forbidden path".to_owned(),
-        FailureKind::OutputCycle => "has outputs that refer to each other".to_owned(),
-        FailureKind::BadBuilder => "has a builder that cannot be run".to_owned(),
-        FailureKind::LocalBuildsDisabled | FailureKind::NoMachine => "has no machine to build on".to_owned(),
-        _ => "failed".to_owned(),
+    let exact = match failure.kind {
+        FailureKind::KilledBySignal => failure.signal.map(|signal| match signal {
+            9 => "was killed by signal 9 (SIGKILL)".to_owned(),
+            signal => format!("was killed by signal {signal}"),
+        }),
+        FailureKind::SilentTimeout => limit(failure, " seconds of silence")
+            .map(|seconds| format!("was silent for {}", duration(Duration::from_secs(seconds)))),
+        FailureKind::LogTooLong => {
+            limit(failure, " bytes").map(|n_bytes| format!("printed more than {}", bytes(n_bytes)))
+        }
+        _ => None,
     };
-    let mut facts = what;
+    let mut facts = exact.unwrap_or_else(|| failure.kind.phrase().to_owned());
     if let Some(phase) = &failure.phase {
         facts.push_str(&format!(" in {phase}"));
     }

@@ -231,7 +231,7 @@ pub(crate) fn unix_ms() -> u64 {
     wire::millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
-fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
+pub(crate) fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
     let symbols = Symbols::new(output.ascii);
     LinesOptions {
         palette: if output.color { Palette::colored() } else { Palette::default() },

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::derivation::DerivationId;
+use super::ids::{DerivationId, PathId};
 use super::process::Counter;
-use super::transfer::PathId;
 
 /// What an activity is to us.
 #[derive(Clone, Copy, Debug)]

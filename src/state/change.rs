@@ -3,10 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::derivation::DerivationId;
-use super::failure::FailureId;
-use super::transfer::PathId;
-use super::verdict::Outcome;
+use super::ids::{DerivationId, FailureId, PathId};
 use crate::activation::ActivationChange;
 
 /// What a run is doing. A run goes forward only.
@@ -34,6 +31,31 @@ impl Phase {
             Self::Building => "building",
             Self::Activating => "activating",
             Self::Done => "done",
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything that was wanted is there.
+    Success,
+    /// Something failed.
+    Failure,
+    /// The user, or a signal, ended it.
+    Interrupted,
+    /// The stream ended in the middle without saying why.
+    Incomplete,
+}
+
+impl Outcome {
+    /// The name in the summary record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Interrupted => "interrupted",
+            Self::Incomplete => "incomplete",
         }
     }
 }

@@ -5,23 +5,12 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use petgraph::Direction;
-use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::graph::DiGraph;
 
-use super::failure::FailureId;
+use super::ids::{DerivationId, FailureId};
 use super::log_tail::LogTail;
 use super::{Dropped, Moment};
 use crate::nix::store_path;
-
-/// A derivation of this stream; numbers are given in the order in which the stream names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DerivationId(NodeIndex);
-
-impl DerivationId {
-    /// Its number, from 0.
-    pub fn index(self) -> usize {
-        self.0.index()
-    }
-}
 
 /// Where a derivation stands. Exactly one holds at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

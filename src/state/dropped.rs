@@ -43,8 +43,10 @@ mod tests {
     use crate::input::{MAX_LINE, Reader};
     use crate::nix::log::{ActivityType, Fields, LogMessage, Text};
     use crate::state::activity::MAX_ACTIVITIES;
+    use crate::state::causes::MAX_FAILURES;
     use crate::state::derivation::{Derivations, MAX_DERIVATIONS};
-    use crate::state::errors::{MAX_FAILURES, MAX_LOOSE, MAX_SEEN};
+    use crate::state::errors::MAX_SEEN;
+    use crate::state::loose::MAX_LOOSE;
     use crate::state::process::{MAX_CREDITS, MAX_OPEN, MAX_PROCESSES};
     use crate::state::transfer::{MAX_PATHS, Transfers};
     use crate::state::{Dropped, Effects, Input, Moment, State};
@@ -89,7 +91,7 @@ mod tests {
     fn errors_kept_and_dropped_are_those_seen() {
         let errors = (0..MAX_LOOSE + 50).map(|n| error(&format!("number {n}")));
         let state = check(errors, Dropped { errors: 50, ..Dropped::default() });
-        assert_eq!(state.loose_errors.len(), MAX_LOOSE);
+        assert_eq!(state.errors.loose.len(), MAX_LOOSE);
     }
 
     #[test]
@@ -164,7 +166,7 @@ mod tests {
             let fields = Fields::default();
             apply(&LogMessage::Start { id, level: 3, parent: id, kind, text, fields });
         }
-        assert_eq!(state.activities.len(), MAX_ACTIVITIES);
+        assert_eq!(state.builds.activities.len(), MAX_ACTIVITIES);
         assert_eq!(state.dropped(), Dropped { activities: MORE, ..Dropped::default() });
         assert_eq!(state.check_invariants(), Ok(()));
     }

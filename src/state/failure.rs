@@ -1,12 +1,8 @@
 //! Root causes: what failed by itself, told once.
 
 use super::Moment;
-use super::derivation::DerivationId;
+use super::ids::DerivationId;
 use crate::nix::error::{FailureKind, Frame, HashMismatch, Location, NixError, Stage};
-
-/// A root cause; numbers are given in the order in which they were seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FailureId(pub(super) usize);
 
 /// What failed by itself, and what is known about it.
 #[derive(Clone, Debug, PartialEq)]

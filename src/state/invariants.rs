@@ -2,8 +2,10 @@
 
 use super::State;
 use super::activity::{Kind, MAX_ACTIVITIES};
+use super::causes::MAX_FAILURES;
 use super::derivation::{Derivation, DerivationState, MAX_DERIVATIONS, MAX_EDGES};
-use super::errors::{MAX_FAILURES, MAX_LOOSE, MAX_SEEN};
+use super::errors::MAX_SEEN;
+use super::loose::MAX_LOOSE;
 use super::process::{MAX_CREDITS, MAX_OPEN, MAX_PROCESSES};
 use super::raw_log::MAX_BEFORE;
 use super::transfer::MAX_PATHS;
@@ -12,36 +14,41 @@ impl State {
     /// The first thing that does not hold.
     #[doc(hidden)]
     pub fn check_invariants(&self) -> Result<(), String> {
-        let derivations = self.derivations.counts();
-        expect(derivations == self.derivations.recount(), "the counts of derivations equal a recount")?;
+        let derivations = self.builds.derivations.counts();
+        expect(
+            derivations == self.builds.derivations.recount(),
+            "the counts of derivations equal a recount",
+        )?;
         let known = [DerivationState::Building, DerivationState::Ended, DerivationState::Built];
         let begun: usize = known.into_iter().map(|state| derivations.get(state)).sum();
         expect(derivations.wanted() >= begun, "as many are wanted as are built and running")?;
-        let mut building = self.derivations.building();
+        let mut building = self.builds.derivations.building();
         let is_building = |(_, derivation): (_, &Derivation)| derivation.state() == DerivationState::Building;
         expect(building.all(is_building), "what is listed as building is")?;
-        let n_building = self.derivations.building().count();
+        let n_building = self.builds.derivations.building().count();
         expect(n_building == derivations.get(DerivationState::Building), "all that builds is listed")?;
-        self.transfers.check()?;
-        expect(self.derivations.iter().len() <= MAX_DERIVATIONS, "derivations are bounded")?;
+        if let Some(rule) = self.transfers.first_wrong_count() {
+            expect(false, rule)?;
+        }
+        expect(self.builds.derivations.iter().len() <= MAX_DERIVATIONS, "derivations are bounded")?;
         expect(self.transfers.iter().count() <= MAX_PATHS, "paths are bounded")?;
-        expect(self.activities.len() <= MAX_ACTIVITIES, "activities are bounded")?;
-        expect(self.processes.len() <= MAX_PROCESSES + 1, "processes are bounded")?;
-        expect(self.failures.len() <= MAX_FAILURES + MAX_LOOSE + 1, "failures are bounded")?;
-        expect(self.loose_errors.len() <= MAX_LOOSE, "errors without a derivation are bounded")?;
-        let (n_edges, n_outputs) = self.derivations.extent();
+        expect(self.builds.activities.len() <= MAX_ACTIVITIES, "activities are bounded")?;
+        expect(self.builds.processes.len() <= MAX_PROCESSES + 1, "processes are bounded")?;
+        expect(self.errors.failures.len() <= MAX_FAILURES + MAX_LOOSE + 1, "failures are bounded")?;
+        expect(self.errors.loose.len() <= MAX_LOOSE, "errors without a derivation are bounded")?;
+        let (n_edges, n_outputs) = self.builds.derivations.extent();
         expect(n_edges.max(n_outputs) <= MAX_EDGES, "the graph is bounded")?;
-        expect(self.seen_texts.len() <= MAX_SEEN, "remembered texts are bounded")?;
-        expect(self.other_text.is_bounded(), "lines of other programs are bounded")?;
-        expect(self.raw_log.n_before() <= MAX_BEFORE, "lines that may be builders' are bounded")?;
+        expect(self.text.seen.len() <= MAX_SEEN, "remembered texts are bounded")?;
+        expect(self.text.of_others.is_bounded(), "lines of other programs are bounded")?;
+        expect(self.text.raw_log.n_before() <= MAX_BEFORE, "lines that may be builders' are bounded")?;
         // What never gets less once it is full has dropped nothing while there was room.
         let dropped = self.dropped();
         let limits = [
             (dropped.store_paths, self.transfers.iter().count(), MAX_PATHS, "paths"),
-            (dropped.processes, self.processes.len(), MAX_PROCESSES, "processes"),
-            (dropped.failures, self.failures.len(), MAX_FAILURES, "failures"),
-            (dropped.errors, self.loose_errors.len(), MAX_LOOSE, "errors"),
-            (dropped.texts, self.seen_texts.len(), MAX_SEEN, "texts"),
+            (dropped.processes, self.builds.processes.len(), MAX_PROCESSES, "processes"),
+            (dropped.failures, self.errors.failures.len(), MAX_FAILURES, "failures"),
+            (dropped.errors, self.errors.loose.len(), MAX_LOOSE, "errors"),
+            (dropped.texts, self.text.seen.len(), MAX_SEEN, "texts"),
         ];
         for (n_dropped, n_kept, limit, what) in limits {
             expect(
@@ -49,27 +56,27 @@ impl State {
                 &format!("{what} are dropped beyond their limit only"),
             )?;
         }
-        for process in self.processes.values() {
+        for process in self.builds.processes.values() {
             let open = [process.unnamed.len(), process.undecided.len(), process.copies.len()];
             expect(open.into_iter().all(|n| n <= MAX_OPEN), "what a process leaves open is bounded")?;
             let credits = process.builds.len().max(process.paths.len());
             expect(credits <= MAX_CREDITS, "counted ends are bounded")?;
         }
-        for (id, derivation) in self.derivations.iter() {
+        for (id, derivation) in self.builds.derivations.iter() {
             if let Some(failure) = derivation.failure {
-                let owner = self.failures.get(failure.0).and_then(|failure| failure.derivation);
+                let owner = self.errors.failures.get(failure.0).and_then(|failure| failure.derivation);
                 expect(owner == Some(id), "a derivation's failure is its own")?;
             }
         }
         let building = |kind: Kind| match kind {
-            Kind::Build(id) => self.derivations.get(id).activities > 0,
+            Kind::Build(id) => self.builds.derivations.get(id).activities > 0,
             _ => true,
         };
-        expect(self.activities.kinds().all(building), "a build that runs knows its activity")
+        expect(self.builds.activities.kinds().all(building), "a build that runs knows its activity")
     }
 }
 
-pub(super) fn expect(holds: bool, what: &str) -> Result<(), String> {
+fn expect(holds: bool, what: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(format!("does not hold: {what}")) }
 }
 
@@ -123,7 +130,7 @@ mod tests {
     fn processes_beyond_the_limit_share_one() {
         let request = |pid: u64| format!(r#"{{"action":"start","id":{},"type":102}}"#, pid << 32);
         let state = check((1..MAX_PROCESSES as u64 + 100).map(request));
-        assert_eq!(state.processes.len(), MAX_PROCESSES + 1);
+        assert_eq!(state.builds.processes.len(), MAX_PROCESSES + 1);
     }
 
     #[test]
@@ -137,7 +144,7 @@ mod tests {
             records.push(format!(r#"{{"action":"stop","id":{id}}}"#));
         }
         let state = check(records);
-        assert!(state.processes.values().all(|process| process.undecided.len() == MAX_OPEN));
+        assert!(state.builds.processes.values().all(|process| process.undecided.len() == MAX_OPEN));
     }
 
     #[test]
@@ -146,6 +153,6 @@ mod tests {
         let start =
             |id: u64| format!(r#"{{"action":"start","id":{id},"fields":["{long}","",1,1],"type":105}}"#);
         let state = check([start(1), start(2)]);
-        assert_eq!(state.derivations.iter().len(), 1);
+        assert_eq!(state.builds.derivations.iter().len(), 1);
     }
 }

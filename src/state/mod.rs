@@ -5,13 +5,16 @@
 //! activities, not by log lines.
 
 mod activity;
+mod causes;
 mod change;
 mod derivation;
 mod dropped;
 mod errors;
 mod failure;
+mod ids;
 mod invariants;
 mod log_tail;
+mod loose;
 mod process;
 mod raw_log;
 mod records;
@@ -24,19 +27,20 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-pub use change::{BuildEnd, Change, Effects, Moment, Phase, Request, TextKind};
-pub use derivation::{Derivation, DerivationId, DerivationState, Derivations, StateCounts};
+pub use change::{BuildEnd, Change, Effects, Moment, Outcome, Phase, Request, TextKind};
+pub use derivation::{Derivation, DerivationState, Derivations, StateCounts};
 pub use dropped::Dropped;
-pub use failure::{Failure, FailureId};
+pub use failure::Failure;
+pub use ids::{DerivationId, FailureId, PathId};
 pub use log_tail::LogTail;
-pub use transfer::{Announced, PathId, PathState, StorePathInfo, Transfers};
-pub use verdict::{Counts, Outcome};
+pub use transfer::{Announced, PathState, StorePathInfo, Transfers};
+pub use verdict::Counts;
 
 use crate::activation::{Activation, FlakeInputs};
 use crate::input::{Event, ProblemKind};
 use crate::nix::error::NixError;
 use activity::Activities;
-use errors::LooseError;
+use loose::LooseError;
 use process::{MAX_PROCESSES, Pid, Process};
 use raw_log::RawLog;
 
@@ -69,11 +73,84 @@ pub struct DerivationFacts {
 /// What is known about a run.
 #[derive(Debug, Default)]
 pub struct State {
-    derivations: Derivations,
+    builds: Builds,
     transfers: Transfers,
+    errors: Errors,
+    text: Texts,
+    activation: Activation,
+    activation_changes: Vec<crate::activation::ActivationChange>,
+    flake_inputs: FlakeInputs,
+    clock: Clock,
+    end: End,
+    options: Options,
+    /// Losses to the limits, except those that derivations and transfers count themselves.
+    dropped: Dropped,
+}
+
+/// Derivations, and everything that decides how their builds ended.
+#[derive(Debug, Default)]
+struct Builds {
+    derivations: Derivations,
     activities: Activities,
     processes: HashMap<Pid, Process, RandomState>,
+    /// A list of derivations to build was read.
+    announced: bool,
+    /// Number of builds that were started by a line of text and have no known end.
+    endless: usize,
+    /// Builds by the name that `name> ` prefixes use.
+    by_log_name: HashMap<Box<str>, DerivationId, RandomState>,
+    /// The build whose hook ran last.
+    last_hook: Option<DerivationId>,
+    /// Lines that this hook printed.
+    hook_log: LogTail,
+    /// Buffers of logs that are no longer needed, for the next builds.
+    spare_buffers: Vec<String>,
+}
+
+/// Errors: root causes, and those that may become one.
+#[derive(Debug, Default)]
+struct Errors {
+    /// Root causes by number, with those that were taken back.
     failures: Vec<Failure>,
+    /// Errors without a derivation, which may have ended a command.
+    loose: Vec<LooseError>,
+    /// A build failure whose message does not name the derivation.
+    ownerless: Option<NixError>,
+    /// Named dependents that failed because of something else.
+    cascades: BTreeSet<DerivationId>,
+    /// The last line of text, if it reports an error.
+    last_text: Option<String>,
+}
+
+/// Text: lists, lines that may be builders', and lines of other programs.
+#[derive(Debug, Default)]
+struct Texts {
+    /// The list whose entries follow.
+    list: Option<crate::input::human::List>,
+    /// A list is being read; it is complete only when something else follows.
+    announcing: bool,
+    /// Lines without a name that may be builders'.
+    raw_log: RawLog,
+    /// The last lines of other programs, for a failure that nothing else explains.
+    of_others: LogTail,
+    /// A warning about a download was read, and the server's answer may follow.
+    response_body: bool,
+    /// Texts that were shown already, by hash.
+    seen: HashSet<u64, RandomState>,
+    seen_problems: BTreeSet<ProblemKind>,
+    /// The step that the evaluation is in, if Nix names one.
+    evaluating: Option<String>,
+    /// The lock or machine that Nix waits for, if the stream has said nothing since.
+    waiting: Option<String>,
+    /// Any record at all was read.
+    records_seen: bool,
+    /// Something that only Nix says was heard.
+    nix_heard: bool,
+}
+
+/// The phase of the run, and times.
+#[derive(Debug, Default)]
+struct Clock {
     phase: Phase,
     /// The phase before the end.
     phase_at_end: Phase,
@@ -83,65 +160,28 @@ pub struct State {
     phase_since: Moment,
     /// When the stream last said anything.
     last_input: Moment,
+}
 
-    /// Entries of which list follow.
-    list: Option<crate::input::human::List>,
-    /// The list that says what is to be done is whole only when something else follows it.
-    announcing: bool,
-    /// A list of derivations to build was read.
-    builds_announced: bool,
-    /// Builds that were started by a line of text and have no known end.
-    endless_builds: usize,
-    /// Builds by the name that `name> ` prefixes use.
-    by_log_name: HashMap<Box<str>, DerivationId, RandomState>,
-    /// Lines without a name that may be builders'.
-    raw_log: RawLog,
-    /// The last lines of other programs, for a failure that nothing else explains.
-    other_text: LogTail,
-    /// A warning about a download was read, of which the server's answer may follow.
-    response_body: bool,
-    /// Any record at all was read.
-    records_seen: bool,
-    /// Errors that may have ended a command.
-    loose_errors: Vec<LooseError>,
-    /// A build failure that does not say whose.
-    ownerless: Option<NixError>,
-    /// Named dependents that failed with something else.
-    cascades: BTreeSet<DerivationId>,
-    /// The build whose hook ran last.
-    last_hook: Option<DerivationId>,
-    /// What that hook printed.
-    hook_log: LogTail,
-    /// The buffers of logs that nobody needs any more, for the next builds.
-    spare_buffers: Vec<String>,
-    /// Nix says that it was interrupted, and where the run was then.
+/// How the run ended.
+#[derive(Debug, Default)]
+struct End {
+    /// Nix says that it was interrupted; the phase of the run at that time.
     interrupted: Option<Phase>,
-    /// The last line of text reports an error.
-    last_text_is_error: Option<String>,
-    /// Texts that were shown already, by hash.
-    seen_texts: HashSet<u64, RandomState>,
-    seen_problems: BTreeSet<ProblemKind>,
-    activation: Activation,
-    activation_changes: Vec<crate::activation::ActivationChange>,
-    flake_inputs: FlakeInputs,
-    /// What the evaluation does, if anything is said.
-    evaluating: Option<String>,
-    /// What the stream waits for, if that is the last it has said.
-    waiting: Option<String>,
     exit_status: Option<i32>,
     outcome: Option<Outcome>,
-    /// Somebody wants every line of every log.
+}
+
+/// Requests of the reader.
+#[derive(Debug, Default)]
+struct Options {
+    /// Report every line of every log.
     log_lines: bool,
-    /// Somebody wants every line that may be a builder's or another program's.
+    /// Report every line that may be a builder's or another program's.
     unnamed_lines: bool,
-    /// How many of a failed build's last lines somebody wants, if more than usual.
+    /// Number of a failed build's last lines to keep, if more than usual.
     tail_lines: usize,
     /// The command may be any program, and nothing of Nix was heard yet.
     other_command: bool,
-    /// Something that only Nix says was heard.
-    nix_heard: bool,
-    /// What the limits have cost, but for what derivations and transfers know themselves.
-    dropped: Dropped,
 }
 
 impl State {
@@ -152,41 +192,41 @@ impl State {
 
     /// Asks for a [`Change::LogLine`] for every line of a build's log.
     pub fn report_log_lines(&mut self) {
-        self.log_lines = true;
-        self.unnamed_lines = true;
+        self.options.log_lines = true;
+        self.options.unnamed_lines = true;
     }
 
     /// Asks for a [`TextKind::Unnamed`] for every line that may be a builder's or another program's.
     pub fn report_unnamed_lines(&mut self) {
-        self.unnamed_lines = true;
+        self.options.unnamed_lines = true;
     }
 
     /// Keeps so many of a failed build's last lines, if that is more than usual. A log's tail is bounded all the same.
     pub fn keep_log_lines(&mut self, lines: usize) {
-        self.tail_lines = lines;
+        self.options.tail_lines = lines;
     }
 
     /// The command may be any program: nothing is said of an evaluation before something of Nix is heard.
     pub fn expect_any_command(&mut self) {
-        self.other_command = true;
+        self.options.other_command = true;
     }
 
     /// Whether the command may be any program and nothing of Nix was heard yet.
     pub fn is_other_command(&self) -> bool {
-        self.other_command && !self.activation.started()
+        self.options.other_command && !self.activation.started()
     }
 
     /// Takes one input. What it leads to is appended to `effects`.
     pub fn apply(&mut self, input: Input<'_>, at: Moment, effects: &mut Effects) {
-        self.now = self.now.max(at);
+        self.clock.now = self.clock.now.max(at);
         match input {
             Input::Event(event) => {
-                self.last_input = self.now;
-                self.nix_heard |= is_of_nix(&event);
-                self.other_command &= !self.nix_heard;
+                self.clock.last_input = self.clock.now;
+                self.text.nix_heard |= is_of_nix(&event);
+                self.options.other_command &= !self.text.nix_heard;
                 self.event(event, effects);
             }
-            Input::Tick => self.transfers.tick(self.now),
+            Input::Tick => self.transfers.tick(self.clock.now),
             Input::Derivation(facts) => self.derivation_read(facts),
             Input::Interrupt => self.interrupt(),
             Input::End(exit_status) => self.end(exit_status, effects),
@@ -194,17 +234,17 @@ impl State {
     }
 
     fn event(&mut self, event: Event<'_>, effects: &mut Effects) {
-        self.waiting = None;
+        self.text.waiting = None;
         match event {
             Event::Record(message) => {
-                self.records_seen = true;
+                self.text.records_seen = true;
                 self.record(message, effects);
             }
             Event::Line(line) => self.line(line, effects),
             Event::Error(text) => self.error_text(text, effects),
             Event::Problem(problem) => {
                 self.dropped.long_lines += u64::from(problem.kind == ProblemKind::LineTooLong);
-                if self.seen_problems.insert(problem.kind) {
+                if self.text.seen_problems.insert(problem.kind) {
                     let excerpt = crate::text::sanitize(problem.excerpt);
                     effects.changes.push(Change::Problem(format!("{}: {excerpt}", problem.kind)));
                 }
@@ -213,13 +253,13 @@ impl State {
     }
 
     fn derivation_read(&mut self, facts: &DerivationFacts) {
-        let Some(id) = self.derivations.find(&facts.path) else { return };
-        self.derivations.add_inputs(id, &facts.inputs, &facts.outputs);
+        let Some(id) = self.builds.derivations.find(&facts.path) else { return };
+        self.builds.derivations.add_inputs(id, &facts.inputs, &facts.outputs);
     }
 
     /// Asks for a derivation's file, once.
     fn ask(&mut self, id: DerivationId, effects: &mut Effects) {
-        let derivation = self.derivations.get_mut(id);
+        let derivation = self.builds.derivations.get_mut(id);
         if !std::mem::replace(&mut derivation.asked, true) {
             effects.requests.push(Request::ReadDerivation(Arc::clone(&derivation.path)));
         }
@@ -227,27 +267,27 @@ impl State {
 
     /// Goes on to a later phase.
     fn enter(&mut self, phase: Phase, effects: &mut Effects) {
-        if phase > self.phase {
-            self.phase = phase;
-            self.phase_since = self.now;
+        if phase > self.clock.phase {
+            self.clock.phase = phase;
+            self.clock.phase_since = self.clock.now;
             effects.changes.push(Change::Phase(phase));
         }
     }
 
     /// Whether a process has no entry of its own and will have none.
     fn is_further(&self, pid: Pid) -> bool {
-        self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&pid)
+        self.builds.processes.len() >= MAX_PROCESSES && !self.builds.processes.contains_key(&pid)
     }
 
     fn process(&mut self, pid: Pid) -> &mut Process {
-        let n = self.processes.len();
+        let n = self.builds.processes.len();
         let pid = if self.is_further(pid) { Pid::FURTHER } else { pid };
-        self.processes.entry(pid).or_insert_with(|| Process::new(n))
+        self.builds.processes.entry(pid).or_insert_with(|| Process::new(n))
     }
 
     /// Derivations.
     pub fn derivations(&self) -> &Derivations {
-        &self.derivations
+        &self.builds.derivations
     }
 
     /// Store paths on their way.
@@ -257,52 +297,52 @@ impl State {
 
     /// Root causes in the order in which they were seen, without those that were taken back.
     pub fn failures(&self) -> impl Iterator<Item = (FailureId, &Failure)> {
-        self.failures.iter().enumerate().filter(|(_, f)| !f.retracted).map(|(i, f)| (FailureId(i), f))
+        self.errors.failures.iter().enumerate().filter(|(_, f)| !f.retracted).map(|(i, f)| (FailureId(i), f))
     }
 
     /// One of them.
     pub fn failure(&self, id: FailureId) -> &Failure {
-        &self.failures[id.0]
+        &self.errors.failures[id.0]
     }
 
     /// What the run does now.
     pub fn phase(&self) -> Phase {
-        self.phase
+        self.clock.phase
     }
 
     /// When it began to.
     pub fn phase_since(&self) -> Moment {
-        self.phase_since
+        self.clock.phase_since
     }
 
     /// Time of the last input.
     pub fn now(&self) -> Moment {
-        self.now
+        self.clock.now
     }
 
     /// When the stream last said anything.
     pub fn last_input(&self) -> Moment {
-        self.last_input
+        self.clock.last_input
     }
 
     /// Whether Nix has said which derivations it will build.
     pub fn builds_announced(&self) -> bool {
-        self.builds_announced
+        self.builds.announced
     }
 
     /// How many builds were started by a line of text and have no known end.
     pub fn endless_builds(&self) -> usize {
-        self.endless_builds
+        self.builds.endless
     }
 
     /// The last phase before the end.
     pub fn phase_reached(&self) -> Phase {
-        if self.outcome.is_some() { self.phase_at_end } else { self.phase }
+        if self.end.outcome.is_some() { self.clock.phase_at_end } else { self.clock.phase }
     }
 
     /// Whether what became of some builds is not known: they were started by a line of text and the run failed.
     pub fn outcome_of_text_builds_unknown(&self) -> bool {
-        self.endless_builds > 0
+        self.builds.endless > 0
     }
 
     /// What is known about activations.
@@ -317,22 +357,22 @@ impl State {
 
     /// How the run ended; `None` before its end.
     pub fn outcome(&self) -> Option<Outcome> {
-        self.outcome
+        self.end.outcome
     }
 
     /// What other programs printed: the end of it, and what looks like errors before.
     pub fn other_text(&self) -> &LogTail {
-        &self.other_text
+        &self.text.of_others
     }
 
     /// How many lines were [`TextKind::Unnamed`] and may be another program's as far as is known now.
     pub fn unnamed_lines(&self) -> u64 {
-        self.raw_log.len()
+        self.text.raw_log.len()
     }
 
     /// What was not kept because there was too much of it.
     pub fn dropped(&self) -> Dropped {
-        let (derivations, paths) = (self.derivations.dropped(), self.transfers.dropped());
+        let (derivations, paths) = (self.builds.derivations.dropped(), self.transfers.dropped());
         Dropped {
             derivations: self.dropped.derivations + derivations.derivations,
             graph: derivations.graph,
@@ -344,18 +384,18 @@ impl State {
 
     /// What the evaluation does, in Nix's words.
     pub fn evaluating(&self) -> Option<&str> {
-        self.evaluating.as_deref()
+        self.text.evaluating.as_deref()
     }
 
     /// The lock or the machine that Nix waits for, in its words, if that is the last that the stream has said. Builds that
     /// wait say so themselves.
     pub fn waits_for(&self) -> Option<&str> {
-        self.waiting.as_deref()
+        self.text.waiting.as_deref()
     }
 
     /// How many wanted derivations cannot be built because of a failure.
     pub fn blocked_by(&self, failure: &Failure) -> usize {
-        let by_graph = failure.derivation.map_or(0, |id| self.derivations.blocked_by(id).len());
+        let by_graph = failure.derivation.map_or(0, |id| self.builds.derivations.blocked_by(id).len());
         by_graph.max(failure.named_blocked)
     }
 }

@@ -6,8 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::derivation::DerivationId;
-use super::transfer::PathId;
+use super::ids::{DerivationId, PathId};
 
 /// The upper half of an activity's id: the process that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

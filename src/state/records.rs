@@ -2,9 +2,10 @@
 
 use super::activity::{Activity, Kind};
 use super::change::{BuildEnd, Change, Effects, Phase};
-use super::derivation::{DerivationId, DerivationState};
+use super::derivation::DerivationState;
+use super::ids::{DerivationId, PathId};
 use super::process::{Counter, Credit, Pid, push_bounded};
-use super::transfer::{PathId, PathState};
+use super::transfer::PathState;
 use super::{LogTail, State};
 use crate::nix::log::{ActivityType, Fields, LogMessage, ResultType, Text};
 use crate::nix::store_path;
@@ -26,17 +27,17 @@ impl State {
             LogMessage::Start { id, level, parent, kind, text, ref fields } => {
                 self.announced(effects);
                 self.went_on(Some(Pid::of(id)));
-                self.last_text_is_error = None;
+                self.errors.last_text = None;
                 let kind = self.start(id, level, parent, kind, text, fields, effects);
-                if !self.activities.has_room(id) {
+                if !self.builds.activities.has_room(id) {
                     self.dropped.activities += 1;
-                } else if let Some(lost) = self.activities.insert(id, Activity { kind, parent }) {
+                } else if let Some(lost) = self.builds.activities.insert(id, Activity { kind, parent }) {
                     // Its end was lost with a torn line.
                     self.stop(id, lost, effects);
                 }
             }
             LogMessage::Stop { id } => {
-                if let Some(activity) = self.activities.remove(id) {
+                if let Some(activity) = self.builds.activities.remove(id) {
                     self.stop(id, activity, effects);
                 }
             }
@@ -66,7 +67,7 @@ impl State {
                 let Some(path) = fields.str(0) else { return Kind::Other };
                 // Lix lets a builder start activities of any type below its own build. A remote machine's report of a
                 // build is below a request instead.
-                if self.activities.has_ancestor(parent, |kind| matches!(kind, Kind::Build(_))) {
+                if self.builds.activities.has_ancestor(parent, |kind| matches!(kind, Kind::Build(_))) {
                     return Kind::Other;
                 }
                 let machine = fields.str(1).filter(|machine| !machine.is_empty());
@@ -95,9 +96,9 @@ impl State {
             ActivityType::CopyPaths => Kind::CopyPaths(Counter::default()),
             ActivityType::PostBuildHook => match fields.str(0) {
                 Some(path) => {
-                    let id = self.derivations.get_or_insert(&path.decode());
-                    self.last_hook = Some(id);
-                    self.hook_log = LogTail::default();
+                    let id = self.builds.derivations.get_or_insert(&path.decode());
+                    self.builds.last_hook = Some(id);
+                    self.builds.hook_log = LogTail::default();
                     Kind::Hook
                 }
                 None => Kind::Other,
@@ -107,13 +108,13 @@ impl State {
                 Kind::Other
             }
             ActivityType::Unknown | ActivityType::FetchTree
-                if level <= 4 && self.phase == Phase::Evaluating =>
+                if level <= 4 && self.clock.phase == Phase::Evaluating =>
             {
                 let text = short(text);
                 if text.starts_with("querying") || text.is_empty() {
                     return Kind::Other;
                 }
-                self.evaluating = Some(text);
+                self.text.evaluating = Some(text);
                 Kind::Evaluation
             }
             _ => Kind::Other,
@@ -122,7 +123,7 @@ impl State {
 
     /// Whether an activity is part of what a request does on another machine: a worker's own activities have no parent.
     fn in_request(&self, parent: u64) -> bool {
-        parent != 0 && self.activities.has_ancestor(parent, |kind| matches!(kind, Kind::Realise))
+        parent != 0 && self.builds.activities.has_ancestor(parent, |kind| matches!(kind, Kind::Realise))
     }
 
     /// Before 2.18 there are no parents; but only copies have a text, and `nix copy` begins after its request has ended.
@@ -138,12 +139,12 @@ impl State {
         human: bool,
         effects: &mut Effects,
     ) -> DerivationId {
-        let id = self.derivations.get_or_insert(path);
-        let now = self.now;
-        let derivation = self.derivations.get_mut(id);
+        let id = self.builds.derivations.get_or_insert(path);
+        let now = self.clock.now;
+        let derivation = self.builds.derivations.get_mut(id);
         if derivation.human && !human && derivation.state() == DerivationState::Building {
             // Its record comes after its text, and will tell its end.
-            self.endless_builds = self.endless_builds.saturating_sub(1);
+            self.builds.endless = self.builds.endless.saturating_sub(1);
         }
         derivation.human = human;
         if machine.is_some() {
@@ -153,25 +154,27 @@ impl State {
             derivation.activities += 1;
         }
         if derivation.state() != DerivationState::Building {
-            self.endless_builds += usize::from(human);
+            self.builds.endless += usize::from(human);
             derivation.ended = None;
             derivation.phase = None;
             derivation.phase_started = None;
             derivation.waiting_for = None;
             derivation.has_printed = false;
             derivation.log = None;
-            self.derivations.start(id, now);
-            if let Some(name) = log_name(self.derivations.get(id).name()) {
-                match self.by_log_name.get_mut(name) {
+            self.builds.derivations.start(id, now);
+            // Nix puts the name without the version before log lines.
+            let name = store_path::without_version(self.builds.derivations.get(id).name());
+            if !name.is_empty() {
+                match self.builds.by_log_name.get_mut(name) {
                     Some(last) => *last = id,
-                    None => drop(self.by_log_name.insert(name.into(), id)),
+                    None => drop(self.builds.by_log_name.insert(name.into(), id)),
                 }
             }
             if !human {
-                let name = self.derivations.get(id).name();
+                let name = self.builds.derivations.get(id).name();
                 self.activation.built(name, &mut self.activation_changes);
             }
-            self.derivations.set(id, DerivationState::Building);
+            self.builds.derivations.set(id, DerivationState::Building);
             self.enter(Phase::Building, effects);
             effects.changes.push(Change::BuildStarted(id));
             self.tell_activation(effects);
@@ -182,9 +185,9 @@ impl State {
 
     fn fetch_started(&mut self, path: &str, from: Option<&str>, effects: &mut Effects) -> PathId {
         let id = self.transfers.get_or_insert(path);
-        self.transfers.restart(id, from, self.now);
+        self.transfers.restart(id, from, self.clock.now);
         self.transfers.set(id, PathState::Fetching);
-        let counts = self.derivations.counts();
+        let counts = self.builds.derivations.counts();
         self.enter(if counts.wanted() > 0 { Phase::Building } else { Phase::Fetching }, effects);
         effects.changes.push(Change::FetchStarted(id));
         id
@@ -199,11 +202,11 @@ impl State {
     fn copy_started(&mut self, pid: Pid, parent: u64, fields: &Fields<'_>, effects: &mut Effects) -> Kind {
         let Some(path) = fields.str(0) else { return Kind::Other };
         let path = path.decode();
-        if let Some(Activity { kind: Kind::Substitute(id), .. }) = self.activities.get(parent) {
+        if let Some(Activity { kind: Kind::Substitute(id), .. }) = self.builds.activities.get(parent) {
             self.dropped.ends += push_bounded(&mut self.process(pid).copies, id);
             return Kind::SubstituteCopy(id);
         }
-        if matches!(self.activities.get(parent), Some(Activity { kind: Kind::MachineCopy, .. }))
+        if matches!(self.builds.activities.get(parent), Some(Activity { kind: Kind::MachineCopy, .. }))
             || self.in_request(parent)
         {
             return Kind::MachineCopy;
@@ -233,7 +236,7 @@ impl State {
     }
 
     fn download_started(&mut self, pid: Pid, parent: u64, fields: &Fields<'_>) -> Kind {
-        match self.activities.get(parent) {
+        match self.builds.activities.get(parent) {
             Some(Activity { kind: Kind::SubstituteCopy(id) | Kind::Fetch(id), .. }) => Kind::Download(id),
             _ if parent != 0 => Kind::Other,
             // Before 2.18 there are no parents; the download of a path begins soon after its copy.
@@ -246,20 +249,20 @@ impl State {
 
     fn waiting(&mut self, text: Text<'_>, fields: &Fields<'_>) -> Kind {
         if let (Some(from), Some(to)) = (fields.str(0), fields.str(1)) {
-            self.derivations.resolve(&from.decode(), &to.decode());
+            self.builds.derivations.resolve(&from.decode(), &to.decode());
             return Kind::Other;
         }
         let text = text.decode();
         let text = sanitize(&text);
         let Some(path) = text.split('\'').nth(1) else { return Kind::Other };
         let id = if path.ends_with(".drv") {
-            self.derivations.get_or_insert(path)
+            self.builds.derivations.get_or_insert(path)
         } else {
-            let Some(id) = self.derivations.find_by_output(path) else { return Kind::Other };
+            let Some(id) = self.builds.derivations.find_by_output(path) else { return Kind::Other };
             id
         };
-        let now = self.now;
-        let derivation = self.derivations.get_mut(id);
+        let now = self.clock.now;
+        let derivation = self.builds.derivations.get_mut(id);
         if matches!(derivation.state(), DerivationState::Unknown | DerivationState::Planned) {
             derivation.waiting_since = Some(now);
             let what = text.split('\'').next().unwrap_or_default().trim_end();
@@ -267,7 +270,7 @@ impl State {
                 what.trim_start_matches("waiting for ").trim_end_matches(" to build").trim_end_matches(" on");
             let what = what.trim_end_matches(" for");
             derivation.waiting_for = Some(what[..what.floor_char_boundary(MAX_SHORT)].into());
-            self.derivations.set(id, DerivationState::Waiting);
+            self.builds.derivations.set(id, DerivationState::Waiting);
             return Kind::Waiting(id);
         }
         Kind::Other
@@ -285,20 +288,20 @@ impl State {
             // Determinate Nix reports these on any activity, and on none.
             return self.build_result(payload, effects);
         }
-        let Some(activity) = self.activities.get_mut(id) else { return };
+        let Some(activity) = self.builds.activities.get_mut(id) else { return };
         match (kind, &mut activity.kind) {
             (ResultType::BuildLogLine, Kind::Build(derivation)) => {
                 if let Some(line) = fields.str(0) {
                     let id = *derivation;
-                    let derivation = self.derivations.get_mut(id);
+                    let derivation = self.builds.derivations.get_mut(id);
                     derivation.has_printed = true;
                     let log = derivation.log.get_or_insert_with(|| {
-                        Box::new(LogTail::new(self.spare_buffers.pop().unwrap_or_default()))
+                        Box::new(LogTail::new(self.builds.spare_buffers.pop().unwrap_or_default()))
                     });
                     log.push(line);
-                    log.last_at = self.now;
+                    log.last_at = self.clock.now;
                     log.count_dropped(&mut self.dropped);
-                    if self.log_lines {
+                    if self.options.log_lines {
                         let line = log.last().unwrap_or_default().to_owned();
                         effects.changes.push(Change::LogLine(id, line));
                     }
@@ -307,12 +310,12 @@ impl State {
             (ResultType::Progress, Kind::Download(path)) => {
                 let path = *path;
                 let (done, expected) = (fields.int(0).unwrap_or(0), fields.int(1).unwrap_or(0));
-                self.transfers.progress(path, done, expected, true, self.now);
+                self.transfers.progress(path, done, expected, true, self.clock.now);
             }
             (ResultType::Progress, Kind::SubstituteCopy(path) | Kind::Fetch(path)) => {
                 let path = *path;
                 let (done, expected) = (fields.int(0).unwrap_or(0), fields.int(1).unwrap_or(0));
-                self.transfers.progress(path, done, expected, false, self.now);
+                self.transfers.progress(path, done, expected, false, self.clock.now);
             }
             (ResultType::Progress, Kind::Builds(counter)) => {
                 let mut new = *counter;
@@ -350,8 +353,8 @@ impl State {
             }
             (ResultType::PostBuildLogLine, Kind::Hook) => {
                 if let Some(line) = fields.str(0) {
-                    self.hook_log.push(line);
-                    self.hook_log.count_dropped(&mut self.dropped);
+                    self.builds.hook_log.push(line);
+                    self.builds.hook_log.count_dropped(&mut self.dropped);
                 }
             }
             _ => {}
@@ -359,17 +362,17 @@ impl State {
     }
 
     fn set_kind(&mut self, id: u64, kind: Kind) {
-        if let Some(activity) = self.activities.get_mut(id) {
+        if let Some(activity) = self.builds.activities.get_mut(id) {
             activity.kind = kind;
         }
     }
 
     pub(super) fn set_phase(&mut self, id: DerivationId, phase: &str, effects: &mut Effects) {
         let phase = sanitize(&phase[..phase.floor_char_boundary(MAX_PHASE)]);
-        let derivation = self.derivations.get_mut(id);
+        let derivation = self.builds.derivations.get_mut(id);
         if derivation.phase.as_deref() != Some(&phase) {
             derivation.phase = Some((&*phase).into());
-            derivation.phase_started = Some(self.now);
+            derivation.phase_started = Some(self.clock.now);
             effects.changes.push(Change::BuildPhase(id));
         }
     }
@@ -383,8 +386,11 @@ impl State {
         let Some(path) = path.and_then(serde_json::Value::as_str) else { return };
         if success
             && status == "Built"
-            && let Some(id) = self.derivations.find(path)
-            && matches!(self.derivations.get(id).state(), DerivationState::Ended | DerivationState::Cancelled)
+            && let Some(id) = self.builds.derivations.find(path)
+            && matches!(
+                self.builds.derivations.get(id).state(),
+                DerivationState::Ended | DerivationState::Cancelled
+            )
         {
             self.build_ended(id, BuildEnd::Built, effects);
         }
@@ -419,25 +425,25 @@ impl State {
                 }
             }
             Kind::Waiting(derivation)
-                if self.derivations.get(derivation).state() == DerivationState::Waiting =>
+                if self.builds.derivations.get(derivation).state() == DerivationState::Waiting =>
             {
-                self.derivations.get_mut(derivation).waiting_for = None;
-                self.derivations.set(derivation, DerivationState::Planned);
+                self.builds.derivations.get_mut(derivation).waiting_for = None;
+                self.builds.derivations.set(derivation, DerivationState::Planned);
             }
-            Kind::Evaluation => self.evaluating = None,
+            Kind::Evaluation => self.text.evaluating = None,
             _ => {}
         }
     }
 
     fn build_stopped(&mut self, pid: Pid, id: DerivationId, effects: &mut Effects) {
-        let derivation = self.derivations.get_mut(id);
+        let derivation = self.builds.derivations.get_mut(id);
         derivation.activities = derivation.activities.saturating_sub(1);
         if derivation.activities > 0 {
             // A remote machine is done; the outputs are still to come.
             self.process(pid).builds.take();
             return;
         }
-        derivation.ended = Some(self.now);
+        derivation.ended = Some(self.clock.now);
         if derivation.state() == DerivationState::Failed {
             return;
         }
@@ -447,7 +453,7 @@ impl State {
             Some(Credit::Done) => self.build_ended(id, BuildEnd::Built, effects),
             Some(Credit::Failed) => {
                 self.dropped.ends += push_bounded(&mut process.unnamed, id);
-                self.derivations.set(id, DerivationState::Ended);
+                self.builds.derivations.set(id, DerivationState::Ended);
                 self.own(effects);
             }
             None if counted => self.build_ended(id, BuildEnd::Cancelled, effects),
@@ -457,27 +463,27 @@ impl State {
 
     /// A build is over, and how is known.
     pub(super) fn build_ended(&mut self, id: DerivationId, end: BuildEnd, effects: &mut Effects) {
-        let now = self.now;
+        let now = self.clock.now;
         let state = match end {
             BuildEnd::Built => DerivationState::Built,
             BuildEnd::Failed => DerivationState::Failed,
             BuildEnd::Cancelled => DerivationState::Cancelled,
         };
-        let derivation = self.derivations.get_mut(id);
+        let derivation = self.builds.derivations.get_mut(id);
         derivation.ended.get_or_insert(now);
         if end == BuildEnd::Built {
             // Nobody asks for the log of a good build. Of the others the failure takes what it needs.
             if let Some(log) = derivation.log.take()
-                && self.spare_buffers.len() < MAX_SPARE_BUFFERS
+                && self.builds.spare_buffers.len() < MAX_SPARE_BUFFERS
             {
-                self.spare_buffers.push(log.into_buffer());
+                self.builds.spare_buffers.push(log.into_buffer());
             }
             if let Some(failure) = derivation.failure.take() {
-                self.failures[failure.0].retracted = true;
+                self.errors.failures[failure.0].retracted = true;
                 effects.changes.push(Change::Retracted(failure));
             }
         }
-        self.derivations.set(id, state);
+        self.builds.derivations.set(id, state);
         effects.changes.push(Change::BuildEnded(id, end));
     }
 
@@ -511,10 +517,4 @@ fn short(text: Text<'_>) -> String {
     let text = text.decode();
     let text = sanitize(&text);
     text[..text.floor_char_boundary(MAX_SHORT)].to_owned()
-}
-
-/// The name that Nix puts before log lines: a derivation's name up to the version, which begins with a dash and no letter
-/// (`DrvName` in Nix's `src/libstore/names.cc`).
-pub(super) fn log_name(name: &str) -> Option<&str> {
-    Some(store_path::without_version(name)).filter(|name| !name.is_empty())
 }

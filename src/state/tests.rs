@@ -524,8 +524,8 @@ fn an_error_that_names_an_output_is_about_the_last_build_that_was_started_with_i
     let mut run = Run::default();
     run.feed(&[build(1, "a"), build(2, "a-lib"), build(3, "b")]);
     let owner = |run: &mut Run, name: &str| {
-        let id = run.state.derivations.started_with_name(name);
-        id.map(|id| run.state.derivations.get(id).name().to_owned()).unwrap_or_default()
+        let id = run.state.builds.derivations.started_with_name(name);
+        id.map(|id| run.state.builds.derivations.get(id).name().to_owned()).unwrap_or_default()
     };
     for (name, expected) in
         [("a", "a"), ("a-doc", "a"), ("a-lib-dev", "a-lib"), ("ab", ""), ("", ""), ("c", "")]

@@ -3,7 +3,7 @@
 use super::State;
 use super::change::{BuildEnd, Change, Effects, Phase, TextKind};
 use super::derivation::DerivationState;
-use super::errors::RawErrors;
+use super::loose::RawErrors;
 use super::transfer::PathState;
 use crate::activation::{ActivationChange, LineContext, Recognised, is_of_make};
 use crate::input::Line;
@@ -24,10 +24,10 @@ impl State {
         if !is_entry {
             self.announced(effects);
         }
-        if std::mem::take(&mut self.response_body)
+        if std::mem::take(&mut self.text.response_body)
             && (line.text.trim().is_empty() || line.text.starts_with(RESPONSE_INDENT))
         {
-            self.response_body = true;
+            self.text.response_body = true;
             return;
         }
         let consumed =
@@ -43,7 +43,7 @@ impl State {
             HumanLine::Building { derivation, machine } => {
                 self.went_on(None);
                 self.settle_raw_errors(RawErrors::CommandGoesOn);
-                self.raw_log.build_began();
+                self.text.raw_log.build_began();
                 self.build_started(derivation, machine, true, effects);
             }
             HumanLine::Copying { path, from, to } => {
@@ -57,14 +57,14 @@ impl State {
                     }
                 } else if matches!(line.human, HumanLine::ListHeader(_)) {
                     self.settle_raw_errors(RawErrors::CommandBegins);
-                    let words = self.raw_log.command_began();
+                    let words = self.text.raw_log.command_began();
                     self.keep_others(words);
                 }
             }
             HumanLine::BuildLog { name, line: log_line } => {
                 if self.log_line(name, log_line, effects) {
-                    if self.raw_log.is_open() {
-                        let words = self.raw_log.builders_are_elsewhere();
+                    if self.text.raw_log.is_open() {
+                        let words = self.text.raw_log.builders_are_elsewhere();
                         self.keep_others(words);
                     }
                 } else if !consumed {
@@ -76,7 +76,7 @@ impl State {
             _ if self.survives_error(line.text, effects) => {}
             _ if self.flake_inputs.line(line.text) => effects.changes.push(Change::FlakeInputs),
             HumanLine::Warning(text) => {
-                self.response_body =
+                self.text.response_body =
                     text.contains("unable to download '") && !text.contains("; retrying in ");
                 self.show(TextKind::Warning, &sanitize(text), effects);
             }
@@ -105,7 +105,7 @@ impl State {
         let known = what.filter(|what| WAITS.iter().any(|start| what.starts_with(start)));
         if let Some(what) = known {
             let what = what.trim_end().trim_end_matches('.');
-            self.waiting = Some(sanitize(&what[..what.floor_char_boundary(MAX_WAITING)]).into_owned());
+            self.text.waiting = Some(sanitize(&what[..what.floor_char_boundary(MAX_WAITING)]).into_owned());
         }
         known.is_some()
     }
@@ -131,13 +131,13 @@ impl State {
 
     /// Whether a line without a name may be a builder's: bare `nix-build` prints those as they are.
     pub(super) fn may_be_a_builders(&self) -> bool {
-        self.raw_log.is_open() && self.phase < Phase::Activating
+        self.text.raw_log.is_open() && self.clock.phase < Phase::Activating
     }
 
     /// A line that may be a builder's or another program's.
     pub(super) fn unnamed(&mut self, clean: &str, effects: &mut Effects) {
-        self.raw_log.push(clean, &mut self.dropped);
-        if self.unnamed_lines && !clean.is_empty() {
+        self.text.raw_log.push(clean, &mut self.dropped);
+        if self.options.unnamed_lines && !clean.is_empty() {
             effects.changes.push(Change::Text(TextKind::Unnamed, clean.to_owned()));
         }
     }
@@ -145,27 +145,27 @@ impl State {
     /// Keeps lines for a failure that nothing else explains.
     pub(super) fn keep_others(&mut self, lines: impl IntoIterator<Item = impl AsRef<str>>) {
         for line in lines {
-            self.other_text.push_str(line.as_ref());
+            self.text.of_others.push_str(line.as_ref());
         }
-        self.other_text.count_dropped_of_others(&mut self.dropped);
+        self.text.of_others.count_dropped_of_others(&mut self.dropped);
     }
 
     /// A result, or what is done with it, follows: no builder writes any more, and what was read since they began is
     /// theirs.
     fn builders_are_done(&mut self) {
         self.settle_raw_errors(RawErrors::CommandGoesOn);
-        self.raw_log.are_builders();
-        self.raw_log.close();
+        self.text.raw_log.are_builders();
+        self.text.raw_log.close();
     }
 
     /// A builder's line with its name before it. Returns whether there is such a build.
     fn log_line(&mut self, name: &str, line: &str, effects: &mut Effects) -> bool {
-        let Some(id) = self.by_log_name.get(name).copied() else { return false };
-        if self.log_lines {
+        let Some(id) = self.builds.by_log_name.get(name).copied() else { return false };
+        if self.options.log_lines {
             effects.changes.push(Change::LogLine(id, line.to_owned()));
         }
-        let now = self.now;
-        let derivation = self.derivations.get_mut(id);
+        let now = self.clock.now;
+        let derivation = self.builds.derivations.get_mut(id);
         if derivation.state() == DerivationState::Building {
             let log = derivation.log.get_or_insert_default();
             log.push_str(line);
@@ -185,9 +185,9 @@ impl State {
         }
         match human::parse(text) {
             HumanLine::ListHeader(list) => {
-                self.list = Some(list);
-                self.announcing = true;
-                self.builds_announced |= matches!(list, List::Build(_));
+                self.text.list = Some(list);
+                self.text.announcing = true;
+                self.builds.announced |= matches!(list, List::Build(_));
                 if let List::Fetch { paths, download, unpacked } = list {
                     let announced = &mut self.transfers.announced;
                     announced.paths = announced.paths.saturating_add(paths.unwrap_or(0));
@@ -197,7 +197,7 @@ impl State {
                 true
             }
             HumanLine::ListEntry(path) => {
-                match self.list {
+                match self.text.list {
                     Some(List::Build(_)) if path.ends_with(".drv") => self.plan(path, effects),
                     Some(List::Fetch { .. }) => {
                         let id = self.transfers.get_or_insert(path);
@@ -216,33 +216,33 @@ impl State {
     }
 
     fn plan(&mut self, path: &str, effects: &mut Effects) {
-        let counts = self.derivations.counts();
+        let counts = self.builds.derivations.counts();
         if counts.wanted() >= MAX_LISTED {
             self.dropped.derivations += 1;
             return;
         }
-        let id = self.derivations.get_or_insert(path);
+        let id = self.builds.derivations.get_or_insert(path);
         // A second command wants again what the first could not have.
         if matches!(
-            self.derivations.get(id).state(),
+            self.builds.derivations.get(id).state(),
             DerivationState::Unknown
                 | DerivationState::Failed
                 | DerivationState::Cancelled
                 | DerivationState::Skipped
-        ) && self.derivations.get(id).activities == 0
+        ) && self.builds.derivations.get(id).activities == 0
         {
-            self.derivations.set(id, DerivationState::Planned);
+            self.builds.derivations.set(id, DerivationState::Planned);
         }
         self.ask(id, effects);
     }
 
     /// Something other than a list follows: what was announced is whole.
     pub(super) fn announced(&mut self, effects: &mut Effects) {
-        if !std::mem::take(&mut self.announcing) {
+        if !std::mem::take(&mut self.text.announcing) {
             return;
         }
-        self.list = None;
-        if self.derivations.counts().get(DerivationState::Planned) > 0 {
+        self.text.list = None;
+        if self.builds.derivations.counts().get(DerivationState::Planned) > 0 {
             self.enter(Phase::Building, effects);
         } else if self.transfers.count(PathState::Planned) > 0 {
             self.enter(Phase::Fetching, effects);
@@ -252,8 +252,8 @@ impl State {
     /// Feeds a line to the activation. Returns whether it is one of its lines.
     pub(super) fn activation_line(&mut self, text: &str, build_log: bool, effects: &mut Effects) -> bool {
         let context = LineContext {
-            at: self.now,
-            builds_running: self.records_seen && !self.activities.is_empty(),
+            at: self.clock.now,
+            builds_running: self.text.records_seen && !self.builds.activities.is_empty(),
             build_log,
         };
         let recognised = self.activation.line(text, &context, &mut self.activation_changes);
@@ -279,12 +279,12 @@ impl State {
 
     /// What is activated was built, though no line of text says when each build ended.
     fn all_built(&mut self, effects: &mut Effects) {
-        let ids = self.derivations.iter().filter(|(_, derivation)| derivation.is_endless());
+        let ids = self.builds.derivations.iter().filter(|(_, derivation)| derivation.is_endless());
         let ids = ids.filter(|(_, derivation)| derivation.state() == DerivationState::Building);
         for id in ids.map(|(id, _)| id).collect::<Vec<_>>() {
             self.build_ended(id, BuildEnd::Built, effects);
         }
-        self.endless_builds = 0;
+        self.builds.endless = 0;
     }
 
     /// Passes on what the activation has accepted. Returns whether there was anything.
@@ -312,6 +312,6 @@ impl State {
             || text.starts_with("fatal: ")
             || text.contains("command not found")
             || text.ends_with(": not found") && text.contains("sh: ");
-        self.last_text_is_error = error.then(|| sanitize(text).into_owned());
+        self.errors.last_text = error.then(|| sanitize(text).into_owned());
     }
 }

@@ -4,13 +4,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::invariants::expect;
+use super::ids::PathId;
 use super::{Dropped, Moment};
 use crate::nix::store_path;
-
-/// A store path of this stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PathId(u32);
 
 /// Where a path stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -211,18 +207,23 @@ impl Transfers {
         path.from = from.map(Into::into);
     }
 
-    /// See [`super::State::check_invariants`].
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// Compares the counters with a recount. Returns the first that differs, for
+    /// [`check_invariants`](super::State::check_invariants).
+    pub(super) fn first_wrong_count(&self) -> Option<&'static str> {
         let mut counts = [0; PathState::ALL];
         let mut bytes = 0;
         for path in &self.paths {
             counts[path.state as usize] += 1;
             bytes += u128::from(path.done);
         }
-        expect(counts == self.counts, "the counts of paths equal a recount")?;
         let n_moving = counts[PathState::Fetching as usize] + counts[PathState::Uploading as usize];
-        expect(self.moving.len() == n_moving, "all paths on their way are listed")?;
-        expect(bytes == self.bytes, "bytes are those of all paths")
+        [
+            (counts == self.counts, "the counts of paths equal a recount"),
+            (self.moving.len() == n_moving, "all paths on their way are listed"),
+            (bytes == self.bytes, "bytes are those of all paths"),
+        ]
+        .into_iter()
+        .find_map(|(holds, rule)| (!holds).then_some(rule))
     }
 
     /// Takes a sample for the rate.

@@ -6,6 +6,7 @@ mod line;
 mod sanitize;
 mod suggest;
 mod symbols;
+pub mod template;
 mod units;
 mod width;
 

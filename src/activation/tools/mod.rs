@@ -1,6 +1,8 @@
 //! One file per program, one table per file.
 
-use super::rule::Program;
+use std::sync::LazyLock;
+
+use super::rule::{Program, Tables};
 
 pub(super) mod colmena;
 pub(super) mod deploy_rs;
@@ -34,3 +36,36 @@ pub(super) static PROGRAMS: [&Program; 13] = [
     &home_manager::PROGRAM,
     &secrets::PROGRAM,
 ];
+
+/// The rows of all tables.
+pub(super) static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables::new(&PROGRAMS));
+
+#[cfg(test)]
+mod tests {
+    use super::PROGRAMS;
+    use crate::activation::rule::Rule;
+
+    #[test]
+    fn tables_are_well_formed() {
+        const HOLES: [&str; 9] = ["units", "unit", "agent", "word", "step", "code", "path", "text", "any"];
+        for program in PROGRAMS {
+            for Rule { form, source, .. } in program.rules {
+                assert!(!source.is_empty(), "{form}: no source");
+                let (mut literal, mut holes) = (form.len(), 0);
+                for piece in form.split('{').skip(1) {
+                    let (hole, _) = piece.split_once('}').expect("a hole is closed");
+                    assert!(HOLES.contains(&hole), "{form}: no hole is called {hole}");
+                    literal -= hole.len() + 2;
+                    holes += 1;
+                }
+                // A form with too little around its holes would fit anything.
+                assert!(literal > 1, "{form}: fits anything");
+                assert_eq!(form.matches('}').count(), holes, "{form}: a brace too many");
+            }
+            let forms: Vec<&str> = program.rules.iter().map(|rule| rule.form).collect();
+            for (at, form) in forms.iter().enumerate() {
+                assert!(!forms[..at].contains(form), "{form}: listed twice");
+            }
+        }
+    }
+}

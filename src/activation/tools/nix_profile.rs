@@ -28,23 +28,18 @@ pub(super) static PROGRAM: Program = Program {
     ],
 };
 
-/// Whose profile this path belongs to: `None` if it is not that of a configuration, an inner `None` if it is the
+/// Returns whose profile this path belongs to: `None` if it is not that of a configuration, an inner `None` if it is the
 /// system's, which NixOS and nix-darwin share.
 pub(in crate::activation) fn owner(path: &str) -> Option<Option<Tool>> {
     let (_, name) = path.split_once("/profiles/")?;
-    let is = |profile: &str| {
-        name.rsplit('/')
-            .next()
-            .and_then(|last| last.strip_prefix(profile))
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
-    };
-    if is("home-manager") {
-        Some(Some(Tool::HomeManager))
-    } else if is("system-manager") {
-        Some(Some(Tool::SystemManager))
-    } else if name.starts_with("system-profiles/") || is("system") {
-        Some(None)
-    } else {
-        None
+    // `system-12-link`, `system.lock`
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let stems = || last.match_indices(['.', '-']).filter_map(|(at, _)| last.get(..at)).chain([last]);
+    match stems().find_map(Tool::of_profile) {
+        Some(tool) => Some(Some(tool)),
+        None => {
+            let is_system = name.starts_with("system-profiles/") || stems().any(|stem| stem == "system");
+            is_system.then_some(None)
+        }
     }
 }

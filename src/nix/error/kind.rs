@@ -33,9 +33,29 @@ impl fmt::Display for Stage {
     }
 }
 
-/// One row per kind: variant, name in reports, stage, advice.
+/// A property of kinds, written in lower case in the table below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trait {
+    /// See [`FailureKind::is_cascade`].
+    Cascade,
+    /// See [`FailureKind::is_survivable`].
+    Survivable,
+    /// See [`FailureKind::may_lack_name`].
+    Nameless,
+    /// See [`FailureKind::is_told_by_message`].
+    Logless,
+    /// See [`FailureKind::is_told_by_phrase`].
+    Plain,
+    /// Nothing is known about such an error.
+    Vague,
+}
+
+/// One row per kind: variant, name in reports, stage, traits, what became of the derivation, advice.
 macro_rules! failure_kinds {
-    ($($(#[doc = $doc:expr])+ $variant:ident $name:literal $stage:ident $advice:expr;)+) => {
+    ($(
+        $(#[doc = $doc:expr])+
+        $variant:ident $name:literal $stage:ident [$($trait:ident),*] $phrase:literal $advice:expr;
+    )+) => {
         /// What an error means, independent of Nix's version and wording.
         ///
         /// The names are part of the reports: a kind is never renamed, and readers must accept names they do not
@@ -60,160 +80,193 @@ macro_rules! failure_kinds {
                 match self { $(Self::$variant => failure_kinds!(@stage $stage)),+ }
             }
 
+            fn traits(self) -> &'static [Trait] {
+                match self { $(Self::$variant => &[$(failure_kinds!(@trait $trait)),*]),+ }
+            }
+
+            /// Returns what became of the derivation, as a verb phrase: `timed out`.
+            pub fn phrase(self) -> &'static str {
+                match self { $(Self::$variant => $phrase),+ }
+            }
+
             /// Returns one line on what to do next, only where that is certain and useful.
             pub fn advice(self) -> Option<&'static str> {
                 match self { $(Self::$variant => $advice),+ }
             }
         }
     };
+    (@trait cascade) => { Trait::Cascade };
+    (@trait survivable) => { Trait::Survivable };
+    (@trait nameless) => { Trait::Nameless };
+    (@trait logless) => { Trait::Logless };
+    (@trait plain) => { Trait::Plain };
+    (@trait vague) => { Trait::Vague };
     (@stage Anywhere) => { None };
     (@stage $stage:ident) => { Some(Stage::$stage) };
 }
 
 failure_kinds! {
     /// The builder exited with a status other than zero.
-    BuilderFailed "builder-failed" Build None;
+    BuilderFailed "builder-failed" Build [nameless, plain] "failed" None;
     /// The builder died of a signal.
-    KilledBySignal "killed-by-signal" Build None;
+    KilledBySignal "killed-by-signal" Build [nameless, plain] "was killed" None;
     /// A fixed-output derivation produced other content than its hash says.
-    HashMismatch "hash-mismatch" Build
-        Some("if the new content is to be trusted, put the hash after `got` in place of the specified one");
+    HashMismatch "hash-mismatch" Build [logless, plain] "does not match its specified hash"
+        Some("if you trust the new content, replace the specified hash with the one after `got`");
     /// The build took longer than `timeout`.
-    Timeout "timeout" Build Some("raise it with --timeout SECONDS, or look for what hangs");
+    Timeout "timeout" Build [nameless, plain] "timed out" Some("raise it with --timeout SECONDS, or look for what hangs");
     /// The build printed nothing for longer than `max-silent-time`.
-    SilentTimeout "silent-timeout" Build Some("raise it with --max-silent-time SECONDS, or look for what hangs");
+    SilentTimeout "silent-timeout" Build [nameless, plain] "was silent for too long" Some("raise it with --max-silent-time SECONDS, or look for what hangs");
     /// The build log exceeded `max-build-log-size`.
-    LogTooLong "log-too-long" Build Some("raise max-build-log-size, or make the build print less");
+    LogTooLong "log-too-long" Build [nameless, plain] "printed too much" Some("raise max-build-log-size, or make the build print less");
     /// The builder succeeded without making one of its outputs.
-    NoOutput "no-output" Build Some("the builder must create $out and every other output before it exits");
+    NoOutput "no-output" Build [nameless, plain] "did not produce its output" Some("the builder must create $out and every other output before it exits");
     /// A second build (`--check`) gave a different output.
-    NotDeterministic "not-deterministic" Build Some("build with --keep-failed to compare both outputs");
-    /// The derivation requires another system than this machine's.
-    PlatformMismatch "platform-mismatch" Build
+    NotDeterministic "not-deterministic" Build [logless] "is not deterministic" Some("build with --keep-failed to compare both outputs");
+    /// The derivation is for another system than this machine's.
+    PlatformMismatch "platform-mismatch" Build [logless] "requires another system"
         Some("build on a machine of the required system, or add one to `builders`");
     /// The derivation requires a system feature that is not available, such as `kvm`.
-    MissingFeature "missing-feature" Build
+    MissingFeature "missing-feature" Build [logless] "requires a feature that is missing"
         Some("add the required feature to system-features, here or on a build machine that has it");
     /// `max-jobs` is 0 and no other machine took the build.
-    LocalBuildsDisabled "local-builds-disabled" Build Some("allow local builds with --max-jobs, or add a build machine");
+    LocalBuildsDisabled "local-builds-disabled" Build [] "has no machine to build on" Some("allow local builds with --max-jobs, or add a build machine");
     /// No build could be started: no machine has what is required.
-    NoMachine "no-machine" Build Some("check `builders` and that the machines can be reached, or allow local builds");
+    NoMachine "no-machine" Build [] "has no machine to build on" Some("check `builders` and that the machines can be reached, or allow local builds");
     /// There was no free disk space left.
-    DiskFull "disk-full" Anywhere Some("free disk space: nix-collect-garbage, or a larger build directory");
+    DiskFull "disk-full" Anywhere [plain] "failed: the disk is full" Some("free disk space: nix-collect-garbage, or a larger build directory");
     /// The outputs could not be substituted, and building instead is not allowed without `--fallback`.
-    SubstitutionFailed "substitution-failed" Fetch Some("try again, or build from source with --fallback");
+    SubstitutionFailed "substitution-failed" Fetch [plain] "could not be fetched" Some("try again, or build from source with --fallback");
     /// No substituter has the path. Nix may go on and build it.
-    NoSubstituter "no-substituter" Fetch None;
+    NoSubstituter "no-substituter" Fetch [survivable] "failed" None;
     /// A download failed: a substitute, a file, a flake input, a Git repository.
-    DownloadFailed "download-failed" Fetch None;
+    DownloadFailed "download-failed" Fetch [survivable] "failed" None;
     /// The binary cache lists a path but lacks its archive. Not fatal: Nix builds the path.
-    MissingNar "missing-nar" Fetch None;
+    MissingNar "missing-nar" Fetch [survivable] "failed" None;
     /// The archive of a substitute differs from the cache's description of it.
-    NarHashMismatch "nar-hash-mismatch" Fetch None;
+    NarHashMismatch "nar-hash-mismatch" Fetch [] "failed" None;
     /// A substitute has no signature that this machine trusts.
-    MissingSignature "missing-signature" Fetch
+    MissingSignature "missing-signature" Fetch [] "failed"
         Some("add the cache's key to trusted-public-keys, or have the path signed");
     /// A flake input or a file fetched during evaluation has another hash than the one given for it.
-    InputHashMismatch "input-hash-mismatch" Fetch
-        Some("if the new content is to be trusted, update the input in the lock file or the hash in the expression");
+    InputHashMismatch "input-hash-mismatch" Fetch [] "failed"
+        Some("if you trust the new content, update the input in the lock file or the hash in the expression");
     /// A build machine could not be used. Nix tries the next one, or builds here.
-    RemoteMachine "remote-machine" Build None;
+    RemoteMachine "remote-machine" Build [survivable] "failed" None;
     /// A build on another machine failed for a reason that is not told.
-    RemoteBuildFailed "remote-build-failed" Build None;
+    RemoteBuildFailed "remote-build-failed" Build [] "failed" None;
     /// The post-build hook failed. The derivation itself was built.
-    PostBuildHook "post-build-hook" Build Some("the build itself succeeded; run the hook's program by hand to see why it fails");
-    /// An output refers to a forbidden path.
-    ForbiddenReference "forbidden-reference" Build Some("find the reference with: nix why-depends --precise");
+    PostBuildHook "post-build-hook" Build [] "was built, but its post-build hook failed" Some("the build itself succeeded; run the hook's program by hand to see why it fails");
+    /// An output refers to a path that it must not refer to.
+    ForbiddenReference "forbidden-reference" Build [nameless, logless] "refers to a forbidden path" Some("find the reference with: nix why-depends --precise");
     /// The outputs of a derivation refer to each other in a cycle.
-    OutputCycle "output-cycle" Build Some("move what both outputs share into one of them, or into a third");
+    OutputCycle "output-cycle" Build [nameless, logless] "has outputs that refer to each other" Some("move what both outputs share into one of them, or into a third");
     /// An output failed another check: too large, wrong permissions, a bad reference specifier.
-    OutputRejected "output-rejected" Build None;
+    OutputRejected "output-rejected" Build [nameless, logless] "failed" None;
     /// The builder could not be executed.
-    BadBuilder "bad-builder" Build Some("the builder or its interpreter does not exist inside the sandbox");
+    BadBuilder "bad-builder" Build [nameless, plain] "has a builder that cannot be run" Some("the builder or its interpreter does not exist inside the sandbox");
     /// A build failed for a reason this program does not know.
-    BuildFailed "build-failed" Build None;
+    BuildFailed "build-failed" Build [nameless] "failed" None;
     /// A dependency failed, so this derivation was not built. Never a root cause.
-    DependencyFailed "dependency-failed" Build None;
+    DependencyFailed "dependency-failed" Build [cascade] "failed" None;
     /// Summary of failures named before. Never a root cause.
-    BuildsFailed "builds-failed" Build None;
+    BuildsFailed "builds-failed" Build [cascade] "failed" None;
     /// Nix itself gave up because of something it did not expect.
-    NixAborted "nix-aborted" Anywhere None;
+    NixAborted "nix-aborted" Anywhere [] "failed" None;
     /// A file of the profile would come from two packages.
-    ProfileConflict "profile-conflict" Anywhere Some("remove one of the packages, or give one of them another priority");
+    ProfileConflict "profile-conflict" Anywhere [] "failed" Some("remove one of the packages, or give one of them another priority");
     /// A database of Nix is locked by another process. Nix waits and tries again.
-    StoreBusy "store-busy" Anywhere None;
+    StoreBusy "store-busy" Anywhere [survivable] "failed" None;
     /// A file or directory may not be read or written.
-    PermissionDenied "permission-denied" Anywhere None;
+    PermissionDenied "permission-denied" Anywhere [] "failed" None;
     /// The Nix daemon could not be reached, or went away.
-    DaemonConnection "daemon-connection" Anywhere Some("check that nix-daemon runs");
+    DaemonConnection "daemon-connection" Anywhere [] "failed" Some("check that nix-daemon runs");
     /// The store or its database is damaged, or lacks a path.
-    StoreError "store-error" Anywhere None;
+    StoreError "store-error" Anywhere [] "failed" None;
     /// A program that Nix calls is not installed.
-    MissingProgram "missing-program" Anywhere None;
+    MissingProgram "missing-program" Anywhere [] "failed" None;
 
     /// The expression cannot be parsed.
-    EvalSyntax "eval-syntax" Evaluation None;
+    EvalSyntax "eval-syntax" Evaluation [] "failed" None;
     /// A variable is not defined.
-    EvalUndefinedVariable "eval-undefined-variable" Evaluation None;
+    EvalUndefinedVariable "eval-undefined-variable" Evaluation [] "failed" None;
     /// An attribute set lacks an attribute.
-    EvalMissingAttribute "eval-missing-attribute" Evaluation None;
+    EvalMissingAttribute "eval-missing-attribute" Evaluation [] "failed" None;
     /// An `assert` failed.
-    EvalAssertion "eval-assertion" Evaluation None;
+    EvalAssertion "eval-assertion" Evaluation [] "failed" None;
     /// The expression called `throw`, as packages do that are broken, insecure or not free.
-    EvalThrow "eval-throw" Evaluation None;
+    EvalThrow "eval-throw" Evaluation [] "failed" None;
     /// The expression called `abort`.
-    EvalAbort "eval-abort" Evaluation None;
+    EvalAbort "eval-abort" Evaluation [] "failed" None;
     /// A value has the wrong type, or an operation cannot be done with it.
-    EvalType "eval-type" Evaluation None;
+    EvalType "eval-type" Evaluation [] "failed" None;
     /// A value depends on itself.
-    EvalInfiniteRecursion "eval-infinite-recursion" Evaluation
+    EvalInfiniteRecursion "eval-infinite-recursion" Evaluation [] "failed"
         Some("run again with --show-trace to see which values depend on each other");
     /// Functions call each other too deeply.
-    EvalStackOverflow "eval-stack-overflow" Evaluation
+    EvalStackOverflow "eval-stack-overflow" Evaluation [] "failed"
         Some("look for a recursion without an end, or raise max-call-depth");
     /// A module option does not exist, has the wrong type or conflicting values, or an assertion of a module failed.
-    EvalModuleOption "eval-module-option" Evaluation None;
+    EvalModuleOption "eval-module-option" Evaluation [] "failed" None;
     /// A file does not exist, or is not tracked by Git and so not part of the flake.
-    EvalMissingFile "eval-missing-file" Evaluation None;
+    EvalMissingFile "eval-missing-file" Evaluation [] "failed" None;
     /// The expression does what pure or restricted evaluation forbids.
-    EvalImpure "eval-impure" Evaluation Some("make the expression pure, or evaluate with --impure");
+    EvalImpure "eval-impure" Evaluation [] "failed" Some("make the expression pure, or evaluate with --impure");
     /// A function was called without a required argument, or with one that it does not take.
-    EvalCall "eval-call" Evaluation None;
+    EvalCall "eval-call" Evaluation [] "failed" None;
     /// Another error of the evaluation.
-    EvalOther "eval-other" Evaluation None;
+    EvalOther "eval-other" Evaluation [] "failed" None;
     /// A flake lacks the attribute that was asked for.
-    FlakeMissingAttribute "flake-missing-attribute" Evaluation Some("list what the flake has with: nix flake show");
+    FlakeMissingAttribute "flake-missing-attribute" Evaluation [] "failed" Some("list what the flake has with: nix flake show");
     /// A flake cannot be found.
-    FlakeNotFound "flake-not-found" Evaluation None;
+    FlakeNotFound "flake-not-found" Evaluation [] "failed" None;
     /// A flake or its lock file is not as it must be.
-    FlakeError "flake-error" Evaluation None;
+    FlakeError "flake-error" Evaluation [] "failed" None;
 
     /// An experimental feature is needed and not enabled.
-    FeatureDisabled "feature-disabled" Anywhere Some("enable it with --extra-experimental-features, or in nix.conf");
+    FeatureDisabled "feature-disabled" Anywhere [] "failed" Some("enable it with --extra-experimental-features, or in nix.conf");
     /// The command line is wrong.
-    Usage "usage" Anywhere None;
+    Usage "usage" Anywhere [] "failed" None;
     /// The user, or a signal, ended the run.
-    Interrupted "interrupted" Anywhere None;
+    Interrupted "interrupted" Anywhere [] "failed" None;
     /// An error of unknown meaning.
-    Unknown "unknown" Anywhere None;
+    Unknown "unknown" Anywhere [vague] "failed" None;
 }
 
+/// Traits of kinds, by which a run is judged.
 impl FailureKind {
-    /// Whether the failure only follows from another one: a dependency's, or those that a summary repeats.
+    /// The failure only follows from another one: a dependency's, or those that a summary repeats.
     pub fn is_cascade(self) -> bool {
-        matches!(self, Self::DependencyFailed | Self::BuildsFailed)
+        self.has(Trait::Cascade)
     }
 
-    /// Whether Nix may go on after such an error and still succeed.
+    /// Nix may go on after such an error and still succeed.
     pub fn is_survivable(self) -> bool {
-        matches!(
-            self,
-            Self::MissingNar
-                | Self::NoSubstituter
-                | Self::DownloadFailed
-                | Self::RemoteMachine
-                | Self::StoreBusy
-        )
+        self.has(Trait::Survivable)
+    }
+
+    /// The message may lack the derivation, which is then the build that ended.
+    pub fn may_lack_name(self) -> bool {
+        self.has(Trait::Nameless)
+    }
+
+    /// The failure happens after the builder is done, or before it, so the build's log does not say why.
+    pub fn is_told_by_message(self) -> bool {
+        self.has(Trait::Logless)
+    }
+
+    /// The message says no more than [`phrase`](Self::phrase) and the numbers with it.
+    pub fn is_told_by_phrase(self) -> bool {
+        self.has(Trait::Plain)
+    }
+
+    /// How little the kind says: 0 for a cause, 1 for an error that need not have been fatal, 2 for one that repeats others.
+    pub fn vagueness(self) -> u8 {
+        if self.is_cascade() { 2 } else { u8::from(self.is_survivable() || self.has(Trait::Vague)) }
+    }
+
+    fn has(self, wanted: Trait) -> bool {
+        self.traits().contains(&wanted)
     }
 }
 

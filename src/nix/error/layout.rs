@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 
 use super::Frame;
+use super::limits::{LINE_BYTES, clip, cut};
 use super::location::{self, Location};
 use crate::text::{last_carriage, sanitize, strip_escapes};
 
@@ -20,8 +21,6 @@ const TAIL_BYTES: usize = 192 * 1024;
 const MESSAGE_LINES: usize = 64;
 const CODE_LINES: usize = 8;
 const LOG_TAIL_LINES: usize = 200;
-/// Bytes kept of one line.
-pub(super) const LINE_BYTES: usize = 1000;
 /// Frames looked at.
 pub(super) const FRAMES: usize = 4096;
 
@@ -84,18 +83,6 @@ pub(super) fn clean_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
 pub(super) fn shown(line: &str) -> &str {
     let end = &line[cut(line, line.len().saturating_sub(HEAD_BYTES)).len()..];
     if end.contains('\r') { last_carriage(end) } else { line }
-}
-
-/// Cuts a line to [`LINE_BYTES`].
-pub(super) fn clip(line: &str) -> &str {
-    cut(line, LINE_BYTES)
-}
-
-/// Returns the longest beginning of at most `limit` bytes.
-pub(super) fn cut(text: &str, limit: usize) -> &str {
-    // `floor_char_boundary` of the standard library is younger than the oldest compiler we support.
-    let end = (0..=limit.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
-    &text[..end.unwrap_or(0)]
 }
 
 /// What the current line continues.

@@ -1,6 +1,6 @@
 //! Positions in expressions: how Nix prints them, and which of them is the user's own.
 
-use super::layout::clip;
+use super::limits::clip;
 use crate::text::sanitize;
 
 /// A place in a file.

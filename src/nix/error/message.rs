@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::layout::{LINE_BYTES, Layout, clean_lines, clip, cut};
+use super::layout::{Layout, clean_lines};
+use super::limits::{LINE_BYTES, clip, cut};
 use super::location::{self, Location};
 use super::{FailureKind, HashMismatch, NixError, Stage};
 use crate::text::sanitize;

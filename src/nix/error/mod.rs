@@ -9,18 +9,18 @@
 
 mod kind;
 mod layout;
+mod limits;
 mod location;
 mod message;
 mod rules;
-mod template;
 #[cfg(test)]
 mod tests;
 
 pub use kind::{FailureKind, Stage};
 pub use location::Location;
 
+use crate::text::template::Captures;
 use layout::Layout;
-use template::Captures;
 
 use crate::text::{sanitize, strip_escapes};
 
@@ -216,7 +216,7 @@ pub fn is_error(msg: &str) -> bool {
     /// Empty lines before the first one.
     const LINES: usize = 64;
     for line in msg.lines().take(LINES) {
-        let line = strip_escapes(layout::cut(layout::shown(line), LOOKED_AT));
+        let line = strip_escapes(limits::cut(layout::shown(line), LOOKED_AT));
         let line = line.trim_matches(|c: char| c.is_whitespace() || c.is_control());
         if !line.is_empty() {
             return line.starts_with("error:") || rules::is_bare_error(line);
@@ -230,11 +230,11 @@ pub fn is_error(msg: &str) -> bool {
 /// `previous` is the line before. Empty lines belong to an error only if more of it follows, so the caller holds them
 /// back; this function says yes to them.
 pub fn continues_error(first: &str, previous: &str, line: &str) -> bool {
-    let line = strip_escapes(layout::clip(line));
+    let line = strip_escapes(limits::clip(line));
     let line = line.trim_end();
-    let first = strip_escapes(layout::clip(layout::shown(first)));
+    let first = strip_escapes(limits::clip(layout::shown(first)));
     let first = first.trim();
-    let previous = strip_escapes(layout::clip(previous));
+    let previous = strip_escapes(limits::clip(previous));
     let previous = previous.trim_end();
     if line.is_empty() || line.starts_with("       ") {
         // 2.4 and later. In 2.3 a line of a log may be indented that much.
@@ -257,7 +257,7 @@ pub fn continues_error(first: &str, previous: &str, line: &str) -> bool {
 ///
 /// Known are a builder that does not exist and a full disk. In single-user JSON logs the line is the only sign of it.
 pub fn kind_of_log_line(line: &str) -> Option<FailureKind> {
-    let line = sanitize(layout::clip(line));
+    let line = sanitize(limits::clip(line));
     let line = line.trim_start();
     // 2.8 lets the error through in the binary form in which the child hands it to Nix.
     let bare = || line.find("executing '").and_then(|at| line.get(at..));
@@ -311,7 +311,7 @@ pub fn parse_error(text: &ErrorText<'_>) -> NixError {
 impl Frame {
     fn from_trace(frame: &TraceFrame<'_>) -> Self {
         let mut frame = Self {
-            message: sanitize(layout::clip(frame.raw_msg)).into_owned(),
+            message: sanitize(limits::clip(frame.raw_msg)).into_owned(),
             location: Location::from_fields(frame.file, frame.line, frame.column),
         };
         frame.split_name_position();
@@ -372,7 +372,7 @@ fn classify(subject: &str, nesting: usize) -> NixError {
 
 impl NixError {
     fn take_captures(&mut self, captures: &Captures<'_>) {
-        let text = |name| captures.get(name).map(|text| sanitize(layout::clip(text)).into_owned());
+        let text = |name| captures.get(name).map(|text| sanitize(limits::clip(text)).into_owned());
         if let Some(drv) = captures.get("drv") {
             self.take_path(drv);
         }
@@ -425,7 +425,7 @@ impl NixError {
             self.name = name.map(|name| sanitize(name.strip_suffix(".drv").unwrap_or(name)).into_owned());
         }
         if path.starts_with('/') {
-            self.output_path.get_or_insert_with(|| sanitize(layout::clip(path)).into_owned());
+            self.output_path.get_or_insert_with(|| sanitize(limits::clip(path)).into_owned());
         }
     }
 

@@ -5,7 +5,7 @@
 //! special stands before the general.
 
 use super::FailureKind::{self, *};
-use super::template::{Captures, captures};
+use crate::text::template::{Captures, captures};
 
 /// A message and its meaning. The fields `drv`, `out`, `exit`, `signal`, `n`, `uri`, `url`, `program`, `attr`, `list`,
 /// `goal`, `specified`, `got` and `rest` end up in the error; what other fields match is dropped.

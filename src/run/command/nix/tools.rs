@@ -6,120 +6,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::activation::{Command, NixFlags, Tool};
+
 use super::{LOG_FORMAT, Plan, Words, tables};
 
 /// Far more than any of the scripts has.
 const MAX_SCRIPT: u64 = 1024 * 1024;
 
-/// Where a tool takes flags for the Nix that it runs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Flags {
-    /// Among its own options, if it is new enough.
-    Own,
-    /// Behind `--`, in all versions.
-    BehindDashes,
-    /// Nowhere.
-    None,
-}
-
-/// A tool that runs Nix.
-struct Tool {
-    name: &'static str,
-    flags: Flags,
-    /// What stands before the action, one of them.
-    groups: &'static [&'static str],
-    /// Actions that change a running system or home.
-    switches: &'static [&'static str],
-    /// Actions that build, but change nothing.
-    builds: &'static [&'static str],
-    /// Actions that print something for its own sake.
-    results: &'static [&'static str],
-    /// Arguments with which nothing is switched after all.
-    harmless: &'static [&'static str],
-}
-
-const NIXOS_REBUILD: Tool = Tool {
-    name: "nixos-rebuild",
-    flags: Flags::Own,
-    groups: &[],
-    switches: &["switch", "boot", "test"],
-    builds: &[
-        "build",
-        "dry-build",
-        "dry-run",
-        "dry-activate",
-        "build-vm",
-        "build-vm-with-bootloader",
-        "build-image",
-    ],
-    results: &["list-generations"],
-    harmless: &[],
-};
-
-const TOOLS: [Tool; 8] = [
-    NIXOS_REBUILD,
-    // Its name before it took the place of the other.
-    Tool { name: "nixos-rebuild-ng", ..NIXOS_REBUILD },
-    Tool {
-        name: "home-manager",
-        flags: Flags::Own,
-        groups: &[],
-        switches: &["switch"],
-        builds: &["build"],
-        results: &["generations", "news", "option", "packages"],
-        harmless: &["-n", "--dry-run"],
-    },
-    Tool {
-        name: "darwin-rebuild",
-        flags: Flags::Own,
-        groups: &[],
-        switches: &["switch", "activate"],
-        builds: &["build", "check"],
-        results: &["changelog", "--list-generations"],
-        harmless: &["--dry-run"],
-    },
-    Tool {
-        name: "nh",
-        flags: Flags::BehindDashes,
-        groups: &["os", "home", "darwin"],
-        switches: &["switch", "boot", "test"],
-        builds: &["build", "build-vm", "build-image"],
-        results: &[],
-        harmless: &["-n", "--dry"],
-    },
-    Tool {
-        name: "system-manager",
-        flags: Flags::None,
-        groups: &[],
-        switches: &["switch", "activate"],
-        builds: &["build"],
-        results: &[],
-        harmless: &[],
-    },
-    Tool {
-        name: "colmena",
-        flags: Flags::None,
-        groups: &[],
-        switches: &["apply", "apply-local"],
-        builds: &["build"],
-        results: &["eval"],
-        harmless: &["build", "push", "dry-activate", "keys", "upload-keys"],
-    },
-    Tool {
-        name: "deploy",
-        flags: Flags::BehindDashes,
-        groups: &[],
-        // It has no actions.
-        switches: &[],
-        builds: &[],
-        results: &[],
-        harmless: &["--dry-activate"],
-    },
-];
-
 /// Plans a command of one of the tools.
 pub(super) fn tool(name: &str, words: &Words<'_>) -> Option<Plan> {
-    let tool = TOOLS.iter().find(|tool| tool.name == name)?;
+    let (_, tool) = Tool::command(name)?;
     let arguments = words.arguments();
     let dashes = arguments.iter().position(|word| word == "--").unwrap_or(arguments.len());
     let own = arguments.get(..dashes).unwrap_or_default();
@@ -144,22 +40,18 @@ pub(super) fn tool(name: &str, words: &Words<'_>) -> Option<Plan> {
 }
 
 /// Plans a command that builds. Flags among the tool's own go before its argument number `behind_action`.
-fn build(tool: &Tool, words: &Words<'_>, behind_action: usize, dashes: usize) -> Plan {
+fn build(tool: &Command, words: &Words<'_>, behind_action: usize, dashes: usize) -> Plan {
     if words.has_log_format() {
         return words.with_its_log_format();
     }
     let arguments = words.arguments();
     let known = words.known;
-    // These show a build in a way of their own, which nobody else can read.
-    let quiet: &[&str] = if tool.name == "nh" && !arguments.iter().any(|word| word == "--no-nom") {
-        &["--no-nom"]
-    } else {
-        &[]
-    };
+    // These show a build in a way of their own, which no program can read.
+    let quiet: Vec<&str> = tool.plain.into_iter().filter(|flag| !is_among(arguments, flag)).collect();
     let mut plan = words.as_given();
     match tool.flags {
-        Flags::None => {}
-        Flags::Own => {
+        NixFlags::None => {}
+        NixFlags::Own => {
             // Without a flake it runs nix-build, which has no socket. Where the flake is looked for by the tool, both are
             // possible, and the flag does for both.
             let has_socket = known.has_socket() && names_flake(arguments);
@@ -169,8 +61,8 @@ fn build(tool: &Tool, words: &Words<'_>, behind_action: usize, dashes: usize) ->
                 plan = words.with_flags(behind_action, &LOG_FORMAT);
             }
         }
-        Flags::BehindDashes => {
-            plan.command = words.with(behind_action, quiet);
+        NixFlags::BehindDashes => {
+            plan.command = words.with(behind_action, &quiet);
             if !known.has_socket() && known.takes_flag() {
                 let at = words.at + 1 + quiet.len() + dashes;
                 let flags = tables::flags();
@@ -192,6 +84,10 @@ fn names_flake(arguments: &[OsString]) -> bool {
 fn position(words: &[OsString], begin: usize, wanted: &[&str]) -> Option<usize> {
     let found = words.get(begin..)?.iter().position(|word| is_one(word, wanted))?;
     Some(begin + found)
+}
+
+fn is_among(words: &[OsString], flag: &str) -> bool {
+    words.iter().any(|word| word == flag)
 }
 
 fn is_one(word: &OsStr, of: &[&str]) -> bool {
