@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use common::tree;
 
 /// The modules of the crate root and what each may import of ours. `ARCHITECTURE.md` says why.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("text", &[]),
     ("excerpt", &[]),
     ("nix", &["text"]),
