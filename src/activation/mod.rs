@@ -65,7 +65,7 @@ pub use closing::{Outcome, Reported};
 pub use flake_inputs::{FlakeInput, FlakeInputs};
 pub use machine::Activation;
 pub use rule::EarlyStage;
-pub use run::{Excerpt, Run, SwitchId, RunStage, Scope, Unit, Units};
+pub use run::{Excerpt, Run, RunStage, Scope, SwitchId, Unit, Units};
 pub use tool::{Command, NixFlags, Tool};
 pub use tools::launchd::{agent_logs, plist_logs};
 pub use verdict::Summary;

@@ -260,7 +260,13 @@ struct Evidence {
 }
 
 impl Run {
-    pub(super) fn new(id: SwitchId, tool: Tool, node: Option<String>, at: Duration, standing: Standing) -> Run {
+    pub(super) fn new(
+        id: SwitchId,
+        tool: Tool,
+        node: Option<String>,
+        at: Duration,
+        standing: Standing,
+    ) -> Run {
         Run {
             id,
             tool,

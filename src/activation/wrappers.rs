@@ -129,7 +129,8 @@ impl Activation {
     ) {
         use nixos_rebuild::Failed;
         let open = self
-            .runs.current_at()
+            .runs
+            .current_at()
             .filter(|at| self.runs.get(*at).is_some_and(|run| !run.closed && run.tool == Tool::NixosRebuild));
         let not_privileged = self.sudo.is_some() || self.maybe_not_privileged;
         let (step, at) = match (nixos_rebuild::failed_command(holes.text.unwrap_or_default()), open) {

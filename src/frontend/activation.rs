@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::activation::{ActivationChange, Run, SwitchId, RunStage, Tool, Unit, Units, Verb};
+use crate::activation::{ActivationChange, Run, RunStage, SwitchId, Tool, Unit, Units, Verb};
 use crate::render::{Style, unit_actions, unit_names};
 use crate::state::{Moment, Outcome, State};
 use crate::text::{Line, Role};

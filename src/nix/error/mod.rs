@@ -19,8 +19,8 @@ mod tests;
 pub use kind::{FailureKind, Stage};
 pub use location::Location;
 
-use layout::Layout;
 use crate::text::template::Captures;
+use layout::Layout;
 
 use crate::text::{sanitize, strip_escapes};
 

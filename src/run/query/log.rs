@@ -440,7 +440,7 @@ mod tests {
         );
         let expected = format!(
             "✗ a-1.0 does not match its specified hash\n    specified: sha256-AAAA\n    got:       sha256-BBBB\n    \
-             → if the new content is to be trusted, put the hash after `got` in place of the specified one\n    \
+             → if you trust the new content, replace the specified hash with the one after `got`\n    \
              log: nix log {A}\n"
         );
         check(&input, &LogOf::Run, &expected);
