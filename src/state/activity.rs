@@ -12,6 +12,8 @@ use super::process::Counter;
 pub(super) enum Kind {
     /// A build of ours, or a remote machine's report of one.
     Build(DerivationId),
+    /// A build that another machine reports from inside a request, beside the one of ours.
+    InnerBuild(DerivationId),
     /// A path that a substituter has.
     Substitute(PathId),
     /// The copy of such a path.
@@ -28,10 +30,12 @@ pub(super) enum Kind {
     Realise,
     /// The counter of a request's builds.
     Builds(Counter),
+    /// The counter of the builds that another machine reports from inside a request.
+    InnerBuilds(Counter),
     /// The counter of a request's paths.
     CopyPaths(Counter),
     /// The hook that follows a build.
-    Hook,
+    Hook(DerivationId),
     /// A build that waits.
     Waiting(DerivationId),
     /// A part of the evaluation that has a text.
@@ -79,6 +83,11 @@ impl Activities {
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Ids and kinds, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Kind)> {
+        self.0.iter().map(|(id, activity)| (*id, activity.kind))
     }
 
     /// What they are, in no order.

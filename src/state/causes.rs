@@ -19,7 +19,9 @@ pub(super) const MAX_FAILURES: usize = 10_000;
 impl State {
     /// A derivation failed by itself.
     pub(super) fn build_failed(&mut self, id: DerivationId, error: NixError, effects: &mut Effects) {
-        self.forget_unnamed(id, effects);
+        if error.kind != FailureKind::PostBuildHook {
+            self.forget_unnamed(id, effects);
+        }
         self.errors.cascades.remove(&id);
         if let Some(known) = self.builds.derivations.get(id).failure {
             self.complete(known, error);
@@ -59,7 +61,7 @@ impl State {
         derivation.failure = (!hook).then_some(failure);
         if hook {
             record.phase = None;
-            take_log(&mut record, std::mem::take(&mut self.builds.hook_log), self.options.tail_lines);
+            take_log(&mut record, self.builds.hooks.remove(&id).unwrap_or_default(), self.options.tail_lines);
         } else if let Some(log) = log {
             take_log(&mut record, *log, self.options.tail_lines);
         } else if in_text && !is_quoted && self.builds_alone(id) {
@@ -167,13 +169,9 @@ impl State {
         }
         match ended {
             // The message comes before the end of the activity.
-            DerivationState::Building => {
-                let mut processes: Vec<_> = self.builds.processes.values_mut().collect();
-                processes.sort_unstable_by_key(|process| process.number);
-                let _ = processes.into_iter().rev().any(|process| process.builds.forget_failure());
-            }
-            // Another build ended first and was taken for it.
-            DerivationState::Cancelled => {
+            DerivationState::Building => self.name_open_failure(id),
+            // Another build ended first and was taken for it: each gets what the other had.
+            DerivationState::Cancelled | DerivationState::Built => {
                 let mut processes: Vec<_> = self.builds.processes.values_mut().collect();
                 processes.sort_unstable_by_key(|process| process.number);
                 mistaken = processes.into_iter().rev().find_map(|process| process.unnamed.pop_back());
@@ -181,7 +179,8 @@ impl State {
             _ => {}
         }
         if let Some(other) = mistaken {
-            self.build_ended(other, BuildEnd::Cancelled, effects);
+            let end = if ended == DerivationState::Built { BuildEnd::Built } else { BuildEnd::Cancelled };
+            self.build_ended(other, end, effects);
         }
     }
 }

@@ -84,6 +84,8 @@ pub struct Derivation {
     pub failure: Option<FailureId>,
     /// Activities that build it now: more than one where a remote machine reports its own.
     pub(super) activities: u32,
+    /// Those of its activities whose failure a message has named.
+    pub(super) named: u32,
     /// Started by a line of text, which has no end.
     pub(super) human: bool,
     /// Whether the driver has been asked for its file.
@@ -108,6 +110,7 @@ impl Derivation {
             log: None,
             failure: None,
             activities: 0,
+            named: 0,
             human: false,
             asked: false,
             is_read: false,

@@ -187,6 +187,9 @@ impl State {
             self.cascade(error, top_level, origin, effects);
             return;
         }
+        if let Some(path) = error.output_path.as_deref().filter(|_| error.kind.refuses_path()) {
+            self.refuse_path(path);
+        }
         let owner = self.owner(&error);
         match owner {
             Some(id) => self.build_failed(id, error, effects),
@@ -210,12 +213,11 @@ impl State {
             self.ask(id, effects);
             if self.builds.derivations.get(id).failure.is_none() {
                 self.errors.cascades.insert(id);
-                let state = self.builds.derivations.get(id).state();
-                if !matches!(
-                    state,
-                    DerivationState::Built | DerivationState::Failed | DerivationState::Cancelled
-                ) {
-                    self.builds.derivations.set(id, DerivationState::Skipped);
+                match self.builds.derivations.get(id).state() {
+                    DerivationState::Built | DerivationState::Failed | DerivationState::Cancelled => {}
+                    // Lix begins a goal before its inputs are built.
+                    DerivationState::Building => self.name_open_failure(id),
+                    _ => self.builds.derivations.set(id, DerivationState::Skipped),
                 }
             }
             if let [failure] = self.errors.failures.as_mut_slice() {
@@ -237,6 +239,7 @@ impl State {
                 .derivation
                 .as_deref()
                 .map(|path| self.builds.derivations.get_or_insert(path))
+                .or(self.builds.failed_hook.take())
                 .or(self.builds.last_hook);
         }
         if let Some(path) = &error.derivation {

@@ -36,6 +36,7 @@ impl State {
         expect(self.builds.processes.len() <= MAX_PROCESSES + 1, "processes are bounded")?;
         expect(self.errors.failures.len() <= MAX_FAILURES + MAX_LOOSE + 1, "failures are bounded")?;
         expect(self.errors.loose.len() <= MAX_LOOSE, "errors without a derivation are bounded")?;
+        expect(self.builds.hooks.len() <= MAX_OPEN, "hooks are bounded")?;
         let (n_edges, n_outputs) = self.builds.derivations.extent();
         expect(n_edges.max(n_outputs) <= MAX_EDGES, "the graph is bounded")?;
         expect(self.text.seen.len() <= MAX_SEEN, "remembered texts are bounded")?;
@@ -57,9 +58,14 @@ impl State {
             )?;
         }
         for process in self.builds.processes.values() {
-            let open = [process.unnamed.len(), process.undecided.len(), process.copies.len()];
+            let open = [
+                process.unnamed.len(),
+                process.undecided.len(),
+                process.copies.len(),
+                process.uncounted.len(),
+            ];
             expect(open.into_iter().all(|n| n <= MAX_OPEN), "what a process leaves open is bounded")?;
-            let credits = process.builds.len().max(process.paths.len());
+            let credits = process.builds.len().max(process.paths.len()).max(process.inner_builds.len());
             expect(credits <= MAX_CREDITS, "counted ends are bounded")?;
         }
         for (id, derivation) in self.builds.derivations.iter() {
@@ -69,7 +75,7 @@ impl State {
             }
         }
         let building = |kind: Kind| match kind {
-            Kind::Build(id) => self.builds.derivations.get(id).activities > 0,
+            Kind::Build(id) | Kind::InnerBuild(id) => self.builds.derivations.get(id).activities > 0,
             _ => true,
         };
         expect(self.builds.activities.kinds().all(building), "a build that runs knows its activity")

@@ -22,7 +22,7 @@ mod texts;
 mod transfer;
 mod verdict;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -99,10 +99,12 @@ struct Builds {
     endless: usize,
     /// Builds by the name that `name> ` prefixes use.
     by_log_name: HashMap<Box<str>, DerivationId, RandomState>,
-    /// The build whose hook ran last.
+    /// Post-build hooks of builds that Nix has not counted, with the lines that they print: several run at once from 2.35 on.
+    hooks: BTreeMap<DerivationId, LogTail>,
+    /// The build whose hook began last.
     last_hook: Option<DerivationId>,
-    /// Lines that this hook printed.
-    hook_log: LogTail,
+    /// The build that ended first without a count although its hook had begun: the hook has failed.
+    failed_hook: Option<DerivationId>,
     /// Buffers of logs that are no longer needed, for the next builds.
     spare_buffers: Vec<String>,
 }
@@ -142,6 +144,8 @@ struct Texts {
     evaluating: Option<String>,
     /// The lock or machine that Nix waits for, if the stream has said nothing since.
     waiting: Option<String>,
+    /// The path that a line of text has sent last.
+    last_upload: Option<PathId>,
     /// Any record at all was read.
     records_seen: bool,
     /// Something that only Nix says was heard.

@@ -46,7 +46,12 @@ pub(super) const MAX_OPEN: usize = 4096;
 
 /// Ends that were counted and whose activity has not ended yet.
 #[derive(Debug, Default)]
-pub(super) struct Credits(VecDeque<Credit>);
+pub(super) struct Credits {
+    open: VecDeque<Credit>,
+    /// Failures that a message has named before Nix counted them, which some versions do always and all do for builds on
+    /// other machines.
+    owed: u64,
+}
 
 impl Credits {
     /// Compares the counter's new values with its old ones. Returns how many ends there was no room for.
@@ -60,10 +65,13 @@ impl Credits {
             (Credit::Failed, failed.saturating_sub(counter.failed)),
         ] {
             let counted = gained.min(ended);
-            let credited = counted.min((MAX_CREDITS - self.0.len()) as u64);
             ended -= counted;
-            dropped += counted - credited;
-            self.0.extend(std::iter::repeat_n(credit, usize::try_from(credited).unwrap_or(0)));
+            let settled = if credit == Credit::Failed { counted.min(self.owed) } else { 0 };
+            self.owed -= settled;
+            let open = counted - settled;
+            let credited = open.min((MAX_CREDITS - self.open.len()) as u64);
+            dropped += open - credited;
+            self.open.extend(std::iter::repeat_n(credit, usize::try_from(credited).unwrap_or(0)));
         }
         *counter = Counter { done, running, failed };
         dropped
@@ -71,18 +79,31 @@ impl Credits {
 
     /// How many ends are open.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.open.len()
     }
 
     /// The end of the next activity.
     pub(super) fn take(&mut self) -> Option<Credit> {
-        self.0.pop_front()
+        self.open.pop_front()
     }
 
-    /// A failure that Nix has named need not be guessed any more.
-    pub(super) fn forget_failure(&mut self) -> bool {
-        let found = self.0.iter().position(|credit| *credit == Credit::Failed);
-        found.is_some_and(|at| self.0.remove(at).is_some())
+    /// Settles a failure that Nix has named while its activity is open: it was counted already, or will be.
+    pub(super) fn name_failure(&mut self) {
+        match self.open.iter().position(|credit| *credit == Credit::Failed) {
+            Some(at) => drop(self.open.remove(at)),
+            None => self.owed += 1,
+        }
+    }
+
+    /// Expects no more counts than there are open activities of failures that were named.
+    pub(super) fn expect_at_most(&mut self, n_open: u64) {
+        self.owed = self.owed.min(n_open);
+    }
+
+    /// Takes a counted success, if there is one.
+    pub(super) fn take_success(&mut self) -> bool {
+        let found = self.open.iter().position(|credit| *credit == Credit::Done);
+        found.is_some_and(|at| self.open.remove(at).is_some())
     }
 }
 
@@ -92,6 +113,12 @@ pub(super) struct Process {
     /// How many processes were seen before it.
     pub(super) number: usize,
     pub(super) builds: Credits,
+    /// The same for builds that another machine reports from inside a request.
+    pub(super) inner_builds: Credits,
+    /// Open activities of builds that a message has named as failed.
+    pub(super) named_open: u64,
+    /// Builds that ended without a count.
+    pub(super) uncounted: VecDeque<DerivationId>,
     pub(super) paths: Credits,
     /// Builds that ended and were counted as failed, and that no message has named yet.
     pub(super) unnamed: VecDeque<DerivationId>,
@@ -103,6 +130,8 @@ pub(super) struct Process {
     pub(super) counts_builds: bool,
     /// Whether its paths are.
     pub(super) counts_paths: bool,
+    /// Counters of paths that are open.
+    pub(super) open_counters: u32,
     /// Requests that are being worked on.
     pub(super) realising: u32,
     /// Its last activity that ended was a request: an error that follows is that request's.
@@ -114,12 +143,16 @@ impl Process {
         Self {
             number,
             builds: Credits::default(),
+            inner_builds: Credits::default(),
+            named_open: 0,
+            uncounted: VecDeque::new(),
             paths: Credits::default(),
             unnamed: VecDeque::new(),
             undecided: VecDeque::new(),
             copies: VecDeque::new(),
             counts_builds: false,
             counts_paths: false,
+            open_counters: 0,
             realising: 0,
             realised_last: false,
         }

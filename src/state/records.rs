@@ -4,7 +4,7 @@ use super::activity::{Activity, Kind};
 use super::change::{BuildEnd, Change, Effects, Phase};
 use super::derivation::DerivationState;
 use super::ids::{DerivationId, PathId};
-use super::process::{Counter, Credit, Pid, push_bounded};
+use super::process::{Counter, Credit, MAX_OPEN, Pid, push_bounded};
 use super::transfer::PathState;
 use super::{LogTail, State};
 use crate::nix::log::{ActivityType, Fields, LogMessage, ResultType, Text};
@@ -67,12 +67,18 @@ impl State {
                 let Some(path) = fields.str(0) else { return Kind::Other };
                 // Lix lets a builder start activities of any type below its own build. A remote machine's report of a
                 // build is below a request instead.
-                if self.builds.activities.has_ancestor(parent, |kind| matches!(kind, Kind::Build(_))) {
+                if self
+                    .builds
+                    .activities
+                    .has_ancestor(parent, |kind| matches!(kind, Kind::Build(_) | Kind::InnerBuild(_)))
+                {
                     return Kind::Other;
                 }
                 let machine = fields.str(1).filter(|machine| !machine.is_empty());
                 let machine = machine.map(short);
-                Kind::Build(self.build_started(&path.decode(), machine.as_deref(), false, effects))
+                let is_inner = self.in_request(parent);
+                let id = self.build_started(&path.decode(), machine.as_deref(), false, effects);
+                if is_inner { Kind::InnerBuild(id) } else { Kind::Build(id) }
             }
             ActivityType::Substitute => {
                 let Some(path) = fields.str(0) else { return Kind::Other };
@@ -83,23 +89,30 @@ impl State {
                 let from = fields.str(1).map(short);
                 Kind::Substitute(self.fetch_started(&path.decode(), from.as_deref(), effects))
             }
-            ActivityType::CopyPath => self.copy_started(pid, parent, fields, effects),
+            ActivityType::CopyPath => self.copy_started(pid, parent, text, fields, effects),
             ActivityType::FileTransfer => self.download_started(pid, parent, fields),
             ActivityType::Realise => {
                 self.process(pid).realising += 1;
                 Kind::Realise
             }
+            ActivityType::Builds if self.in_request(parent) => Kind::InnerBuilds(Counter::default()),
             ActivityType::Builds => Kind::Builds(Counter::default()),
             ActivityType::CopyPaths if self.in_request(parent) || self.is_for_machine(pid, text) => {
                 Kind::MachineCopy
             }
-            ActivityType::CopyPaths => Kind::CopyPaths(Counter::default()),
+            ActivityType::CopyPaths => {
+                self.process(pid).open_counters += 1;
+                Kind::CopyPaths(Counter::default())
+            }
             ActivityType::PostBuildHook => match fields.str(0) {
                 Some(path) => {
                     let id = self.builds.derivations.get_or_insert(&path.decode());
                     self.builds.last_hook = Some(id);
-                    self.builds.hook_log = LogTail::default();
-                    Kind::Hook
+                    if self.builds.hooks.len() >= MAX_OPEN {
+                        self.builds.hooks.pop_first();
+                    }
+                    self.builds.hooks.insert(id, LogTail::default());
+                    Kind::Hook(id)
                 }
                 None => Kind::Other,
             },
@@ -199,7 +212,14 @@ impl State {
         self.transfers.set(id, PathState::Ended);
     }
 
-    fn copy_started(&mut self, pid: Pid, parent: u64, fields: &Fields<'_>, effects: &mut Effects) -> Kind {
+    fn copy_started(
+        &mut self,
+        pid: Pid,
+        parent: u64,
+        text: Text<'_>,
+        fields: &Fields<'_>,
+        effects: &mut Effects,
+    ) -> Kind {
         let Some(path) = fields.str(0) else { return Kind::Other };
         let path = path.decode();
         if let Some(Activity { kind: Kind::Substitute(id), .. }) = self.builds.activities.get(parent) {
@@ -221,18 +241,20 @@ impl State {
         if self.process(pid).realising > 0 {
             return Kind::MachineCopy;
         }
-        let to = fields.str(2).map(|to| to.decode().into_owned()).unwrap_or_default();
-        let here = to.is_empty()
-            || ["local", "daemon", "auto", "unix:", "/"].iter().any(|here| to.starts_with(here));
-        if here {
+        if is_upload(text, fields) {
+            Kind::Upload(self.upload_started(&path, effects))
+        } else {
             let from = fields.str(1).map(short);
             Kind::Fetch(self.fetch_started(&path, from.as_deref(), effects))
-        } else {
-            let id = self.transfers.get_or_insert(&path);
-            self.transfers.set(id, PathState::Uploading);
-            self.enter(Phase::Fetching, effects);
-            Kind::Upload(id)
         }
+    }
+
+    /// A path is on its way to another store.
+    pub(super) fn upload_started(&mut self, path: &str, effects: &mut Effects) -> PathId {
+        let id = self.transfers.upload(path);
+        self.transfers.set(id, PathState::Uploading);
+        self.enter(Phase::Fetching, effects);
+        id
     }
 
     fn download_started(&mut self, pid: Pid, parent: u64, fields: &Fields<'_>) -> Kind {
@@ -290,7 +312,7 @@ impl State {
         }
         let Some(activity) = self.builds.activities.get_mut(id) else { return };
         match (kind, &mut activity.kind) {
-            (ResultType::BuildLogLine, Kind::Build(derivation)) => {
+            (ResultType::BuildLogLine, Kind::Build(derivation) | Kind::InnerBuild(derivation)) => {
                 if let Some(line) = fields.str(0) {
                     let id = *derivation;
                     let derivation = self.builds.derivations.get_mut(id);
@@ -312,9 +334,14 @@ impl State {
                 let (done, expected) = (fields.int(0).unwrap_or(0), fields.int(1).unwrap_or(0));
                 self.transfers.progress(path, done, expected, true, self.clock.now);
             }
+            (ResultType::Progress, Kind::Upload(path)) => {
+                let path = *path;
+                self.transfers.copied(path, fields.int(0).unwrap_or(0), fields.int(1).unwrap_or(0));
+            }
             (ResultType::Progress, Kind::SubstituteCopy(path) | Kind::Fetch(path)) => {
                 let path = *path;
                 let (done, expected) = (fields.int(0).unwrap_or(0), fields.int(1).unwrap_or(0));
+                self.transfers.copied(path, done, expected);
                 self.transfers.progress(path, done, expected, false, self.clock.now);
             }
             (ResultType::Progress, Kind::Builds(counter)) => {
@@ -330,6 +357,13 @@ impl State {
                 self.dropped.ends += dropped;
                 self.set_kind(id, Kind::Builds(new));
             }
+            (ResultType::Progress, Kind::InnerBuilds(counter)) => {
+                let mut new = *counter;
+                let [done, running, failed] = [0, 2, 3].map(|at| fields.int(at).unwrap_or(0));
+                let dropped = self.process(Pid::of(id)).inner_builds.update(&mut new, done, running, failed);
+                self.dropped.ends += dropped;
+                self.set_kind(id, Kind::InnerBuilds(new));
+            }
             (ResultType::Progress, Kind::CopyPaths(counter)) => {
                 let mut new = *counter;
                 let process = self.process(Pid::of(id));
@@ -344,17 +378,17 @@ impl State {
                 self.set_kind(id, Kind::CopyPaths(new));
                 self.decide_paths(Pid::of(id), effects);
             }
-            (ResultType::SetPhase, Kind::Build(derivation)) => {
+            (ResultType::SetPhase, Kind::Build(derivation) | Kind::InnerBuild(derivation)) => {
                 let id = *derivation;
                 if let Some(phase) = fields.str(0) {
                     let phase = phase.decode();
                     self.set_phase(id, &phase, effects);
                 }
             }
-            (ResultType::PostBuildLogLine, Kind::Hook) => {
-                if let Some(line) = fields.str(0) {
-                    self.builds.hook_log.push(line);
-                    self.builds.hook_log.count_dropped(&mut self.dropped);
+            (ResultType::PostBuildLogLine, Kind::Hook(derivation)) => {
+                if let (Some(line), Some(log)) = (fields.str(0), self.builds.hooks.get_mut(derivation)) {
+                    log.push(line);
+                    log.count_dropped(&mut self.dropped);
                 }
             }
             _ => {}
@@ -399,16 +433,25 @@ impl State {
     fn stop(&mut self, id: u64, activity: Activity, effects: &mut Effects) {
         let pid = Pid::of(id);
         match activity.kind {
-            Kind::Build(derivation) => self.build_stopped(pid, derivation, effects),
-            Kind::Substitute(path) | Kind::Fetch(path) | Kind::Upload(path) => {
-                if self.process(pid).counts_paths || !matches!(activity.kind, Kind::Substitute(_)) {
-                    if let Kind::Substitute(_) = activity.kind {
-                        self.transfers.set(path, PathState::Ended);
-                    }
+            Kind::Build(derivation) => self.build_stopped(pid, derivation, false, effects),
+            Kind::InnerBuild(derivation) => self.build_stopped(pid, derivation, true, effects),
+            Kind::Builds(_) => self.settle_uncounted(pid, effects),
+            Kind::Substitute(path) => {
+                if self.process(pid).counts_paths {
+                    self.transfers.set(path, PathState::Ended);
                     self.dropped.ends += push_bounded(&mut self.process(pid).undecided, path);
                     self.decide_paths(pid, effects);
                 } else {
                     self.path_ended(path, true, effects);
+                }
+            }
+            Kind::Fetch(path) | Kind::Upload(path) => {
+                if self.process(pid).open_counters > 0 {
+                    self.dropped.ends += push_bounded(&mut self.process(pid).undecided, path);
+                    self.decide_paths(pid, effects);
+                } else {
+                    let arrived = self.transfers.get(path).is_whole != Some(false);
+                    self.path_ended(path, arrived, effects);
                 }
             }
             Kind::SubstituteCopy(path) => self.process(pid).copies.retain(|other| *other != path),
@@ -418,10 +461,13 @@ impl State {
                 process.realised_last = process.realising == 0;
             }
             Kind::CopyPaths(_) => {
-                // What this counter was to decide and has not is not here.
+                let process = self.process(pid);
+                process.open_counters = process.open_counters.saturating_sub(1);
+                // A copy to another store may end without a count, and after a failure a path under way still arrives.
                 while let Some(path) = self.process(pid).undecided.pop_front() {
                     let uncounted = !self.process(pid).counts_paths;
-                    self.path_ended(path, uncounted, effects);
+                    let is_whole = self.transfers.get(path).is_whole;
+                    self.path_ended(path, is_whole.unwrap_or(uncounted), effects);
                 }
             }
             Kind::Waiting(derivation)
@@ -435,29 +481,99 @@ impl State {
         }
     }
 
-    fn build_stopped(&mut self, pid: Pid, id: DerivationId, effects: &mut Effects) {
+    fn build_stopped(&mut self, pid: Pid, id: DerivationId, inner: bool, effects: &mut Effects) {
         let derivation = self.builds.derivations.get_mut(id);
         derivation.activities = derivation.activities.saturating_sub(1);
-        if derivation.activities > 0 {
-            // A remote machine is done; the outputs are still to come.
-            self.process(pid).builds.take();
-            return;
+        let is_last = derivation.activities == 0;
+        if is_last {
+            derivation.ended = Some(self.clock.now);
         }
-        derivation.ended = Some(self.clock.now);
-        if derivation.state() == DerivationState::Failed {
-            return;
-        }
+        let is_named = derivation.named > 0;
+        derivation.named = derivation.named.saturating_sub(1);
+        let depends = self.errors.cascades.contains(&id);
         let process = self.process(pid);
+        if is_named {
+            // A message has named the failure, and its count is settled.
+            process.named_open = process.named_open.saturating_sub(1);
+            process.builds.expect_at_most(process.named_open);
+            if is_last && depends {
+                self.build_ended(id, BuildEnd::Cancelled, effects);
+            }
+            return;
+        }
         let counted = process.counts_builds;
-        match process.builds.take() {
-            Some(Credit::Done) => self.build_ended(id, BuildEnd::Built, effects),
+        let credits = if inner { &mut process.inner_builds } else { &mut process.builds };
+        if !is_last {
+            // A remote machine is done; the outputs are still to come.
+            credits.take();
+            return;
+        }
+        if self.builds.derivations.get(id).state() == DerivationState::Failed {
+            return;
+        }
+        let credits = {
+            let process = self.process(pid);
+            if inner { &mut process.inner_builds } else { &mut process.builds }
+        };
+        let credit = credits.take();
+        let has_hook = self.builds.hooks.contains_key(&id);
+        match credit {
+            Some(Credit::Done) => {
+                self.builds.hooks.remove(&id);
+                self.build_ended(id, BuildEnd::Built, effects);
+            }
             Some(Credit::Failed) => {
+                let process = self.process(pid);
                 self.dropped.ends += push_bounded(&mut process.unnamed, id);
                 self.builds.derivations.set(id, DerivationState::Ended);
                 self.own(effects);
             }
-            None if counted => self.build_ended(id, BuildEnd::Cancelled, effects),
+            // A hook begins when the outputs are valid, and Nix does not count a build whose hook has failed.
+            None if counted && has_hook => {
+                self.builds.failed_hook.get_or_insert(id);
+                self.build_ended(id, BuildEnd::Built, effects);
+            }
+            None if counted => {
+                self.dropped.ends += push_bounded(&mut self.process(pid).uncounted, id);
+                self.build_ended(id, BuildEnd::Cancelled, effects);
+            }
+            None if depends => self.build_ended(id, BuildEnd::Cancelled, effects),
             None => self.build_ended(id, BuildEnd::Built, effects),
+        }
+    }
+
+    /// The counter of a request's builds ends: successes that it has counted and that no build has taken belong to builds
+    /// that seemed to end without a count.
+    fn settle_uncounted(&mut self, pid: Pid, effects: &mut Effects) {
+        while let Some(id) = self.process(pid).uncounted.pop_front() {
+            let is_open = self.builds.derivations.get(id).state() == DerivationState::Cancelled;
+            if is_open && !self.errors.cascades.contains(&id) && self.process(pid).builds.take_success() {
+                self.build_ended(id, BuildEnd::Built, effects);
+            }
+        }
+    }
+
+    /// A message names a derivation as failed while it is being built. Nix counts such failures, before or afterwards.
+    pub(super) fn name_open_failure(&mut self, id: DerivationId) {
+        let open: Vec<(Pid, bool)> = self
+            .builds
+            .activities
+            .iter()
+            .filter_map(|(activity, kind)| match kind {
+                Kind::Build(build) if build == id => Some((Pid::of(activity), false)),
+                Kind::InnerBuild(build) if build == id => Some((Pid::of(activity), true)),
+                _ => None,
+            })
+            .collect();
+        for (pid, inner) in open {
+            let process = self.process(pid);
+            process.named_open += 1;
+            if inner {
+                process.inner_builds.name_failure();
+            } else {
+                process.builds.name_failure();
+            }
+            self.builds.derivations.get_mut(id).named += 1;
         }
     }
 
@@ -495,21 +611,54 @@ impl State {
                 return;
             }
             let Some(credit) = process.paths.take() else { return };
-            let Some(path) = process.undecided.pop_front() else { return };
-            self.path_ended(path, credit == Credit::Done, effects);
+            let arrived = credit == Credit::Done;
+            // Of several the one that looks like it.
+            let undecided = process.undecided.make_contiguous().to_vec();
+            let fits = |path: &PathId| {
+                let path = self.transfers.get(*path);
+                arrived == (path.is_whole == Some(true) && !path.is_refused)
+            };
+            let at = undecided.iter().position(fits).unwrap_or(0);
+            let Some(path) = self.process(pid).undecided.remove(at) else { return };
+            self.path_ended(path, arrived, effects);
         }
     }
 
     fn path_ended(&mut self, path: PathId, arrived: bool, effects: &mut Effects) {
-        let state = match (self.transfers.get(path).state(), arrived) {
-            (PathState::Uploading, true) => PathState::Uploaded,
-            (PathState::Fetched, _) => return,
+        let info = self.transfers.get(path);
+        let arrived = arrived && !info.is_refused;
+        let state = match (info.state(), arrived) {
+            (PathState::Fetched | PathState::Uploaded, _) => return,
+            (_, true) if info.is_upload => PathState::Uploaded,
             (_, true) => PathState::Fetched,
             (_, false) => PathState::Failed,
         };
         self.transfers.set(path, state);
         effects.changes.push(Change::FetchEnded(path, arrived));
     }
+
+    /// An error says that a path was not accepted: it has not arrived, whatever was copied.
+    pub(super) fn refuse_path(&mut self, path: &str) {
+        if let Some(id) = self.transfers.find(path) {
+            self.transfers.refuse(id);
+        }
+    }
+}
+
+/// Whether a copy goes from this machine to another store. Nix says so in the text of the copy, which names the source only
+/// where that is another store (`copyStorePath` in `libstore/store-api.cc`).
+fn is_upload(text: Text<'_>, fields: &Fields<'_>) -> bool {
+    let text = text.decode();
+    let after = text.strip_prefix("copying path '").and_then(|rest| rest.split_once("' "));
+    if let Some((_, direction)) = after {
+        return direction.starts_with("to ") || direction.contains("' to '");
+    }
+    let is_here = |store: &str| {
+        store.is_empty()
+            || ["local", "daemon", "auto", "unix:", "/"].iter().any(|here| store.starts_with(here))
+    };
+    let field = |at| fields.str(at).map(|text| text.decode().into_owned()).unwrap_or_default();
+    !is_here(&field(2)) || !field(1).is_empty() && is_here(&field(1))
 }
 
 /// A text that is to be kept: safe to show, and not long.

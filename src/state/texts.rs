@@ -48,7 +48,15 @@ impl State {
             }
             HumanLine::Copying { path, from, to } => {
                 self.went_on(None);
-                self.fetched_by_text(path, from.or(to), effects);
+                match to {
+                    Some(_) => {
+                        // When it has arrived is never said.
+                        let id = self.upload_started(path, effects);
+                        self.transfers.set(id, PathState::Uploaded);
+                        self.text.last_upload = Some(id);
+                    }
+                    None => self.fetched_by_text(path, from, effects),
+                }
             }
             HumanLine::ListHeader(_) | HumanLine::ListEntry(_) => {
                 if !self.list_line(line.text, effects) {

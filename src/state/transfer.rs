@@ -52,6 +52,12 @@ pub struct StorePathInfo {
     pub expected: u64,
     /// Whether `done` counts a download.
     pub(super) downloads: bool,
+    /// Whether the copy has reached its expected size, where a size was told.
+    pub(super) is_whole: Option<bool>,
+    /// An error says that the path was not accepted.
+    pub(super) is_refused: bool,
+    /// The path is sent to another store.
+    pub(super) is_upload: bool,
 }
 
 impl StorePathInfo {
@@ -82,6 +88,8 @@ pub struct Announced {
 pub struct Transfers {
     paths: Vec<StorePathInfo>,
     by_path: HashMap<Box<str>, PathId, RandomState>,
+    /// Paths that are sent elsewhere, which may be fetched by the same stream.
+    by_upload: HashMap<Box<str>, PathId, RandomState>,
     counts: [usize; PathState::ALL],
     /// Those on their way, here or elsewhere.
     moving: BTreeSet<PathId>,
@@ -112,11 +120,9 @@ impl Transfers {
             self.dropped.store_paths += 1;
             return self.get_or_insert(FURTHER);
         }
-        let id = PathId(u32::try_from(self.paths.len()).unwrap_or(u32::MAX));
-        self.paths.push(StorePathInfo { path: path.into(), ..StorePathInfo::default() });
+        let id = self.insert(path);
         self.by_path.insert(path.into(), id);
         self.dropped.paths_cut += u64::from(path.len() < whole.len());
-        self.counts[PathState::Unknown as usize] += 1;
         id
     }
 
@@ -193,6 +199,50 @@ impl Transfers {
         path.expected = expected;
     }
 
+    /// A copy has come so far.
+    pub(super) fn copied(&mut self, id: PathId, done: u64, expected: u64) {
+        if expected > 0 {
+            self.paths[id.0 as usize].is_whole = Some(done >= expected);
+        }
+    }
+
+    /// A path was not accepted.
+    pub(super) fn refuse(&mut self, id: PathId) {
+        self.paths[id.0 as usize].is_refused = true;
+        if matches!(self.get(id).state, PathState::Ended | PathState::Fetched) {
+            self.set(id, PathState::Failed);
+        }
+    }
+
+    /// The path on its way to another store, made if it is new.
+    pub(super) fn upload(&mut self, whole: &str) -> PathId {
+        let path = &whole[..whole.floor_char_boundary(store_path::MAX_LEN)];
+        let id = match self.by_upload.get(path) {
+            Some(id) => *id,
+            None if self.paths.len() + 1 >= MAX_PATHS => {
+                self.dropped.store_paths += 1;
+                return self.get_or_insert(FURTHER);
+            }
+            None => {
+                let id = self.insert(path);
+                self.dropped.paths_cut += u64::from(path.len() < whole.len());
+                self.by_upload.insert(path.into(), id);
+                id
+            }
+        };
+        let info = &mut self.paths[id.0 as usize];
+        info.is_upload = true;
+        info.is_whole = None;
+        id
+    }
+
+    fn insert(&mut self, path: &str) -> PathId {
+        let id = PathId(u32::try_from(self.paths.len()).unwrap_or(u32::MAX));
+        self.paths.push(StorePathInfo { path: path.into(), ..StorePathInfo::default() });
+        self.counts[PathState::Unknown as usize] += 1;
+        id
+    }
+
     /// A path begins again from nothing.
     pub(super) fn restart(&mut self, id: PathId, from: Option<&str>, at: Moment) {
         let path = &mut self.paths[id.0 as usize];
@@ -202,6 +252,8 @@ impl Transfers {
         // Of what comes over HTTP the download counts, not what it unpacks to.
         path.downloads =
             from.is_some_and(|from| ["http:", "https:", "s3:"].iter().any(|s| from.starts_with(s)));
+        path.is_whole = None;
+        path.is_refused = false;
         path.started = Some(at);
         path.last_bytes = None;
         path.from = from.map(Into::into);

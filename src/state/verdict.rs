@@ -128,6 +128,9 @@ impl State {
                 self.transfers.set(id, PathState::Fetched);
             }
         }
+        if let Some(id) = self.text.last_upload.filter(|_| outcome != Outcome::Success) {
+            self.transfers.set(id, PathState::Failed);
+        }
     }
 
     /// Errors that named no derivation are causes where nothing else is.

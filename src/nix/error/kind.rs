@@ -46,6 +46,8 @@ enum Trait {
     Logless,
     /// See [`FailureKind::is_told_by_phrase`].
     Plain,
+    /// See [`FailureKind::refuses_path`].
+    Refusal,
     /// Nothing is known about such an error.
     Vague,
 }
@@ -100,6 +102,7 @@ macro_rules! failure_kinds {
     (@trait nameless) => { Trait::Nameless };
     (@trait logless) => { Trait::Logless };
     (@trait plain) => { Trait::Plain };
+    (@trait refusal) => { Trait::Refusal };
     (@trait vague) => { Trait::Vague };
     (@stage Anywhere) => { None };
     (@stage $stage:ident) => { Some(Stage::$stage) };
@@ -144,9 +147,9 @@ failure_kinds! {
     /// The binary cache lists a path but lacks its archive. Not fatal: Nix builds the path.
     MissingNar "missing-nar" Fetch [survivable] "failed" None;
     /// The archive of a substitute differs from the cache's description of it.
-    NarHashMismatch "nar-hash-mismatch" Fetch [] "failed" None;
+    NarHashMismatch "nar-hash-mismatch" Fetch [refusal] "failed" None;
     /// A substitute has no signature that this machine trusts.
-    MissingSignature "missing-signature" Fetch [] "failed"
+    MissingSignature "missing-signature" Fetch [refusal] "failed"
         Some("add the cache's key to trusted-public-keys, or have the path signed");
     /// A flake input or a file fetched during evaluation has another hash than the one given for it.
     InputHashMismatch "input-hash-mismatch" Fetch [] "failed"
@@ -258,6 +261,11 @@ impl FailureKind {
     /// The message says no more than [`phrase`](Self::phrase) and the numbers with it.
     pub fn is_told_by_phrase(self) -> bool {
         self.has(Trait::Plain)
+    }
+
+    /// The store did not accept the path that the message names.
+    pub fn refuses_path(self) -> bool {
+        self.has(Trait::Refusal)
     }
 
     /// How little the kind says: 0 for a cause, 1 for an error that need not have been fatal, 2 for one that repeats others.
