@@ -7,6 +7,7 @@ mod command;
 mod drv_reader;
 mod filter;
 mod frontends;
+mod limited;
 mod pipeline;
 pub mod query;
 mod recording;

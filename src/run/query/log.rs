@@ -71,9 +71,9 @@ pub enum LogNote {
 pub struct Logs<'a> {
     /// The runs.
     pub runs: &'a Runs<'a>,
-    /// Where logs are looked for that the recording lacks.
+    /// Places of logs that the recording lacks.
     pub places: &'a Places,
-    /// How lines look.
+    /// The style of lines.
     pub style: Style,
     /// Takes remarks.
     pub note: &'a dyn Fn(LogNote),
@@ -218,7 +218,7 @@ fn pipeline<W: Write>(look: &Look, log: Log<W>) -> Pipeline<W> {
     pipeline
 }
 
-/// The recording has no more steps. The last line may lack its end; of a run that goes on, it may yet come.
+/// Ends the pipeline. The last line may lack its end, which may yet come if the run is in progress.
 fn finish<W: Write>(pipeline: &mut Pipeline<W>, look: &Look, steps: &Steps, is_followed: bool) -> Result<()> {
     if look.life.goes_on() && !is_followed {
         release(pipeline);
@@ -249,7 +249,7 @@ fn check(
     with(log.writer_mut(), false).map_err(QueryError::Write)
 }
 
-/// What `--derivation` means in a run.
+/// The derivations that `--derivation` selects in a run.
 struct Chosen {
     wanted: String,
     closeness: Closeness,
@@ -328,7 +328,7 @@ fn similar(wanted: &str, names: &[&str]) -> String {
     }
 }
 
-/// What the unit's own log says, or where it is.
+/// Returns the last lines of the unit's own log, or its place.
 fn unit_log(logs: &Logs<'_>, look: &Look, state: &State, wanted: &str, is_said: bool) -> Result<Vec<Line>> {
     let mut names: Vec<String> = Vec::new();
     let mut found = None;
@@ -410,7 +410,7 @@ mod tests {
 
     const A: &str = "/nix/store/00000000000000000000000000000000-a-1.0.drv";
 
-    /// What is written of a command that has printed this and failed.
+    /// Checks the log of a command that has printed this and failed.
     fn check(input: &str, of: &LogOf, expected: &str) {
         let style =
             crate::run::options(&crate::settings::Output::default(), crate::render::Thresholds::default())
