@@ -1,10 +1,10 @@
-//! What `nixmon config` prints.
+//! `nixmon config`.
 
 use serde_json::json;
 
 use crate::settings::{Setting, Settings};
 
-/// The configuration could be read, or need not be.
+/// Describes a configuration that could be read, or need not exist.
 pub(super) fn checked(settings: &Settings) -> String {
     match &settings.config_file {
         Some(path) if settings.config_exists => format!("{}: no mistakes", path.display()),

@@ -38,8 +38,7 @@ pub(super) fn end(child: &mut Child, grace: Duration) {
 /// Runs a program and returns what it prints, up to `most` bytes; `None` if it cannot be started or takes longer than
 /// `limit`. A program that prints more is killed.
 pub(super) fn output(command: &mut Command, limit: Duration, most: u64) -> Option<String> {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
     let stdout = child.stdout.take()?;
     let (send, answer) = mpsc::channel();
     // A read from a pipe has no time limit, so a thread does it. It ends with the last process that holds the pipe.

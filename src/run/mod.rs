@@ -7,6 +7,7 @@ mod command;
 mod diagnostics;
 mod drv_reader;
 mod filter;
+mod limited;
 mod progress;
 pub mod query;
 mod recording;

@@ -9,11 +9,11 @@ use super::files::{self, Durability, Lock};
 use super::status::StoredStatus;
 use super::{Exit, FORMAT, Facts, ProcessId, RunId, RunState, Status, StoreError};
 
-/// A run whose monitor is not known yet is being started for so long at most, in milliseconds.
+/// Time in which a new run gets its monitor, in milliseconds.
 const STARTING: u64 = 10_000;
 /// Time between two looks at a process that is about to end.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
-/// After so many looks the system is busy with it, as with a disk that does not answer: then it is taken for alive.
+/// Number of looks after which a dying process counts as alive: the system may be waiting for a disk.
 const LOOKS: u32 = 400;
 
 /// The directory of one run.
@@ -23,29 +23,29 @@ pub struct RunDir {
     path: PathBuf,
 }
 
-/// Who looks after a run.
+/// The process that looks after a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// It has ended, and its status says how.
     Ended,
-    /// Its monitor, or whoever starts one just now.
+    /// Its monitor is alive, or is being started.
     Monitored,
-    /// The monitor has died; the guard keeps what the command prints.
+    /// The monitor has died; the guard records the command's output.
     Guarded,
-    /// Nobody, but the command still runs.
+    /// Monitor and guard have died, but the command still runs.
     Unwatched,
-    /// Nobody, and the command has ended; its status does not say so yet.
+    /// All have ended; the status does not say so yet.
     Over,
 }
 
 impl Life {
-    /// Whether the command runs or is going to.
+    /// Returns whether the command runs or is going to.
     pub fn goes_on(self) -> bool {
         matches!(self, Self::Monitored | Self::Guarded | Self::Unwatched)
     }
 }
 
-/// What every format has, to be told from the others.
+/// The fields that every format has.
 #[derive(Deserialize)]
 struct AnyFormat {
     format: u64,
@@ -98,7 +98,7 @@ impl RunDir {
         self.file("input.zst")
     }
 
-    /// What the guard kept after the monitor's death.
+    /// The recording of the guard after the monitor's death.
     pub fn rest(&self) -> PathBuf {
         self.file("rest.zst")
     }
@@ -136,7 +136,7 @@ impl RunDir {
         }
     }
 
-    /// What was started.
+    /// Reads the facts.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl RunDir {
         }
     }
 
-    /// Replaces what was started.
+    /// Replaces the facts.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl RunDir {
         files::replace_json(&self.file("facts.json"), facts, Durability::Synced)
     }
 
-    /// How it stands, as was written last; `None` if that is missing or damaged.
+    /// Reads the status that was written last; `None` if it is missing or damaged.
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ impl RunDir {
         }))
     }
 
-    /// Replaces how it stands.
+    /// Replaces the status.
     ///
     /// # Errors
     ///
@@ -194,7 +194,7 @@ impl RunDir {
         files::replace_json(&self.file("status.json"), &stored, durability)
     }
 
-    /// What became of the command; `None` if nobody has seen it, or not yet.
+    /// Reads the end of the command; `None` if it was not seen, or not yet.
     ///
     /// # Errors
     ///
@@ -203,7 +203,7 @@ impl RunDir {
         files::read_json(&self.file("exit.json"))
     }
 
-    /// Writes what became of the command.
+    /// Writes the end of the command.
     ///
     /// # Errors
     ///
@@ -248,7 +248,7 @@ impl RunDir {
         files::replace(&self.file("stop"), b"", Durability::Cached)
     }
 
-    /// Whether the user has ended it.
+    /// Returns whether the user has ended it.
     pub fn is_stopped(&self) -> bool {
         self.file("stop").exists()
     }
@@ -280,18 +280,18 @@ impl RunDir {
         files::lock(&self.file("recovery.lock"))
     }
 
-    /// Whether somebody holds the monitor's lock, and is not just dying.
+    /// Returns whether a process holds the monitor's lock and is not dying.
     pub fn monitor_lives(&self) -> bool {
         self.is_held("monitor.lock", |facts| facts.monitor)
     }
 
-    /// Whether somebody holds the guard's lock, and is not just dying.
+    /// Returns whether a process holds the guard's lock and is not dying.
     pub fn guard_lives(&self) -> bool {
         self.is_held("guard.lock", |facts| facts.guard)
     }
 
-    /// Whether a lock is held. A killed process has its locks until the system has tidied up after it; to whoever has
-    /// killed it and asks at once, it is dead. So its end is waited for.
+    /// Returns whether a lock is held. A killed process has its locks until the system has tidied up after it, but it must
+    /// count as dead at once; so this waits for its end.
     fn is_held(&self, lock: &str, holder: fn(Facts) -> Option<ProcessId>) -> bool {
         let path = self.file(lock);
         if !files::is_locked(&path) {
@@ -301,7 +301,7 @@ impl RunDir {
         remains(holder.as_ref(), || files::is_locked(&path))
     }
 
-    /// Who looks after the run; `now` in milliseconds since 1970.
+    /// Finds the process that looks after the run; `now` is in milliseconds since 1970.
     ///
     /// # Errors
     ///
@@ -360,7 +360,7 @@ impl RunDir {
     }
 }
 
-/// Whether something of a process is there, and remains. Where the process is just dying, its end is waited for.
+/// Returns whether something of a process is there and remains. If the process is dying, this waits for its end.
 fn remains(process: Option<&ProcessId>, is_there: impl Fn() -> bool) -> bool {
     for _ in 0..LOOKS {
         // Asked first: what a process has that is gone by now is gone when that is asked.

@@ -1,10 +1,10 @@
-//! What hardly changes while a run goes on.
+//! The facts of a run, which hardly change during it.
 
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
 
-/// What was started.
+/// The facts of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
@@ -12,29 +12,29 @@ pub struct Facts {
     pub format: u32,
     /// Which run.
     pub id: RunId,
-    /// What it is called.
+    /// Its name.
     pub name: Option<String>,
     /// It is a target of the configuration.
     pub is_target: bool,
     /// The program and its arguments; what is not UTF-8 is replaced, so this is for reading only.
     pub command: Vec<String>,
-    /// Where it runs.
+    /// Its working directory.
     pub directory: String,
-    /// How its recording is to be read; `None` if an older nixmon started it.
+    /// The way to read its recording; `None` if an older nixmon started it.
     pub reading: Option<Reading>,
-    /// Begun by `start`: nobody looks on.
+    /// It was started by `start`, without a terminal.
     pub background: bool,
-    /// The run that has to end well before.
+    /// The run that has to succeed before.
     pub after: Option<RunId>,
     /// When it was asked for, in milliseconds since 1970.
     pub created_at: u64,
-    /// How long it usually takes, in milliseconds.
+    /// Its usual duration, in milliseconds.
     pub expected_ms: Option<u64>,
-    /// After how long it is said what hangs, in milliseconds; zero if never.
+    /// Time after which it is reported what hangs, in milliseconds; zero if never.
     pub timeout_ms: Option<u64>,
-    /// No run of this name has ended well before.
+    /// No run with this name has succeeded before.
     pub is_first: bool,
-    /// Where it runs and with what.
+    /// The machine and the programs.
     pub environment: Environment,
     /// The nixmon that watches.
     pub monitor: Option<ProcessId>,
@@ -42,21 +42,21 @@ pub struct Facts {
     pub guard: Option<ProcessId>,
     /// The command, which leads a process group of its own.
     pub process: Option<ProcessId>,
-    /// Where the socket is that Nix writes its log to; none where every path would be too long.
+    /// The socket that Nix writes its log to; `None` if every path would be too long.
     pub socket: Option<String>,
 }
 
-/// How the recording of a command is to be read, which it does not tell itself.
+/// The way to read the recording of a command, which the recording itself does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reading {
-    /// How the command's standard output is used.
+    /// The use of the command's standard output.
     pub stdout: StdoutUse,
     /// The command may be any program, not only Nix or a tool around it.
     pub any_program: bool,
 }
 
-/// How a command's standard output is used.
+/// The use of a command's standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StdoutUse {
@@ -75,7 +75,7 @@ pub enum StdoutUse {
 pub struct Environment {
     /// Version of nixmon.
     pub nixmon: String,
-    /// What `nix --version` prints, if there is one.
+    /// The version of Nix, if there is one.
     pub nix: Option<String>,
     /// Name of the machine.
     pub host: String,
@@ -87,7 +87,7 @@ pub struct Environment {
     pub jobs: Option<String>,
 }
 
-/// A process, told from a later one of the same number.
+/// A process, distinguished from a later one with the same number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessId {
     /// Its number.
@@ -96,7 +96,7 @@ pub struct ProcessId {
     pub began: Option<String>,
 }
 
-/// What became of the command.
+/// The end of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
     /// Its exit status.
@@ -108,7 +108,7 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// As a shell says it: the exit status, or 128 and the signal.
+    /// Returns the exit status as a shell reports it: 128+N if signal N killed it.
     pub fn status(&self) -> i32 {
         self.code.unwrap_or_else(|| 128 + self.signal.unwrap_or(0))
     }

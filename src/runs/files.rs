@@ -12,14 +12,14 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 
-/// A larger file is none that we have written.
+/// Size limit of a JSON file; nixmon writes no larger ones.
 const MAX_JSON: u64 = 64 << 20;
-/// Somebody who only looks whether a lock is held has it for a moment. After so many tries it is held for longer.
+/// Number of tries to take a lock. A process that only checks whether it is held has it for a moment.
 const TRIES: u32 = 100;
-/// Time between two of them.
+/// Time between two tries.
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 
-/// Whether what is written has to survive a power failure.
+/// Survival of a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Durability {
     /// The run would be lost with it.
@@ -39,7 +39,7 @@ impl Lock {
     }
 }
 
-/// Takes a lock, or says that somebody else has it.
+/// Takes a lock; `None` if another process has it.
 pub(super) fn try_lock(path: &Path) -> Result<Option<Lock>, StoreError> {
     let file = open_lock(path)?;
     for n_try in 0..TRIES {
@@ -65,13 +65,13 @@ fn open_lock(path: &Path) -> Result<File, StoreError> {
     file.map_err(|source| StoreError::io("cannot write", path, source))
 }
 
-/// Whether somebody holds a lock. Needs no right to write.
+/// Returns whether a lock is held. Needs no permission to write.
 pub(super) fn is_locked(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// Makes a directory that is nobody else's business, and those above it.
+/// Creates a private directory, and those above it.
 pub(super) fn make_dir(path: &Path) -> Result<(), StoreError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| StoreError::io("cannot make", path, source))
@@ -152,7 +152,7 @@ pub(super) fn size(dir: &Path) -> u64 {
     sizes.filter(|metadata| metadata.is_file()).map(|metadata| metadata.len()).sum()
 }
 
-/// A directory that did not exist before, of a name that nobody knew.
+/// Creates a private directory with a new name.
 pub(super) fn make_own_dir(parent: &Path, name: &str) -> Option<PathBuf> {
     (0..16_u32).find_map(|n| {
         let path = parent.join(format!("{name}-{:x}-{n:x}", std::process::id()));

@@ -1,22 +1,22 @@
-//! The runs that are kept: a directory for each, in a store that several processes and versions of nixmon share.
+//! Recorded runs: a directory for each, in a store that several processes and versions of nixmon share.
 //!
 //! `$XDG_STATE_HOME/nixmon/runs/` holds
 //!
 //! - `next`: the number of the next run; numbers are never given twice. `lock`: held while it changes, and a copy of it.
-//! - `N/facts.json` ([`Facts`]): what was started, where and by whom; written once, and again when its
+//! - `N/facts.json` ([`Facts`]): the command, its directory and its processes; written once, and again when its
 //!   processes are known and when Nix has said how many builds it runs at once.
-//! - `N/status.json` ([`Status`]): how the run stands; replaced as a whole every eight seconds, and
-//!   after one where there is news.
-//! - `N/input.zst`, `N/rest.zst`: the raw input with its times, as a recording; `rest.zst` is what the guard kept after the
-//!   monitor's death, with times since the run began too.
+//! - `N/status.json` ([`Status`]): the status; replaced as a whole every eight seconds, and after one second if there is
+//!   news.
+//! - `N/input.zst`, `N/rest.zst`: the raw input with its times, as a recording; `rest.zst` is the
+//!   recording of the guard after the monitor's death, with times since the run began too.
 //! - `N/lines.txt`: the condensed lines; a cursor is a number of lines of it. `N/changes.jsonl.zst`: the same as JSON lines.
-//! - `N/exit.json` ([`Exit`]): what became of the command, written by the guard.
+//! - `N/exit.json` ([`Exit`]): the end of the command, written by the guard.
 //! - `N/summary.json`: the summary record.
 //! - `N/monitor.lock`, `N/guard.lock`: locked by a process as long as it lives, which no reused process number can fake.
-//! - `N/log.sock`: the socket that Nix writes its log to, while the run goes on; elsewhere if the path is too long for one.
+//! - `N/log.sock`: the socket that Nix writes its log to, during the run; elsewhere if the path is too long for one.
 //! - `N/reserve`: room for the end of a run whose disk fills up; removed before.
-//! - `N/stop`: the user has ended the run. `N/recovery.lock`: held while the end of a run is found out whose monitor died.
-//! - `.new-N`, `.removed-N`: a run that is being made or removed, which is none.
+//! - `N/stop`: the user has ended the run. `N/recovery.lock`: held while the end of a run whose monitor died is found out.
+//! - `.new-N`, `.removed-N`: a run that is being made or removed, and is not listed.
 //!
 //! Files are replaced by renaming, so a reader sees one state or the other. A directory whose `format` is unknown is left
 //! alone and said to be of another version.

@@ -1,4 +1,4 @@
-//! Processes, told from later ones of the same number.
+//! Processes, distinguished from later ones with the same number.
 
 use rustix::process::{Pid, Signal};
 
@@ -17,7 +17,7 @@ impl ProcessId {
         Some(Self { pid, began })
     }
 
-    /// Whether it still runs. A process whose end nobody has asked about yet does not.
+    /// Returns whether it still runs. A zombie does not.
     pub fn lives(&self) -> bool {
         let Some(number) = number(self.pid) else { return false };
         match &self.began {
@@ -26,7 +26,7 @@ impl ProcessId {
         }
     }
 
-    /// Whether its end is certain but not over: killed by a signal that nothing withstands, or tidied up after by the
+    /// Returns whether its end is certain but not over: killed by a signal that nothing withstands, or tidied up after by the
     /// system. For a moment it still holds its files, and the locks on them.
     pub fn is_dying(&self) -> bool {
         number(self.pid).is_some() && is_dying(self)
@@ -50,7 +50,7 @@ impl ProcessId {
     ///
     /// The number of a group is not used again while it has members, but it may have none: then the number may be that of
     /// strangers. So they get no signal unless the leader is gone and all of them belong to the session of `relative`, a
-    /// process that lives and began in the same session as the leader. Of a run in the background nobody else does.
+    /// process that lives and began in the same session as the leader. In a background run no other process does.
     pub fn signal_orphans(&self, relative: &Self, signal: Signal) -> bool {
         let Some(group) = number(self.pid).filter(|group| !exists(*group)) else { return false };
         let Some((_, session)) = group_and_session(relative.pid).filter(|_| relative.lives()) else {
@@ -103,7 +103,7 @@ fn exists(number: Pid) -> bool {
     !matches!(rustix::process::test_kill_process(number), Err(rustix::io::Errno::SRCH))
 }
 
-/// Whether this system says when a process began: of one that lives it would have been said.
+/// Returns whether this system tells when a process began.
 fn tells_begin() -> bool {
     let own = i32::try_from(std::process::id()).ok();
     own.and_then(began).is_some()
@@ -129,7 +129,7 @@ fn is_dying(process: &ProcessId) -> bool {
     stat.is_some_and(|stat| process.began.is_some() && began_at(&stat) == process.began)
 }
 
-/// Nobody says so.
+/// Other systems do not tell.
 #[cfg(not(target_os = "linux"))]
 fn is_dying(_process: &ProcessId) -> bool {
     false

@@ -1,4 +1,4 @@
-//! What is kept of runs that have ended.
+//! Retention: which finished runs are removed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -26,17 +26,17 @@ impl Default for Retention {
 /// A run that was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
-    /// Which.
+    /// Its number.
     pub id: RunId,
-    /// What it was called.
+    /// Its name.
     pub name: Option<String>,
     /// The program and its arguments.
     pub command: Vec<String>,
     /// When it ended, or was asked for, in milliseconds since 1970.
     pub at: u64,
-    /// Bytes that are free now.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
@@ -60,8 +60,9 @@ struct Candidate {
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
 impl Store {
-    /// Removes runs that are old, many or large, the oldest first; never one that goes on, nor one that such a one waits
-    /// for, nor one of another nixmon. `now` is in milliseconds since 1970. Tells what was removed, or would be in a dry run.
+    /// Removes runs beyond the limits, the oldest first. Runs in progress stay, and so do runs that those are queued behind,
+    /// and runs of another version. `now` is in milliseconds since 1970. Returns the runs that were removed, or that would be
+    /// in a dry run.
     ///
     /// # Errors
     ///
@@ -122,7 +123,7 @@ impl Store {
         Ok(candidates)
     }
 
-    /// First by a name that is no number, so that nobody sees half a run.
+    /// Renames the directory first, so that no reader sees half a run.
     fn remove(&self, id: RunId) -> Result<(), StoreError> {
         let dir = self.dir(id);
         if let Ok(facts) = dir.facts() {
@@ -136,11 +137,11 @@ impl Store {
         Ok(())
     }
 
-    /// What others left who died in between; with the store's lock, so that nobody is at it.
+    /// Removes directories of processes that died in between. The caller holds the store's lock.
     fn remove_leftovers(&self) -> Result<(), StoreError> {
         for name in self.names()? {
             if name.starts_with(NEW) || name.starts_with(REMOVED) {
-                // What cannot be removed is no run all the same.
+                // A directory that cannot be removed is still not a run.
                 let _ = std::fs::remove_dir_all(self.root().join(name));
             }
         }
@@ -214,7 +215,7 @@ mod tests {
         check(&runs, (30, 100, 12), &[(1, Age), (2, Size)]);
         check(&runs, (365, 100, 0), &[(1, Size), (2, Size), (3, Size), (4, Size)]);
         check(&runs, (u64::MAX, 0, u64::MAX), &[(1, Count), (2, Count), (3, Count), (4, Count)]);
-        // A run that goes on counts and stays.
+        // A run in progress counts and stays.
         check(&[(5, 40, true), (5, 1, false), (5, 1, false)], (30, 1, 1024), &[(2, Count), (3, Count)]);
         check(&[], (0, 0, 0), &[]);
     }

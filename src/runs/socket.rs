@@ -1,4 +1,4 @@
-//! Where the socket of a run can be: the address of a Unix socket is short.
+//! The place of a run's socket, since the address of a Unix socket is short.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The store: numbers, names, and who may begin.
+//! The store: numbers, names, and the rule that a name runs once.
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -22,9 +22,9 @@ pub struct Store {
 pub struct Created {
     /// Its directory.
     pub dir: RunDir,
-    /// What was started, with its number and where its socket can be.
+    /// Its facts, with its number and the place of its socket.
     pub facts: Facts,
-    /// The monitor's lock. Whoever has it is the monitor; it can be handed to another process as an open file.
+    /// The monitor's lock. The process that holds it is the monitor; it can be handed to another process as an open file.
     pub lock: Lock,
 }
 
@@ -32,7 +32,7 @@ pub struct Created {
 pub(super) const NEW: &str = ".new-";
 /// A directory that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
-/// A larger number is none that we gave.
+/// Greatest number that is given.
 const MAX_NUMBER: u64 = 1_000_000_000_000;
 
 impl Store {
@@ -47,7 +47,7 @@ impl Store {
         Self { socket_dirs, ..self }
     }
 
-    /// Where it is.
+    /// Returns its directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -56,7 +56,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If a run of this name is queued or goes on, unless that is allowed or this one waits for it; or if the store
+    /// If a run with this name is queued or in progress, unless that is allowed or this one waits for it; or if the store
     /// cannot be written.
     pub fn create(&self, facts: Facts, allow_concurrent: bool) -> Result<Created, StoreError> {
         files::make_dir(&self.root)?;
@@ -70,12 +70,12 @@ impl Store {
             socket::path(&path, &self.socket_dirs).and_then(|socket| socket.to_str().map(str::to_owned));
         let facts = Facts { format: FORMAT, id, socket, ..facts };
         let new = RunDir::new(id, self.root.join(format!("{NEW}{id}")));
-        // Of somebody who died here.
+        // Left by a process that died here.
         let _ = std::fs::remove_dir_all(new.path());
         files::make_dir(new.path())?;
         new.write_facts(&facts)?;
         new.write_status(&first_status(&facts))?;
-        // Nobody else knows this directory.
+        // No other process knows this directory.
         let lock = new.lock_monitor()?.ok_or_else(|| {
             StoreError::io("cannot lock", new.path(), std::io::ErrorKind::WouldBlock.into())
         })?;
@@ -143,13 +143,13 @@ impl Store {
         Ok(names)
     }
 
-    /// A run of this name that is queued or goes on is in the way, but not one that has to end before.
+    /// Fails if a run with this name is queued or in progress, but not for a run that has to end before.
     fn check_name_is_free(&self, facts: &Facts) -> Result<(), StoreError> {
         let Some(name) = &facts.name else { return Ok(()) };
         let before = self.waits_for(facts.after);
         for id in self.ids()?.into_iter().rev().filter(|id| !before.contains(id)) {
             let dir = self.dir(id);
-            // What cannot be read has no name, and nothing is known to go on there.
+            // A run that cannot be read has no name, and is not known to be in progress.
             let Ok(Some(status)) = dir.status() else { continue };
             if status.name.as_ref() != Some(name) || !dir.life(facts.created_at).is_ok_and(Life::goes_on) {
                 continue;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::NotifyWays;
 
-/// What the surroundings are like.
+/// The environment of the process.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// Standard output is a terminal.
@@ -32,11 +32,11 @@ pub struct Environment {
     pub utf8: bool,
     /// The user's home directory.
     pub home: Option<String>,
-    /// Where the user's configuration files are: `XDG_CONFIG_HOME`, else `.config` in the home directory.
+    /// The directory of the user's configuration files: `XDG_CONFIG_HOME`, else `.config` in the home directory.
     pub config_home: Option<PathBuf>,
-    /// Where the user's programs keep what they know: `XDG_STATE_HOME`, else `.local/state` in the home directory.
+    /// The directory for state of the user's programs: `XDG_STATE_HOME`, else `.local/state` in the home directory.
     pub state_home: Option<PathBuf>,
-    /// Where the sockets of the user's programs can be: `XDG_RUNTIME_DIR` and the directory for temporary files.
+    /// Directories for the sockets of the user's programs: `XDG_RUNTIME_DIR` and the directory for temporary files.
     pub socket_dirs: Vec<PathBuf>,
     /// `NIX_CONFIG`: settings of Nix.
     pub nix_config: Option<OsString>,
@@ -44,7 +44,7 @@ pub struct Environment {
     pub nix_log_dir: Option<String>,
     /// `NIXMON_LOG`: the level of diagnostics of nixmon itself.
     pub nixmon_log: Option<String>,
-    /// How the user can be told of the end of a run.
+    /// The ways to notify the user of the end of a run.
     pub notify: NotifyWays,
 }
 
@@ -95,19 +95,19 @@ fn is_same_file(a: &impl std::os::fd::AsFd, b: &impl std::os::fd::AsFd) -> bool 
     identity(a).is_some_and(|a| Some(a) == identity(b))
 }
 
-/// Whether a terminal of this name can move its cursor. Editors' shells and consoles of CI systems cannot.
+/// Returns whether a terminal with this name can move its cursor. Editors' shells and consoles of CI systems cannot.
 pub(super) fn moves_cursor(term: &str) -> bool {
     !matches!(term, "" | "dumb" | "unknown" | "emacs" | "network" | "dialup")
 }
 
-/// Whether a terminal of this name takes a title and keeps the old one; others would print it or ignore it.
+/// Returns whether a terminal with this name takes a title and keeps the old one; others would print it or ignore it.
 pub(super) fn takes_title(term: &str) -> bool {
     const FAMILIES: [&str; 10] =
         ["xterm", "rxvt", "tmux", "screen", "alacritty", "foot", "ghostty", "wezterm", "vte", "st-"];
     FAMILIES.iter().any(|family| term.starts_with(family))
 }
 
-/// Whether the terminal is one of those that take OSC 9;4 for progress. Others show it as a notification.
+/// Returns whether the terminal takes OSC 9;4 for progress. Others show it as a notification.
 pub(super) fn takes_progress(program: &str, windows_terminal: bool, con_emu: &str) -> bool {
     windows_terminal || con_emu == "ON" || matches!(program, "ghostty" | "WezTerm")
 }

@@ -20,7 +20,7 @@ use crate::cli::{
 use crate::runs::{ServiceLogs, check_pattern};
 use crate::text::nearest;
 
-/// What a file sets.
+/// The settings in a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ConfigFile {
     pub(super) output: Option<Set<OutputForm>>,
@@ -73,7 +73,7 @@ pub struct Mistake {
     pub line: usize,
     /// The column.
     pub column: usize,
-    /// What is wrong, and what may be meant.
+    /// The mistake, and a suggestion.
     pub message: String,
 }
 

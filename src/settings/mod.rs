@@ -1,5 +1,4 @@
-//! Settings in force, resolved once from arguments, configuration file, environment and defaults, in this order. Nothing
-//! below asks again.
+//! Settings in force, resolved once from arguments, configuration file, environment and defaults, in this order.
 //!
 //! The environment comes last: `NO_COLOR` and the locale are wishes for every program, and no-color.org wants a
 //! program's own configuration to overrule it.
@@ -26,19 +25,19 @@ use crate::cli::{ListArgs, LogArgs, OutputArgs, StatusArgs, StopArgs, WaitArgs};
 use crate::render::Thresholds;
 use crate::runs::{Places, Retention, Store, StoreError};
 
-/// What is to be done.
+/// The task of the program.
 #[derive(Clone, Debug)]
 pub enum Task {
     /// Read standard input.
     Filter {
-        /// Where to keep it.
+        /// The file to record it in.
         record: Option<PathBuf>,
     },
     /// Read files.
     Replay {
         /// Which.
         files: Vec<PathBuf>,
-        /// How fast, if time is to pass at all.
+        /// The factor of time, if time is to pass at all.
         speed: Option<f64>,
         /// The command's exit status.
         exit_status: Option<i32>,
@@ -90,19 +89,19 @@ pub enum Task {
 /// All settings in force.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What is to be done.
+    /// The task of the program.
     pub task: Task,
-    /// How it is said.
+    /// Settings of the output.
     pub output: Output,
-    /// What the arguments say of that, for another nixmon.
+    /// The arguments for the output, for another nixmon.
     pub output_args: OutputArgs,
     /// When something takes long.
     pub thresholds: Thresholds,
-    /// Where logs of builds and services can be found.
+    /// Places where logs of builds and services are looked for.
     pub places: Places,
-    /// Where the user's programs keep what they know.
+    /// The directory for state of the user's programs.
     pub state_home: Option<PathBuf>,
-    /// Where the sockets of the user's programs can be.
+    /// Directories for the sockets of the user's programs.
     pub socket_dirs: Vec<PathBuf>,
     /// Settings of Nix in the environment.
     pub nix_config: Option<OsString>,
@@ -110,9 +109,9 @@ pub struct Settings {
     pub log_level: Option<String>,
     /// Diagnostics are asked for by an argument.
     pub verbose: bool,
-    /// What is kept of runs.
+    /// Limits for finished runs.
     pub retention: Retention,
-    /// How the user can be told of the end of a run.
+    /// The ways to notify the user of the end of a run.
     pub notify: NotifyWays,
     /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
@@ -120,7 +119,7 @@ pub struct Settings {
     pub stdout_is_stderr: bool,
     /// The configuration file that was read, or would be if it existed.
     pub config_file: Option<PathBuf>,
-    /// Whether it exists.
+    /// It exists.
     pub config_exists: bool,
     /// Every setting that a file can set, with its source, in the order of `nixmon config show`.
     pub origins: Vec<Setting>,

@@ -7,7 +7,7 @@ use super::file::ConfigFile;
 use super::source::{self, Resolver, Set, SettingValue};
 use crate::cli::{LogsArg, OutputArgs, OutputForm, PassthroughArg, When};
 
-/// What is written.
+/// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A live view.
@@ -21,10 +21,10 @@ pub enum Form {
     Quiet,
 }
 
-/// How it is said.
+/// Settings of the output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// What is written.
+    /// The form of the output.
     pub form: Form,
     /// With colours.
     pub color: bool,
@@ -136,7 +136,7 @@ pub(super) fn resolve(
     }
 }
 
-/// Of a setting that has no default.
+/// Wraps a setting that has no default.
 fn optional(set: &Option<Set<u64>>) -> Option<Set<Option<u64>>> {
     set.as_ref().map(|set| Set { value: Some(set.value), line: set.line })
 }

@@ -175,7 +175,7 @@ impl Settings {
     }
 }
 
-/// What arguments say of [`Retention`].
+/// The [`Retention`] given by arguments.
 #[derive(Debug, Default)]
 struct Kept {
     days: Option<u64>,

@@ -1,12 +1,14 @@
-//! What is to be run: a command behind `--`, or a target of the configuration.
+//! The command to run: one after `--`, or a target of the configuration.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::CommandFactory;
+
 use super::source::{self, Resolver, Set, SettingValue};
-use crate::cli::RunArgs;
+use crate::cli::{Cli, RunArgs};
 use crate::text::nearest;
 
 /// The subcommands of Nix that have a shorthand.
@@ -19,36 +21,36 @@ pub(super) struct TargetFile {
     pub(super) line: usize,
     /// The program and its arguments.
     pub(super) command: Option<Set<Vec<String>>>,
-    /// Where it runs; may begin with `~/`.
+    /// Its working directory; may begin with `~/`.
     pub(super) directory: Option<Set<String>>,
-    /// How long it usually takes.
+    /// Its usual duration.
     pub(super) expected: Option<Set<Duration>>,
-    /// After how long it is said what hangs.
+    /// Time after which it is reported what hangs.
     pub(super) timeout: Option<Set<Duration>>,
-    /// Where its services log to, before what `[services]` says.
+    /// Patterns for its services' logs, which precede those of `[services]`.
     pub(super) log: Option<Set<Vec<String>>>,
     /// The same for single services.
     pub(super) logs: BTreeMap<String, Set<Vec<String>>>,
 }
 
-/// What is to be run, and how.
+/// The command to run, with its options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunTask {
-    /// What the run is called.
+    /// The name of the run.
     pub name: Option<String>,
     /// It is a target of the configuration.
     pub is_target: bool,
     /// The program and its arguments; not empty.
     pub command: Vec<OsString>,
-    /// Where it runs, if not here.
+    /// Its working directory, if it is not the current one.
     pub directory: Option<PathBuf>,
-    /// How long it usually takes.
+    /// Its usual duration.
     pub expected: Option<Duration>,
-    /// After how long it is said what hangs; without it, as is usual for what the command does.
+    /// Time after which it is reported what hangs; the default depends on the command.
     pub timeout: Option<Duration>,
-    /// Run also if a run of this name goes on.
+    /// Start even if a run with this name is in progress.
     pub allow_concurrent: bool,
-    /// Tell the desktop of the end.
+    /// Notify the user of the end.
     pub notify: bool,
     /// A command for the end.
     pub on_end: Option<String>,
@@ -58,11 +60,11 @@ pub struct RunTask {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
     /// No target of this name.
-    #[error("no target `{name}` in the configuration{}; a command goes behind --: nixmon run -- {name} …", meant(.suggestion.as_deref()))]
+    #[error("no target `{name}` in the configuration{}; put a command after --: nixmon run -- {name} …", meant(.suggestion.as_deref()))]
     UnknownTarget {
         /// The name.
         name: String,
-        /// What may be meant.
+        /// A similar name.
         suggestion: Option<String>,
     },
     /// A word that is no command of ours.
@@ -70,7 +72,7 @@ pub enum RunError {
     UnknownCommand {
         /// The word.
         name: String,
-        /// What may be meant.
+        /// A similar name.
         suggestion: Option<String>,
     },
     /// A target's directory begins with `~/`, and there is no home directory.
@@ -119,11 +121,10 @@ pub(super) fn task(
 pub(super) fn shorthand(words: Vec<OsString>) -> Result<RunTask, RunError> {
     let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     if !SHORTHANDS.contains(&name.as_str()) {
-        let known: Vec<&str> = SHORTHANDS
-            .iter()
-            .copied()
-            .chain(["run", "start", "status", "wait", "log", "stop", "list", "runs", "replay", "config"])
-            .collect();
+        let program = Cli::command();
+        let subcommands = program.get_subcommands().filter(|command| !command.is_hide_set());
+        let known: Vec<&str> =
+            SHORTHANDS.iter().copied().chain(subcommands.map(clap::Command::get_name)).collect();
         let suggestion = nearest(&name, &known).map(str::to_owned);
         return Err(RunError::UnknownCommand { name, suggestion });
     }

@@ -1,4 +1,4 @@
-//! Where settings come from.
+//! The sources of settings.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ pub(super) struct Set<T> {
     pub(super) line: usize,
 }
 
-/// Where a setting comes from.
+/// The source of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody said anything else.
+    /// The default.
     Default,
     /// A configuration file.
     File {
@@ -64,7 +64,7 @@ pub struct Setting {
     pub key: String,
     /// The value.
     pub value: SettingValue,
-    /// Where it comes from.
+    /// Its source.
     pub source: Source,
 }
 
@@ -176,7 +176,7 @@ impl Resolver {
         }
     }
 
-    /// What was picked, in that order.
+    /// Returns the settings in the order in which they were picked.
     pub(super) fn into_settings(self) -> Vec<Setting> {
         self.settings
     }

@@ -1,39 +1,40 @@
-//! What is told beside the output when a run has ended: the user's desktop, and a command of the user's.
+//! Notifications and the user's command at the end of a run.
 //!
-//! Nothing of it changes how the run ends, and nothing waits long: 5 s for a notification, 60 s for the command.
+//! They do not change how the run ends, and they do not take long: 5 s for a notification, 60 s for the command.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Pid;
 
+use crate::run::limited;
 use crate::run::signals::Endings;
 use crate::runs::RunId;
 use crate::settings::{NotifyWays, TerminalNotice};
 use crate::text::{sanitize, truncate};
 
-/// What a notification may take.
+/// Time limit for a notification.
 const NOTIFY_LIMIT: Duration = Duration::from_secs(5);
-/// What a command for the end may take before it is asked to end.
+/// Time limit for the `--on-end` command, after which it is asked to end.
 const ON_END_LIMIT: Duration = Duration::from_secs(60);
-/// And then, before it is made to.
+/// Time between SIGTERM and SIGKILL to that command.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often it is looked whether a program has ended.
-const POLL: Duration = Duration::from_millis(20);
+/// Bytes read of what tmux says of itself.
+const MAX_ANSWER: u64 = 4096;
 /// Notifications have room for about so many columns.
 const MAX_TITLE: usize = 80;
 const MAX_TEXT: usize = 200;
 
-/// How a run has ended.
+/// The end of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct End<'a> {
-    /// Which run.
+    /// Its number.
     pub(crate) id: RunId,
-    /// What it is called.
+    /// Its name.
     pub(crate) name: &'a str,
     /// The outcome's name in the summary record.
     pub(crate) outcome: &'a str,
@@ -45,11 +46,11 @@ pub(crate) struct End<'a> {
     pub(crate) summary: &'a str,
 }
 
-/// Why nobody was told, or how the command for the end went wrong; each is said once, and the run ends as it would.
+/// A failed notification or `--on-end` command. It is reported once and does not change how the run ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EndError {
-    /// There is nothing to tell the user with.
-    #[error("--notify: this terminal takes no notifications, and there is no desktop to tell")]
+    /// There is no way to notify the user.
+    #[error("--notify: the terminal does not support notifications and no desktop session was found")]
     NoWay,
     /// A program cannot be started.
     #[error("cannot run {program}")]
@@ -59,7 +60,7 @@ pub(crate) enum EndError {
         /// Why.
         source: io::Error,
     },
-    /// A program did not do what it was asked.
+    /// The program for notifications failed.
     #[error("--notify: {program} {how}")]
     NotTold {
         /// Which.
@@ -72,7 +73,7 @@ pub(crate) enum EndError {
     OnEnd(String),
 }
 
-/// Tells the user: by the terminal where it takes it, so that it reaches who is logged in from afar, else by the desktop.
+/// Notifies the user: through the terminal if it supports that, which also works over SSH, else through the desktop.
 ///
 /// # Errors
 ///
@@ -81,7 +82,6 @@ pub(crate) fn notify(ways: &NotifyWays, end: &End<'_>) -> Result<(), EndError> {
     let title = clean(&format!("nixmon: {} {}", end.name, verb(end.outcome)), MAX_TITLE);
     let text = clean(end.line, MAX_TEXT);
     if let Some(sequence) = ways.terminal.and_then(|terminal| sequence(terminal, &title, &text)) {
-        // A terminal that has gone has nobody before it.
         return io::stderr().write_all(sequence.as_bytes()).map_err(|source| EndError::NotTold {
             program: "the terminal",
             how: format!("cannot be written to: {source}"),
@@ -91,18 +91,18 @@ pub(crate) fn notify(ways: &NotifyWays, end: &End<'_>) -> Result<(), EndError> {
     tell(program, command, NOTIFY_LIMIT)
 }
 
-/// Runs a program that tells the desktop.
+/// Runs a program that notifies the desktop.
 fn tell(program: &'static str, mut command: Command, limit: Duration) -> Result<(), EndError> {
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = child.map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => EndError::NoWay,
         _ => EndError::Start { program, source },
     })?;
-    let how = match wait(&mut child, limit) {
+    let how = match limited::wait(&mut child, limit) {
         Some(status) if status.success() => return Ok(()),
         Some(status) => ended(status),
         None => {
-            end_child(&mut child, Duration::ZERO);
+            limited::end(&mut child, Duration::ZERO);
             format!("took longer than {} s", limit.as_secs())
         }
     };
@@ -118,12 +118,12 @@ fn verb(outcome: &str) -> &str {
     }
 }
 
-/// Safe inside a control sequence, and short.
+/// Makes a text short, and safe inside a control sequence.
 fn clean(text: &str, columns: usize) -> String {
     truncate(sanitize(text).trim(), columns, "…").into_owned()
 }
 
-/// What makes the terminal show a notification.
+/// Returns the control sequence of a notification.
 fn sequence(terminal: TerminalNotice, title: &str, text: &str) -> Option<String> {
     match terminal {
         // A text that began with a number and a semicolon would be another request.
@@ -142,19 +142,11 @@ fn sequence(terminal: TerminalNotice, title: &str, text: &str) -> Option<String>
 /// The terminal behind tmux, if tmux passes sequences on to it (its option `allow-passthrough`, of 3.3).
 fn behind_tmux() -> Option<TerminalNotice> {
     let format = "#{allow-passthrough}\n#{client_termname}\n#{client_termtype}";
-    let mut child = Command::new("tmux")
-        .args(["display-message", "-p", format])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    if wait(&mut child, NOTIFY_LIMIT).is_none() {
-        end_child(&mut child, Duration::ZERO);
-        return None;
-    }
-    // It has ended, and what it says fits into a pipe.
-    let said = io::read_to_string(child.stdout.take()?).ok()?;
+    let said = limited::output(
+        Command::new("tmux").args(["display-message", "-p", format]),
+        NOTIFY_LIMIT,
+        MAX_ANSWER,
+    )?;
     parse_tmux(&said)
 }
 
@@ -165,7 +157,7 @@ fn parse_tmux(said: &str) -> Option<TerminalNotice> {
     TerminalNotice::of(term, program).filter(|_| passes)
 }
 
-/// The program that tells the desktop.
+/// Returns the program that notifies the desktop.
 fn desktop(ways: &NotifyWays, title: &str, text: &str) -> Option<(&'static str, Command)> {
     if cfg!(target_os = "macos") {
         let mut command = Command::new("osascript");
@@ -220,18 +212,18 @@ fn run_on_end(command: &str, end: &End<'_>, limit: Duration) -> Result<(), EndEr
             let _ = stdin.write_all(record.as_bytes());
         });
     }
-    let status = match wait(&mut child, limit) {
+    let status = match limited::wait(&mut child, limit) {
         Some(status) => status,
         None => {
-            end_child(&mut child, GRACE);
+            limited::end(&mut child, GRACE);
             return Err(EndError::OnEnd(format!("took longer than {} s and was ended", limit.as_secs())));
         }
     };
     if status.success() { Ok(()) } else { Err(EndError::OnEnd(ended(status))) }
 }
 
-/// As long as the result lives, a process group gets the signals that would end us: whoever sends one does not want to
-/// wait for it.
+/// Passes signals that would end this process on to a process group, as long as the result lives: the sender does not want
+/// to wait for the command.
 fn pass_signals_on(group: Pid) -> tokio::sync::oneshot::Sender<()> {
     let (done, mut is_done) = tokio::sync::oneshot::channel();
     let pass = async move {
@@ -255,7 +247,7 @@ fn pass_signals_on(group: Pid) -> tokio::sync::oneshot::Sender<()> {
     done
 }
 
-/// How a program ended.
+/// Describes how a program ended.
 fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with exit status {code}"),
@@ -264,32 +256,10 @@ fn ended(status: ExitStatus) -> String {
     }
 }
 
-/// Waits for a program, but not longer than this.
-fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
-    let begun = Instant::now();
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
-            Ok(None) if begun.elapsed() < limit => thread::sleep(POLL),
-            Ok(None) | Err(_) => return None,
-        }
-    }
-}
-
-/// Asks a program and what it has started to end, and makes them end if they have not within `grace`.
-fn end_child(child: &mut Child, grace: Duration) {
-    let group = Pid::from_child(child);
-    // Whichever of the two is not there has ended.
-    let _ = rustix::process::kill_process_group(group, Signal::TERM);
-    if grace.is_zero() || wait(child, grace).is_none() {
-        let _ = rustix::process::kill_process_group(group, Signal::KILL);
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn end<'a>() -> End<'a> {
@@ -383,7 +353,7 @@ mod tests {
         };
         while !gone() && !is_zombie() {
             assert!(begun.elapsed() < Duration::from_secs(20), "it goes on");
-            thread::sleep(POLL);
+            thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -440,7 +410,7 @@ mod tests {
             let said = std::fs::read_to_string(&out).ok();
             let told = "--app-name=nixmon\n--\nnixmon: home failed\nFAIL after 12m\n";
             assert_eq!(said.as_deref(), expected.then_some(told));
-            let complained = String::from_utf8_lossy(&status.stderr).contains("there is no desktop");
+            let complained = String::from_utf8_lossy(&status.stderr).contains("no desktop session was found");
             assert_eq!(complained, !expected, "{}", String::from_utf8_lossy(&status.stderr));
         }
     }

@@ -1,5 +1,5 @@
-//! Takes leave of processes that became our children because their parents died: the system gives them to us since we
-//! want the command if the guard dies.
+//! Reaps processes that became children of the monitor because their parents died. The system hands them over since the
+//! monitor adopts orphans, so that it gets the command if the guard dies.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::runs::proc::Proc;
 
-/// Reaps what nobody waits for.
+/// Reaps orphans.
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
-    /// Dead children of the last look. Those that we started ourselves are waited for at once, so whoever is dead at two
-    /// looks was given to us.
+    /// Dead children at the last look. Children that the monitor started are waited for at once, so one that is dead at two
+    /// looks was adopted.
     dead: BTreeSet<i32>,
 }
 
@@ -23,7 +23,7 @@ impl Reaper {
         let children = proc.own_children().into_iter();
         let dead: BTreeSet<i32> = children.filter(|pid| Some(*pid) != known && is_dead(*pid)).collect();
         for pid in dead.intersection(&self.dead) {
-            // If somebody was faster, so much the better.
+            // It may have been reaped already.
             let _ = waitpid(Pid::from_raw(*pid), WaitOptions::NOHANG);
         }
         self.dead = dead;

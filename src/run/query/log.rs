@@ -73,9 +73,9 @@ pub enum LogNote {
 pub struct Logs<'a> {
     /// The runs.
     pub runs: &'a Runs<'a>,
-    /// Where logs are looked for that the recording lacks.
+    /// Places of logs that the recording lacks.
     pub places: &'a Places,
-    /// How lines look.
+    /// The style of lines.
     pub style: Style,
     /// Takes remarks.
     pub note: &'a dyn Fn(LogNote),
@@ -223,7 +223,7 @@ fn pipeline<W: Write + 'static>(look: &Look, log: &Rc<RefCell<Log<W>>>) -> Pipel
     pipeline
 }
 
-/// The recording has no more steps. The last line may lack its end; of a run that goes on, it may yet come.
+/// Ends the pipeline. The last line may lack its end, which may yet come if the run is in progress.
 fn finish(pipeline: &mut Pipeline, look: &Look, steps: &Steps, is_followed: bool) -> Result<()> {
     if look.life.goes_on() && !is_followed {
         release(pipeline);
@@ -251,7 +251,7 @@ fn check(log: &RefCell<Log<Out>>, with: impl FnOnce(&mut Out, bool) -> std::io::
     with(log.writer_mut(), false).map_err(QueryError::Write)
 }
 
-/// What `--derivation` means in a run.
+/// The derivations that `--derivation` selects in a run.
 struct Chosen {
     wanted: String,
     closeness: Closeness,
@@ -331,7 +331,7 @@ fn similar(wanted: &str, names: &[&str]) -> String {
     }
 }
 
-/// What the unit's own log says, or where it is.
+/// Returns the last lines of the unit's own log, or its place.
 fn unit_log(logs: &Logs<'_>, look: &Look, state: &State, wanted: &str, is_said: bool) -> Result<Vec<Line>> {
     let mut names: Vec<String> = Vec::new();
     let mut found = None;
@@ -413,7 +413,7 @@ mod tests {
 
     const A: &str = "/nix/store/00000000000000000000000000000000-a-1.0.drv";
 
-    /// What is written of a command that has printed this and failed.
+    /// Checks the log of a command that has printed this and failed.
     fn check(input: &str, of: &LogOf, expected: &str) {
         let style =
             crate::run::options(&crate::settings::Output::default(), crate::render::Thresholds::default())

@@ -12,7 +12,7 @@ use crate::run::recording::{self, ZSTD};
 use crate::runs::RunDir;
 use crate::state::Moment;
 
-/// What is read and unpacked at once.
+/// Bytes read and unpacked at once.
 const CHUNK: usize = 128 << 10;
 /// A longer line is none that a recorder has written: it writes what one read took.
 const MAX_LINE: usize = 16 << 20;
@@ -70,7 +70,7 @@ impl Steps {
             }
             match line.map(|line| recording::step(line, self.several)) {
                 Some(Some((at, step))) => {
-                    // Since the run began, whoever wrote it; it never goes back.
+                    // Times of both writers count from the beginning of the run, and never go back.
                     self.now = self.now.max(at);
                     return Ok(Some((self.now, step)));
                 }
@@ -86,7 +86,7 @@ impl Steps {
         }
     }
 
-    /// Whether the last step is of what the guard kept.
+    /// Returns whether the last step was recorded by the guard.
     pub(in crate::run) fn is_rest(&self) -> bool {
         self.files.is_empty()
     }
@@ -96,13 +96,13 @@ impl Steps {
         self.now
     }
 
-    /// Whether it ends in the middle of a line: so far, or because whoever wrote it died.
+    /// Returns whether it ends in the middle of a line: so far, or because its writer died.
     pub(in crate::run) fn breaks_off(&self) -> bool {
         let torn = |file: &Growing| !file.is_over && (file.text.len() > file.begin || !file.is_known());
         self.current.as_ref().is_some_and(torn)
     }
 
-    /// Whether a part could not be read.
+    /// Returns whether a part could not be read.
     pub(in crate::run) fn is_damaged(&self) -> bool {
         self.damaged
     }
@@ -135,7 +135,7 @@ struct Growing {
     file: File,
     decoder: Option<Decoder<'static>>,
     is_plain: bool,
-    /// What was read and not unpacked; what is unpacked stands before `unpacked`.
+    /// Bytes read; those before `unpacked` are unpacked.
     packed: Vec<u8>,
     unpacked: usize,
     /// The decoder has more than it could write.
@@ -146,7 +146,7 @@ struct Growing {
     /// Nothing more is read of it.
     is_over: bool,
     text: Vec<u8>,
-    /// Where the line begins that was not handed out yet.
+    /// The beginning of the first line that was not returned yet.
     begin: usize,
     /// Up to here there is no line's end.
     searched: usize,
@@ -170,7 +170,7 @@ impl Growing {
         }
     }
 
-    /// Whether there was enough of it to know what it is.
+    /// Returns whether enough was read to know the format.
     fn is_known(&self) -> bool {
         self.is_plain || self.decoder.is_some()
     }

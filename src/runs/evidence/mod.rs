@@ -17,17 +17,17 @@ use crate::state::State;
 use crate::text::{sanitize, strip_escapes};
 use crate::view::{Evidence, ServiceLog};
 
-/// Units whose logs are looked for; a report has no room for more.
+/// Greatest number of units whose logs are looked for; a report has no room for more.
 const MAX_UNITS: usize = 16;
-/// What is read of a log, from its end.
+/// Bytes read from the end of a log.
 const MAX_READ: u64 = 64 << 10;
-/// Of that, the lines among which those that say something are sought: what is older is of another failure.
+/// Lines among which telling ones are sought; older ones belong to another failure.
 const LAST_LINES: usize = 60;
 /// Lines shown of each log.
 const SHOWN: usize = 4;
-/// A larger plist is none of an agent's.
+/// Size limit of an agent's plist.
 const MAX_PLIST: u64 = 256 << 10;
-/// File systems keep times this exactly, and the clock may have been set.
+/// Tolerance for file systems with inexact times, and for a clock that was set.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// Places where logs are looked for.
@@ -97,7 +97,7 @@ fn unit_logs(
     logs
 }
 
-/// Where launchd lets an agent or a daemon write: as its plist says, else as is known of it.
+/// Returns the log files of an agent or a daemon of launchd: from its plist, else as is known of it.
 fn agent_files(run: &Run, unit: &Unit, own_home: Option<&str>) -> Vec<String> {
     let Scope::Launchd { domain } = &unit.scope else { return Vec::new() };
     let label = &unit.name;
@@ -118,7 +118,7 @@ fn agent_files(run: &Run, unit: &Unit, own_home: Option<&str>) -> Vec<String> {
     files
 }
 
-/// The last lines of a log that say something.
+/// Reads the last telling lines of a log.
 fn last_lines(file: &str) -> std::io::Result<Vec<String>> {
     let mut file = File::open(file)?;
     let length = file.metadata()?.len();

@@ -1,8 +1,8 @@
-//! Where services log to, as the user says: patterns of file names.
+//! Places of services' logs, as the user states them: patterns of file names.
 
 use std::collections::BTreeMap;
 
-/// What stands for the service's name in a pattern.
+/// The placeholder for the service's name in a pattern.
 const SERVICE: &str = "{service}";
 /// Prefixes of launchd labels that the modules of home-manager and nix-darwin put before a service's name
 /// (HM:modules/launchd/default.nix; ND:modules/launchd/default.nix, `launchd.labelPrefix`).

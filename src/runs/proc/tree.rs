@@ -1,4 +1,4 @@
-//! What the processes of a command cost so far, to tell work in silence from no work.
+//! The cost of a command's processes so far, to distinguish silent work from no work.
 //!
 //! A look at all processes of the machine, at most every ten seconds and only while the command is silent. With 600 of them
 //! it costs three system calls each; on a machine that is busy that can take a tenth of a second, so a loop that must not
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::{Proc, Stat};
 
-/// What is known at a moment.
+/// The cost at a moment, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sample {
     /// Processor time of all processes, with that of children which were waited for.
@@ -66,7 +66,7 @@ pub(crate) fn sample(command: i32, adopter: Option<i32>) -> Sample {
     ps().map(|processes| add_up(&processes, command, adopter, |_| None, false)).unwrap_or_default()
 }
 
-/// Whether some of the command's processes belong to somebody else, whose processes we may not signal: below `sudo`.
+/// Returns whether some of the command's processes belong to another user, so that they cannot be signalled, as below `sudo`.
 pub(crate) fn is_beyond_reach(command: i32) -> bool {
     let processes = if cfg!(any(target_os = "linux", target_os = "android")) {
         processes(&Proc::default())
@@ -83,7 +83,7 @@ pub(crate) fn is_beyond_reach(command: i32) -> bool {
     })
 }
 
-/// Whether Nix speaks to a daemon here, whose processes may be hidden from us: as its store `auto` decides it
+/// Returns whether Nix uses a daemon here, whose processes may be hidden from us, as its store `auto` decides it
 /// (`libstore/store-api.cc`), where it may not write to its state and there is a socket.
 fn uses_daemon() -> bool {
     rustix::fs::access(STATE, rustix::fs::Access::WRITE_OK).is_err() && Path::new(SOCKET).exists()

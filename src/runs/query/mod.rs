@@ -9,6 +9,8 @@ mod follow;
 mod look;
 mod select;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

@@ -1,20 +1,19 @@
-//! Which Nix it is, as it says itself.
+//! The version of Nix, as it reports it itself.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::process::Command;
 use std::time::Duration;
 
-/// How long Nix may take to say its version. It takes about 40 ms; a `nix` that does not answer is not waited for.
+use crate::run::limited;
+
+/// Time limit for Nix to print its version, which takes about 40 ms.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// `nix --version` is one line; what a wrapper script prints besides is not read to the end.
+/// Bytes read of the version: it is one line, but a wrapper script may print more.
 const MAX_ANSWER: u64 = 4096;
 
-/// All settings of Nix are some 10 KiB.
+/// Bytes read of Nix's settings, which are some 10 KiB.
 const MAX_CONFIG: u64 = 256 << 10;
 
 /// The version of a Nix, and whose it is.
@@ -58,18 +57,18 @@ impl NixVersion {
         })
     }
 
-    /// Whether its new commands know the setting `json-log-path`, which came with 2.30. Lix has not got it.
+    /// Returns whether its new commands know the setting `json-log-path`, which came with 2.30. Lix has not got it.
     pub fn takes_json_log_path(self) -> bool {
         // A pre-release of 2.30 may be older than the setting.
         !self.is_lix && self.is_at_least(2, if self.is_pre_release { 31 } else { 30 })
     }
 
-    /// Whether its commands, the old ones too, know `--log-format internal-json`, which came with 2.4.
+    /// Returns whether its commands, the old ones too, know `--log-format internal-json`, which came with 2.4.
     pub fn takes_log_format(self) -> bool {
         self.is_at_least(2, if self.is_pre_release { 5 } else { 4 })
     }
 
-    /// Whether `-L` undoes a `--log-format` before it, as it did up to 2.10.
+    /// Returns whether `-L` undoes a `--log-format` before it, as it did up to 2.10.
     pub fn print_build_logs_sets_format(self) -> bool {
         !self.is_at_least(2, 11)
     }
@@ -108,29 +107,9 @@ pub(crate) fn max_jobs(version: NixVersion) -> Option<String> {
     Some(jobs.trim().to_owned())
 }
 
-/// What Nix answers, if it does so within two seconds.
+/// Returns what Nix prints, if it does so within the time limit.
 fn ask(nix: &OsStr, args: &[&str], most: u64) -> Option<String> {
-    let mut child = Command::new(nix)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let stdout = child.stdout.take()?;
-    let (send, answer) = mpsc::channel();
-    // A thread of its own, since a read from a pipe has no time limit. It ends with the last process that holds the pipe.
-    thread::spawn(move || {
-        let mut text = Vec::new();
-        let read = stdout.take(most).read_to_end(&mut text);
-        // Nobody listens any longer if it took too long.
-        let _ = send.send(read.map(|_| text));
-    });
-    let answer = answer.recv_timeout(PATIENCE);
-    // It has said what it had to say, or will not. If it has ended, this fails, as it should.
-    let _ = child.kill();
-    let _ = child.wait();
-    Some(String::from_utf8_lossy(&answer.ok()?.ok()?).into_owned())
+    limited::output(Command::new(nix).args(args), PATIENCE, most)
 }
 
 #[cfg(test)]
