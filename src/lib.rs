@@ -36,11 +36,19 @@
 pub mod activation;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+mod drive;
 pub mod frontend;
 pub mod input;
+#[cfg(feature = "cli")]
+mod monitor;
 pub mod nix;
 pub mod pipeline;
 pub mod render;
+// For the tests that try its command lines on real Nix.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod nix_commands;
 #[cfg(feature = "cli")]
 pub mod run;
 #[cfg(feature = "cli")]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use common::tree;
 
 /// The modules of the crate root and what each may import of ours. `ARCHITECTURE.md` says why.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("text", &[]),
     ("nix", &["text"]),
     ("input", &["nix", "text"]),
@@ -27,24 +27,31 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("runs", &["settings", "wire", "text"]),
     ("cli", &[]),
     ("settings", &["cli"]),
-    (
-        "run",
-        &[
-            "text",
-            "nix",
-            "input",
-            "activation",
-            "state",
-            "view",
-            "render",
-            "wire",
-            "frontend",
-            "pipeline",
-            "runs",
-            "cli",
-            "settings",
-        ],
-    ),
+    ("nix_commands", &[]),
+    ("drive", PROGRAM),
+    ("monitor", PROGRAM),
+    ("run", PROGRAM),
+];
+
+/// The modules of the program, between which there is no order yet.
+const PROGRAM: &[&str] = &[
+    "activation",
+    "cli",
+    "drive",
+    "frontend",
+    "input",
+    "monitor",
+    "nix",
+    "nix_commands",
+    "pipeline",
+    "render",
+    "run",
+    "runs",
+    "settings",
+    "state",
+    "text",
+    "view",
+    "wire",
 ];
 
 /// Files of `src` that only put the modules together.

@@ -1,50 +1,31 @@
-//! The one place that does I/O: standard input or files, the clock, signals, `.drv` files, recordings, the exit status.
+//! The program's tasks: each subcommand is handed to the module that does it.
 
-#![expect(clippy::disallowed_methods, reason = "the clock, files and processes are this module's business")]
+#![expect(clippy::disallowed_methods, reason = "files and processes are this module's business")]
 
-mod background;
 mod clients;
-mod command;
 mod config;
-mod diagnostics;
-mod drv_reader;
-mod filter;
-mod process_tree;
-mod progress;
-mod recording;
-mod replay;
-mod service_logs;
-mod session;
-mod signals;
-#[cfg(feature = "live")]
-mod terminal;
+pub(crate) mod process_tree;
+pub(crate) mod service_logs;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 
-// For the tests that try its command lines on real Nix.
-#[doc(hidden)]
-pub use command::nix;
-pub use recording::{Recorder, Recording};
+use crate::cli::{Cli, with_options_in_place};
+pub use crate::drive::recording::{Recorder, Recording};
+pub use crate::drive::{complain, to_writer};
+use crate::drive::{diagnostics, filter, replay};
+use crate::settings::{Settings, Task};
+// The names by which clients know other modules.
+use crate::drive::{options, plain_lines, progress, recording, session, thresholds, unix_ms};
+use crate::monitor as command;
+pub(crate) use clients::{Steps, complain_of_damage, current, store};
 
-use crate::cli::{Cli, LogsArg, PassthroughArg, with_options_in_place};
-use crate::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough, Results};
-#[cfg(feature = "live")]
-use crate::frontend::{Live, LiveOptions};
-use crate::pipeline::Pipeline;
-use crate::render::{Style, Thresholds};
-use crate::settings::{self, Form, Output, Settings, Task};
-use crate::text::{Palette, Symbols};
-use crate::wire;
-use background::{Backlog, Stream};
-
-/// What the program ends with.
+/// The exit status of the program.
 ///
-/// A filter cannot see the exit status of the command before it in the pipe, so this is what the stream tells. `run` and
+/// A filter cannot see the exit status of the command before it in the pipe, so its own is what the stream tells. `run` and
 /// `wait` end as the command did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
@@ -139,157 +120,7 @@ pub fn run(settings: &Settings) -> Result<ExitStatus> {
     }
 }
 
-/// Writes an error or a warning to standard error, without waiting for its reader while a command or a stream is watched.
-pub fn complain(error: &anyhow::Error) {
-    background::write_message(&format!("nixmon: {error:#}\n"));
-}
-
-/// A reader who has gone is no error.
+/// Prints to standard output. A reader that has gone is no error.
 fn print(bytes: &[u8]) {
     let _ = std::io::stdout().write_all(bytes);
-}
-
-/// What a live view has to know about its terminal; nothing where there is none.
-#[derive(Debug, Default)]
-struct Watch {
-    #[cfg(feature = "live")]
-    terminal: Option<terminal::Watch>,
-    /// What waits to be written.
-    output: Backlog,
-}
-
-impl Watch {
-    /// Whether there is a view to be drawn.
-    fn is_live(&self) -> bool {
-        #[cfg(feature = "live")]
-        return self.terminal.is_some();
-        #[cfg(not(feature = "live"))]
-        false
-    }
-
-    /// How the terminal is at the moment.
-    fn condition(&mut self) -> Condition {
-        #[cfg(feature = "live")]
-        return self.terminal.as_mut().map(terminal::Watch::condition).unwrap_or_default();
-        #[cfg(not(feature = "live"))]
-        Condition::default()
-    }
-}
-
-impl Watch {
-    /// Whether the user has typed since the last frame.
-    fn has_typed(&self) -> bool {
-        #[cfg(feature = "live")]
-        return self.terminal.as_ref().is_some_and(terminal::Watch::has_typed);
-        #[cfg(not(feature = "live"))]
-        false
-    }
-
-    /// Waits until the terminal has taken what was written, but not long.
-    fn settle(&self) {
-        #[cfg(feature = "live")]
-        if let Some(terminal) = &self.terminal {
-            terminal.settle();
-        }
-    }
-}
-
-/// Makes a pipeline whose output is what the settings ask for; `writer` is for all but a live view, which draws on
-/// `stream`.
-fn pipeline<W: Write + 'static>(
-    writer: impl FnOnce() -> (W, Backlog),
-    stream: Stream,
-    settings: &Settings,
-) -> (Pipeline, Watch) {
-    let thresholds = thresholds(settings);
-    #[cfg(feature = "live")]
-    if settings.output.form == Form::Live {
-        let output = &settings.output;
-        let LinesOptions { palette, style, passthrough, logs, .. } = options(output, thresholds);
-        let options = LiveOptions {
-            palette,
-            style,
-            passthrough,
-            logs,
-            report_lines: output.max_lines,
-            title: output.title,
-            progress: output.progress,
-        };
-        terminal::reset_at_panic(stream, Live::reset_sequence(&options));
-        let (terminal, watch) = terminal::open(stream);
-        let pipeline = Pipeline::new(Live::new(Box::new(terminal), options), logs);
-        let output = watch.backlog.clone();
-        return (pipeline, Watch { terminal: Some(watch), output });
-    }
-    let (writer, output) = writer();
-    (pipeline_to(writer, &settings.output, thresholds), Watch { output, ..Watch::default() })
-}
-
-/// Makes a pipeline that writes what the settings ask for: condensed lines instead of a live view.
-pub fn to_writer(writer: impl Write + 'static, output: &Output) -> Pipeline {
-    pipeline_to(writer, output, Thresholds::default())
-}
-
-fn pipeline_to(writer: impl Write + 'static, output: &Output, thresholds: Thresholds) -> Pipeline {
-    let options = options(output, thresholds);
-    let logs = options.logs;
-    match output.form {
-        #[cfg(feature = "live")]
-        Form::Live => Pipeline::new(Lines::new(writer, options), logs),
-        Form::Lines => Pipeline::new(Lines::new(writer, options), logs),
-        Form::Json => Pipeline::new(Json::new(writer, output.snapshots), logs),
-        Form::Quiet => Pipeline::new(Results::new(writer), logs),
-    }
-}
-
-/// Makes a pipeline that shows nothing.
-fn silent_pipeline() -> (Pipeline, Watch) {
-    (Pipeline::new(Results::new(std::io::sink()), LogLines::default()), Watch::default())
-}
-
-/// Condensed lines for a file.
-fn plain_lines<W: Write>(writer: W, settings: &Settings) -> Lines<W> {
-    let output = Output { color: false, ascii: false, ..settings.output.clone() };
-    Lines::new(writer, options(&output, thresholds(settings))).kept()
-}
-
-/// The user's thresholds, as the rendering takes them: it knows of no settings.
-fn thresholds(settings: &Settings) -> Thresholds {
-    let settings::Thresholds { slow, quiet } = settings.thresholds;
-    Thresholds { slow, quiet }
-}
-
-/// Milliseconds since 1970.
-fn unix_ms() -> u64 {
-    wire::millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
-fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
-    let symbols = if output.ascii { Symbols::ascii() } else { Symbols::unicode() };
-    LinesOptions {
-        palette: if output.color { Palette::colored() } else { Palette::default() },
-        style: Style { symbols, ascii: output.ascii, thresholds },
-        limits: Limits { lines: output.max_lines, bytes: output.max_bytes, every: output.every },
-        passthrough: match output.passthrough {
-            PassthroughArg::Auto => Passthrough::Auto,
-            PassthroughArg::All => Passthrough::All,
-            PassthroughArg::None => Passthrough::None,
-        },
-        logs: match output.logs {
-            LogsArg::Failed => LogLines::Failed(output.log_lines.unwrap_or(crate::render::LOG_LINES)),
-            LogsArg::None => LogLines::None,
-            LogsArg::All => LogLines::All(output.log_lines),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_takes_long_is_the_same_for_settings_and_rendering() {
-        let settings::Thresholds { slow, quiet } = settings::Thresholds::default();
-        assert_eq!(Thresholds { slow, quiet }, Thresholds::default());
-    }
 }

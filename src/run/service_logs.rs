@@ -28,7 +28,7 @@ const MAX_PLIST: u64 = 256 << 10;
 const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// Looks for logs. `begun_at` is the time of day at which the stream began, where it begins now.
-pub(super) fn evidence(state: &State, settings: &Settings, begun_at: Option<SystemTime>) -> Evidence {
+pub(crate) fn evidence(state: &State, settings: &Settings, begun_at: Option<SystemTime>) -> Evidence {
     let mut log_files = render::log_files(state, &settings.log_dir);
     log_files.retain(|file| Path::new(file).exists());
     let began = state.activation().runs().next().and_then(|run| begun_at?.checked_add(run.began_at));

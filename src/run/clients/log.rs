@@ -87,7 +87,7 @@ fn play(
 }
 
 /// Says that a part of a recording cannot be read.
-pub(in crate::run) fn complain_of_damage(run: &RunDir) {
+pub(crate) fn complain_of_damage(run: &RunDir) {
     complain(&anyhow::anyhow!("the recording of run {} is damaged; the rest of it is lost", run.id()));
 }
 

@@ -19,10 +19,11 @@ use std::io::Write;
 use anyhow::{Context, Result};
 
 pub(super) use list::list;
-pub(super) use log::{complain_of_damage, log};
+pub(crate) use log::complain_of_damage;
+pub(super) use log::log;
 pub(super) use prune::prune;
 pub(super) use status::status;
-pub(super) use steps::Steps;
+pub(crate) use steps::Steps;
 pub(super) use stop::stop;
 pub(super) use wait::wait;
 
@@ -34,7 +35,7 @@ use crate::settings::Settings;
 use crate::text::{self, Line, Palette, Symbols};
 
 /// The store of runs.
-pub(super) fn store(settings: &Settings) -> Result<Store> {
+pub(crate) fn store(settings: &Settings) -> Result<Store> {
     let home = settings.state_home.as_ref();
     let home = home
         .context("there is no home directory: neither XDG_STATE_HOME nor HOME is set to an absolute path")?;
@@ -42,7 +43,7 @@ pub(super) fn store(settings: &Settings) -> Result<Store> {
 }
 
 /// How a run stands. The end of one whose monitor has died is found out.
-pub(super) fn current(settings: &Settings, run: &RunDir) -> Result<Status> {
+pub(crate) fn current(settings: &Settings, run: &RunDir) -> Result<Status> {
     Ok(recover::look(run, settings)?.status)
 }
 

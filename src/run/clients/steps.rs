@@ -18,7 +18,7 @@ const CHUNK: usize = 128 << 10;
 const MAX_LINE: usize = 16 << 20;
 
 /// Steps of several files that are one recording, as far as they are there.
-pub(in crate::run) struct Steps {
+pub(crate) struct Steps {
     /// Those that come after the current one, there or not.
     files: VecDeque<PathBuf>,
     current: Option<Growing>,
@@ -32,7 +32,7 @@ pub(in crate::run) struct Steps {
 
 impl Steps {
     /// The recording of a run: what its monitor kept, and then what its guard did.
-    pub(in crate::run) fn of(dir: &RunDir) -> Self {
+    pub(crate) fn of(dir: &RunDir) -> Self {
         Self {
             files: [dir.input(), dir.rest()].into(),
             current: None,
@@ -44,7 +44,7 @@ impl Steps {
     }
 
     /// The next step; `None` if there is no more for now.
-    pub(in crate::run) fn next(&mut self) -> std::io::Result<Option<(Moment, Step)>> {
+    pub(crate) fn next(&mut self) -> std::io::Result<Option<(Moment, Step)>> {
         loop {
             if self.current.is_none() && !self.open_next()? {
                 return Ok(None);
@@ -87,23 +87,23 @@ impl Steps {
     }
 
     /// Whether the last step is of what the guard kept.
-    pub(in crate::run) fn is_rest(&self) -> bool {
+    pub(crate) fn is_rest(&self) -> bool {
         self.files.is_empty()
     }
 
     /// The moment of the last step.
-    pub(in crate::run) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Moment {
         self.now
     }
 
     /// Whether it ends in the middle of a line: so far, or because whoever wrote it died.
-    pub(in crate::run) fn breaks_off(&self) -> bool {
+    pub(crate) fn breaks_off(&self) -> bool {
         let torn = |file: &Growing| !file.is_over && (file.text.len() > file.begin || !file.is_known());
         self.current.as_ref().is_some_and(torn)
     }
 
     /// Whether a part could not be read.
-    pub(in crate::run) fn is_damaged(&self) -> bool {
+    pub(crate) fn is_damaged(&self) -> bool {
         self.damaged
     }
 

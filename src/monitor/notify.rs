@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::run::signals::Endings;
+use crate::drive::signals::Endings;
 use crate::runs::RunId;
 use crate::settings::{NotifyWays, TerminalNotice};
 use crate::text::{sanitize, truncate};
@@ -416,7 +416,7 @@ mod tests {
     }
 
     /// The arguments that run [`child`] alone.
-    const CHILD: [&str; 4] = ["--exact", "run::command::notify::tests::child", "--nocapture", "--quiet"];
+    const CHILD: [&str; 4] = ["--exact", "monitor::notify::tests::child", "--nocapture", "--quiet"];
 
     #[test]
     #[cfg(not(target_os = "macos"))]

@@ -16,7 +16,7 @@ use super::background::write_message;
 use crate::settings::Settings;
 
 /// Starts to write diagnostics to standard error, if they are asked for.
-pub(super) fn start(settings: &Settings) -> Result<()> {
+pub(crate) fn start(settings: &Settings) -> Result<()> {
     let Some(level) = level(settings)? else { return Ok(()) };
     tracing_subscriber::fmt()
         .with_max_level(level)
@@ -27,7 +27,7 @@ pub(super) fn start(settings: &Settings) -> Result<()> {
 }
 
 /// Starts to write diagnostics to a file, if they are asked for: a process in the background has no standard error.
-pub(super) fn start_in_file(settings: &Settings, path: &Path) -> Result<()> {
+pub(crate) fn start_in_file(settings: &Settings, path: &Path) -> Result<()> {
     let Some(level) = level(settings)? else { return Ok(()) };
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     tracing_subscriber::fmt()

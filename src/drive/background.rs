@@ -18,7 +18,7 @@ use super::complain;
 
 /// A standard stream to write to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     /// Standard output.
     Stdout,
     /// Standard error.
@@ -27,7 +27,7 @@ pub(super) enum Stream {
 
 impl Stream {
     /// Its file descriptor.
-    pub(super) fn fd(self) -> BorrowedFd<'static> {
+    pub(crate) fn fd(self) -> BorrowedFd<'static> {
         match self {
             Self::Stdout => rustix::stdio::stdout(),
             Self::Stderr => rustix::stdio::stderr(),
@@ -37,7 +37,7 @@ impl Stream {
 
 /// A stream that is written to by a thread of its own. Clones share the thread, which ends with the last of them.
 #[derive(Clone, Debug)]
-pub(super) struct Background(Arc<Shared>);
+pub(crate) struct Background(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -51,7 +51,7 @@ static STDERR: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
 
 /// The writes that a reader has not taken yet.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Backlog(Arc<Counted>);
+pub(crate) struct Backlog(Arc<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -75,12 +75,12 @@ impl Backlog {
 
     /// Returns whether a write is pending.
     #[cfg(feature = "live")]
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.writes() > 0
     }
 
     /// Returns whether so many writes are pending that none should be added.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.has_all() && !self.is_abandoned()
     }
 
@@ -93,12 +93,12 @@ impl Backlog {
     }
 
     /// Waits until there is room again.
-    pub(super) async fn room(&self) {
+    pub(crate) async fn room(&self) {
         self.falls_to(WRITES / 2).await;
     }
 
     /// Waits until everything was taken.
-    pub(super) async fn taken(&self) {
+    pub(crate) async fn taken(&self) {
         self.falls_to(0).await;
     }
 
@@ -111,7 +111,7 @@ impl Backlog {
 
     /// Stops waiting for the reader, because the user wants the program to end: writes beyond the limit are lost, and so
     /// are those that the reader has not taken soon after the end.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::Release);
         self.0.fell.notify_one();
     }
@@ -119,7 +119,7 @@ impl Backlog {
 
 impl Background {
     /// Returns the stream's writer. Standard error has one thread: while it lives, everybody gets the same.
-    pub(super) fn spawn(stream: Stream) -> Self {
+    pub(crate) fn spawn(stream: Stream) -> Self {
         match stream {
             Stream::Stdout => Self(Arc::new(Shared::spawn(stream))),
             Stream::Stderr => {
@@ -132,14 +132,14 @@ impl Background {
     }
 
     /// The writes that are pending.
-    pub(super) fn backlog(&self) -> Backlog {
+    pub(crate) fn backlog(&self) -> Backlog {
         self.0.backlog.clone()
     }
 }
 
 /// Writes a message to standard error: in the background if something else is written there in the background, else
 /// directly.
-pub(super) fn write_message(message: &str) {
+pub(crate) fn write_message(message: &str) {
     let running = STDERR.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
     // If this fails, there is no way left to say so.
     let _ = match running {
@@ -224,16 +224,16 @@ impl Drop for Shared {
 }
 
 /// Returns whether a write error says that the reader of a pipe or a terminal has gone.
-pub(super) fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::BrokenPipe
         || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 /// A writer that waits for room even if its file is non-blocking: any process that shares the terminal or pipe may have
 /// made it so.
-pub(super) struct Patient<'a, W: ?Sized> {
-    pub(super) out: &'a mut W,
-    pub(super) fd: BorrowedFd<'a>,
+pub(crate) struct Patient<'a, W: ?Sized> {
+    pub(crate) out: &'a mut W,
+    pub(crate) fd: BorrowedFd<'a>,
 }
 
 impl<W: Write + ?Sized> Patient<'_, W> {

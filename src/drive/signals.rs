@@ -8,11 +8,11 @@ use tokio::signal::unix::SignalKind;
 
 use super::session::listen;
 
-/// Whether a signal was ignored when we were started, as of `nohup` or a shell's background job. Such a one is left alone,
-/// and so ignored by the command as well, which inherits it.
+/// Returns whether a signal was ignored when the program started, as by `nohup` or for a shell's background job. Such a
+/// signal stays ignored, by the command, too, which inherits that.
 ///
-/// Where the system does not say, none was.
-pub(super) fn is_ignored(kind: SignalKind) -> bool {
+/// If the system does not tell, none was.
+pub(crate) fn is_ignored(kind: SignalKind) -> bool {
     static IGNORED: OnceLock<u64> = OnceLock::new();
     let ignored = IGNORED.get_or_init(|| {
         // proc_pid_status(5): a mask in hexadecimal, of which the lowest bit is signal 1.
@@ -27,11 +27,11 @@ fn mask(status: &str) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-/// Signals that end whoever does nothing about them: those that were not ignored when we were started.
-pub(super) struct Endings(Vec<(Signal, tokio::signal::unix::Signal)>);
+/// Signals that end a process by default, without those that were ignored when the program started.
+pub(crate) struct Endings(Vec<(Signal, tokio::signal::unix::Signal)>);
 
 impl Endings {
-    pub(super) fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         let mut listening = Vec::new();
         for (signal, kind) in [
             (Signal::INT, SignalKind::interrupt()),
@@ -46,7 +46,7 @@ impl Endings {
         Ok(Self(listening))
     }
 
-    pub(super) async fn recv(&mut self) -> Signal {
+    pub(crate) async fn recv(&mut self) -> Signal {
         std::future::poll_fn(|context| {
             for (signal, listening) in &mut self.0 {
                 if listening.poll_recv(context).is_ready() {

@@ -1,4 +1,4 @@
-//! What the monitor and the guard say to each other, over a socket between them.
+//! Messages between the monitor and the guard, over a socket.
 //!
 //! The monitor sends one order, which carries the file descriptors: the command's standard streams and the ends that we
 //! read. The guard answers with reports, a line of JSON each. That either has died the other learns from the end of the
@@ -18,16 +18,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::runs::Exit;
 
-/// What the guard is to start. Arguments and the like are bytes: they need not be UTF-8.
+/// A command for the guard to start. Arguments and paths are bytes: they need not be UTF-8.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     /// The program and its arguments.
     pub(super) command: Vec<Vec<u8>>,
-    /// Where it runs, if not here.
+    /// The directory in which it runs, if not the current one.
     pub(super) directory: Option<Vec<u8>>,
     /// Variables to set for it.
     pub(super) environment: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where the run is kept, if it is.
+    /// The directory of the run, if it is kept.
     pub(super) run: Option<Vec<u8>>,
     /// The socket for Nix's log, to be removed.
     pub(super) socket: Option<Vec<u8>>,
@@ -46,15 +46,15 @@ pub(super) struct Streams {
     pub(super) stdout: OwnedFd,
     /// The command's standard error.
     pub(super) stderr: OwnedFd,
-    /// Where its standard output can be read.
+    /// The pipe from which its standard output can be read.
     pub(super) stdout_reader: OwnedFd,
-    /// Where its standard error can be read.
+    /// The pipe from which its standard error can be read.
     pub(super) stderr_reader: OwnedFd,
-    /// Where Nix's processes connect.
+    /// The socket to which Nix's processes connect.
     pub(super) listener: Option<OwnedFd>,
 }
 
-/// What the guard reports.
+/// A report of the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Report {
@@ -68,7 +68,7 @@ pub(super) enum Report {
     Ended(Exit),
 }
 
-/// What the monitor says to the guard after the order: it has read everything, or all that it wants.
+/// The monitor's last message to the guard: it has read everything, or all that it wants.
 pub(super) const DONE: u8 = b'.';
 
 /// Most descriptors that go with an order.

@@ -1,6 +1,6 @@
-//! What a run knows of itself while it goes on: whether its processes work, and what to say when it takes long.
+//! Liveness of a run in progress: whether its processes work, and what to report when it takes long.
 //!
-//! Knows no clock and starts nothing: the monitor's loop tells it the time and hands it samples of the processes.
+//! Knows no clock and starts nothing: the monitor's loop passes it the time and samples of the processes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,34 +14,34 @@ use crate::text::{Line, Role, ascii, sanitize, truncate};
 use crate::view::{StallOptions, View, stalls};
 use crate::wire::millis;
 
-/// Samples are at least so far apart: one costs some milliseconds.
+/// Default time between two samples: one costs some milliseconds.
 const SAMPLE: Duration = Duration::from_secs(10);
-/// Where a user finds a few seconds long, samples come more often, but not as often as they would cost something.
+/// Shortest time between two samples, for users who find a few seconds long; more often they would cost something.
 const FASTEST: Duration = Duration::from_millis(500);
-/// Samples within the time after which a run counts as quiet.
+/// Number of samples within the time after which a run counts as quiet.
 const SAMPLES: u32 = 6;
-/// Less than one part in so many of one processor is no work: a program that waits wakes up now and then.
+/// Processor time below one part in this many is no work: a program that waits wakes up now and then.
 const IDLE_PART: u32 = 100;
-/// Fewer bytes in a second are none worth the name: names are looked up and clocks set while nothing happens.
+/// Bytes per second below which the network counts as idle: names are looked up and clocks set while nothing happens.
 const IDLE_BYTES: u64 = 1024;
-/// A switch that takes longer is told about.
+/// Default timeout of a switch.
 const SWITCH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// A name takes no more columns in what is said.
+/// Maximum number of columns of a name.
 const MAX_NAME: usize = 60;
 
-/// Whether the processes of a run work, told from its output and from samples.
+/// Tells from a run's output and from samples whether its processes work.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     quiet: Duration,
     last_output: Moment,
-    /// Since the last output, oldest first; no older ones than are needed.
+    /// Samples after the last output, oldest first; no older ones than are needed.
     samples: VecDeque<(Moment, Work)>,
     last: Option<(Moment, Sample)>,
     /// Processor time, which grows also if a process goes and takes its own with it.
     cpu: Option<Duration>,
 }
 
-/// What was done since the first sample of this silence.
+/// Work since the first sample of this silence.
 #[derive(Clone, Copy, Debug, Default)]
 struct Work {
     cpu: Duration,
@@ -55,20 +55,20 @@ impl Pulse {
         Self { quiet, last_output: Moment::ZERO, samples: VecDeque::new(), last: None, cpu: None }
     }
 
-    /// Output has come.
+    /// Takes note of output.
     pub(crate) fn heard(&mut self, at: Moment) {
         self.last_output = self.last_output.max(at);
         self.samples.clear();
     }
 
-    /// When the next sample is wanted. It moves on while output flows, so that there is none.
+    /// Returns when the next sample is wanted. The time moves on while output flows, so that no sample is taken.
     pub(crate) fn sample_at(&self) -> Moment {
         let every = self.every();
         let after_last = self.last.as_ref().map_or(Moment::ZERO, |(at, _)| *at + every);
         after_last.max(self.last_output + every)
     }
 
-    /// What the processes have done so far.
+    /// Takes a sample of what the processes have done so far.
     pub(crate) fn sample(&mut self, sample: Sample, at: Moment) {
         let before = self.last.replace((at, sample));
         let Some((_, sample)) = &self.last else { return };
@@ -80,7 +80,7 @@ impl Pulse {
         self.cpu = self.cpu.max(Some(cpu));
         let work = match (self.samples.back(), &before) {
             (Some((then, done)), Some((_, before))) => {
-                // Less than before: a process has ended and nobody has waited for it. That is as good as work.
+                // Less than before: a process has ended and was not waited for. That is as good as work.
                 let step = before.cpu.and_then(|before| cpu.checked_sub(before));
                 let step = step.unwrap_or(at.saturating_sub(*then));
                 let bytes = sample.network.zip(before.network);
@@ -99,7 +99,7 @@ impl Pulse {
         }
     }
 
-    /// What the processes do.
+    /// Returns what the processes do.
     ///
     /// A run that has had no output for `quiet` is stuck only if, over at least as long a time within this silence, its
     /// processes took less than 1 % of one processor and the network moved less than 1 KiB in a second. What is not known
@@ -131,7 +131,7 @@ impl Pulse {
         if idle_cpu && idle_network { Activity::Stuck } else { Activity::Quiet }
     }
 
-    /// For how long it has printed nothing.
+    /// Returns how long the run has printed nothing.
     pub(crate) fn silent(&self, now: Moment) -> Duration {
         now.saturating_sub(self.last_output)
     }
@@ -155,9 +155,9 @@ impl Pulse {
 /// The moment at which it is asked how a run stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now<'a> {
-    /// Since the command began.
+    /// Time since the command began.
     pub(crate) at: Moment,
-    /// In milliseconds since 1970.
+    /// Milliseconds since 1970.
     pub(crate) wall_ms: u64,
     /// The beginning of a line that has stood there for a while.
     pub(crate) partial: Option<&'a str>,
@@ -205,7 +205,7 @@ pub(crate) fn status_of(
 
 /// What is known without the processes: how far it has come, and what has failed. `wanted` and `to_fetch` are as in a
 /// snapshot: what is known so far, announced or not.
-pub(in crate::run) fn progress(state: &State, at: Moment) -> Status {
+pub(crate) fn progress(state: &State, at: Moment) -> Status {
     let view = View::new(state, at);
     let (builds, fetches) = (view.builds(), view.fetches());
     let of_activation = || {
@@ -239,7 +239,7 @@ pub(in crate::run) fn progress(state: &State, at: Moment) -> Status {
     }
 }
 
-/// Where the recording says more of how a run has failed than the first failure in short.
+/// Returns the part of the recording that says more about the failure of a run than the first failure in short.
 fn read_on(state: &State) -> Option<ReadOn> {
     if matches!(state.outcome()?, Outcome::Success) {
         return None;
@@ -250,12 +250,12 @@ fn read_on(state: &State) -> Option<ReadOn> {
             Some(if failure.name.is_some() { ReadOn::Derivation } else { ReadOn::End })
         }
         Some(_) => failures.next().map(|_| ReadOn::End),
-        // What nothing explains may be explained by what was printed.
+        // A failure without an explanation may be explained by other output.
         None => (state.activation().started() || !state.other_text().is_empty()).then_some(ReadOn::End),
     }
 }
 
-/// Whether there is more to be said of a failure than [`render::failure_in_short`] says.
+/// Returns whether there is more to say about a failure than [`render::failure_in_short`] does.
 fn says_more(failure: &Failure) -> bool {
     let is_told = |detail: &String| failure.message.contains(detail.trim());
     let n_told = usize::from(render::is_said_by_heading(failure));
@@ -267,7 +267,7 @@ fn says_more(failure: &Failure) -> bool {
         || failure.advice.is_some()
 }
 
-/// What the processes do. A builder on another machine works where nobody can see it.
+/// Returns what the processes do. The work of a builder on another machine cannot be seen.
 fn activity(state: &State, pulse: &Pulse, at: Moment) -> Activity {
     match pulse.activity(at) {
         Activity::Stuck if state.derivations().building().any(|(_, build)| build.machine.is_some()) => {
@@ -298,7 +298,7 @@ pub(crate) fn opening(facts: &Facts) -> Option<Line> {
     }
 }
 
-/// Says once that a run takes long.
+/// Reports once that a run takes long.
 #[derive(Debug)]
 pub(crate) struct Overdue {
     timeout: Option<Duration>,
@@ -313,7 +313,7 @@ impl Overdue {
         Self { timeout: timeout.or(is_switch.then_some(SWITCH_TIMEOUT)), said: false }
     }
 
-    /// Whether the run has taken longer than its timeout, as far as [`Overdue::check`] was told.
+    /// Returns whether the run has taken longer than its timeout, as of the last [`Overdue::check`].
     pub(crate) fn is_overdue(&self) -> bool {
         self.said
     }
@@ -355,7 +355,7 @@ impl Overdue {
     }
 }
 
-/// What a run is called: by its name, else by the beginning of its command.
+/// Returns the name of a run, else the beginning of its command.
 fn name(facts: &Facts) -> String {
     let name = facts.name.clone().unwrap_or_else(|| {
         let words: Vec<&str> = facts.command.iter().take(2).map(String::as_str).collect();

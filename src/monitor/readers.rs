@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::drive::background::{Patient, is_gone};
 use crate::input::Source;
-use crate::run::background::{Patient, is_gone};
 
-/// What one read takes at most.
+/// Maximum size of one read.
 const CHUNK: usize = 128 << 10;
 /// Where pieces come faster than this, the next is waited for so long: Nix writes each line by itself, and to be woken for
 /// each costs more than all that is done with it. A socket holds some 250 short records, so Nix does not wait for us.
 const GATHER: Duration = Duration::from_micros(500);
-/// Connections that are heard at once; each is a process of Nix.
+/// Maximum number of connections at a time; each is a process of Nix.
 const MAX_CONNECTIONS: usize = 4096;
 
 /// Something of a stream.
@@ -29,16 +29,16 @@ pub(super) enum Piece {
     Opened(Source),
     /// It has ended.
     Closed(Source, Instant),
-    /// What is read cannot be copied any more, though somebody may want it.
+    /// Output cannot be copied any more, although its reader is still there.
     NotCopied(io::Error),
 }
 
-/// Takes pieces; false if nobody wants them any more, and they are read all the same, so that the writer never waits.
+/// Takes pieces. Returns false if they are not wanted any more; streams are read all the same, so that no writer waits.
 pub(super) trait Take: Fn(Piece) -> bool + Clone + Send + 'static {}
 
 impl<F: Fn(Piece) -> bool + Clone + Send + 'static> Take for F {}
 
-/// What a reader does at the moment.
+/// The activity of a reader at the moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<AtomicU8>);
 
@@ -106,7 +106,7 @@ fn read(
         let at = Instant::now();
         progress.0.store(HANDING_ON, Ordering::Release);
         let bytes = buffer.get(..n).unwrap_or_default();
-        // If whoever reads our output has gone, the command goes on.
+        // If the reader of nixmon's output has gone, the command continues.
         if let Some(Err(error)) = copy.as_ref().map(|copy| write_all(copy, bytes)) {
             copy = None;
             if !is_gone(&error) {
@@ -116,7 +116,7 @@ fn read(
         let _ = take(Piece::Bytes(source, bytes.into(), at));
         progress.0.store(READING, Ordering::Release);
         let is_fast = last.replace(at).is_some_and(|last| at.saturating_duration_since(last) < GATHER * 2);
-        // What is copied may be a conversation, and a large piece shows that others have gathered it.
+        // Output that is copied may be a conversation, and a large piece was gathered by its writer.
         if is_fast && copy.is_none() && n < CHUNK / 4 {
             thread::sleep(GATHER);
         }
@@ -138,7 +138,7 @@ pub(super) fn spawn_listener(listener: UnixListener, first: u32, take: impl Take
     thread::Builder::new().name("log-socket".to_owned()).spawn(move || {
         for (number, connection) in (first..).zip(listener.incoming()) {
             let Ok(connection) = connection else {
-                // Too many open files; Nix waits a moment for us.
+                // Too many open files; Nix waits a moment.
                 thread::sleep(Duration::from_millis(100));
                 continue;
             };

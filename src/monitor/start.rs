@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::watch::{HEARTBEAT, Started};
 use super::{Report, execute, facts, not_started_status, reason};
 use crate::cli::OutputArgs;
-use crate::run::{ExitStatus, clients, complain, diagnostics, unix_ms};
+use crate::drive::{complain, diagnostics, unix_ms};
+use crate::run::{self, ExitStatus};
 use crate::runs::{Created, ProcessId, RunDir, RunId, RunState};
 use crate::settings::{RunTask, Settings};
 
@@ -44,9 +45,9 @@ enum StartReply {
 }
 
 /// Starts a run and prints its number.
-pub(in crate::run) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
+pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
     super::check_open_files()?;
-    let store = clients::store(settings).context("a run in the background must be kept")?;
+    let store = run::store(settings).context("a run in the background must be kept")?;
     let mut facts = facts(task, None, true);
     facts.after = after.map(|reference| store.find(Some(reference)).map(|run| run.id())).transpose()?;
     // The monitor takes the lock itself: until then the run is said to be starting.
@@ -120,7 +121,7 @@ fn output_args(args: &OutputArgs) -> Vec<String> {
 }
 
 /// Monitors a run, whose task comes on standard input.
-pub(in crate::run) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatus> {
+pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatus> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes)?;
     let Task { command, directory: below, notify, on_end } =
@@ -179,7 +180,7 @@ fn monitor_run(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<E
 
 /// Waits for a run to end. Returns false, and ends this run, if that run failed or a signal asks to stop.
 fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
-    let store = clients::store(settings)?;
+    let store = run::store(settings)?;
     let mut status = run.status()?.unwrap_or_default();
     status.state = RunState::Queued;
     status.heartbeat_at = unix_ms();
@@ -200,7 +201,7 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
                 run.write_status(&status)?;
             }
             let Ok(before) = store.open(before) else { return Ok(Some(false)) };
-            let now = clients::current(settings, &before)?;
+            let now = run::current(settings, &before)?;
             if now.state == RunState::Ended {
                 return Ok(Some(now.outcome.as_deref() == Some("success")));
             }

@@ -14,14 +14,16 @@ use super::background::{Backlog, Stream};
 use super::progress::Progress;
 use super::recording::Recording;
 use super::session::{FRAME, TICK};
-use super::{ExitStatus, Watch, clients, command, pipeline, service_logs};
+use super::{Watch, pipeline};
+use crate::monitor;
 use crate::pipeline::{Pipeline, Step};
+use crate::run::{ExitStatus, Steps, complain_of_damage, service_logs, store};
 use crate::runs::RunDir;
 use crate::settings::Settings;
 use crate::state::Moment;
 
 /// Replays files, one after the other, as one stream.
-pub(super) fn replay(
+pub(crate) fn replay(
     settings: &Settings,
     files: &[PathBuf],
     speed: Option<f64>,
@@ -42,19 +44,22 @@ pub(super) fn replay(
     }
     let n_steps = recordings.iter().map(Vec::len).sum::<usize>();
     tracing::debug!(n_recordings = recordings.len(), n_steps, "replay");
-    // Where time passes, the output itself shows how far the replay is.
+    // If time passes, the output itself shows how far the replay is.
     let mut progress = speed
         .is_none()
         .then(|| Progress::new("Replaying".to_owned(), Some(n_steps as u64), settings.output.ascii));
-    let stdout = std::io::stdout().lock();
-    let writer: Box<dyn Write> = match &progress {
-        Some(progress) => Box::new(progress.above(stdout)),
-        None => Box::new(stdout),
+    let writer = || {
+        let stdout = std::io::stdout().lock();
+        let writer: Box<dyn Write> = match &progress {
+            Some(progress) => Box::new(progress.above(stdout)),
+            None => Box::new(stdout),
+        };
+        (writer, Backlog::default())
     };
     let begun = Instant::now();
-    let (mut pipeline, watch) = pipeline(|| (writer, Backlog::default()), Stream::Stdout, settings);
+    let (mut pipeline, watch) = pipeline(writer, Stream::Stdout, settings);
     if let Some(command) = &kept_command {
-        command::expect(&mut pipeline, command);
+        monitor::expect(&mut pipeline, command);
     }
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
@@ -116,7 +121,7 @@ impl Screen {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Lets time pass, and draws meanwhile: `at` is the moment of the recording, `until` that of ours.
+    /// Lets time pass, and draws meanwhile: `at` is the moment of the recording, `until` that of the replay.
     fn wait(&mut self, pipeline: &mut Pipeline, at: Moment, until: Duration) {
         loop {
             if self.drawn.elapsed() >= FRAME && self.watch.is_live() {
@@ -132,7 +137,7 @@ impl Screen {
     }
 }
 
-/// Notes that the user wants an end, so that the terminal is put right before it.
+/// Takes note of signals that end the program, so that the terminal is restored first.
 fn spawn_signals(interrupted: Arc<AtomicBool>) {
     thread::spawn(move || {
         let wait = async {
@@ -149,14 +154,14 @@ fn spawn_signals(interrupted: Arc<AtomicBool>) {
             interrupted.store(true, Ordering::Relaxed);
             std::io::Result::Ok(())
         };
-        // Without it a signal ends us at once, and leaves the view where it is.
+        // Without it a signal ends the program at once, and the view stays on the screen.
         if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
             let _ = runtime.block_on(wait);
         }
     });
 }
 
-/// The run that is meant by a number or a name which is no file.
+/// Finds the run for a number or a name that is no file.
 fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
     let name = file.to_str().filter(|name| *name != "-" && !name.contains('/'));
     let Some(name) = name.filter(|_| std::fs::symlink_metadata(file).is_err()) else { return Ok(None) };
@@ -164,21 +169,21 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
     if !is_number && crate::cli::run_name(name).is_err() {
         return Ok(None);
     }
-    // Without a place for runs there are only files.
-    let Ok(store) = clients::store(settings) else { return Ok(None) };
-    match store.find(Some(name)) {
+    // Without a store of runs there are only files.
+    let Ok(runs) = store(settings) else { return Ok(None) };
+    match runs.find(Some(name)) {
         Ok(dir) => Ok(Some(dir)),
         Err(error) if is_number => Err(error.into()),
         Err(error) => Err(anyhow::anyhow!("there is no file {}, and {error}", file.display())),
     }
 }
 
-/// What was kept of a run.
+/// Reads the recording of a run.
 fn recording_of(dir: &RunDir, ascii: bool) -> Result<Vec<(Moment, Step)>> {
     if !dir.input().exists() && !dir.rest().exists() {
         anyhow::bail!("run {} has no recording", dir.id());
     }
-    let mut steps = clients::Steps::of(dir);
+    let mut steps = Steps::of(dir);
     let mut recording = Vec::new();
     let mut progress = Progress::new(format!("Reading run {}", dir.id()), None, ascii);
     while let Some(step) = steps.next().with_context(|| format!("cannot read run {}", dir.id()))? {
@@ -186,7 +191,7 @@ fn recording_of(dir: &RunDir, ascii: bool) -> Result<Vec<(Moment, Step)>> {
         recording.push(step);
     }
     if steps.is_damaged() {
-        clients::complain_of_damage(dir);
+        complain_of_damage(dir);
     }
     Ok(recording)
 }

@@ -15,21 +15,22 @@ use super::background::{Background, Stream};
 use super::recording::Recorder;
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::Endings;
-use super::{ExitStatus, complain, drv_reader, pipeline, service_logs};
+use super::{complain, drv_reader, pipeline};
 use crate::input::Source;
+use crate::run::{ExitStatus, service_logs};
 use crate::settings::Settings;
 use crate::state::DerivationFacts;
 
-/// What one read takes at most; fewer and larger reads cost less in a flood.
+/// Maximum size of one read; fewer and larger reads cost less in a flood.
 const CHUNK: usize = 512 << 10;
-/// Chunks that were read and not handled yet.
+/// Maximum number of chunks that were read and not handled yet.
 const CHUNKS: usize = 1;
 
-/// Bytes and when they came, or why no more can be read.
+/// Bytes with the time at which they came, or the reason why no more can be read.
 type Chunk = std::io::Result<(Vec<u8>, Instant)>;
 
 /// Reads standard input to its end.
-pub(super) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitStatus> {
+pub(crate) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitStatus> {
     if settings.stdin_is_terminal {
         anyhow::bail!(
             "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon"
@@ -60,7 +61,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let mut endings = Endings::listen()?;
     let mut questions = Questions::listen()?;
     let mut resizes = listen(SignalKind::window_change())?;
-    // Only a live view has something to put right before it stops.
+    // Only a live view has to restore the terminal before it stops.
     let mut stops =
         session.is_live().then(|| listen(SignalKind::from_raw(Signal::TSTP.as_raw()))).transpose()?;
     let mut interrupted = false;
@@ -72,7 +73,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             biased;
             signal = endings.recv() => {
                 session.interrupt();
-                // Nix was interrupted too and has something to say; the second time the user does not want to hear it.
+                // Nix was interrupted, too, and its last words are read; a second signal ends the program at once.
                 if signal != Signal::INT || std::mem::replace(&mut interrupted, true) {
                     session.abandon_output();
                     break;
@@ -111,7 +112,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                     recorder.bytes(&bytes, at);
                 }
                 session.feed(Source::Main, &bytes, at);
-                // The reader goes on with the same buffer; if it has ended, nobody needs it.
+                // The reader reuses the buffer, unless it has ended.
                 let _ = spare.send(bytes);
             }
             Some(answer) = facts.recv() => take(&answer, &mut session, recorder.as_mut()),
@@ -120,14 +121,14 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         session.ask(&requests);
         session.yield_if_flooded().await;
     }
-    // It ends when it has read what was asked for.
+    // The reader ends when it has read what was asked for.
     drop(requests);
     let waiting = async {
         while let Some(answer) = facts.recv().await {
             take(&answer, &mut session, recorder.as_mut());
         }
     };
-    // Late is as good as never.
+    // Later answers would not be shown any more.
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
     tracing::debug!(interrupted, "standard input has ended");
     let code = session.end(|state| service_logs::evidence(state, settings, Some(begun_at)));
@@ -166,7 +167,7 @@ fn spawn_reader() -> (mpsc::Receiver<Chunk>, blocking::Sender<Vec<u8>>) {
                 Ok(0) => return,
                 Ok(n) => buffer.truncate(n),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                // A terminal that has gone, a directory. If the other side has ended, nobody needs to know.
+                // A terminal that has gone, or a directory. If the loop has ended, the error does not matter.
                 Err(error) => {
                     let _ = sender.blocking_send(Err(error));
                     return;

@@ -6,6 +6,8 @@
 //! is decided from arguments alone, and what is not known is left as it is: a command that fails for a flag of ours
 //! would be worse than one that is read as text.
 
+#![expect(clippy::disallowed_methods, reason = "Nix is asked for its version and settings")]
+
 mod shells;
 mod tables;
 mod tools;
@@ -15,7 +17,7 @@ mod wrappers;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-pub(super) use tools::find;
+pub(crate) use tools::find;
 pub use tools::program_takes_log_format;
 pub(crate) use version::max_jobs;
 pub use version::{NixVersion, detect};

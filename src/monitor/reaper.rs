@@ -1,15 +1,15 @@
-//! Takes leave of processes that became our children because their parents died: the system gives them to us since we
-//! want the command if the guard dies.
+//! Reaps orphans. The monitor is a subreaper, so that it gets the command if the guard dies; therefore it also gets other
+//! processes whose parents die.
 
 use std::collections::BTreeSet;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-/// Reaps what nobody waits for.
+/// Reaps children that are not waited for elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
-    /// Dead children of the last look. Those that we started ourselves are waited for at once, so whoever is dead at two
-    /// looks was given to us.
+    /// Dead children at the last look. Children that nixmon started are waited for at once, so a child that is dead at two
+    /// looks is an orphan.
     dead: BTreeSet<i32>,
 }
 
@@ -18,7 +18,7 @@ impl Reaper {
     pub(super) fn look(&mut self, known: Option<i32>) {
         let dead: BTreeSet<i32> = children().filter(|pid| Some(*pid) != known && is_dead(*pid)).collect();
         for pid in dead.intersection(&self.dead) {
-            // If somebody was faster, so much the better.
+            // Another thread may have been faster.
             let _ = waitpid(Pid::from_raw(*pid), WaitOptions::NOHANG);
         }
         self.dead = dead;

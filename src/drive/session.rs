@@ -20,21 +20,21 @@ use crate::text::Line;
 use crate::view::Evidence;
 
 /// How often the state is told the time.
-pub(super) const TICK: Duration = Duration::from_millis(250);
+pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// Least time between two frames of a live view.
-pub(super) const FRAME: Duration = Duration::from_millis(100);
+pub(crate) const FRAME: Duration = Duration::from_millis(100);
 /// How often a live view is drawn while nothing happens, for its clocks.
 const CLOCK: Duration = Duration::from_secs(1);
 /// A line that is unfinished for this long is a prompt; an error that nothing follows is whole.
-pub(super) const SETTLE: Duration = Duration::from_millis(40);
+pub(crate) const SETTLE: Duration = Duration::from_millis(40);
 /// At the end, `.drv` files that were asked for are waited for this long.
-pub(super) const LAST_ANSWERS: Duration = Duration::from_millis(300);
+pub(crate) const LAST_ANSWERS: Duration = Duration::from_millis(300);
 
 /// Bytes after which the loop looks for signals and at its clock. They take milliseconds, whatever they are.
 const YIELD_BYTES: usize = 64 << 10;
 
 /// A pipeline in the present.
-pub(super) struct Session {
+pub(crate) struct Session {
     pipeline: Pipeline,
     screen: Watch,
     /// Standard error, for messages: the loop must not wait for its reader.
@@ -52,7 +52,7 @@ pub(super) struct Session {
 
 impl Session {
     /// All moments count from `begun`.
-    pub(super) fn new(pipeline: Pipeline, screen: Watch, begun: Instant) -> Self {
+    pub(crate) fn new(pipeline: Pipeline, screen: Watch, begun: Instant) -> Self {
         let now = tokio::time::Instant::now();
         Self {
             pipeline,
@@ -67,84 +67,84 @@ impl Session {
         }
     }
 
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.screen.is_live()
     }
 
     /// The pending writes of the report.
-    pub(super) fn output(&self) -> Backlog {
+    pub(crate) fn output(&self) -> Backlog {
         self.screen.output.clone()
     }
 
     /// Waits until everything that was written has been taken.
-    pub(super) async fn output_taken(&self) {
+    pub(crate) async fn output_taken(&self) {
         self.screen.output.taken().await;
         self.messages.backlog().taken().await;
     }
 
     /// Stops waiting for readers of the output.
-    pub(super) fn abandon_output(&self) {
+    pub(crate) fn abandon_output(&self) {
         self.screen.output.abandon();
         self.messages.backlog().abandon();
     }
 
-    pub(super) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Moment {
         self.begun.elapsed()
     }
 
-    pub(super) fn moment(&self, at: Instant) -> Moment {
+    pub(crate) fn moment(&self, at: Instant) -> Moment {
         at.saturating_duration_since(self.begun)
     }
 
     /// Takes note that something has changed that a frame may show.
-    pub(super) fn changed(&mut self) {
+    pub(crate) fn changed(&mut self) {
         self.dirty = true;
     }
 
     /// Returns whether there was any input.
-    pub(super) fn has_read(&self) -> bool {
+    pub(crate) fn has_read(&self) -> bool {
         self.pipeline.has_read()
     }
 
     /// Returns the state.
-    pub(super) fn state(&self) -> &State {
+    pub(crate) fn state(&self) -> &State {
         self.pipeline.state()
     }
 
     /// Returns the beginning of a line that has not ended, if it is text.
-    pub(super) fn unfinished(&self) -> Option<Cow<'_, str>> {
+    pub(crate) fn unfinished(&self) -> Option<Cow<'_, str>> {
         self.pipeline.unfinished()
     }
 
     /// Tells lines about the run itself.
-    pub(super) fn notice(&mut self, lines: &[Line]) {
+    pub(crate) fn notice(&mut self, lines: &[Line]) {
         self.notice_at(lines, self.now());
     }
 
     /// Tells lines about the run itself, which are true since `at`.
-    pub(super) fn notice_at(&mut self, lines: &[Line], at: Moment) {
+    pub(crate) fn notice_at(&mut self, lines: &[Line], at: Moment) {
         self.pipeline.notice(lines, at);
     }
 
     /// Takes note that one of several streams has ended.
-    pub(super) fn close_source(&mut self, source: Source, at: Moment) {
+    pub(crate) fn close_source(&mut self, source: Source, at: Moment) {
         self.pipeline.close_source(source, at);
     }
 
     /// Takes the content of `.drv` files.
-    pub(super) fn derivations(&mut self, answer: &[DerivationFacts], at: Moment) {
+    pub(crate) fn derivations(&mut self, answer: &[DerivationFacts], at: Moment) {
         answer.iter().for_each(|facts| self.pipeline.derivation(facts, at));
         self.dirty = true;
     }
 
     /// Ends a filter's stream. Returns its exit status.
-    pub(super) fn end(&mut self, gather: impl FnOnce(&State) -> Evidence) -> i32 {
+    pub(crate) fn end(&mut self, gather: impl FnOnce(&State) -> Evidence) -> i32 {
         let at = self.now();
         self.pipeline.end(None, at, gather)
     }
 
     /// Ends the streams of a command.
-    pub(super) fn end_of_command(
+    pub(crate) fn end_of_command(
         &mut self,
         exit_status: Option<i32>,
         at: Moment,
@@ -154,7 +154,7 @@ impl Session {
     }
 
     /// Takes the next bytes of a stream.
-    pub(super) fn feed(&mut self, source: Source, bytes: &[u8], at: Moment) {
+    pub(crate) fn feed(&mut self, source: Source, bytes: &[u8], at: Moment) {
         self.pipeline.feed_from(source, bytes, at);
         self.unsettled = true;
         self.dirty = true;
@@ -163,7 +163,7 @@ impl Session {
 
     /// Lets the runtime deliver signals and timers after enough input. By itself it does so only after some hundred pieces
     /// if input is always ready, and endless short lines take seconds for as many.
-    pub(super) async fn yield_if_flooded(&mut self) {
+    pub(crate) async fn yield_if_flooded(&mut self) {
         if self.unyielded >= YIELD_BYTES {
             self.unyielded = 0;
             tokio::task::yield_now().await;
@@ -171,11 +171,11 @@ impl Session {
     }
 
     /// Returns whether bytes have come, so that after [`SETTLE`] without any [`Session::settle`] is to be called.
-    pub(super) fn is_unsettled(&self) -> bool {
+    pub(crate) fn is_unsettled(&self) -> bool {
         self.unsettled
     }
 
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.unsettled = false;
         self.dirty = true;
         let at = self.now();
@@ -183,23 +183,23 @@ impl Session {
     }
 
     /// Returns when [`Session::release`] is to be called.
-    pub(super) fn release_at(&self) -> Option<tokio::time::Instant> {
+    pub(crate) fn release_at(&self) -> Option<tokio::time::Instant> {
         self.pipeline.next_release().map(|at| tokio::time::Instant::from_std(self.begun + at))
     }
 
-    pub(super) fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         let at = self.now();
         self.pipeline.release(at);
         self.dirty = true;
     }
 
     /// Returns when [`Session::draw`] is to be called, if there is something to draw.
-    pub(super) fn frame_at(&self) -> Option<tokio::time::Instant> {
+    pub(crate) fn frame_at(&self) -> Option<tokio::time::Instant> {
         (self.dirty && self.screen.is_live()).then_some(self.frame_at)
     }
 
     /// Draws a frame. `asks` means that another program uses the terminal.
-    pub(super) fn draw(&mut self, asks: bool) {
+    pub(crate) fn draw(&mut self, asks: bool) {
         self.drawn = tokio::time::Instant::now();
         self.frame_at = self.drawn + FRAME;
         let mut condition = self.screen.condition();
@@ -211,35 +211,35 @@ impl Session {
     }
 
     /// Tells the pipeline the time.
-    pub(super) fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         let at = self.now();
         self.pipeline.tick(at);
         self.dirty |= self.drawn.elapsed() >= CLOCK || self.screen.has_typed();
     }
 
-    pub(super) fn interrupt(&mut self) {
+    pub(crate) fn interrupt(&mut self) {
         let at = self.now();
         self.pipeline.interrupt(at);
     }
 
     /// Reports how the run stands: on standard error if the output is not for people.
-    pub(super) fn report_now(&mut self) {
+    pub(crate) fn report_now(&mut self) {
         let at = self.now();
         if let Some(line) = self.pipeline.report_now(at) {
-            // If the reader has gone, nobody wants the answer.
+            // A reader that has gone needs no answer.
             let _ = self.messages.write_all(format!("{line}\n").as_bytes());
         }
         self.dirty = true;
     }
 
     /// Leaves the terminal to others until the next frame.
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.pipeline.leave();
         self.screen.settle();
     }
 
     /// Stops this process, and returns once it is continued.
-    pub(super) fn sleep(&mut self) {
+    pub(crate) fn sleep(&mut self) {
         self.leave();
         // If the signal cannot be sent, nothing stops.
         let _ = process::kill_process(process::getpid(), Signal::STOP);
@@ -247,7 +247,7 @@ impl Session {
     }
 
     /// Asks for the `.drv` files that the state wants.
-    pub(super) fn ask(&mut self, requests: &std::sync::mpsc::Sender<Vec<Arc<str>>>) {
+    pub(crate) fn ask(&mut self, requests: &std::sync::mpsc::Sender<Vec<Arc<str>>>) {
         let paths: Vec<_> = self.pipeline.requests().map(|Request::ReadDerivation(path)| path).collect();
         if !paths.is_empty() {
             // Without the thread there is no answer, and less is known.
@@ -257,7 +257,7 @@ impl Session {
 }
 
 /// Sleeps until a moment, for ever if there is none.
-pub(super) async fn sleep_until(at: Option<tokio::time::Instant>) {
+pub(crate) async fn sleep_until(at: Option<tokio::time::Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
@@ -265,26 +265,26 @@ pub(super) async fn sleep_until(at: Option<tokio::time::Instant>) {
 }
 
 /// An interval of [`TICK`]s.
-pub(super) fn ticks() -> Interval {
+pub(crate) fn ticks() -> Interval {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
 
 /// Starts to listen for a signal.
-pub(super) fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
+pub(crate) fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
     signal(kind).context("cannot listen for signals")
 }
 
 /// Signals that ask how the run stands: SIGUSR1, and SIGINFO where there is one.
-pub(super) struct Questions {
+pub(crate) struct Questions {
     user: tokio::signal::unix::Signal,
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     info: tokio::signal::unix::Signal,
 }
 
 impl Questions {
-    pub(super) fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         Ok(Self {
             user: listen(SignalKind::user_defined1())?,
             #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -292,7 +292,7 @@ impl Questions {
         })
     }
 
-    pub(super) async fn recv(&mut self) {
+    pub(crate) async fn recv(&mut self) {
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         tokio::select! {
             _ = self.user.recv() => {}

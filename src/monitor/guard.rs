@@ -4,7 +4,7 @@
 //! the monitor die, it takes over: the command never meets a closed pipe, what it prints is kept, and how it ends is
 //! written down. Should the guard die, the monitor has the same ends and inherits the command.
 //!
-//! Its name is another one, so that whoever kills all processes called `nixmon` does not kill what they watch.
+//! Its name differs, so that a kill of all processes called `nixmon` does not kill what they watch.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -25,23 +25,23 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::order::{self, DONE, Order, Report, Streams};
 use super::readers::{self, Piece, Progress};
+use crate::drive::recording::Recorder;
+use crate::drive::unix_ms;
 use crate::input::Source;
-use crate::run::recording::Recorder;
-use crate::run::unix_ms;
 use crate::runs::{Exit, RunDir};
 
-/// What the guard is called among the processes.
+/// The name of the guard's process.
 pub(super) const NAME: &std::ffi::CStr = c"build-guard";
 /// Once the command has ended, its streams are read for so long while nothing comes: others may hold them.
 pub(super) const LINGER: Duration = Duration::from_millis(300);
-/// How often what is kept is written out, and seen to that the disk has it.
+/// How often the recording is flushed and synced to the disk.
 const FLUSH: Duration = Duration::from_millis(500);
 /// Pieces that were read and not written yet.
 const PIECES: usize = 64;
 /// Connections that come after the monitor's death have numbers from here on.
 const FIRST_CONNECTION: u32 = 1 << 20;
 
-/// What the guard waits for.
+/// An event for which the guard waits.
 enum Event {
     /// The monitor wants nothing more.
     Done,
@@ -108,7 +108,7 @@ pub(super) fn guard() -> Result<()> {
         match incoming.recv()? {
             Event::Ended(exit) => ended = Some(exit),
             Event::Done => {
-                // Whoever still holds the streams must not meet a closed pipe.
+                // Processes that still hold the streams must not write to a closed pipe.
                 let other = thread::spawn(move || drain(stdout_reader));
                 drain(stderr_reader);
                 let _ = other.join();
@@ -263,7 +263,7 @@ fn ignore_signals() -> Result<impl Sized> {
     let _entered = runtime.enter();
     let mut caught = Vec::new();
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
-        if !crate::run::signals::is_ignored(kind) {
+        if !crate::drive::signals::is_ignored(kind) {
             caught.push(signal(kind)?);
         }
     }
@@ -272,7 +272,7 @@ fn ignore_signals() -> Result<impl Sized> {
 }
 
 fn report(socket: &mut UnixStream, report: Report) {
-    // If the monitor has gone we find out elsewhere.
+    // If the monitor has gone, the read from the socket finds out.
     if let Ok(mut line) = serde_json::to_vec(&report) {
         line.push(b'\n');
         let _ = socket.write_all(&line);

@@ -15,18 +15,19 @@ use super::child::{self, Child, ChildEvent, Spawn};
 use super::foreground::Foreground;
 use super::guard::LINGER;
 use super::kept::Kept;
-use super::nix::{self, NixVersion};
 use super::order;
 use super::pulse::{self, Overdue, Pulse};
 use super::readers::Piece;
 use super::reaper::Reaper;
+use crate::drive::drv_reader;
+use crate::drive::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
+use crate::drive::signals::Endings;
+use crate::drive::{Watch, complain, options, thresholds, unix_ms};
 use crate::input::Source;
+use crate::nix_commands::{self as nix, NixVersion};
 use crate::pipeline::Pipeline;
 use crate::render::Style;
-use crate::run::drv_reader;
-use crate::run::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
-use crate::run::signals::Endings;
-use crate::run::{Watch, complain, options, process_tree, service_logs, thresholds, unix_ms};
+use crate::run::{process_tree, service_logs};
 use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status};
 use crate::settings::Settings;
 use crate::state::{DerivationFacts, Moment};
@@ -176,13 +177,13 @@ struct Loop<'a> {
     overdue: Overdue,
     style: Style,
     status_written: Instant,
-    /// What the last written status said, as far as a change of it is worth another one.
+    /// The parts of the last written status of which a change is worth another write.
     written: (u64, usize, &'static str),
     /// When the last piece of a stream came, or the command ended.
     quiet_since: Instant,
     /// Streams that have not ended; a connection is open from its first piece on.
     open: BTreeSet<Source>,
-    /// Where Nix may connect.
+    /// The socket to which Nix may connect.
     listener: Option<UnixListener>,
     interrupted: bool,
     /// A signal was passed on that may end the command.
@@ -191,7 +192,7 @@ struct Loop<'a> {
     late_bytes: usize,
     /// The command was stopped because it wants the terminal, which nixmon did not have to give.
     wants_terminal: bool,
-    told_unkept: bool,
+    reported_unkept: bool,
 }
 
 impl<'a> Loop<'a> {
@@ -230,7 +231,7 @@ impl<'a> Loop<'a> {
             listener,
             interrupted: false,
             wants_terminal: false,
-            told_unkept: false,
+            reported_unkept: false,
         })
     }
 
@@ -314,7 +315,7 @@ impl<'a> Loop<'a> {
             }
             Piece::NotCopied(error) => {
                 let error = anyhow::Error::new(error);
-                complain(&error.context("cannot write to standard output any more; the command goes on"));
+                complain(&error.context("cannot write to standard output any more; the command continues"));
             }
             Piece::Bytes(source, bytes, at) => {
                 self.open.insert(source);
@@ -464,7 +465,7 @@ impl<'a> Loop<'a> {
             foreground.take_back();
             self.session.sleep();
             if !self.foreground.as_mut().is_some_and(|foreground| foreground.lend(pid)) {
-                // In the background it goes on until it needs the terminal again.
+                // In the background it continues until it needs the terminal again.
                 child::signal_group(pid, Signal::CONT);
             }
         }
@@ -496,7 +497,7 @@ impl<'a> Loop<'a> {
         if let Some(kept) = &self.kept
             && let Some(trouble) = kept.trouble()
             && !self.facts.background
-            && !std::mem::replace(&mut self.told_unkept, true)
+            && !std::mem::replace(&mut self.reported_unkept, true)
         {
             complain(&anyhow::anyhow!(trouble));
         }
@@ -529,7 +530,7 @@ impl<'a> Loop<'a> {
         }
     }
 
-    /// Returns what a change of the status is told by.
+    /// Returns the parts of the status of which a change is worth another write.
     fn mark(&self) -> (u64, usize, &'static str) {
         let state = self.session.state();
         let cursor = self.kept.as_ref().map_or(0, Kept::cursor);
@@ -603,7 +604,7 @@ impl<'a> Loop<'a> {
             kept.status(last);
         }
         self.child.dismiss();
-        // What it holds is written before the end is announced. A reader may take its time, until a signal asks for the end.
+        // Everything is written before the end is announced. A reader may take its time, until a signal asks for the end.
         tokio::select! {
             () = self.session.output_taken() => {}
             _ = endings.recv() => self.session.abandon_output(),
@@ -612,7 +613,7 @@ impl<'a> Loop<'a> {
         // The disk may have filled up at the very end.
         if let Some(trouble) = self.kept.take().and_then(Kept::finish)
             && !self.facts.background
-            && !self.told_unkept
+            && !self.reported_unkept
         {
             complain(&anyhow::anyhow!(trouble));
         }

@@ -4,11 +4,12 @@
 //! and keeps its output should the monitor die, the *command* leads a process group of its own. `run` is the monitor
 //! itself; `start` makes one that belongs to no terminal.
 
+#![expect(clippy::disallowed_methods, reason = "the clock, files and processes are this module's business")]
+
 mod child;
 mod foreground;
 mod guard;
 mod kept;
-pub mod nix;
 mod notify;
 mod order;
 mod pulse;
@@ -26,23 +27,25 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::background::{Background, Stream};
-use super::{ExitStatus, clients, complain, pipeline, unix_ms};
+use crate::drive::background::{Background, Stream};
+use crate::drive::{complain, pipeline, plain_lines, silent_pipeline, unix_ms};
 use crate::frontend::Json;
+use crate::nix_commands as nix;
+use crate::nix_commands::{NixVersion, Plan};
 use crate::pipeline::Pipeline;
+use crate::run::{ExitStatus, store};
 use crate::runs::{Created, Environment, Facts, Lock, ProcessId, RunDir, Store, StoreError};
 use crate::settings::{Form, RunTask, Settings};
 use crate::wire::millis;
 use child::Spawn;
 use kept::Kept;
-use nix::{NixVersion, Plan};
 use watch::{Ended, Job, Started};
 
-pub(super) use pulse::progress;
-pub(super) use start::{monitor, start};
+pub(crate) use pulse::progress;
+pub(crate) use start::{monitor, start};
 
-/// Runs a command in front of us.
-pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
+/// Runs a command in the foreground.
+pub(crate) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     check_open_files()?;
     let planned = plan(settings, &task.command);
     if let Some(interactive) = &planned.plan.interactive {
@@ -52,9 +55,9 @@ pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     Ok(ended.status())
 }
 
-/// Says it where so few files may be open that we could not begin, or the command would find that out.
+/// Fails if the limit of open files is too low for a run.
 fn check_open_files() -> Result<()> {
-    /// Ours and the guard's: streams, sockets, what is kept, and a connection of Nix.
+    /// Files of the monitor and the guard: streams, sockets, files of the run, and a connection of Nix.
     const NEEDED: u64 = 24;
     match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         Some(limit) if limit < NEEDED => {
@@ -82,7 +85,7 @@ fn plan(settings: &Settings, command: &[OsString]) -> Planned {
 
 /// Tells a pipeline what the recording of a command does not: whether it is Nix's, and whether its standard output is what
 /// somebody wanted.
-pub(super) fn expect(pipeline: &mut Pipeline, command: &[String]) {
+pub(crate) fn expect(pipeline: &mut Pipeline, command: &[String]) {
     let words: Vec<OsString> = command.iter().map(OsString::from).collect();
     let plan = nix::plan(&words, nix::Known { nix: None, socket: false, takes_log_format: &|_| false });
     if plan.interactive.is_some() {
@@ -95,7 +98,7 @@ pub(super) fn expect(pipeline: &mut Pipeline, command: &[String]) {
     }
 }
 
-/// What needs the terminal for itself is prepared first, which is where the builds are; then we make way for it.
+/// Runs a command that needs the terminal for itself: its builds are run and monitored first, then it replaces nixmon.
 fn run_interactive(
     settings: &Settings,
     task: &RunTask,
@@ -115,7 +118,7 @@ fn run_interactive(
 
 fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: Report) -> Result<Ended> {
     let facts = facts(task, planned.nix, false);
-    let (facts, run) = match clients::store(settings) {
+    let (facts, run) = match store(settings) {
         Ok(store) => match create(&store, facts.clone(), task) {
             Ok(Created { dir, facts, lock }) => (facts, Some((dir, lock))),
             Err(error @ StoreError::Busy { .. }) => return Err(error.into()),
@@ -132,14 +135,14 @@ fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: R
     execute(settings, task, planned, facts, run, report, None)
 }
 
-/// Where the report goes.
+/// The destination of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Report {
-    /// To whoever looks on.
+    /// The terminal or pipe of the user.
     Terminal,
-    /// The same, and nobody wants what the command prints on its standard output: it is the environment of a shell.
+    /// The same, but the command's standard output is the environment of a shell and is not shown.
     Preparation,
-    /// To the files of the run alone.
+    /// The files of the run alone.
     Files,
 }
 
@@ -181,7 +184,7 @@ fn execute(
         environment.push((OsString::from("NIX_CONFIG"), config));
     }
     let json = settings.output.form == Form::Json;
-    // Where both go to the same place, what is a result stands among the lines of the report.
+    // If both go to the same place, results are shown among the lines of the report.
     let copy_stdout = report == Report::Terminal && !json && !settings.stdout_is_stderr;
     let stream = if json { Stream::Stdout } else { Stream::Stderr };
     let (mut pipeline, screen) = match report {
@@ -193,7 +196,7 @@ fn execute(
             };
             pipeline(writer, stream, settings)
         }
-        Report::Files => super::silent_pipeline(),
+        Report::Files => silent_pipeline(),
     };
     if copy_stdout || report == Report::Preparation {
         pipeline.pass_stdout(true);
@@ -207,7 +210,7 @@ fn execute(
         pipeline.expect_logs();
     }
     if let Some(kept) = &kept {
-        pipeline.keep(super::plain_lines(kept.lines(), settings));
+        pipeline.keep(plain_lines(kept.lines(), settings));
         pipeline.keep(Json::new(kept.changes(), None));
     }
     let job = Job {
@@ -243,15 +246,15 @@ fn execute(
     }
     tell(settings, task, &ended);
     if run.is_some()
-        && let Ok(store) = clients::store(settings)
+        && let Ok(store) = store(settings)
     {
-        // What could not be removed will be another time.
+        // The next run tries again to remove what could not be removed.
         let _ = store.prune(&settings.retention, unix_ms(), false);
     }
     Ok(ended)
 }
 
-/// Tells the user of the end, as far as he wants it.
+/// Notifies the user of the end, if they asked for it.
 fn tell(settings: &Settings, task: &RunTask, ended: &Ended) {
     if !task.notify && task.on_end.is_none() {
         return;
@@ -279,7 +282,7 @@ fn tell(settings: &Settings, task: &RunTask, ended: &Ended) {
 }
 
 impl Ended {
-    /// What we end with.
+    /// Returns the exit status of nixmon.
     fn status(&self) -> ExitStatus {
         ExitStatus::Command(u8::try_from(self.exit_code()).unwrap_or(1))
     }
@@ -289,18 +292,18 @@ impl Ended {
         match (&self.exit, &self.not_started) {
             (Some(exit), _) => exit.status(),
             (None, Some(error)) => not_started_status(error),
-            // Nobody knows.
+            // Unknown.
             (None, None) => 1,
         }
     }
 }
 
-/// As a shell has it: 127 for a program that is not there, 126 for one that cannot be run.
+/// Returns the exit status that a shell would give: 127 for a program that is missing, 126 for one that cannot be run.
 fn not_started_status(error: &std::io::Error) -> i32 {
     if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }
 }
 
-/// In a shell's words.
+/// Returns the reason in a shell's words.
 fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "command not found".to_owned(),
@@ -319,7 +322,7 @@ struct Socket {
 }
 
 impl Socket {
-    /// Makes one, if there is a place for it: below the run, or where its path is short enough.
+    /// Makes one in the directory of the run, or elsewhere if its path would be too long there.
     fn bind(settings: &Settings, run: Option<&RunDir>, facts: &Facts) -> Option<Self> {
         let path = match &facts.socket {
             Some(path) => PathBuf::from(path),
@@ -387,7 +390,7 @@ fn environment(version: Option<NixVersion>) -> Environment {
 }
 
 /// Does what the order on standard input says.
-pub(super) fn guard() -> Result<ExitStatus> {
+pub(crate) fn guard() -> Result<ExitStatus> {
     guard::guard().map(|()| ExitStatus::Success)
 }
 

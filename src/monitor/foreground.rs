@@ -1,4 +1,4 @@
-//! Who has the terminal.
+//! The foreground process group of the terminal: nixmon's or the command's.
 //!
 //! The command leads a group of its own, and at first we keep the terminal: ^C comes to us, and a second one can do more
 //! than the first. A program that reads from the terminal (sudo, ssh, an editor) is stopped by the system for it, with its
@@ -26,7 +26,7 @@ impl Foreground {
         Self { terminal, lent: false }
     }
 
-    /// Whether the command has the terminal.
+    /// Returns whether the command has the terminal.
     pub(super) fn is_lent(&self) -> bool {
         self.lent
     }
@@ -57,7 +57,7 @@ impl Drop for Foreground {
     }
 }
 
-/// Brings a group to the foreground. Whoever does so from the background is stopped, unless it has blocked the signal.
+/// Brings a group to the foreground. A process that does so from the background is stopped, unless it blocks the signal.
 fn give(terminal: &impl AsFd, group: Pid) -> bool {
     let mut signals = SigSet::empty();
     signals.add(PosixSignal::SIGTTOU);

@@ -12,7 +12,7 @@ const STEPS: u32 = 256;
 
 /// A bar on standard error, if that is a terminal, for as long as the value lives.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     begun: Instant,
     is_shown: bool,
@@ -22,7 +22,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Begins some work. `total` is in the unit of [`Progress::advance`], `None` if it is not known.
-    pub(super) fn new(message: String, total: Option<u64>, ascii: bool) -> Self {
+    pub(crate) fn new(message: String, total: Option<u64>, ascii: bool) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         let template = match total {
             Some(_) => "{msg} [{bar:30}] {percent}%",
@@ -42,7 +42,7 @@ impl Progress {
     }
 
     /// Takes note of a step of the work.
-    pub(super) fn advance(&mut self, amount: u64) {
+    pub(crate) fn advance(&mut self, amount: u64) {
         self.done += amount;
         self.steps += 1;
         if self.steps < STEPS {
@@ -57,7 +57,7 @@ impl Progress {
     }
 
     /// Returns a writer above the bar.
-    pub(super) fn above<W: Write>(&self, writer: W) -> Above<W> {
+    pub(crate) fn above<W: Write>(&self, writer: W) -> Above<W> {
         Above { bar: self.bar.clone(), writer }
     }
 }
@@ -70,7 +70,7 @@ impl Drop for Progress {
 
 /// A writer that clears the bar for as long as it writes: both may go to the same terminal.
 #[derive(Debug)]
-pub(super) struct Above<W> {
+pub(crate) struct Above<W> {
     bar: ProgressBar,
     writer: W,
 }

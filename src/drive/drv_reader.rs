@@ -13,20 +13,20 @@ use crate::state::DerivationFacts;
 
 /// The inputs stand at the beginning of a file; of large ones the environment is not read.
 const FIRST_READ: u64 = 8 << 10;
-/// A larger file is none that Nix has made.
+/// Maximum size of a file; Nix makes none that is larger.
 const MAX_FILE: u64 = 64 << 20;
-/// At most so many files are read before what they say is handed on.
+/// Maximum number of files that are read before their content is handed on.
 const BATCH: usize = 64;
-/// Where so many files in a row are not there, the store is another machine's.
+/// Number of files in a row that must be missing before the store counts as another machine's.
 const PATIENCE: usize = 64;
-/// Then one of so many is looked for, and when it is there so are those that were left out.
+/// From then on one file in this many is looked for; if it exists, the files that were left out are read, too.
 const PROBE: usize = 16;
-/// More files than this are not left out.
+/// Maximum number of files that are left out.
 const MAX_LEFT_OUT: usize = 1 << 16;
 
 /// Starts the thread. It hands on what the files say that can be read and understood, and ends when there are no more
 /// requests and it is done.
-pub(super) fn spawn(answers: UnboundedSender<Vec<DerivationFacts>>) -> mpsc::Sender<Vec<Arc<str>>> {
+pub(crate) fn spawn(answers: UnboundedSender<Vec<DerivationFacts>>) -> mpsc::Sender<Vec<Arc<str>>> {
     let (requests, todo) = mpsc::channel::<Vec<Arc<str>>>();
     let builder = thread::Builder::new().name("drv-reader".to_owned());
     // Without the thread there are no answers, and less is said.
@@ -34,7 +34,7 @@ pub(super) fn spawn(answers: UnboundedSender<Vec<DerivationFacts>>) -> mpsc::Sen
         let mut files = Files::default();
         for paths in todo {
             for (at, path) in paths.into_iter().enumerate() {
-                // What comes slowly is always looked for: the next command may be one of this machine.
+                // Requests that come one by one are always read: the next command may use this machine's store.
                 if at == 0 || !files.leave_out(&path) {
                     files.look(&path);
                 }
@@ -53,7 +53,7 @@ pub(super) fn spawn(answers: UnboundedSender<Vec<DerivationFacts>>) -> mpsc::Sen
 
 #[derive(Debug, Default)]
 struct Files {
-    /// What was read and not handed on yet.
+    /// Files that were read and not handed on yet.
     facts: Vec<DerivationFacts>,
     /// Files in a row that were not there, or left out.
     absent: usize,
@@ -62,7 +62,7 @@ struct Files {
 }
 
 impl Files {
-    /// Whether a file is left out for now, since those before it were not there.
+    /// Returns whether a file is left out for now, because the files before it were missing.
     fn leave_out(&mut self, path: &Arc<str>) -> bool {
         let leave_out = self.absent >= PATIENCE
             && !self.absent.is_multiple_of(PROBE)
@@ -90,7 +90,7 @@ impl Files {
         }
     }
 
-    /// What cannot be read or understood is not told: less is known then.
+    /// Files that cannot be read or parsed are left out: less is known then.
     fn read(&mut self, path: &str, mut file: File) {
         self.buffer.clear();
         if file.by_ref().take(FIRST_READ).read_to_end(&mut self.buffer).is_err() {

@@ -1,4 +1,4 @@
-//! What is kept of a run, written by a thread of its own: a slow or full disk must not hold up the command.
+//! Writes the files of a run on a thread of its own: a slow or full disk must not hold up the command.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,25 +10,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::drive::recording::{Recorder, compressed};
 use crate::input::Source;
-use crate::run::recording::{Recorder, compressed};
 use crate::runs::{Facts, RunDir, Status, StoreError};
 use crate::state::{DerivationFacts, Moment};
 
-/// What has come is written out after so long: our death costs no more.
+/// Time between two flushes: a killed monitor loses no more than this.
 const FLUSH: Duration = Duration::from_millis(250);
-/// And after so long it is seen to that the disk has it, which itself takes time: a loss of power costs no more than a
-/// second.
+/// Time between two syncs to the disk. A sync itself takes time: a power failure loses at most a second.
 const SYNC: Duration = Duration::from_millis(750);
-/// Bytes that wait for the disk. What comes beyond is not kept, and that is said.
+/// Maximum number of bytes that wait for the disk. Bytes beyond are not kept, and the status says so.
 const MAX_PENDING: u64 = 64 << 20;
-/// At the end the disk gets so much time.
+/// How long the end of a run waits for the disk.
 const LAST: Duration = Duration::from_secs(10);
 
-/// What the end of a run needs of a disk that is full by then: its exit, its summary and its last status.
+/// Space that is reserved for the end of a run on a full disk: its exit, its summary and its last status.
 const RESERVE: u64 = 64 << 10;
 
-/// Bytes of lines that are written together where they come fast.
+/// Maximum number of bytes of lines that are written together.
 const MAX_LINES: usize = 64 << 10;
 
 enum Job {
@@ -43,7 +42,7 @@ enum Job {
     Summary(serde_json::Value),
 }
 
-/// Takes what is to be kept, and never waits.
+/// Takes what is to be written, and never waits.
 #[derive(Debug)]
 pub(super) struct Kept {
     sender: Option<mpsc::Sender<Job>>,
@@ -64,7 +63,7 @@ impl Shared {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first trouble is what is told.
+    /// Takes note of a trouble; the first one is reported.
     fn is_not_whole(&self, what: &str, error: &dyn std::fmt::Display) {
         self.trouble().get_or_insert_with(|| format!("{what} is not whole: {error}"));
     }
@@ -125,7 +124,7 @@ impl Kept {
         self.send(Job::Summary(json));
     }
 
-    /// Where condensed lines go.
+    /// Returns the writer for condensed lines.
     pub(super) fn lines(&self) -> KeptWriter {
         KeptWriter {
             sender: self.sender.clone(),
@@ -135,7 +134,7 @@ impl Kept {
         }
     }
 
-    /// Where JSON lines go.
+    /// Returns the writer for JSON lines.
     pub(super) fn changes(&self) -> KeptWriter {
         KeptWriter {
             sender: self.sender.clone(),
@@ -145,17 +144,17 @@ impl Kept {
         }
     }
 
-    /// How many condensed lines there are.
+    /// Returns the number of condensed lines.
     pub(super) fn cursor(&self) -> u64 {
         self.shared.lines.load(Ordering::Relaxed)
     }
 
-    /// Why something is missing.
+    /// Returns the reason why something is missing.
     pub(super) fn trouble(&self) -> Option<String> {
         self.shared.trouble().clone()
     }
 
-    /// Waits for the disk, but not for ever. Returns why something is missing.
+    /// Waits for the disk, up to a limit. Returns the reason why something is missing.
     pub(super) fn finish(mut self) -> Option<String> {
         self.sender = None;
         let thread = self.thread.take()?;
@@ -173,7 +172,7 @@ impl Kept {
 
     fn send(&self, job: Job) {
         if let Some(sender) = &self.sender {
-            // The thread ends with us.
+            // The thread lives until the sender is dropped.
             let _ = sender.send(job);
         }
     }
@@ -214,14 +213,14 @@ struct Files {
     run: RunDir,
     input: Option<Recorder>,
     lines: Option<File>,
-    /// Those that are written together, since the recording is flushed before.
+    /// Lines that are written together, because the recording is flushed before them.
     pending_lines: Vec<u8>,
     changes: Option<zstd::Encoder<'static, File>>,
 }
 
 impl Files {
     fn serve(mut self, jobs: &mpsc::Receiver<Job>, shared: &Shared) {
-        // Since when there has been something that is not written out, or that the disk may not have.
+        // The times of the oldest write that is not flushed, and of the oldest that is not synced.
         let mut unflushed: Option<Instant> = None;
         let mut unsynced: Option<Instant> = None;
         loop {
@@ -265,14 +264,14 @@ impl Files {
         self.run.remove_reserve();
     }
 
-    /// Keeps no more of what is large, so that there is room for how it ends.
+    /// Stops writing the large files, so that there is room for the end of the run.
     fn give_up(&mut self) {
         self.input = None;
         self.changes = None;
         self.run.remove_reserve();
     }
 
-    /// Writes what says how the run ends; where there is no room, in the place of what is large.
+    /// Writes a file about the end of the run; if there is no room, instead of the large files.
     fn write_at_any_price(
         &mut self,
         what: &str,
@@ -344,7 +343,7 @@ impl Files {
         }
     }
 
-    /// Whoever goes on after our death finds no line of which there is no record.
+    /// Flushes the recording first: after a kill there must be no line whose input is missing.
     fn write_lines(&mut self, shared: &Shared) {
         if self.pending_lines.is_empty() {
             return;

@@ -12,19 +12,19 @@ use crate::frontend::{Condition, Screen};
 
 /// Standard output or standard error, which is a terminal.
 #[derive(Debug)]
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     stream: Stream,
     background: Mutex<Background>,
-    /// What was written since the last flush: a frame goes out in one piece.
+    /// Text since the last flush: a frame goes out in one piece.
     buffer: Mutex<String>,
 }
 
-/// What goes on at the terminal beside our writing.
+/// Watches the terminal for input and other programs.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     stream: Stream,
-    pub(super) backlog: Backlog,
-    /// Bytes that were typed and read by nobody.
+    pub(crate) backlog: Backlog,
+    /// Bytes that were typed and not read by any program.
     typed: u64,
     /// The terminal has shown what is typed at least once.
     echoes: bool,
@@ -35,7 +35,7 @@ pub(super) struct Watch {
 const PROMPT: Duration = Duration::from_secs(60);
 
 /// Takes a stream.
-pub(super) fn open(stream: Stream) -> (Terminal, Watch) {
+pub(crate) fn open(stream: Stream) -> (Terminal, Watch) {
     let background = Background::spawn(stream);
     let backlog = background.backlog();
     let terminal = Terminal { stream, background: Mutex::new(background), buffer: Mutex::new(String::new()) };
@@ -44,19 +44,19 @@ pub(super) fn open(stream: Stream) -> (Terminal, Watch) {
     (terminal, watch)
 }
 
-/// Puts the terminal right before a panic says anything, since what it says would stand in the view.
-pub(super) fn reset_at_panic(stream: Stream, sequence: String) {
+/// Restores the terminal before the message of a panic, which would otherwise be printed into the view.
+pub(crate) fn reset_at_panic(stream: Stream, sequence: String) {
     let next = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // Not through the standard library: another thread holds its lock. If it fails nobody can be told.
+        // Not through the standard library, whose lock another thread may hold. A failure cannot be reported.
         let _ = rustix::io::write(stream.fd(), sequence.as_bytes());
         next(panic);
     }));
 }
 
 impl Watch {
-    /// How the terminal is at the moment.
-    pub(super) fn condition(&mut self) -> Condition {
+    /// Returns the condition of the terminal at the moment.
+    pub(crate) fn condition(&mut self) -> Condition {
         let typed = typed(self.stream);
         let echoes = echoes(self.stream);
         self.echoes |= echoes;
@@ -71,13 +71,13 @@ impl Watch {
 }
 
 impl Watch {
-    /// Whether the user has typed since the last frame.
-    pub(super) fn has_typed(&self) -> bool {
+    /// Returns whether the user has typed since the last frame.
+    pub(crate) fn has_typed(&self) -> bool {
         typed(self.stream) != self.typed
     }
 
-    /// Waits until the terminal has taken what was written, but not long.
-    pub(super) fn settle(&self) {
+    /// Waits a short time for the terminal to take what was written.
+    pub(crate) fn settle(&self) {
         for _ in 0..20 {
             if !self.backlog.is_busy() {
                 return;

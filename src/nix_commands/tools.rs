@@ -215,7 +215,7 @@ fn text_takes_log_format(text: &[u8]) -> bool {
 }
 
 /// Where a program is, looked for as the system does.
-pub(in crate::run::command) fn find(program: &OsStr) -> Option<PathBuf> {
+pub(crate) fn find(program: &OsStr) -> Option<PathBuf> {
     if program.as_encoded_bytes().contains(&b'/') {
         return Some(Path::new(program).to_owned());
     }

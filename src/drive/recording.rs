@@ -27,11 +27,11 @@ use crate::pipeline::Step;
 use crate::state::{DerivationFacts, Moment};
 
 /// The first line of every recording begins with it; the version of the format follows.
-pub(super) const HEADER: &str = "nixmon-recording ";
+pub(crate) const HEADER: &str = "nixmon-recording ";
 /// The version for one stream.
 const ONE_STREAM: &str = "1";
 /// The version for several.
-pub(super) const SEVERAL_STREAMS: &str = "2";
+pub(crate) const SEVERAL_STREAMS: &str = "2";
 
 /// Writes a recording.
 pub struct Recorder {
@@ -167,11 +167,11 @@ fn create(path: &Path) -> Result<File> {
     File::create(path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// How far back the compression looks, as a power of two: a run is not to take the megabytes that zstd would by itself.
+/// Window of the compression, as a power of two; by default zstd would take megabytes of memory for each run.
 const WINDOW_LOG: u32 = 18;
 
-/// What is written to it is compressed.
-pub(super) fn compressed(file: File, level: i32) -> io::Result<zstd::Encoder<'static, File>> {
+/// Returns a writer that compresses into a file.
+pub(crate) fn compressed(file: File, level: i32) -> io::Result<zstd::Encoder<'static, File>> {
     let mut encoder = zstd::Encoder::new(file, level)?;
     encoder.window_log(WINDOW_LOG)?;
     Ok(encoder)
@@ -191,12 +191,12 @@ fn writer(path: &Path, file: File) -> Result<Box<dyn Write + Send>> {
 pub struct Recording {
     /// Steps with their times.
     pub steps: Vec<(Moment, Step)>,
-    /// Whether it has times.
+    /// Says whether it has times.
     pub timed: bool,
 }
 
 /// The magic number of a zstd frame.
-pub(super) const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(crate) const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Plain logs are fed in pieces of this size.
 const PIECE: usize = 64 << 10;
 
@@ -232,7 +232,7 @@ impl Recording {
     }
 }
 
-/// What can be had of frames of which each may break off.
+/// Decompresses frames, each of which may break off.
 fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut rest = bytes;
@@ -243,7 +243,7 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
             Ok(after) => rest = after,
             Err(error) => {
                 broken = Some(error);
-                // Whoever wrote it was ended in the middle, and another went on. What follows is no part of the frame,
+                // Its writer was killed in the middle, and another one continued. What follows is no part of the frame,
                 // and a decoder that sees it does not give what it had.
                 out.truncate(whole);
                 let next = memchr::memmem::find(&rest[1..], &ZSTD).map(|at| at + 1);
@@ -271,7 +271,7 @@ fn decompress_frame<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> io::Result<&'a [u
 }
 
 /// Reads a line behind the first, of a recording of several streams or of one.
-pub(super) fn step(line: &[u8], several: bool) -> Option<(Moment, Step)> {
+pub(crate) fn step(line: &[u8], several: bool) -> Option<(Moment, Step)> {
     let (at, rest) = number(line)?;
     let (source, rest) = match rest.split_first()? {
         (b'o', rest) if several => (Source::Stdout, rest),

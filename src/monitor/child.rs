@@ -24,25 +24,25 @@ use crate::runs::Exit;
 
 /// Pieces that were read and not handled yet.
 const PIECES: usize = 8;
-/// How often it is asked whether a dead guard's command is our child, each ten milliseconds.
+/// How often, each ten milliseconds, a dead guard's command is looked for among this process's children.
 const INHERIT_TRIES: u32 = 100;
 
-/// What is to be started.
+/// A command to start, and how.
 #[derive(Debug, Default)]
 pub(super) struct Spawn {
     /// The program and its arguments.
     pub(super) command: Vec<OsString>,
-    /// Where it runs, if not here.
+    /// The directory in which it runs, if not the current one.
     pub(super) directory: Option<PathBuf>,
     /// Variables to set for it.
     pub(super) environment: Vec<(OsString, OsString)>,
-    /// Where the run is kept, if it is.
+    /// The directory of the run, if it is kept.
     pub(super) run: Option<PathBuf>,
     /// The socket for Nix's log, and where it is.
     pub(super) listener: Option<(UnixListener, PathBuf)>,
     /// Its standard input is empty, rather than ours.
     pub(super) background: bool,
-    /// Where its standard output goes on to, unchanged.
+    /// The file to which its standard output is copied, unchanged.
     pub(super) copy_stdout: Option<File>,
 }
 
@@ -204,7 +204,7 @@ fn wait_for_stranger(pid: i32) {
 }
 
 impl Child {
-    /// Something that was read waits for whoever reads our standard output.
+    /// Returns whether something that was read waits for the reader of nixmon's standard output.
     pub(super) fn is_handing_on(&self) -> bool {
         self.readers.iter().any(Progress::is_handing_on)
     }
