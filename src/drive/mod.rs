@@ -87,6 +87,8 @@ pub(crate) fn pipeline<W: Write + 'static>(
         let output = watch.backlog.clone();
         return (pipeline, Watch { terminal: Some(watch), output });
     }
+    #[cfg(not(feature = "live"))]
+    let _ = stream;
     let (writer, output) = writer();
     (pipeline_to(writer, &settings.output, settings.thresholds), Watch { output, ..Watch::default() })
 }
