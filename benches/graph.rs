@@ -16,7 +16,8 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use nixmon::nix::derivation::{Derivation, Output};
-use nixmon::run::{Recording, Step};
+use nixmon::pipeline::Step;
+use nixmon::run::Recording;
 
 const N: usize = 100_000;
 /// Each derivation needs so many others.

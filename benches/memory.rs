@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nixmon::run::Pipeline;
+use nixmon::run::to_writer;
 use nixmon::settings::Output;
 use nixmon::state::{DerivationFacts, Request};
 use nixmon::view::Evidence;
@@ -67,7 +67,7 @@ fn flood() {
 
 /// A day of fifty records a second, in as little time as it takes.
 fn day(fresh: bool) {
-    let mut pipeline = Pipeline::to_writer(std::io::sink(), &Output::default());
+    let mut pipeline = to_writer(std::io::sink(), &Output::default());
     let mut records = String::new();
     let (mut n_records, mut early) = (0, 0);
     for second in 0..DAY {

@@ -45,6 +45,9 @@ pub struct Cli {
     /// Read this configuration file [default: ~/.config/nixmon/config.toml]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+    /// Print diagnostics of nixmon itself to standard error; of `start` to nixmon.log in the run's directory
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.

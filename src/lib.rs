@@ -41,6 +41,7 @@ pub mod commands;
 pub mod frontend;
 pub mod input;
 pub mod nix;
+pub mod pipeline;
 pub mod render;
 #[cfg(feature = "cli")]
 pub mod run;

@@ -5,12 +5,27 @@
 use std::time::Duration;
 
 use indicatif::{InMemoryTerm, TermLike};
-use nixmon::frontend::{Condition, Live, LiveOptions, LogLines, Passthrough};
+use nixmon::frontend::{Condition, Live, LiveOptions, LogLines, Passthrough, Screen};
 use nixmon::input::Reader;
 use nixmon::render::{Style, Thresholds};
 use nixmon::state::{DerivationFacts, Effects, Input, Moment, State};
 use nixmon::text::{Line, Palette, Role, Symbols};
 use nixmon::view::{Blockers, Evidence, Node, TreeOptions, View, tree};
+
+/// A screen in memory.
+#[derive(Debug)]
+struct OnTerm(InMemoryTerm);
+
+impl Screen for OnTerm {
+    fn size(&self) -> (u16, u16) {
+        (self.0.width(), self.0.height())
+    }
+
+    fn write(&self, text: &str) -> std::io::Result<()> {
+        self.0.write_str(text)?;
+        self.0.flush()
+    }
+}
 
 /// A state after text lines and `.drv` files, and the rows of its tree, as `depth:name`.
 fn check_rows(started: &[&str], graph: &[(&str, &[&str])], rows: usize, expected: &[&str]) {
@@ -100,7 +115,7 @@ fn options() -> LiveOptions {
 /// Feeds each piece at its second and draws; the screen after each is what is expected.
 fn check_screens(options: LiveOptions, rows: u16, columns: u16, pieces: &[(u64, &str, &str)]) {
     let term = InMemoryTerm::new(rows, columns);
-    let mut live = Live::new(Box::new(term.clone()), options);
+    let mut live = Live::new(Box::new(OnTerm(term.clone())), options);
     let mut state = State::new();
     state.report_log_lines();
     let mut reader = Reader::default();
@@ -154,7 +169,7 @@ fn text_scrolls_above_the_view() {
 #[test]
 fn a_notice_scrolls_above_the_view() {
     let term = InMemoryTerm::new(10, 40);
-    let mut live = Live::new(Box::new(term.clone()), options());
+    let mut live = Live::new(Box::new(OnTerm(term.clone())), options());
     let state = State::new();
     live.notice(&[Line::new().with(Role::Warning, "home takes longer than 15m; it goes on\x1b[2J")]);
     live.draw(&state, Duration::from_secs(900), Condition::default());
@@ -178,7 +193,7 @@ fn logs_are_shown_if_asked_for() {
 #[test]
 fn what_stands_above_is_not_reported_again() {
     let term = InMemoryTerm::new(40, 100);
-    let mut live = Live::new(Box::new(term.clone()), options());
+    let mut live = Live::new(Box::new(OnTerm(term.clone())), options());
     let (mut state, mut reader, mut effects) = (State::new(), Reader::default(), Effects::default());
     let failed = "@nix {\"action\":\"msg\",\"level\":0,\"msg\":\"error: builder for \
         '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-hello-2.12.drv' failed with exit code 2\",\"raw_msg\":\"builder for \
@@ -205,7 +220,7 @@ fn what_stands_above_is_not_reported_again() {
 #[test]
 fn nothing_is_written_where_nothing_changes() {
     let term = InMemoryTerm::new(24, 80);
-    let mut live = Live::new(Box::new(term.clone()), options());
+    let mut live = Live::new(Box::new(OnTerm(term.clone())), options());
     let state = State::new();
     let at = Duration::from_secs(1);
     live.draw(&state, at, Condition::default());
@@ -222,7 +237,7 @@ fn nothing_is_written_where_nothing_changes() {
 fn title_and_progress_are_put_back() {
     let term = InMemoryTerm::new(24, 80);
     let mut live =
-        Live::new(Box::new(term.clone()), LiveOptions { title: true, progress: true, ..options() });
+        Live::new(Box::new(OnTerm(term.clone())), LiveOptions { title: true, progress: true, ..options() });
     live.draw(&State::new(), Duration::from_secs(1), Condition::default());
     let drawn = term.moves_since_last_check();
     for control in ["9;4;3;0", "[22;2t", "]2;nixmon: evaluating"] {
@@ -239,7 +254,7 @@ fn title_and_progress_are_put_back() {
 #[test]
 fn a_panic_finds_the_terminal_right() {
     let term = InMemoryTerm::new(24, 80);
-    let mut live = Live::new(Box::new(term.clone()), options());
+    let mut live = Live::new(Box::new(OnTerm(term.clone())), options());
     let mut state = State::new();
     let mut effects = Effects::default();
     let at = Duration::from_secs(1);

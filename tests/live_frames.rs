@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use nixmon::activation::ActivationChange;
 use nixmon::input::{Reader, Source};
+use nixmon::pipeline::Step;
 use nixmon::render::{BegunStep, Memory, Style, Thresholds, Viewport, frame};
-use nixmon::run::{Recording, Step};
+use nixmon::run::Recording;
 use nixmon::state::{Change, Effects, Input, Moment, State};
 use nixmon::text::Symbols;
 use nixmon::view::View;

@@ -15,7 +15,8 @@ use std::time::Duration;
 use common::corpus::{self, Case};
 use common::play;
 use nixmon::input::{Reader, Source};
-use nixmon::run::{Pipeline, Recording, Step};
+use nixmon::pipeline::Step;
+use nixmon::run::Recording;
 use nixmon::settings::Output;
 use nixmon::state::{Effects, Input, State};
 use nixmon::view::Evidence;
@@ -205,7 +206,7 @@ proptest! {
         max_bytes in 512..10_000_usize,
     ) {
         let output = Output { max_lines, max_bytes, ..Output::default() };
-        let mut pipeline = Pipeline::to_writer(Vec::new(), &output);
+        let (mut pipeline, written) = play::pipeline(&output);
         let (mut at, mut all) = (Duration::ZERO, String::new());
         for (begin, rest, pause) in parts {
             for (text, pause) in [(begin, pause), (rest, 1)] {
@@ -219,7 +220,7 @@ proptest! {
             }
         }
         pipeline.end(None, at, |_| Evidence::default());
-        let out = String::from_utf8(pipeline.into_writer().unwrap()).unwrap();
+        let out = written.text();
         let (lines, bytes) = size(&out);
         prop_assert!(lines <= max_lines && bytes <= max_bytes, "{lines} lines, {bytes} bytes:\n{out}");
         // Where there is room for all, all is shown.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use common::corpus::{self, Case};
 use common::play::{self, json_output};
 use nixmon::render::failure_in_short;
-use nixmon::run::{Pipeline, Recording};
+use nixmon::run::Recording;
 use nixmon::settings::Output;
 use nixmon::view::Evidence;
 
@@ -66,7 +66,7 @@ fn json_lines() {
 fn root_causes_in_short() {
     let mut told = String::new();
     for case in corpus::archive_of(|name| name.starts_with("nix-2.34.8/") && !name.ends_with("-v")) {
-        let mut pipeline = Pipeline::to_writer(Vec::new(), &json_output());
+        let (mut pipeline, _) = play::pipeline(&json_output());
         pipeline.feed(&case.log, Duration::ZERO);
         pipeline.end(Some(case.exit_status()), Duration::ZERO, |_| Evidence::default());
         if let Some((_, failure)) = pipeline.state().failures().next() {

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use common::{corpus, play};
 use nixmon::input::Source;
-use nixmon::run::{Pipeline, Recording, Step};
+use nixmon::pipeline::Step;
+use nixmon::run::Recording;
 use nixmon::runs::{Facts, RootCause, RunOutcome, RunState, Status, Store};
 use nixmon::settings::Output;
 use nixmon::text::{Line, Role};
@@ -38,11 +39,11 @@ const RARE: &str = r#"@nix {"action":"start","fields":["/nix/store/0000000000000
 
 /// What nixmon says of a run itself.
 fn notices(output: &Output) -> Vec<(String, Value)> {
-    let mut pipeline = Pipeline::to_writer(Vec::new(), output);
+    let (mut pipeline, written) = play::pipeline(output);
     pipeline
         .notice(&[Line::new().with(Role::Warning, "home takes longer than 15m; it goes on")], Duration::ZERO);
     pipeline.end(Some(0), Duration::ZERO, |_| Evidence::default());
-    let out = String::from_utf8(pipeline.into_writer().unwrap()).unwrap();
+    let out = written.text();
     out.lines().map(|line| ("notice".to_owned(), serde_json::from_str(line).unwrap())).collect()
 }
 

@@ -14,7 +14,8 @@ use std::time::Duration;
 use common::play;
 use nixmon::cli::PassthroughArg;
 use nixmon::input::Source;
-use nixmon::run::{Pipeline, Recording, Step};
+use nixmon::pipeline::{Pipeline, Step};
+use nixmon::run::Recording;
 use nixmon::settings::Output;
 use nixmon::view::Evidence;
 use serde_json::Value;
@@ -192,8 +193,8 @@ fn a_late_record_takes_over_from_its_text() {
 /// What becomes of stdout is for the caller to say.
 #[test]
 fn stdout_is_told_passed_or_a_result() {
-    let told = |say: fn(&mut Pipeline<Vec<u8>>)| {
-        let mut pipeline = Pipeline::to_writer(Vec::new(), &Output::default());
+    let told = |say: fn(&mut Pipeline)| {
+        let (mut pipeline, written) = play::pipeline(&Output::default());
         pipeline.expect_logs();
         say(&mut pipeline);
         let at = Duration::from_millis;
@@ -208,7 +209,7 @@ fn stdout_is_told_passed_or_a_result() {
             pipeline.release(due);
         }
         pipeline.end(Some(0), at(1000), |_| Evidence::default());
-        String::from_utf8(pipeline.into_writer().unwrap()).unwrap()
+        written.text()
     };
     let end = "[1s] ✓ Complete in 1s\n";
     assert_eq!(

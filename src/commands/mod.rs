@@ -33,6 +33,10 @@ use crate::text::{self, Line, Palette, Symbols};
 ///
 /// If it cannot be done; [`exit_status`] tells what to exit with.
 pub fn run(settings: &Settings) -> Result<ExitStatus> {
+    // The monitor writes diagnostics to a file of its run, and the guard has no reader for them.
+    if !matches!(settings.task, Task::Guard | Task::Monitor(_)) {
+        run::diagnostics::start(settings)?;
+    }
     match &settings.task {
         Task::Filter { record } => run::filter(settings, record.as_deref()),
         Task::Replay { files, speed, exit_status } => run::replay(settings, files, *speed, *exit_status),

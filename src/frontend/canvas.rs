@@ -10,7 +10,14 @@
 
 use std::io;
 
-use indicatif::TermLike;
+/// A terminal that a live view is drawn on.
+pub trait Screen: std::fmt::Debug + Send {
+    /// Returns its columns and rows; 0 if it does not know.
+    fn size(&self) -> (u16, u16);
+
+    /// Writes text with its control sequences, at once or in the background.
+    fn write(&self, text: &str) -> io::Result<()>;
+}
 
 /// Begin and end of a synchronised update; terminals that do not know it ignore it.
 const BEGIN: &str = "\x1b[?2026h";
@@ -34,7 +41,7 @@ pub(super) const RESET: &str = "\r \x1b[J\r\x1b[?7h\x1b[?2026l\x1b[?25h";
 /// The rows that are drawn again and again.
 #[derive(Debug)]
 pub(super) struct Canvas {
-    term: Box<dyn TermLike>,
+    term: Box<dyn Screen>,
     /// The rows that stand there now; none if there is no view.
     shown: Vec<String>,
     size: (u16, u16),
@@ -57,14 +64,14 @@ pub(super) struct Picture {
 }
 
 impl Canvas {
-    pub(super) fn new(term: Box<dyn TermLike>) -> Self {
-        let size = (term.width(), term.height());
+    pub(super) fn new(term: Box<dyn Screen>) -> Self {
+        let size = term.size();
         Self { term, shown: Vec::new(), size, hidden: false }
     }
 
     /// Columns and rows of the terminal, now.
     pub(super) fn size(&self) -> (u16, u16) {
-        (self.term.width(), self.term.height())
+        self.term.size()
     }
 
     /// Whether the terminal has another size than when it was drawn.
@@ -157,8 +164,7 @@ impl Canvas {
     }
 
     fn send(&self, out: &str) -> io::Result<()> {
-        self.term.write_str(out)?;
-        self.term.flush()
+        self.term.write(out)
     }
 }
 

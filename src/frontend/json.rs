@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::ser::Formatter;
 
-use super::Sink;
+use super::StickyWriter;
 use crate::input::InputCounts;
 use crate::state::{Change, Moment, State};
 use crate::text::Line;
@@ -15,7 +15,7 @@ use crate::wire;
 /// Writes changes as they happen, snapshots if asked, and the summary record last.
 #[derive(Debug)]
 pub struct Json<W> {
-    sink: Sink<W>,
+    sink: StickyWriter<W>,
     buffer: Vec<u8>,
     snapshots: Option<Duration>,
     last_snapshot: Moment,
@@ -27,7 +27,7 @@ const BATCH: usize = 64 << 10;
 impl<W: Write> Json<W> {
     /// Writes to `writer`; `snapshots` is the time between two of them.
     pub fn new(writer: W, snapshots: Option<Duration>) -> Self {
-        Self { sink: Sink::new(writer), buffer: Vec::new(), snapshots, last_snapshot: Moment::ZERO }
+        Self { sink: StickyWriter::new(writer), buffer: Vec::new(), snapshots, last_snapshot: Moment::ZERO }
     }
 
     /// Changes have been accepted.
@@ -80,7 +80,7 @@ impl<W: Write> Json<W> {
     }
 
     /// The sink.
-    pub fn sink(&self) -> &Sink<W> {
+    pub fn sink(&self) -> &StickyWriter<W> {
         &self.sink
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::activation::ActivationNews;
 use super::budget::{Budget, Limits, Share};
-use super::{InView, LogLines, Sink, is_prompt};
+use super::{InView, LogLines, StickyWriter, is_prompt};
 use crate::activation::ActivationChange;
 use crate::render::{self, Extent, Passed, Style};
 use crate::state::{Change, DerivationId, FailureId, Moment, Outcome, Phase, State, TextKind};
@@ -50,7 +50,7 @@ impl LinesOptions {
 /// Writes condensed lines.
 #[derive(Debug)]
 pub struct Lines<W> {
-    sink: Sink<W>,
+    sink: StickyWriter<W>,
     options: LinesOptions,
     budget: Budget,
     /// A phase that has begun and was not told yet.
@@ -91,7 +91,7 @@ impl<W: Write> Lines<W> {
     /// Writes to `writer`.
     pub fn new(writer: W, options: LinesOptions) -> Self {
         Self {
-            sink: Sink::new(writer),
+            sink: StickyWriter::new(writer),
             budget: Budget::new(options.limits),
             options,
             phase: Some(Phase::Evaluating),
@@ -256,7 +256,7 @@ impl<W: Write> Lines<W> {
     }
 
     /// The sink.
-    pub fn sink(&self) -> &Sink<W> {
+    pub fn sink(&self) -> &StickyWriter<W> {
         &self.sink
     }
 

@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use indicatif::TermLike;
-
-use super::canvas::{Canvas, Picture, RESET};
+use super::canvas::{Canvas, Picture, RESET, Screen};
 use super::{Condition, InView, LogLines, Passthrough, is_prompt};
 use crate::activation::ActivationChange;
 use crate::render::{self, BegunStep, Extent, Memory, Passed, Style, Viewport};
@@ -92,7 +90,7 @@ const REPORT_BYTES: usize = 1 << 16;
 
 impl Live {
     /// Draws on a terminal.
-    pub fn new(term: Box<dyn TermLike>, options: LiveOptions) -> Self {
+    pub fn new(term: Box<dyn Screen>, options: LiveOptions) -> Self {
         Self {
             canvas: Canvas::new(term),
             options,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use super::Sink;
+use super::StickyWriter;
 use super::error_texts::ErrorTexts;
 use crate::activation::ActivationChange;
 use crate::input::human::HumanLine;
@@ -73,7 +73,7 @@ const LOG_LINES: usize = 1000;
 /// what is known of it, which is all that there is of a build that printed nothing.
 #[derive(Debug)]
 pub struct Log<W> {
-    sink: Sink<W>,
+    sink: StickyWriter<W>,
     of: LogOf,
     style: Style,
     counts: BTreeMap<DerivationId, u64>,
@@ -88,7 +88,7 @@ impl<W: Write> Log<W> {
     /// Writes to `writer`.
     pub fn new(writer: W, of: LogOf, style: Style) -> Self {
         Self {
-            sink: Sink::new(writer),
+            sink: StickyWriter::new(writer),
             of,
             style,
             counts: BTreeMap::new(),
@@ -109,7 +109,7 @@ impl<W: Write> Log<W> {
     }
 
     /// The sink.
-    pub fn sink(&self) -> &Sink<W> {
+    pub fn sink(&self) -> &StickyWriter<W> {
         &self.sink
     }
 

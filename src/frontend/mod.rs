@@ -1,4 +1,4 @@
-//! Sinks: each owns a writer and nothing else. What they say comes from `render` and `wire`.
+//! Frontends: each owns a writer and nothing else. What they write comes from `render` and `wire`.
 
 mod activation;
 mod budget;
@@ -10,16 +10,20 @@ mod lines;
 #[cfg(feature = "live")]
 mod live;
 mod log;
+mod results;
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
 pub use budget::{Budget, Limits};
+#[cfg(feature = "live")]
+pub use canvas::Screen;
 pub use json::{Json, json_line};
 pub use lines::{Lines, LinesOptions, Passthrough};
 #[cfg(feature = "live")]
 pub use live::{Live, LiveOptions};
 pub use log::{Closeness, Log, LogOf, is_unit};
+pub use results::Results;
 
 /// What whoever drives a live view knows about its terminal at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,15 +64,15 @@ impl LogLines {
     }
 }
 
-/// A writer that survives its own failure: once our output is gone we write no more, and reading goes on, since the
-/// build must not stop because nobody looks.
+/// A writer that keeps its first error and writes no more after it. Reading goes on: a build must not stop because its
+/// output cannot be shown.
 #[derive(Debug)]
-pub struct Sink<W> {
+pub struct StickyWriter<W> {
     writer: W,
     broken: Option<io::Error>,
 }
 
-impl<W: Write> Sink<W> {
+impl<W: Write> StickyWriter<W> {
     /// Wraps a writer.
     pub fn new(writer: W) -> Self {
         Self { writer, broken: None }

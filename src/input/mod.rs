@@ -116,16 +116,25 @@ struct Lines {
 impl Reader {
     /// Takes the next bytes of the stream.
     pub fn feed(&mut self, bytes: &[u8], mut event: impl FnMut(Event<'_>)) {
+        self.feed_dyn(bytes, &mut event);
+    }
+
+    /// Compiles once, whatever the callbacks are.
+    fn feed_dyn(&mut self, bytes: &[u8], event: &mut dyn FnMut(Event<'_>)) {
         let Self { framer, lines } = self;
         lines.counts.bytes += bytes.len() as u64;
-        framer.feed(bytes, |framed| lines.line(framed.bytes, framed.dropped, &mut event));
+        framer.feed(bytes, |framed| lines.line(framed.bytes, framed.dropped, event));
     }
 
     /// The end of the stream: whatever was begun is whole now.
     pub fn finish(&mut self, mut event: impl FnMut(Event<'_>)) {
+        self.finish_dyn(&mut event);
+    }
+
+    fn finish_dyn(&mut self, event: &mut dyn FnMut(Event<'_>)) {
         let Self { framer, lines } = self;
-        framer.finish(|framed| lines.line(framed.bytes, framed.dropped, &mut event));
-        lines.settle(&mut event);
+        framer.finish(|framed| lines.line(framed.bytes, framed.dropped, event));
+        lines.settle(event);
     }
 
     /// Nothing came for a moment: an error that is being put together is whole.
@@ -150,7 +159,7 @@ impl Reader {
 }
 
 impl Lines {
-    fn line(&mut self, bytes: &[u8], dropped: u64, event: &mut impl FnMut(Event<'_>)) {
+    fn line(&mut self, bytes: &[u8], dropped: u64, event: &mut dyn FnMut(Event<'_>)) {
         if dropped > 0 {
             self.counts.dropped_bytes += dropped;
             self.problem(ProblemKind::LineTooLong, bytes, event);
@@ -176,7 +185,7 @@ impl Lines {
     }
 
     /// A record, with whatever stood before it on its line.
-    fn record(&mut self, before: &[u8], record: &[u8], event: &mut impl FnMut(Event<'_>)) {
+    fn record(&mut self, before: &[u8], record: &[u8], event: &mut dyn FnMut(Event<'_>)) {
         if !before.is_empty() && !is_label(before) {
             self.text(before, event);
         }
@@ -193,7 +202,7 @@ impl Lines {
     }
 
     /// A record. Returns the one that another process has written into its middle, if it is torn.
-    fn whole_or_torn<'a>(&mut self, record: &'a [u8], event: &mut impl FnMut(Event<'_>)) -> Option<&'a [u8]> {
+    fn whole_or_torn<'a>(&mut self, record: &'a [u8], event: &mut dyn FnMut(Event<'_>)) -> Option<&'a [u8]> {
         let Self { scratch, counts, error, .. } = self;
         let failed = match decode(record, scratch) {
             Ok(message) => {
@@ -226,7 +235,7 @@ impl Lines {
         None
     }
 
-    fn text(&mut self, bytes: &[u8], event: &mut impl FnMut(Event<'_>)) {
+    fn text(&mut self, bytes: &[u8], event: &mut dyn FnMut(Event<'_>)) {
         if !self.torn.is_empty() && self.mend(bytes, event) {
             return;
         }
@@ -249,7 +258,7 @@ impl Lines {
     }
 
     /// Tries a line as the tail of the record that was torn before it.
-    fn mend(&mut self, tail: &[u8], event: &mut impl FnMut(Event<'_>)) -> bool {
+    fn mend(&mut self, tail: &[u8], event: &mut dyn FnMut(Event<'_>)) -> bool {
         let mut whole = std::mem::take(&mut self.torn);
         let head = whole.len();
         whole.extend_from_slice(trim_end(tail));
@@ -268,18 +277,18 @@ impl Lines {
         }
     }
 
-    fn settle(&mut self, event: &mut impl FnMut(Event<'_>)) {
+    fn settle(&mut self, event: &mut dyn FnMut(Event<'_>)) {
         close(&mut self.error, event);
     }
 
-    fn problem(&mut self, kind: ProblemKind, bytes: &[u8], event: &mut impl FnMut(Event<'_>)) {
+    fn problem(&mut self, kind: ProblemKind, bytes: &[u8], event: &mut dyn FnMut(Event<'_>)) {
         self.counts.problems += 1;
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(EXCERPT)]);
         event(Event::Problem(Problem { kind, excerpt: &text }));
     }
 }
 
-fn close(error: &mut ErrorBlock, event: &mut impl FnMut(Event<'_>)) {
+fn close(error: &mut ErrorBlock, event: &mut dyn FnMut(Event<'_>)) {
     if error.is_open() {
         event(Event::Error(error.close()));
     }

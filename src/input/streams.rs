@@ -125,12 +125,12 @@ impl Streams {
         source: Source,
         bytes: &[u8],
         at: Duration,
-        mut event: impl FnMut(Source, Event<'_>),
+        event: &mut dyn FnMut(Source, Event<'_>),
     ) {
         if source == Source::Main && !self.holding {
             return self.main.feed(bytes, |heard| event(Source::Main, heard));
         }
-        self.release(at, &mut event);
+        self.release(at, event);
         self.settle_later = false;
         match source {
             Source::Log(number) => {
@@ -138,14 +138,14 @@ impl Streams {
                 let log = self.logs.entry(number).or_default();
                 let Log { reader, processes } = log;
                 let heard = &mut self.heard;
-                reader.feed(bytes, |said| heard.log(number, processes, said, at, &mut event));
+                reader.feed(bytes, |said| heard.log(number, processes, said, at, event));
             }
-            Source::Stdout if self.stdout_is_result => self.result(bytes, &mut event),
+            Source::Stdout if self.stdout_is_result => self.result(bytes, event),
             Source::Main | Source::Stdout if self.holding => {
                 self.held_bytes += bytes.len();
                 self.held.push_back(Held { at: floor(at), source, bytes: Some(bytes.to_vec()) });
                 while self.held_bytes > MAX_HELD {
-                    self.let_go(at, &mut event);
+                    self.let_go(at, event);
                 }
             }
             Source::Main => self.main.feed(bytes, |heard| event(source, heard)),
@@ -154,39 +154,39 @@ impl Streams {
     }
 
     /// A stream has ended: whatever was begun on it is whole now.
-    pub fn close(&mut self, source: Source, at: Duration, mut event: impl FnMut(Source, Event<'_>)) {
+    pub fn close(&mut self, source: Source, at: Duration, event: &mut dyn FnMut(Source, Event<'_>)) {
         if self.holding {
-            self.release(at, &mut event);
+            self.release(at, event);
         }
         match source {
-            Source::Log(number) => self.close_log(number, at, &mut event),
-            Source::Stdout if self.stdout_is_result => self.end(source, at, &mut event),
+            Source::Log(number) => self.close_log(number, at, event),
+            Source::Stdout if self.stdout_is_result => self.end(source, at, event),
             Source::Main | Source::Stdout if self.holding => {
                 self.held.push_back(Held { at: floor(at), source, bytes: None });
             }
-            Source::Main | Source::Stdout => self.end(source, at, &mut event),
+            Source::Main | Source::Stdout => self.end(source, at, event),
         }
     }
 
     /// Nothing came for a moment: an error that is being put together is whole, once what waits has gone on.
-    pub fn settle(&mut self, at: Duration, mut event: impl FnMut(Source, Event<'_>)) {
-        self.release(at, &mut event);
+    pub fn settle(&mut self, at: Duration, event: &mut dyn FnMut(Source, Event<'_>)) {
+        self.release(at, event);
         if !self.held.is_empty() {
             self.settle_later = true;
             return;
         }
-        self.settle_readers(at, &mut event);
+        self.settle_readers(at, event);
     }
 
     /// Hands on what has waited long enough.
-    pub fn release(&mut self, at: Duration, mut event: impl FnMut(Source, Event<'_>)) {
+    pub fn release(&mut self, at: Duration, event: &mut dyn FnMut(Source, Event<'_>)) {
         let mut any = false;
         while self.next_release().is_some_and(|due| due <= floor(at)) {
-            self.let_go(at, &mut event);
+            self.let_go(at, event);
             any = true;
         }
         if any && self.held.is_empty() && std::mem::take(&mut self.settle_later) {
-            self.settle_readers(at, &mut event);
+            self.settle_readers(at, event);
         }
     }
 
@@ -196,17 +196,17 @@ impl Streams {
     }
 
     /// The end of all streams.
-    pub fn finish(&mut self, mut event: impl FnMut(Source, Event<'_>)) {
+    pub fn finish(&mut self, event: &mut dyn FnMut(Source, Event<'_>)) {
         // The last moment that is known; the next would not make a difference.
         let at = self.held.back().map_or(Duration::ZERO, |held| held.at);
         while let Some((&number, _)) = self.logs.first_key_value() {
-            self.close_log(number, at, &mut event);
+            self.close_log(number, at, event);
         }
         while !self.held.is_empty() {
-            self.let_go(at, &mut event);
+            self.let_go(at, event);
         }
-        self.end(Source::Main, at, &mut event);
-        self.end(Source::Stdout, at, &mut event);
+        self.end(Source::Main, at, event);
+        self.end(Source::Stdout, at, event);
     }
 
     /// The beginning of a line of text that has not ended: of the main stream, else of stdout. None while something
@@ -238,14 +238,14 @@ impl Streams {
     }
 
     /// A part of stdout that is a result.
-    fn result(&mut self, bytes: &[u8], event: &mut impl FnMut(Source, Event<'_>)) {
+    fn result(&mut self, bytes: &[u8], event: &mut dyn FnMut(Source, Event<'_>)) {
         self.ended.bytes += bytes.len() as u64;
         let counts = &mut self.ended;
         self.results.feed(bytes, |framed| result_line(framed.bytes, counts, event));
     }
 
     /// Hands on the oldest that waits.
-    fn let_go(&mut self, at: Duration, event: &mut impl FnMut(Source, Event<'_>)) {
+    fn let_go(&mut self, at: Duration, event: &mut dyn FnMut(Source, Event<'_>)) {
         let Some(Held { source, bytes, .. }) = self.held.pop_front() else { return };
         let Some(bytes) = bytes else { return self.end(source, at, event) };
         self.held_bytes -= bytes.len();
@@ -254,14 +254,14 @@ impl Streams {
         reader.feed(&bytes, |said| heard.text(source, said, at, event));
     }
 
-    fn settle_readers(&mut self, at: Duration, event: &mut impl FnMut(Source, Event<'_>)) {
+    fn settle_readers(&mut self, at: Duration, event: &mut dyn FnMut(Source, Event<'_>)) {
         let Self { main, stdout, heard, .. } = self;
         main.settle(|said| heard.text(Source::Main, said, at, event));
         stdout.settle(|said| heard.text(Source::Stdout, said, at, event));
     }
 
     /// The end of the main stream or of stdout.
-    fn end(&mut self, source: Source, at: Duration, event: &mut impl FnMut(Source, Event<'_>)) {
+    fn end(&mut self, source: Source, at: Duration, event: &mut dyn FnMut(Source, Event<'_>)) {
         let Self { main, stdout, heard, .. } = self;
         let reader = if source == Source::Main { main } else { stdout };
         reader.finish(|said| heard.text(source, said, at, event));
@@ -271,7 +271,7 @@ impl Streams {
         }
     }
 
-    fn close_log(&mut self, number: u32, at: Duration, event: &mut impl FnMut(Source, Event<'_>)) {
+    fn close_log(&mut self, number: u32, at: Duration, event: &mut dyn FnMut(Source, Event<'_>)) {
         let Some(Log { mut reader, mut processes }) = self.logs.remove(&number) else { return };
         let heard = &mut self.heard;
         reader.finish(|said| heard.log(number, &mut processes, said, at, event));
@@ -288,7 +288,7 @@ impl Heard {
         processes: &mut Vec<u64>,
         said: Event<'_>,
         at: Duration,
-        event: &mut impl FnMut(Source, Event<'_>),
+        event: &mut dyn FnMut(Source, Event<'_>),
     ) {
         let source = Source::Log(number);
         let is_repetition = match &said {
@@ -338,7 +338,7 @@ impl Heard {
         source: Source,
         said: Event<'_>,
         at: Duration,
-        event: &mut impl FnMut(Source, Event<'_>),
+        event: &mut dyn FnMut(Source, Event<'_>),
     ) {
         match &said {
             Event::Record(message) => {
@@ -366,7 +366,7 @@ impl Heard {
     }
 
     /// An error in human-readable form. Lines of other programs may have been taken for a part of it.
-    fn error(&mut self, source: Source, text: &str, at: Duration, event: &mut impl FnMut(Source, Event<'_>)) {
+    fn error(&mut self, source: Source, text: &str, at: Duration, event: &mut dyn FnMut(Source, Event<'_>)) {
         let mut lines = text.lines();
         let first = lines.next().unwrap_or_default();
         if !self.repetitions.text(&[Key::of(first)], at) {
@@ -412,7 +412,7 @@ impl Heard {
 }
 
 /// A line of stdout that is a result.
-fn result_line(bytes: &[u8], counts: &mut InputCounts, event: &mut impl FnMut(Source, Event<'_>)) {
+fn result_line(bytes: &[u8], counts: &mut InputCounts, event: &mut dyn FnMut(Source, Event<'_>)) {
     counts.text_lines += 1;
     let raw = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]);
     let text = strip_escapes(&raw);

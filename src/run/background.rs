@@ -1,10 +1,13 @@
-//! Standard output or standard error without waiting for it.
+//! Writing to standard output or standard error without waiting for its reader.
+//!
+//! Each stream has at most one thread, and everything that is written to the stream while the thread lives goes through
+//! it: the report, answers to signals, complaints. So nothing overtakes anything else, and a full pipe or a stalled
+//! terminal never blocks the event loop.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc as blocking;
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc as blocking};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::complain;
 
-/// Where we write to.
+/// A standard stream to write to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stream {
     /// Standard output.
@@ -32,15 +35,21 @@ impl Stream {
     }
 }
 
-/// A stream on a thread of its own: a terminal that stands still must not keep us from anything else.
+/// A stream that is written to by a thread of its own. Clones share the thread, which ends with the last of them.
+#[derive(Clone, Debug)]
+pub(super) struct Background(Arc<Shared>);
+
 #[derive(Debug)]
-pub(super) struct Background {
+struct Shared {
     sender: Option<blocking::Sender<Vec<u8>>>,
     thread: Option<thread::JoinHandle<()>>,
     backlog: Backlog,
 }
 
-/// What a reader has not taken yet.
+/// The thread of standard error, if there is one.
+static STDERR: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+
+/// The writes that a reader has not taken yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backlog(Arc<Counted>);
 
@@ -49,15 +58,14 @@ struct Counted {
     writes: AtomicUsize,
     /// The reader has gone, and nothing more is written.
     gone: AtomicBool,
-    /// Nobody wants to wait for the reader any more.
+    /// The program no longer waits for the reader.
     abandoned: AtomicBool,
     fell: Notify,
 }
 
-/// Where so many writes wait for a reader, no more input is taken until he has gone on; of condensed lines there are
-/// never so many.
+/// The loops stop reading input while this many writes are pending; condensed output never reaches it.
 const WRITES: usize = 1024;
-/// Whoever wants to leave waits so long for a reader who stands still.
+/// How long shutdown waits for a stalled reader.
 const ABANDONED: Duration = Duration::from_millis(500);
 
 impl Backlog {
@@ -65,13 +73,13 @@ impl Backlog {
         if self.0.gone.load(Ordering::Acquire) { 0 } else { self.0.writes.load(Ordering::Acquire) }
     }
 
-    /// Whether something that was written has not been taken yet.
+    /// Returns whether a write is pending.
     #[cfg(feature = "live")]
     pub(super) fn is_busy(&self) -> bool {
         self.writes() > 0
     }
 
-    /// Whether so much waits that nothing should come to it.
+    /// Returns whether so many writes are pending that none should be added.
     pub(super) fn is_full(&self) -> bool {
         self.has_all() && !self.is_abandoned()
     }
@@ -94,15 +102,15 @@ impl Backlog {
         self.falls_to(0).await;
     }
 
-    /// For one at a time.
+    /// Waits until at most this many writes are pending. Only one task may wait at a time.
     async fn falls_to(&self, writes: usize) {
         while self.writes() > writes && !self.is_abandoned() {
             self.0.fell.notified().await;
         }
     }
 
-    /// Does not wait for the reader any more: what has no room is lost, and so is what he has not taken soon after the
-    /// end. Somebody wants to see the end.
+    /// Stops waiting for the reader, because the user wants the program to end: writes beyond the limit are lost, and so
+    /// are those that the reader has not taken soon after the end.
     pub(super) fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::Release);
         self.0.fell.notify_one();
@@ -110,8 +118,38 @@ impl Backlog {
 }
 
 impl Background {
-    /// The stream, and what will wait for its reader.
-    pub(super) fn spawn(stream: Stream) -> (Self, Backlog) {
+    /// Returns the stream's writer. Standard error has one thread: while it lives, everybody gets the same.
+    pub(super) fn spawn(stream: Stream) -> Self {
+        match stream {
+            Stream::Stdout => Self(Arc::new(Shared::spawn(stream))),
+            Stream::Stderr => {
+                let mut running = STDERR.lock().unwrap_or_else(PoisonError::into_inner);
+                let shared = running.upgrade().unwrap_or_else(|| Arc::new(Shared::spawn(stream)));
+                *running = Arc::downgrade(&shared);
+                Self(shared)
+            }
+        }
+    }
+
+    /// The writes that are pending.
+    pub(super) fn backlog(&self) -> Backlog {
+        self.0.backlog.clone()
+    }
+}
+
+/// Writes a message to standard error: in the background if something else is written there in the background, else
+/// directly.
+pub(super) fn write_message(message: &str) {
+    let running = STDERR.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+    // If this fails, there is no way left to say so.
+    let _ = match running {
+        Some(shared) => shared.write(message.as_bytes()),
+        None => io::stderr().write_all(message.as_bytes()),
+    };
+}
+
+impl Shared {
+    fn spawn(stream: Stream) -> Self {
         let (sender, writes) = blocking::channel::<Vec<u8>>();
         let backlog = Backlog::default();
         let counted = Arc::clone(&backlog.0);
@@ -122,7 +160,7 @@ impl Background {
                     stdout = io::stdout().lock();
                     &mut stdout
                 }
-                // Its lock is for everybody who complains.
+                // Locked for each write only: a panic is reported there, too.
                 Stream::Stderr => {
                     stderr = io::stderr();
                     &mut stderr
@@ -133,7 +171,7 @@ impl Background {
                 if let Err(error) = patient.write_all(&bytes).and_then(|()| patient.flush()) {
                     counted.gone.store(true, Ordering::Release);
                     counted.fell.notify_one();
-                    // A reader who has gone does not want to know; on standard error nobody would hear it.
+                    // A reader that has gone is no error, and one of standard error could not be told.
                     if stream == Stream::Stdout && !is_gone(&error) {
                         complain(&anyhow::Error::new(error).context("cannot write to standard output"));
                     }
@@ -145,20 +183,23 @@ impl Background {
                 }
             }
         });
-        (Self { sender: Some(sender), thread: Some(thread), backlog: backlog.clone() }, backlog)
+        Self { sender: Some(sender), thread: Some(thread), backlog }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let gone = || io::Error::from(ErrorKind::BrokenPipe);
+        let sender = self.sender.as_ref().ok_or_else(gone)?;
+        if self.backlog.is_abandoned() && self.backlog.has_all() {
+            return Ok(());
+        }
+        self.backlog.0.writes.fetch_add(1, Ordering::AcqRel);
+        sender.send(bytes.to_vec()).map_err(|_| gone())
     }
 }
 
 impl Write for Background {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let gone = || io::Error::from(ErrorKind::BrokenPipe);
-        let sender = self.sender.as_ref().ok_or_else(gone)?;
-        if self.backlog.is_abandoned() && self.backlog.has_all() {
-            return Ok(bytes.len());
-        }
-        self.backlog.0.writes.fetch_add(1, Ordering::AcqRel);
-        sender.send(bytes.to_vec()).map_err(|_| gone())?;
-        Ok(bytes.len())
+        self.0.write(bytes).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -166,7 +207,7 @@ impl Write for Background {
     }
 }
 
-impl Drop for Background {
+impl Drop for Shared {
     fn drop(&mut self) {
         self.sender = None;
         let Some(thread) = self.thread.take() else { return };
@@ -177,19 +218,19 @@ impl Drop for Background {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        // It has nothing to say but that it is done.
+        // A thread returns nothing, and a panic in it was reported already.
         let _ = thread.join();
     }
 }
 
-/// Whether an error of writing says that the reader has gone: of a pipe, or of a terminal.
+/// Returns whether a write error says that the reader of a pipe or a terminal has gone.
 pub(super) fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::BrokenPipe
         || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
-/// A writer that waits for room also where somebody has set its file to be non-blocking: whoever shares a terminal or a
-/// pipe may.
+/// A writer that waits for room even if its file is non-blocking: any process that shares the terminal or pipe may have
+/// made it so.
 pub(super) struct Patient<'a, W: ?Sized> {
     pub(super) out: &'a mut W,
     pub(super) fd: BorrowedFd<'a>,

@@ -51,7 +51,12 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let (mut chunks, spare) = spawn_reader();
     let (answers, mut facts) = mpsc::unbounded_channel();
     let requests = drv_reader::spawn(answers);
-    let (pipeline, screen) = pipeline(|| Background::spawn(Stream::Stdout), Stream::Stdout, settings);
+    let writer = || {
+        let background = Background::spawn(Stream::Stdout);
+        let backlog = background.backlog();
+        (background, backlog)
+    };
+    let (pipeline, screen) = pipeline(writer, Stream::Stdout, settings);
     let mut session = Session::new(pipeline, screen, begun);
     let mut ticks = session::ticks();
     let mut endings = Endings::listen()?;
@@ -71,7 +76,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                 session.interrupt();
                 // Nix was interrupted too and has something to say; the second time the user does not want to hear it.
                 if signal != Signal::INT || std::mem::replace(&mut interrupted, true) {
-                    output.abandon();
+                    session.abandon_output();
                     break;
                 }
             }
@@ -91,13 +96,13 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                     }
                 }
             }
-            // Of a reader who asked for all there is and stands still, whoever writes to us hears as from any pipe.
+            // Apply back-pressure when a reader that asked for everything stalls.
             () = output.room(), if output.is_full() => {}
             chunk = chunks.recv(), if !output.is_full() => {
                 let Some(chunk) = chunk else { break };
                 let (bytes, at) = match chunk.context("cannot read standard input") {
                     Ok(chunk) => chunk,
-                    Err(error) if session.pipeline.has_read() => {
+                    Err(error) if session.has_read() => {
                         complain(&error);
                         break;
                     }
@@ -115,7 +120,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             () = tokio::time::sleep(SETTLE), if session.is_unsettled() => session.settle(),
         }
         session.ask(&requests);
-        session.breathe().await;
+        session.yield_if_flooded().await;
     }
     // It ends when it has read what was asked for.
     drop(requests);
@@ -126,29 +131,25 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     };
     // Late is as good as never.
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
-    let at = session.now();
-    let code =
-        session.pipeline.end(None, at, |state| runs::evidence(state, &settings.places, Some(begun_at)));
+    tracing::debug!(interrupted, "standard input has ended");
+    let code = session.end(|state| runs::evidence(state, &settings.places, Some(begun_at)));
     if let Some(recorder) = &mut recorder {
         recorder.flush();
     }
-    // A reader may take his time; whoever wants us to end does not.
+    // A reader may take its time, until a signal asks for the end.
     tokio::select! {
-        () = output.taken() => {}
-        _ = endings.recv() => output.abandon(),
+        () = session.output_taken() => {}
+        _ = endings.recv() => session.abandon_output(),
     }
     Ok(ExitStatus::of(code))
 }
 
-fn take(answer: &[DerivationFacts], session: &mut Session<Background>, mut recorder: Option<&mut Recorder>) {
+fn take(answer: &[DerivationFacts], session: &mut Session, mut recorder: Option<&mut Recorder>) {
     let at = session.now();
-    for facts in answer {
-        if let Some(recorder) = &mut recorder {
-            recorder.derivation(facts, at);
-        }
-        session.pipeline.derivation(facts, at);
+    if let Some(recorder) = &mut recorder {
+        answer.iter().for_each(|facts| recorder.derivation(facts, at));
     }
-    session.changed();
+    session.derivations(answer, at);
 }
 
 /// Reads standard input on a thread of its own, so that bytes have the time at which they came. Buffers come back.

@@ -4,11 +4,11 @@
 
 mod background;
 mod command;
+pub(crate) mod diagnostics;
 mod drv_reader;
 mod filter;
-mod frontends;
 mod limited;
-mod pipeline;
+mod progress;
 pub mod query;
 mod recording;
 mod replay;
@@ -26,20 +26,19 @@ use std::time::SystemTime;
 pub use command::nix;
 pub(crate) use command::{guard, monitor, run as run_command, start};
 pub(crate) use filter::filter;
-pub use pipeline::Pipeline;
-pub use recording::{Recorder, Recording, Step};
+pub use recording::{Recorder, Recording};
 pub(crate) use replay::replay;
 
 use crate::cli::{LogsArg, PassthroughArg};
-use crate::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough};
+use crate::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough, Results};
 #[cfg(feature = "live")]
 use crate::frontend::{Live, LiveOptions};
+use crate::pipeline::Pipeline;
 use crate::render::{Style, Thresholds};
 use crate::settings::{Form, Output, Settings};
 use crate::text::{Palette, Symbols};
 use crate::wire;
 use background::{Backlog, Stream};
-use frontends::Frontend;
 
 /// The exit status of the program.
 ///
@@ -120,10 +119,9 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// Prints a failure on standard error.
+/// Writes an error or a warning to standard error, without waiting for its reader while a command or a stream is watched.
 pub fn complain(error: &anyhow::Error) {
-    // If this fails, there is no other place to report it.
-    let _ = writeln!(std::io::stderr(), "nixmon: {error:#}");
+    background::write_message(&format!("nixmon: {error:#}\n"));
 }
 
 /// What a live view has to know about its terminal; nothing where there is none.
@@ -171,12 +169,13 @@ impl Watch {
     }
 }
 
-/// A pipeline whose output is what the settings ask for; `writer` is for all but a live view, which draws on `stream`.
-fn pipeline<W: Write>(
+/// Makes a pipeline whose output is what the settings ask for; `writer` is for all but a live view, which draws on
+/// `stream`.
+fn pipeline<W: Write + 'static>(
     writer: impl FnOnce() -> (W, Backlog),
     stream: Stream,
     settings: &Settings,
-) -> (Pipeline<W>, Watch) {
+) -> (Pipeline, Watch) {
     #[cfg(feature = "live")]
     if settings.output.form == Form::Live {
         let output = &settings.output;
@@ -192,33 +191,34 @@ fn pipeline<W: Write>(
         };
         terminal::reset_at_panic(stream, Live::reset_sequence(&options));
         let (terminal, watch) = terminal::open(stream);
-        let live = Live::new(Box::new(terminal), options);
-        let pipeline = Pipeline::new(Frontend::Live(Box::new(live)), logs);
+        let pipeline = Pipeline::new(Live::new(Box::new(terminal), options), logs);
         let output = watch.backlog.clone();
         return (pipeline, Watch { terminal: Some(watch), output });
     }
     let (writer, output) = writer();
-    (to_writer(writer, &settings.output, settings.thresholds), Watch { output, ..Watch::default() })
+    (pipeline_to(writer, &settings.output, settings.thresholds), Watch { output, ..Watch::default() })
 }
 
-/// A pipeline that writes to a writer: condensed lines where a live view is asked for.
-fn to_writer<W: Write>(writer: W, output: &Output, thresholds: Thresholds) -> Pipeline<W> {
+/// Makes a pipeline that writes what the settings ask for: condensed lines instead of a live view.
+pub fn to_writer(writer: impl Write + 'static, output: &Output) -> Pipeline {
+    pipeline_to(writer, output, Thresholds::default())
+}
+
+fn pipeline_to(writer: impl Write + 'static, output: &Output, thresholds: Thresholds) -> Pipeline {
     let options = options(output, thresholds);
     let logs = options.logs;
-    let frontend = match output.form {
+    match output.form {
         #[cfg(feature = "live")]
-        Form::Live => Frontend::Lines(Box::new(Lines::new(writer, options))),
-        Form::Lines => Frontend::Lines(Box::new(Lines::new(writer, options))),
-        Form::Json => Frontend::Json(Json::new(writer, output.snapshots)),
-        Form::Quiet => Frontend::Quiet(crate::frontend::Sink::new(writer)),
-    };
-    Pipeline::new(frontend, logs)
+        Form::Live => Pipeline::new(Lines::new(writer, options), logs),
+        Form::Lines => Pipeline::new(Lines::new(writer, options), logs),
+        Form::Json => Pipeline::new(Json::new(writer, output.snapshots), logs),
+        Form::Quiet => Pipeline::new(Results::new(writer), logs),
+    }
 }
 
-/// A pipeline that says nothing but what is kept of it.
-fn silent_pipeline<W: Write>(writer: W) -> (Pipeline<W>, Watch) {
-    let sink = Frontend::Quiet(crate::frontend::Sink::new(writer));
-    (Pipeline::new(sink, LogLines::default()), Watch::default())
+/// Makes a pipeline that shows nothing.
+fn silent_pipeline() -> (Pipeline, Watch) {
+    (Pipeline::new(Results::new(std::io::sink()), LogLines::default()), Watch::default())
 }
 
 /// Condensed lines for a file.

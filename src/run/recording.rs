@@ -23,6 +23,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::input::Source;
+use crate::pipeline::Step;
 use crate::state::{DerivationFacts, Moment};
 
 /// The first line of every recording begins with it; the version of the format follows.
@@ -183,21 +184,6 @@ fn writer(path: &Path, file: File) -> Result<Box<dyn Write + Send>> {
     } else {
         Box::new(BufWriter::new(file))
     })
-}
-
-/// One step of a recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// What follows are several streams of a command.
-    SeveralStreams,
-    /// Input.
-    Bytes(Source, Vec<u8>),
-    /// A stream has ended.
-    Closed(Source),
-    /// A derivation was read.
-    Derivation(DerivationFacts),
-    /// The command ended.
-    ExitStatus(i32),
 }
 
 /// A recording, or a plain log, which is a recording in which no time passes.

@@ -1,6 +1,6 @@
 //! Logs and recordings from files.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +11,11 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::background::{Backlog, Stream};
-use super::recording::{Recording, Step};
+use super::progress::Progress;
+use super::recording::Recording;
 use super::session::{FRAME, TICK};
-use super::{ExitStatus, Failed, Pipeline, Watch, command, pipeline};
+use super::{ExitStatus, Failed, Watch, command, pipeline};
+use crate::pipeline::{Pipeline, Step};
 use crate::runs::{self, Facts, QueryError, RunDir};
 use crate::settings::Settings;
 use crate::state::Moment;
@@ -31,16 +33,26 @@ pub(crate) fn replay(
     for file in files {
         match run_of(settings, file)? {
             Some(dir) => {
-                recordings.push(recording_of(&dir)?);
+                recordings.push(recording_of(&dir, settings.output.ascii)?);
                 kept_facts = dir.facts().ok();
                 kept_status = dir.exit()?.map(|exit| exit.status());
             }
             None => recordings.push(read(file)?.steps),
         }
     }
-    let stdout = std::io::stdout();
+    let n_steps = recordings.iter().map(Vec::len).sum::<usize>();
+    tracing::debug!(n_recordings = recordings.len(), n_steps, "replay");
+    // Where time passes, the output itself shows how far the replay is.
+    let mut progress = speed
+        .is_none()
+        .then(|| Progress::new("Replaying".to_owned(), Some(n_steps as u64), settings.output.ascii));
+    let stdout = std::io::stdout().lock();
+    let writer: Box<dyn Write> = match &progress {
+        Some(progress) => Box::new(progress.above(stdout)),
+        None => Box::new(stdout),
+    };
     let begun = Instant::now();
-    let (mut pipeline, watch) = pipeline(|| (stdout.lock(), Backlog::default()), Stream::Stdout, settings);
+    let (mut pipeline, watch) = pipeline(|| (writer, Backlog::default()), Stream::Stdout, settings);
     if let Some(facts) = &kept_facts {
         command::expect(&mut pipeline, facts);
     }
@@ -69,9 +81,13 @@ pub(crate) fn replay(
                 recorded_status = Some(status);
             }
             pipeline.step(&step, now);
+            if let Some(progress) = &mut progress {
+                progress.advance(1);
+            }
         }
         base = now;
     }
+    drop(progress);
     pipeline.end_of_recording(base);
     let code = pipeline.end(exit_status.or(kept_status).or(recorded_status), base, |state| {
         runs::evidence(state, &settings.places, None)
@@ -101,7 +117,7 @@ impl Screen {
     }
 
     /// Lets time pass, and draws meanwhile: `at` is the moment of the recording, `until` that of ours.
-    fn wait<W: std::io::Write>(&mut self, pipeline: &mut Pipeline<W>, at: Moment, until: Duration) {
+    fn wait(&mut self, pipeline: &mut Pipeline, at: Moment, until: Duration) {
         loop {
             if self.drawn.elapsed() >= FRAME && self.watch.is_live() {
                 self.drawn = Instant::now();
@@ -158,13 +174,15 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
 }
 
 /// What was kept of a run.
-fn recording_of(dir: &RunDir) -> Result<Vec<(Moment, Step)>> {
+fn recording_of(dir: &RunDir, ascii: bool) -> Result<Vec<(Moment, Step)>> {
     if !dir.input().exists() && !dir.rest().exists() {
         return Err(QueryError::NoRecording { id: dir.id() }.into());
     }
     let mut steps = super::query::Steps::of(dir);
     let mut recording = Vec::new();
+    let mut progress = Progress::new(format!("Reading run {}", dir.id()), None, ascii);
     while let Some(step) = steps.next().with_context(|| format!("cannot read run {}", dir.id()))? {
+        progress.advance(1);
         recording.push(step);
     }
     if steps.is_damaged() {

@@ -1,6 +1,7 @@
-//! What the filter's loop and the monitor's have in common: a pipeline, its screen, and the times at which either is told
-//! something.
+//! The common part of the filter's loop and the monitor's: a pipeline, its screen, and the times at which either has
+//! something to do.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,29 +11,34 @@ use rustix::process::{self, Signal};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::background::Backlog;
-use super::{Pipeline, Watch};
+use super::Watch;
+use super::background::{Background, Backlog, Stream};
 use crate::input::Source;
-use crate::state::{Moment, Request};
+use crate::pipeline::{End, Pipeline};
+use crate::state::{DerivationFacts, Moment, Request, State};
+use crate::text::Line;
+use crate::view::Evidence;
 
-/// How often time is told to the state.
+/// How often the state is told the time.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 /// Least time between two frames of a live view.
 pub(super) const FRAME: Duration = Duration::from_millis(100);
-/// How often a live view is drawn where nothing happens, for its clocks.
+/// How often a live view is drawn while nothing happens, for its clocks.
 const CLOCK: Duration = Duration::from_secs(1);
 /// A line that is unfinished for this long is a prompt; an error that nothing follows is whole.
 pub(super) const SETTLE: Duration = Duration::from_millis(40);
 /// At the end, `.drv` files that were asked for are waited for this long.
 pub(super) const LAST_ANSWERS: Duration = Duration::from_millis(300);
 
-/// Bytes that take milliseconds, whatever they are.
-const BREATH: usize = 64 << 10;
+/// Bytes after which the loop looks for signals and at its clock. They take milliseconds, whatever they are.
+const YIELD_BYTES: usize = 64 << 10;
 
-/// A pipeline that is told of the present.
-pub(super) struct Session<W> {
-    pub(super) pipeline: Pipeline<W>,
+/// A pipeline in the present.
+pub(super) struct Session {
+    pipeline: Pipeline,
     screen: Watch,
+    /// Standard error, for messages: the loop must not wait for its reader.
+    messages: Background,
     begun: Instant,
     frame_at: tokio::time::Instant,
     drawn: tokio::time::Instant,
@@ -41,22 +47,23 @@ pub(super) struct Session<W> {
     /// Bytes have come since nothing came for a moment.
     unsettled: bool,
     /// Bytes since the loop last looked for signals and at its clock.
-    breathless: usize,
+    unyielded: usize,
 }
 
-impl<W: Write> Session<W> {
+impl Session {
     /// All moments count from `begun`.
-    pub(super) fn new(pipeline: Pipeline<W>, screen: Watch, begun: Instant) -> Self {
+    pub(super) fn new(pipeline: Pipeline, screen: Watch, begun: Instant) -> Self {
         let now = tokio::time::Instant::now();
         Self {
             pipeline,
             screen,
+            messages: Background::spawn(Stream::Stderr),
             begun,
             frame_at: now,
             drawn: now,
             dirty: false,
             unsettled: false,
-            breathless: 0,
+            unyielded: 0,
         }
     }
 
@@ -64,9 +71,21 @@ impl<W: Write> Session<W> {
         self.screen.is_live()
     }
 
-    /// What waits to be written.
+    /// The pending writes of the report.
     pub(super) fn output(&self) -> Backlog {
         self.screen.output.clone()
+    }
+
+    /// Waits until everything that was written has been taken.
+    pub(super) async fn output_taken(&self) {
+        self.screen.output.taken().await;
+        self.messages.backlog().taken().await;
+    }
+
+    /// Stops waiting for readers of the output.
+    pub(super) fn abandon_output(&self) {
+        self.screen.output.abandon();
+        self.messages.backlog().abandon();
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -77,29 +96,81 @@ impl<W: Write> Session<W> {
         at.saturating_duration_since(self.begun)
     }
 
-    /// Something has changed that a frame may show.
+    /// Takes note that something has changed that a frame may show.
     pub(super) fn changed(&mut self) {
         self.dirty = true;
     }
 
-    /// The next bytes of a stream.
+    /// Returns whether there was any input.
+    pub(super) fn has_read(&self) -> bool {
+        self.pipeline.has_read()
+    }
+
+    /// Returns the state.
+    pub(super) fn state(&self) -> &State {
+        self.pipeline.state()
+    }
+
+    /// Returns the beginning of a line that has not ended, if it is text.
+    pub(super) fn unfinished(&self) -> Option<Cow<'_, str>> {
+        self.pipeline.unfinished()
+    }
+
+    /// Tells lines about the run itself.
+    pub(super) fn notice(&mut self, lines: &[Line]) {
+        self.notice_at(lines, self.now());
+    }
+
+    /// Tells lines about the run itself, which are true since `at`.
+    pub(super) fn notice_at(&mut self, lines: &[Line], at: Moment) {
+        self.pipeline.notice(lines, at);
+    }
+
+    /// Takes note that one of several streams has ended.
+    pub(super) fn close_source(&mut self, source: Source, at: Moment) {
+        self.pipeline.close_source(source, at);
+    }
+
+    /// Takes the content of `.drv` files.
+    pub(super) fn derivations(&mut self, answer: &[DerivationFacts], at: Moment) {
+        answer.iter().for_each(|facts| self.pipeline.derivation(facts, at));
+        self.dirty = true;
+    }
+
+    /// Ends a filter's stream. Returns its exit status.
+    pub(super) fn end(&mut self, gather: impl FnOnce(&State) -> Evidence) -> i32 {
+        let at = self.now();
+        self.pipeline.end(None, at, gather)
+    }
+
+    /// Ends the streams of a command.
+    pub(super) fn end_of_command(
+        &mut self,
+        exit_status: Option<i32>,
+        at: Moment,
+        gather: impl FnOnce(&State) -> Evidence,
+    ) -> End {
+        self.pipeline.end_of_command(exit_status, at, gather)
+    }
+
+    /// Takes the next bytes of a stream.
     pub(super) fn feed(&mut self, source: Source, bytes: &[u8], at: Moment) {
         self.pipeline.feed_from(source, bytes, at);
         self.unsettled = true;
         self.dirty = true;
-        self.breathless += bytes.len();
+        self.unyielded += bytes.len();
     }
 
-    /// Lets the loop hear of signals and of time: where input is always ready it would only after some hundred pieces,
-    /// and short lines without end take seconds for as many.
-    pub(super) async fn breathe(&mut self) {
-        if self.breathless >= BREATH {
-            self.breathless = 0;
+    /// Lets the runtime deliver signals and timers after enough input. By itself it does so only after some hundred pieces
+    /// if input is always ready, and endless short lines take seconds for as many.
+    pub(super) async fn yield_if_flooded(&mut self) {
+        if self.unyielded >= YIELD_BYTES {
+            self.unyielded = 0;
             tokio::task::yield_now().await;
         }
     }
 
-    /// Bytes have come, and after [`SETTLE`] without any [`Session::settle`] is to be called.
+    /// Returns whether bytes have come, so that after [`SETTLE`] without any [`Session::settle`] is to be called.
     pub(super) fn is_unsettled(&self) -> bool {
         self.unsettled
     }
@@ -111,7 +182,7 @@ impl<W: Write> Session<W> {
         self.pipeline.settle(at);
     }
 
-    /// When [`Session::release`] is to be called.
+    /// Returns when [`Session::release`] is to be called.
     pub(super) fn release_at(&self) -> Option<tokio::time::Instant> {
         self.pipeline.next_release().map(|at| tokio::time::Instant::from_std(self.begun + at))
     }
@@ -122,12 +193,12 @@ impl<W: Write> Session<W> {
         self.dirty = true;
     }
 
-    /// When [`Session::draw`] is to be called, if there is something to draw.
+    /// Returns when [`Session::draw`] is to be called, if there is something to draw.
     pub(super) fn frame_at(&self) -> Option<tokio::time::Instant> {
         (self.dirty && self.screen.is_live()).then_some(self.frame_at)
     }
 
-    /// Draws a frame. `asks`: another program uses the terminal.
+    /// Draws a frame. `asks` means that another program uses the terminal.
     pub(super) fn draw(&mut self, asks: bool) {
         self.drawn = tokio::time::Instant::now();
         self.frame_at = self.drawn + FRAME;
@@ -139,7 +210,7 @@ impl<W: Write> Session<W> {
         self.pipeline.frame(at, condition);
     }
 
-    /// Time has passed.
+    /// Tells the pipeline the time.
     pub(super) fn tick(&mut self) {
         let at = self.now();
         self.pipeline.tick(at);
@@ -151,12 +222,12 @@ impl<W: Write> Session<W> {
         self.pipeline.interrupt(at);
     }
 
-    /// Says how the run stands, also where the output is not for people.
+    /// Reports how the run stands: on standard error if the output is not for people.
     pub(super) fn report_now(&mut self) {
         let at = self.now();
         if let Some(line) = self.pipeline.report_now(at) {
-            // Nobody is left to tell if this fails.
-            let _ = writeln!(std::io::stderr(), "{line}");
+            // If the reader has gone, nobody wants the answer.
+            let _ = self.messages.write_all(format!("{line}\n").as_bytes());
         }
         self.dirty = true;
     }
@@ -167,10 +238,10 @@ impl<W: Write> Session<W> {
         self.screen.settle();
     }
 
-    /// Stops us, and comes back once somebody lets us go on.
+    /// Stops this process, and returns once it is continued.
     pub(super) fn sleep(&mut self) {
         self.leave();
-        // If it cannot be sent we go on.
+        // If the signal cannot be sent, nothing stops.
         let _ = process::kill_process(process::getpid(), Signal::STOP);
         self.dirty = true;
     }
@@ -179,7 +250,7 @@ impl<W: Write> Session<W> {
     pub(super) fn ask(&mut self, requests: &std::sync::mpsc::Sender<Vec<Arc<str>>>) {
         let paths: Vec<_> = self.pipeline.requests().map(|Request::ReadDerivation(path)| path).collect();
         if !paths.is_empty() {
-            // Without the thread nobody answers, and less is known.
+            // Without the thread there is no answer, and less is known.
             let _ = requests.send(paths);
         }
     }
@@ -193,14 +264,14 @@ pub(super) async fn sleep_until(at: Option<tokio::time::Instant>) {
     }
 }
 
-/// The beat of [`TICK`]s.
+/// An interval of [`TICK`]s.
 pub(super) fn ticks() -> Interval {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }
 
-/// A signal of the system's.
+/// Starts to listen for a signal.
 pub(super) fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
     signal(kind).context("cannot listen for signals")
 }

@@ -8,7 +8,7 @@ use indicatif::TermLike;
 use rustix::termios::{self, LocalModes};
 
 use super::background::{Background, Backlog, Stream};
-use crate::frontend::Condition;
+use crate::frontend::{Condition, Screen};
 
 /// Standard output or standard error, which is a terminal.
 #[derive(Debug)]
@@ -36,7 +36,8 @@ const PROMPT: Duration = Duration::from_secs(60);
 
 /// Takes a stream.
 pub(super) fn open(stream: Stream) -> (Terminal, Watch) {
-    let (background, backlog) = Background::spawn(stream);
+    let background = Background::spawn(stream);
+    let backlog = background.backlog();
     let terminal = Terminal { stream, background: Mutex::new(background), buffer: Mutex::new(String::new()) };
     let watch =
         Watch { stream, backlog, typed: typed(stream), echoes: echoes(stream), opened: Instant::now() };
@@ -101,7 +102,7 @@ impl Terminal {
         Ok(())
     }
 
-    fn size(&self) -> (u16, u16) {
+    fn window_size(&self) -> (u16, u16) {
         termios::tcgetwinsize(self.stream.fd()).map_or((0, 0), |size| (size.ws_col, size.ws_row))
     }
 
@@ -110,13 +111,25 @@ impl Terminal {
     }
 }
 
+impl Screen for Terminal {
+    fn size(&self) -> (u16, u16) {
+        (self.width(), self.height())
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
+        self.write_str(text)?;
+        self.flush()
+    }
+}
+
+/// For progress bars.
 impl TermLike for Terminal {
     fn width(&self) -> u16 {
-        self.size().0
+        self.window_size().0
     }
 
     fn height(&self) -> u16 {
-        self.size().1
+        self.window_size().1
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {

@@ -42,6 +42,8 @@ pub struct Environment {
     pub nix_config: Option<OsString>,
     /// Nix's log directory.
     pub nix_log_dir: Option<String>,
+    /// `NIXMON_LOG`: the level of diagnostics of nixmon itself.
+    pub nixmon_log: Option<String>,
     /// The ways to notify the user of the end of a run.
     pub notify: NotifyWays,
 }
@@ -79,6 +81,7 @@ impl Environment {
                 let state = std::env::var("NIX_STATE_DIR").ok()?;
                 Some(std::path::Path::new(&state).parent()?.join("log/nix").to_string_lossy().into_owned())
             }),
+            nixmon_log: std::env::var("NIXMON_LOG").ok().filter(|level| !level.is_empty()),
             home,
         }
     }

@@ -105,6 +105,10 @@ pub struct Settings {
     pub socket_dirs: Vec<PathBuf>,
     /// Settings of Nix in the environment.
     pub nix_config: Option<OsString>,
+    /// The level of diagnostics that the environment asks for.
+    pub log_level: Option<String>,
+    /// Diagnostics are asked for by an argument.
+    pub verbose: bool,
     /// Limits for finished runs.
     pub retention: Retention,
     /// The ways to notify the user of the end of a run.

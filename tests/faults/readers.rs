@@ -76,6 +76,27 @@ fn a_reader_who_stands_still_keeps_nobody_from_ending_it() {
 }
 
 #[test]
+fn an_answer_to_a_signal_does_not_wait_for_the_reader_of_stderr() {
+    let home = Home::new();
+    let (_unread, writer) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    rustix::fs::fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while rustix::io::write(&writer, &[b'x'; 512]).is_ok() {}
+    rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    let mut command = home.command(&["run", "--output", "json", "--", "sleep", "60"]);
+    let mut child = command.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+    let dir = home.dir_of("1");
+    wait_until("it runs", || dir.facts().is_ok_and(|facts| facts.process.is_some()));
+    wait_until("a first status", || dir.status().is_ok_and(|status| status.is_some()));
+    signal(&child, Signal::USR1);
+    let before = dir.status().unwrap().unwrap().heartbeat_at;
+    wait_until("a later status", || dir.status().unwrap().unwrap().heartbeat_at > before);
+    signal(&child, Signal::TERM);
+    assert_eq!(status(&mut child), Some(128 + 15));
+    assert_eq!(home.status(&dir)["outcome"], "interrupted");
+}
+
+#[test]
 fn a_reader_who_stands_still_for_a_while_gets_all_of_it() {
     for args in [
         &["run", "--", "seq", "100000"][..],

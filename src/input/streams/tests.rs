@@ -196,14 +196,14 @@ fn a_prompt_is_seen_when_what_came_before_it_was_handed_on() {
     streams.expect_logs();
     let at = Duration::from_millis;
     let mut seen = Vec::new();
-    streams.feed(Main, b"error: a\n       b\npassword: ", at(10), |source, event| {
+    streams.feed(Main, b"error: a\n       b\npassword: ", at(10), &mut |source, event| {
         seen.push(short(source, &event))
     });
-    streams.settle(at(50), |_, _| panic!("it waits"));
+    streams.settle(at(50), &mut |_, _| panic!("it waits"));
     assert_eq!(streams.partial_text(), None);
     assert_eq!(streams.next_release(), Some(at(60)));
-    streams.release(at(59), |_, _| panic!("it waits"));
-    streams.release(at(60), |source, event| seen.push(short(source, &event)));
+    streams.release(at(59), &mut |_, _| panic!("it waits"));
+    streams.release(at(60), &mut |source, event| seen.push(short(source, &event)));
     assert_eq!(seen, ["main error error: a\n       b"]);
     assert_eq!(streams.partial_text(), Some(&b"password: "[..]));
     assert_eq!(streams.next_release(), None);
@@ -216,10 +216,10 @@ fn too_much_text_does_not_wait() {
     let line = format!("{}\n", "x".repeat(1 << 16));
     let mut lines = 0_usize;
     for _ in 0..200 {
-        streams.feed(Main, line.as_bytes(), Duration::ZERO, |_, _| lines += 1);
+        streams.feed(Main, line.as_bytes(), Duration::ZERO, &mut |_, _| lines += 1);
     }
     assert!(streams.held_bytes <= MAX_HELD && lines >= 200 - MAX_HELD / line.len() - 1, "{lines}");
-    streams.finish(|_, _| lines += 1);
+    streams.finish(&mut |_, _| lines += 1);
     assert_eq!(lines, 200);
 }
 
@@ -260,13 +260,13 @@ proptest! {
         let (mut expected, mut heard) = (Vec::new(), Vec::new());
         for (later, _, bytes) in &pieces {
             reader.feed(bytes.as_bytes(), |event| expected.push(short(Main, &event)));
-            streams.feed(Main, bytes.as_bytes(), Duration::from_millis(*later), |source, event| heard.push(short(source, &event)));
+            streams.feed(Main, bytes.as_bytes(), Duration::from_millis(*later), &mut |source, event| heard.push(short(source, &event)));
             prop_assert_eq!(reader.partial_text(), streams.partial_text());
             prop_assert_eq!(streams.next_release(), None);
         }
         prop_assert_eq!(reader.counts(), streams.counts());
         reader.finish(|event| expected.push(short(Main, &event)));
-        streams.finish(|source, event| heard.push(short(source, &event)));
+        streams.finish(&mut |source, event| heard.push(short(source, &event)));
         prop_assert_eq!(heard, expected);
     }
 

@@ -46,18 +46,18 @@ pub(super) struct Spawn {
     pub(super) copy_stdout: Option<File>,
 }
 
-/// What happens to the command.
+/// An event in the life of the command.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum News {
+pub(super) enum ChildEvent {
     /// It runs, with this process number.
     Started(i32),
-    /// It could not be started, with this number of the system's for why.
+    /// It could not be started, for the reason with this `errno`.
     NotStarted(i32),
     /// It was stopped by this signal.
     Stopped(i32),
     /// It has ended.
     Ended(Exit),
-    /// It has ended, and since its parent, the guard, had died, nobody could see how.
+    /// It has ended, but its parent, the guard, had died, so that its exit status is not known.
     EndedUnseen,
 }
 
@@ -70,11 +70,11 @@ pub(super) struct Child {
     readers: [Progress; 2],
 }
 
-/// Starts a command. Its first news is that it was started, or why not.
+/// Starts a command. Its first event is that it was started, or why not.
 pub(super) fn spawn(
     spawn: Spawn,
     begun_ms: u64,
-) -> Result<(Child, mpsc::Receiver<Piece>, mpsc::UnboundedReceiver<News>)> {
+) -> Result<(Child, mpsc::Receiver<Piece>, mpsc::UnboundedReceiver<ChildEvent>)> {
     let Spawn { command, directory, environment, run, listener, background, copy_stdout } = spawn;
     let (stdout_reader, stdout) = pipe()?;
     let (stderr_reader, stderr) = pipe()?;
@@ -131,7 +131,7 @@ pub(super) fn spawn(
     if let Some(listener) = listener {
         readers::spawn_listener(listener, 1, take)?;
     }
-    let news = spawn_news(control.try_clone()?)?;
+    let news = spawn_events(control.try_clone()?)?;
     Ok((Child { guard, control, readers }, pieces, news))
 }
 
@@ -142,7 +142,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Listens to the guard, and takes its place if it dies.
-fn spawn_news(control: UnixStream) -> Result<mpsc::UnboundedReceiver<News>> {
+fn spawn_events(control: UnixStream) -> Result<mpsc::UnboundedReceiver<ChildEvent>> {
     let (sender, news) = mpsc::unbounded_channel();
     thread::Builder::new().name("guard".to_owned()).spawn(move || {
         let mut pid = None;
@@ -151,13 +151,14 @@ fn spawn_news(control: UnixStream) -> Result<mpsc::UnboundedReceiver<News>> {
             let told = match report {
                 Report::Started(number) => {
                     pid = Some(number);
-                    News::Started(number)
+                    ChildEvent::Started(number)
                 }
-                Report::NotStarted(why) => News::NotStarted(why),
-                Report::Stopped(signal) => News::Stopped(signal),
-                Report::Ended(exit) => News::Ended(exit),
+                Report::NotStarted(why) => ChildEvent::NotStarted(why),
+                Report::Stopped(signal) => ChildEvent::Stopped(signal),
+                Report::Ended(exit) => ChildEvent::Ended(exit),
             };
-            if sender.send(told).is_err() || matches!(told, News::Ended(_) | News::NotStarted(_)) {
+            if sender.send(told).is_err() || matches!(told, ChildEvent::Ended(_) | ChildEvent::NotStarted(_))
+            {
                 return;
             }
         }
@@ -165,16 +166,16 @@ fn spawn_news(control: UnixStream) -> Result<mpsc::UnboundedReceiver<News>> {
             Some(pid) => {
                 inherit(pid);
                 let exit = guard::wait(pid, |signal| {
-                    let _ = sender.send(News::Stopped(signal));
+                    let _ = sender.send(ChildEvent::Stopped(signal));
                 });
                 if exit.code.is_none() && exit.signal.is_none() {
                     wait_for_stranger(pid);
-                    News::EndedUnseen
+                    ChildEvent::EndedUnseen
                 } else {
-                    News::Ended(exit)
+                    ChildEvent::Ended(exit)
                 }
             }
-            None => News::NotStarted(0),
+            None => ChildEvent::NotStarted(0),
         };
         let _ = sender.send(told);
     })?;

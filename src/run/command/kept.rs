@@ -181,7 +181,7 @@ impl Kept {
 
 /// Writes to a file of a run, by way of the thread.
 #[derive(Debug)]
-pub(in crate::run) struct KeptWriter {
+pub(super) struct KeptWriter {
     sender: Option<mpsc::Sender<Job>>,
     shared: Arc<Shared>,
     job: fn(Vec<u8>) -> Job,

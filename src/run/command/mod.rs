@@ -18,7 +18,6 @@ mod start;
 mod watch;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
@@ -29,6 +28,8 @@ use anyhow::{Context, Result};
 
 use super::background::{Background, Stream};
 use super::{ExitStatus, complain, pipeline, unix_ms};
+use crate::frontend::Json;
+use crate::pipeline::Pipeline;
 use crate::runs::{
     Created, Environment, Facts, Lock, ProcessId, Reading, RunDir, StdoutUse, Store, StoreError,
 };
@@ -36,7 +37,6 @@ use crate::settings::{Form, RunTask, Settings};
 use crate::wire::millis;
 use child::Spawn;
 use kept::Kept;
-pub(super) use kept::KeptWriter;
 use nix::{NixVersion, Plan};
 use watch::{Ended, Job, Started};
 
@@ -84,7 +84,7 @@ fn plan(settings: &Settings, command: &[OsString]) -> Planned {
 }
 
 /// Tells a pipeline how to read the recording of a run.
-pub(super) fn expect<W: std::io::Write>(pipeline: &mut super::Pipeline<W>, facts: &Facts) {
+pub(super) fn expect(pipeline: &mut Pipeline, facts: &Facts) {
     let derived = || reading(&facts.command.iter().map(OsString::from).collect::<Vec<_>>());
     let Reading { stdout, any_program } = facts.reading.unwrap_or_else(derived);
     match stdout {
@@ -167,7 +167,19 @@ fn execute(
     started: Option<Started>,
 ) -> Result<Ended> {
     let Planned { plan, nix: version } = planned;
-    // The lock is held until the end: whoever looks at the run sees by it that we live.
+    let _span =
+        tracing::info_span!("run", id = run.as_ref().map(|(run, _)| tracing::field::display(run.id())))
+            .entered();
+    tracing::debug!(
+        command = ?plan.command,
+        nix = version.map(tracing::field::display),
+        socket = plan.socket,
+        known = plan.is_known,
+        "planned"
+    );
+    // Until the end no message waits for the reader of standard error.
+    let _messages = Background::spawn(Stream::Stderr);
+    // Held until the end: the lock shows other processes that this monitor lives.
     let (run, _lock) = run.unzip();
     let kept = run.as_ref().and_then(|run| {
         Kept::create(run)
@@ -188,12 +200,13 @@ fn execute(
     let (mut pipeline, screen) = match report {
         Report::Terminal | Report::Preparation => {
             let writer = || {
-                let (background, backlog) = Background::spawn(stream);
-                (Box::new(background) as Box<dyn Write>, backlog)
+                let background = Background::spawn(stream);
+                let backlog = background.backlog();
+                (background, backlog)
             };
             pipeline(writer, stream, settings)
         }
-        Report::Files => super::silent_pipeline(Box::new(std::io::sink()) as Box<dyn Write>),
+        Report::Files => super::silent_pipeline(),
     };
     if copy_stdout || report == Report::Preparation {
         pipeline.pass_stdout(true);
@@ -207,7 +220,8 @@ fn execute(
         pipeline.expect_logs();
     }
     if let Some(kept) = &kept {
-        pipeline.keep(super::plain_lines(kept.lines(), settings), kept.changes());
+        pipeline.keep(super::plain_lines(kept.lines(), settings));
+        pipeline.keep(Json::new(kept.changes(), None));
     }
     let job = Job {
         settings,

@@ -74,7 +74,9 @@ pub(super) fn spawn(
     // A pipe holds 64 KiB unless we ask for more; where that is refused, reads are smaller.
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(&stream, 256 << 10);
+    let span = tracing::debug_span!("stream", ?source);
     thread::Builder::new().name(format!("{source:?}").to_lowercase()).spawn(move || {
+        let _entered = span.enter();
         read(source, File::from(stream), copy, &ours, &take);
         let _ = take(Piece::Closed(source, Instant::now()));
         ours.0.store(CLOSED, Ordering::Release);
@@ -91,14 +93,16 @@ fn read(
 ) {
     let mut buffer = vec![0; CHUNK];
     let mut last: Option<Instant> = None;
+    let mut n_bytes: u64 = 0;
     loop {
         let n = match stream.read(&mut buffer) {
-            Ok(0) => return,
+            Ok(0) => return tracing::debug!(n_bytes, "the stream has ended"),
             Ok(n) => n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             // Only of a terminal or a socket that has gone.
-            Err(_) => return,
+            Err(error) => return tracing::debug!(n_bytes, %error, "the stream cannot be read any more"),
         };
+        n_bytes += n as u64;
         let at = Instant::now();
         progress.0.store(HANDING_ON, Ordering::Release);
         let bytes = buffer.get(..n).unwrap_or_default();
@@ -130,6 +134,7 @@ fn write_all(file: &File, bytes: &[u8]) -> io::Result<()> {
 /// If there can be no thread.
 pub(super) fn spawn_listener(listener: UnixListener, first: u32, take: impl Take) -> io::Result<()> {
     let open = Arc::new(());
+    let parent = tracing::Span::current();
     thread::Builder::new().name("log-socket".to_owned()).spawn(move || {
         for (number, connection) in (first..).zip(listener.incoming()) {
             let Ok(connection) = connection else {
@@ -140,11 +145,15 @@ pub(super) fn spawn_listener(listener: UnixListener, first: u32, take: impl Take
             let source = Source::Log(number);
             let (counted, take) = (Arc::clone(&open), take.clone());
             if Arc::strong_count(&open) > MAX_CONNECTIONS {
+                tracing::warn!(number, "too many connections: this one is closed");
                 continue;
             }
             let _ = take(Piece::Opened(source));
             let closed = take.clone();
+            let span = tracing::debug_span!(parent: &parent, "connection", number);
             let reader = move || {
+                let _entered = span.enter();
+                tracing::debug!("a process of Nix has connected");
                 read(source, connection, None, &Progress::default(), &take);
                 let _ = take(Piece::Closed(source, Instant::now()));
                 drop(counted);

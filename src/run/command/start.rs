@@ -1,4 +1,4 @@
-//! Runs in the background: a monitor that belongs to no terminal and outlives whoever started it.
+//! Runs in the background: a monitor that belongs to no terminal and outlives the process that started it.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use super::watch::{HEARTBEAT, Started};
 use super::{Report, execute, facts, not_started_status, reason};
 use crate::cli::OutputArgs;
-use crate::run::{ExitStatus, complain, query, unix_ms};
+use crate::run::{ExitStatus, complain, diagnostics, query, unix_ms};
 use crate::runs::{Created, ProcessId, RunDir, RunId, RunOutcome, RunState};
 use crate::settings::{RunTask, Settings};
 
-/// How often a queued run looks whether its turn has come.
+/// How often a queued run checks whether its turn has come.
 const QUEUE: Duration = Duration::from_millis(500);
 
-/// What the monitor is to run; what is no text is kept as bytes.
+/// The command that the monitor is to run, as bytes, since arguments need not be text.
 #[derive(Debug, Serialize, Deserialize)]
 struct Task {
     command: Vec<Vec<u8>>,
@@ -30,14 +30,14 @@ struct Task {
     on_end: Option<String>,
 }
 
-/// What the monitor says to whoever started it.
+/// The monitor's reply to the process that started it.
 #[derive(Debug, Serialize, Deserialize)]
-enum Word {
+enum StartReply {
     /// It waits for another run.
     Queued,
     /// The command runs.
     Started,
-    /// It could not be started, with this number of the system's for why.
+    /// It could not be started, for the reason with this `errno`.
     NotStarted(i32),
     /// Something else went wrong.
     Failed(String),
@@ -52,27 +52,30 @@ pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) ->
     // The monitor takes the lock itself: until then the run is said to be starting.
     let Created { dir: run, .. } = super::create(&store, facts, task)?;
     match spawn_monitor(settings, task, &run) {
-        Ok(Word::Queued | Word::Started) => {
+        Ok(StartReply::Queued | StartReply::Started) => {
             let mut stdout = std::io::stdout();
             // A reader who has gone can ask `list`.
             let _ = writeln!(stdout, "{}", run.id());
             Ok(ExitStatus::Success)
         }
-        Ok(Word::NotStarted(why)) => {
+        Ok(StartReply::NotStarted(why)) => {
             let error = std::io::Error::from_raw_os_error(why);
             let program = task.command.first().map(|word| word.to_string_lossy()).unwrap_or_default();
             complain(&anyhow::anyhow!("{program}: {}", reason(&error)));
             Ok(ExitStatus::Command(u8::try_from(not_started_status(&error)).unwrap_or(126)))
         }
-        Ok(Word::Failed(error)) => bail!(error),
+        Ok(StartReply::Failed(error)) => bail!(error),
         Err(error) => Err(error.context(format!("run {} has no monitor", run.id()))),
     }
 }
 
-fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<Word> {
+fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<StartReply> {
     let mut command = Command::new(super::own_program()?);
     if let Some(file) = settings.config_file.as_ref().filter(|_| settings.config_exists) {
         command.arg("--config").arg(file);
+    }
+    if settings.verbose {
+        command.arg("--verbose");
     }
     let mut monitor = command
         .args(output_args(&settings.output_args))
@@ -99,7 +102,7 @@ fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<Wo
     serde_json::from_str(&line).context("it died at once")
 }
 
-/// The arguments that say how much is kept of a run in lines; what they look like is nobody's choice there.
+/// The arguments that limit the lines that are kept. Arguments for their looks are left out: kept lines are plain.
 fn output_args(args: &OutputArgs) -> Vec<String> {
     fn name<T: ValueEnum>(choice: T) -> Option<String> {
         Some(choice.to_possible_value()?.get_name().to_owned())
@@ -116,16 +119,20 @@ fn output_args(args: &OutputArgs) -> Vec<String> {
     given.flat_map(|(option, value)| [option.to_owned(), value]).collect()
 }
 
-/// Is the monitor of a run, whose task comes on standard input.
+/// Monitors a run, whose task comes on standard input.
 pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatus> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes)?;
     let Task { command, directory: below, notify, on_end } =
         serde_json::from_slice(&bytes).context("`nixmon monitor` is for nixmon itself; see nixmon start")?;
-    // Out of the session of whoever started us: its end is not ours.
+    // In a session of its own, so that the end of the starter's session does not end this process.
     let _ = rustix::process::setsid();
     let run = RunDir::at(directory).context("not the directory of a run")?;
-    let told = tell(
+    if let Err(error) = diagnostics::start_in_file(settings, &run.path().join("nixmon.log")) {
+        send_reply(&StartReply::Failed(format!("{error:#}")));
+        return Err(error);
+    }
+    let ended = monitor_run(
         settings,
         &run,
         RunTask {
@@ -136,13 +143,13 @@ pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatu
             ..RunTask::default()
         },
     );
-    if let Err(error) = &told {
-        say(&Word::Failed(format!("{error:#}")));
+    if let Err(error) = &ended {
+        send_reply(&StartReply::Failed(format!("{error:#}")));
     }
-    told
+    ended
 }
 
-fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStatus> {
+fn monitor_run(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStatus> {
     let mut facts = run.facts()?;
     task.name.clone_from(&facts.name);
     task.is_target = facts.is_target;
@@ -159,9 +166,9 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
     let queued = facts.after.is_some();
     let started: Started = Box::new(move |started| {
         if !queued {
-            say(&match started {
-                Ok(()) => Word::Started,
-                Err(error) => Word::NotStarted(error.raw_os_error().unwrap_or(0)),
+            send_reply(&match started {
+                Ok(()) => StartReply::Started,
+                Err(error) => StartReply::NotStarted(error.raw_os_error().unwrap_or(0)),
             });
         }
     });
@@ -170,14 +177,14 @@ fn tell(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStat
     Ok(ended.status())
 }
 
-/// Waits for a run to end; false, and the end of this one, if it failed or we are told to stop.
+/// Waits for a run to end. Returns false, and ends this run, if that run failed or a signal asks to stop.
 fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
     let runs = query::runs(settings)?;
     let mut status = run.status()?.unwrap_or_default();
     status.state = RunState::Queued;
     status.heartbeat_at = unix_ms();
     run.write_status(&status)?;
-    say(&Word::Queued);
+    send_reply(&StartReply::Queued);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let went_well = runtime.block_on(async {
         let mut terminations = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -214,11 +221,11 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
     Ok(false)
 }
 
-/// Tells whoever started us; only the first word is heard.
-fn say(word: &Word) {
-    if let Ok(json) = serde_json::to_string(word) {
+/// Sends a reply to the process that started this one, which reads the first only.
+fn send_reply(reply: &StartReply) {
+    if let Ok(json) = serde_json::to_string(reply) {
         let mut stdout = std::io::stdout();
-        // Whoever started us may have gone.
+        // The other process may have gone.
         let _ = writeln!(stdout, "{json}").and_then(|()| stdout.flush());
     }
 }

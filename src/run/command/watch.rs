@@ -1,7 +1,6 @@
 //! The monitor's loop: what a command prints, what becomes of it, signals, time.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +11,7 @@ use rustix::process::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
-use super::child::{self, Child, News, Spawn};
+use super::child::{self, Child, ChildEvent, Spawn};
 use super::foreground::Foreground;
 use super::guard::LINGER;
 use super::kept::Kept;
@@ -22,37 +21,38 @@ use super::pulse::{self, Overdue, Pulse};
 use super::readers::Piece;
 use super::reaper::Reaper;
 use crate::input::Source;
+use crate::pipeline::Pipeline;
 use crate::render::Style;
 use crate::run::drv_reader;
 use crate::run::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use crate::run::signals::Endings;
-use crate::run::{Pipeline, Watch, complain, options, unix_ms};
+use crate::run::{Watch, complain, options, unix_ms};
 use crate::runs::proc::tree as process_tree;
 use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status, evidence};
 use crate::settings::Settings;
 use crate::state::{DerivationFacts, Moment};
 use crate::text::{Line, Role};
 
-/// A line that has stood unfinished for so long may be a question.
+/// How long a line must have been unfinished to count as a question.
 const QUESTION: Duration = Duration::from_secs(1);
-/// A process of Nix that connected at the very end has been heard after so long.
+/// How long after the command's end a connection of a Nix process may still come.
 const LAST_CONNECTION: Duration = Duration::from_millis(20);
-/// After the command's end others that hold its streams are not heard for longer,
+/// How long after the command's end other processes that hold its streams are still read.
 const LATEST: Duration = Duration::from_secs(2);
-/// nor more of them: the pipes hold less.
+/// How many bytes are read after the command's end. The pipes hold less, so nothing of the command's own is lost.
 const LATE_BYTES: usize = 4 << 20;
-/// What is said of a run of `shell` or `develop`.
+/// The status line of a run of `shell` or `develop`.
 const FOLLOWED: &str =
-    "that was the preparation; the command itself took nixmon's place, and how it ended is not known";
-/// The state of a run is written at least so often.
+    "only the build was monitored; the shell replaced nixmon, so its exit status is unknown";
+/// The longest time between two writes of a run's status.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(8);
-/// And at most so often, where something has changed.
-const NEWS: Duration = Duration::from_secs(1);
+/// The shortest time between two writes of a run's status, for which something must have changed.
+const STATUS_DELAY: Duration = Duration::from_secs(1);
 
-/// Is told that the command runs, or why it could not be started.
+/// A callback for the start of the command, or the reason why it could not be started.
 pub(super) type Started = Box<dyn FnOnce(Result<(), &std::io::Error>)>;
 
-/// What is to be watched.
+/// A command to watch, and how.
 pub(super) struct Job<'a> {
     pub(super) settings: &'a Settings,
     pub(super) spawn: Spawn,
@@ -63,15 +63,15 @@ pub(super) struct Job<'a> {
     pub(super) nix: Option<NixVersion>,
     /// A command that takes long as a rule.
     pub(super) is_switch: bool,
-    /// Another command follows, which nobody watches.
+    /// Another command follows, which is not watched.
     pub(super) prepares: bool,
-    /// It is told that the command runs, or not.
+    /// Called when the command runs, or could not be started.
     pub(super) started: Option<Started>,
 }
 
-/// What became of it.
+/// The end of a command.
 pub(super) struct Ended {
-    /// `None` if nobody saw how it ended.
+    /// `None` if it is not known how it ended.
     pub(super) exit: Option<Exit>,
     /// It could not even be started.
     pub(super) not_started: Option<std::io::Error>,
@@ -83,31 +83,82 @@ pub(super) struct Ended {
     pub(super) line: String,
 }
 
-/// Whether connections wait to be taken.
+/// Returns whether connections wait to be accepted.
 fn has_connections(listener: &UnixListener) -> bool {
     let mut files = [PollFd::new(listener, PollFlags::IN)];
     poll(&mut files, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// Starts the command and watches it to its end.
-pub(super) fn watch<W: Write>(job: Job<'_>, pipeline: Pipeline<W>, screen: Watch) -> Result<Ended> {
+pub(super) fn watch(job: Job<'_>, pipeline: Pipeline, screen: Watch) -> Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
     runtime.block_on(async {
-        // Before the command is started, or a signal at the wrong moment would end us and leave it behind.
+        // Before the command is started: otherwise a signal could end the monitor and leave the command behind.
         let endings = Endings::listen()?;
         Loop::start(job, pipeline, screen)?.run(endings).await
     })
 }
 
-struct Loop<'a, W: Write> {
+/// The life of the command.
+enum Phase {
+    /// The guard has not reported yet that the command runs.
+    Starting {
+        /// Signals to send once its process number is known.
+        unsent: Vec<Signal>,
+    },
+    /// It runs.
+    Running {
+        /// Its process number.
+        pid: i32,
+    },
+    /// It could not be started.
+    NotStarted {
+        /// Found out then.
+        at: Instant,
+        /// The reason.
+        error: std::io::Error,
+    },
+    /// It has ended, and processes that it has started may still print.
+    Ended {
+        /// Found out then.
+        at: Instant,
+        /// Its process number, which may be another process's by now.
+        pid: Option<i32>,
+        /// `None` if it is not known how it ended.
+        exit: Option<Exit>,
+        /// A signal has come since, so that nothing is waited for.
+        given_up: bool,
+    },
+}
+
+impl Phase {
+    /// The process number of the command, also after its end.
+    fn pid(&self) -> Option<i32> {
+        match self {
+            Self::Running { pid } => Some(*pid),
+            Self::Ended { pid, .. } => *pid,
+            Self::Starting { .. } | Self::NotStarted { .. } => None,
+        }
+    }
+
+    /// The moment since when there is no command.
+    fn ended(&self) -> Option<Instant> {
+        match self {
+            Self::Starting { .. } | Self::Running { .. } => None,
+            Self::NotStarted { at, .. } | Self::Ended { at, .. } => Some(*at),
+        }
+    }
+}
+
+struct Loop<'a> {
     settings: &'a Settings,
-    session: Session<W>,
+    session: Session,
     child: Child,
     pieces: mpsc::Receiver<Piece>,
-    news: mpsc::UnboundedReceiver<News>,
+    events: mpsc::UnboundedReceiver<ChildEvent>,
     facts: Facts,
     run: Option<RunDir>,
     kept: Option<Kept>,
@@ -117,11 +168,7 @@ struct Loop<'a, W: Write> {
     started: Option<Started>,
     begun_at: SystemTime,
     prepares: bool,
-    /// The command's process number.
-    pid: Option<i32>,
-    exit: Option<Exit>,
-    ended: Option<Instant>,
-    not_started: Option<std::io::Error>,
+    phase: Phase,
     foreground: Option<Foreground>,
     /// The command got the terminal and has printed nothing since: it asks for something there.
     asks: bool,
@@ -129,35 +176,31 @@ struct Loop<'a, W: Write> {
     pulse: Pulse,
     overdue: Overdue,
     style: Style,
-    heartbeat: Instant,
-    /// What the last heartbeat said that is worth another one.
-    said: (u64, usize, &'static str),
-    /// The last piece of a stream, or the command's end.
+    status_written: Instant,
+    /// What the last written status said, as far as a change of it is worth another one.
+    written: (u64, usize, &'static str),
+    /// When the last piece of a stream came, or the command ended.
     quiet_since: Instant,
     /// Streams that have not ended; a connection is open from its first piece on.
     open: BTreeSet<Source>,
     /// Where Nix may connect.
     listener: Option<UnixListener>,
     interrupted: bool,
-    /// A signal was handed on that may end the command.
+    /// A signal was passed on that may end the command.
     signalled: bool,
-    /// Somebody wants us to end although the command has.
-    given_up: bool,
     /// Bytes that were read after the command's end.
     late_bytes: usize,
-    /// The command was stopped because it wants the terminal, which was not ours to give.
+    /// The command was stopped because it wants the terminal, which nixmon did not have to give.
     wants_terminal: bool,
-    /// Signals for a command whose process number we have not heard yet.
-    unsent: Vec<Signal>,
-    unkept_said: bool,
+    told_unkept: bool,
 }
 
-impl<'a, W: Write> Loop<'a, W> {
-    fn start(job: Job<'a>, pipeline: Pipeline<W>, screen: Watch) -> Result<Self> {
+impl<'a> Loop<'a> {
+    fn start(job: Job<'a>, pipeline: Pipeline, screen: Watch) -> Result<Self> {
         let Job { settings, spawn, facts, run, kept, started, .. } = job;
         let listener = spawn.listener.as_ref().map(|(listener, _)| listener.try_clone()).transpose()?;
         let begun = Instant::now();
-        let (child, pieces, news) = child::spawn(spawn, order::clock_ms())?;
+        let (child, pieces, events) = child::spawn(spawn, order::clock_ms())?;
         Ok(Self {
             settings,
             pulse: Pulse::new(settings.thresholds.quiet),
@@ -167,7 +210,7 @@ impl<'a, W: Write> Loop<'a, W> {
             session: Session::new(pipeline, screen, begun),
             child,
             pieces,
-            news,
+            events,
             facts,
             run,
             kept,
@@ -176,24 +219,19 @@ impl<'a, W: Write> Loop<'a, W> {
             jobs: None,
             started,
             begun_at: SystemTime::now(),
-            pid: None,
-            exit: None,
-            ended: None,
+            phase: Phase::Starting { unsent: Vec::new() },
             late_bytes: 0,
             signalled: false,
-            given_up: false,
-            not_started: None,
             asks: false,
             reaper: Reaper::default(),
-            heartbeat: begun,
-            said: (0, 0, ""),
+            status_written: begun,
+            written: (0, 0, ""),
             quiet_since: begun,
             open: BTreeSet::from([Source::Main, Source::Stdout]),
             listener,
             interrupted: false,
             wants_terminal: false,
-            unsent: Vec::new(),
-            unkept_said: false,
+            told_unkept: false,
         })
     }
 
@@ -205,7 +243,7 @@ impl<'a, W: Write> Loop<'a, W> {
         let mut resizes = listen(SignalKind::window_change())?;
         let mut stops = listen(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
         if let Some(opening) = pulse::opening(&self.facts) {
-            self.session.pipeline.notice(&[opening], Moment::ZERO);
+            self.session.notice_at(&[opening], Moment::ZERO);
         }
         let output = self.session.output();
         while !self.is_over() {
@@ -216,41 +254,46 @@ impl<'a, W: Write> Loop<'a, W> {
                 _ = stops.recv() => self.stop(),
                 () = questions.recv() => self.session.report_now(),
                 _ = resizes.recv() => self.session.changed(),
-                Some(news) = self.news.recv() => self.hear(news),
+                Some(event) = self.events.recv() => self.child_event(event),
                 () = session::sleep_until(frame_at) => self.session.draw(self.asks),
                 // Before the input, which may always be ready.
                 _ = ticks.tick() => self.tick(),
-                // Where a reader who asked for all there is stands still, the command waits as at any pipe, and nothing else.
+                // A reader that asked for everything and stalls holds up the command, as at any pipe, and nothing else.
                 () = output.room(), if output.is_full() => {}
                 Some(piece) = self.pieces.recv(), if !output.is_full() => self.take(piece),
                 () = session::sleep_until(release_at) => self.session.release(),
                 Some(answer) = derivations.recv() => self.answer(&answer),
                 () = tokio::time::sleep(SETTLE), if self.session.is_unsettled() => self.session.settle(),
-                () = tokio::time::sleep(LAST_CONNECTION / 2), if self.ended.is_some() => {}
+                () = tokio::time::sleep(LAST_CONNECTION / 2), if self.phase.ended().is_some() => {}
             }
             self.session.ask(&requests);
-            self.session.breathe().await;
+            self.session.yield_if_flooded().await;
         }
-        // It ends when it has read what was asked for.
+        // The reader ends when it has read what was asked for.
         drop(requests);
         let waiting = async {
             while let Some(answer) = derivations.recv().await {
                 self.answer(&answer);
             }
         };
-        // Late is as good as never.
+        // Later answers would not be shown any more.
         let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
         Ok(self.finish(&mut endings).await)
     }
 
-    /// The command has ended, and what it printed was read; or others hold its streams and print nothing, or for too
-    /// long.
+    /// Returns whether the command has ended and its output was read. Other processes may still hold its streams: they are
+    /// not waited for once they print nothing, or for too long.
     fn is_over(&self) -> bool {
-        let Some(ended) = self.ended else { return false };
-        if self.not_started.is_some() || self.given_up || self.late_bytes > LATE_BYTES {
+        let ended = match &self.phase {
+            Phase::Starting { .. } | Phase::Running { .. } => return false,
+            Phase::NotStarted { .. } => return true,
+            Phase::Ended { given_up: true, .. } => return true,
+            Phase::Ended { at, .. } => *at,
+        };
+        if self.late_bytes > LATE_BYTES {
             return true;
         }
-        // Whoever has ended it does not want to wait for a reader who stands still.
+        // A user who has ended the command does not want to wait for a stalled reader.
         if self.signalled && ended.elapsed() >= LATEST {
             return true;
         }
@@ -276,13 +319,13 @@ impl<'a, W: Write> Loop<'a, W> {
             }
             Piece::Bytes(source, bytes, at) => {
                 self.open.insert(source);
-                if self.ended.is_some_and(|ended| at > ended) {
+                if self.phase.ended().is_some_and(|ended| at > ended) {
                     self.late_bytes += bytes.len();
                 }
                 self.asks = false;
                 let at = self.session.moment(at);
                 self.pulse.heard(at);
-                // First: no line is kept of what is not.
+                // First, so that no line is kept whose input is not.
                 if let Some(kept) = &self.kept {
                     kept.bytes(source, Arc::clone(&bytes), at);
                 }
@@ -291,7 +334,7 @@ impl<'a, W: Write> Loop<'a, W> {
             Piece::Closed(source, at) => {
                 self.open.remove(&source);
                 let at = self.session.moment(at);
-                self.session.pipeline.close_source(source, at);
+                self.session.close_source(source, at);
                 if let Some(kept) = &self.kept {
                     kept.closed(source, at);
                 }
@@ -306,76 +349,76 @@ impl<'a, W: Write> Loop<'a, W> {
             if let Some(kept) = &self.kept {
                 kept.derivation(facts, at);
             }
-            self.session.pipeline.derivation(facts, at);
         }
-        self.session.changed();
+        self.session.derivations(answer, at);
     }
 
-    fn hear(&mut self, news: News) {
-        match news {
-            News::Started(pid) => {
-                self.pid = Some(pid);
+    fn child_event(&mut self, event: ChildEvent) {
+        tracing::debug!(?event, "the guard reports");
+        match event {
+            ChildEvent::Started(pid) => {
+                let before = std::mem::replace(&mut self.phase, Phase::Running { pid });
                 self.facts.process = ProcessId::of(pid);
                 self.facts.guard = ProcessId::of(self.child.guard);
                 if let Some(run) = &self.run
                     && let Err(error) = run.write_facts(&self.facts)
                 {
-                    super::super::complain(
-                        &anyhow::Error::new(error).context("this run is not kept in full"),
-                    );
+                    complain(&anyhow::Error::new(error).context("this run is not kept in full"));
                 }
-                for signal in std::mem::take(&mut self.unsent) {
-                    child::signal_group(pid, signal);
+                if let Phase::Starting { unsent } = before {
+                    unsent.into_iter().for_each(|signal| child::signal_group(pid, signal));
                 }
-                self.beat();
+                self.write_status();
                 if let Some(started) = self.started.take() {
                     started(Ok(()));
                 }
             }
-            News::NotStarted(why) => {
-                self.ended = Some(Instant::now());
-                self.not_started = Some(std::io::Error::from_raw_os_error(why));
+            ChildEvent::NotStarted(why) => {
+                let error = std::io::Error::from_raw_os_error(why);
+                self.phase = Phase::NotStarted { at: Instant::now(), error };
             }
-            News::Stopped(signal) => self.stopped(signal),
-            News::Ended(exit) => {
-                self.exit = Some(exit);
-                self.end();
-            }
-            News::EndedUnseen => {
-                // The guard may have seen it, and died before it could tell.
-                self.exit = self.run.as_ref().and_then(|run| run.exit().ok().flatten());
-                self.end();
+            ChildEvent::Stopped(signal) => self.stopped(signal),
+            ChildEvent::Ended(exit) => self.end(Some(exit)),
+            ChildEvent::EndedUnseen => {
+                // The guard may have seen it, and died before it could report it.
+                self.end(self.run.as_ref().and_then(|run| run.exit().ok().flatten()));
             }
         }
     }
 
-    fn end(&mut self) {
-        self.ended = Some(Instant::now());
-        self.quiet_since = Instant::now();
+    fn end(&mut self, exit: Option<Exit>) {
+        let at = Instant::now();
+        self.phase = Phase::Ended { at, pid: self.phase.pid(), exit, given_up: false };
+        self.quiet_since = at;
         if let Some(foreground) = &mut self.foreground {
             foreground.take_back();
         }
     }
 
-    /// Hands a signal on; a second SIGINT ends the command for good.
+    /// Passes a signal on; a second SIGINT kills the command.
     fn forward(&mut self, signal: Signal) {
+        tracing::debug!(?signal, "signal");
         self.session.interrupt();
-        if self.ended.is_some() {
-            // Its number may be another's, and only we are left.
-            self.given_up = true;
-            self.session.output().abandon();
-            return;
+        self.session.abandon_output();
+        match &mut self.phase {
+            // The process number may be another process's.
+            Phase::Ended { given_up, .. } => {
+                *given_up = true;
+                return;
+            }
+            Phase::NotStarted { .. } => return,
+            Phase::Starting { .. } | Phase::Running { .. } => {}
         }
         self.signalled = true;
-        self.session.output().abandon();
         let signal = if signal == Signal::INT && std::mem::replace(&mut self.interrupted, true) {
             Signal::KILL
         } else {
             signal
         };
-        let Some(pid) = self.pid else {
-            self.unsent.push(signal);
-            return;
+        let pid = match &mut self.phase {
+            Phase::Running { pid } => *pid,
+            Phase::Starting { unsent } => return unsent.push(signal),
+            Phase::NotStarted { .. } | Phase::Ended { .. } => return,
         };
         child::signal_group(pid, signal);
         // A stopped process takes no other signal before.
@@ -385,22 +428,22 @@ impl<'a, W: Write> Loop<'a, W> {
         }
     }
 
-    /// The command runs, or has others run, as another user, as with `sudo`. ^C from the terminal reaches them: the system
-    /// sends it to the group in the foreground, whoever its processes belong to.
+    /// Warns that the command, or a process below it, runs as another user, as with `sudo`. ^C at the terminal reaches such
+    /// processes: the system sends it to the whole foreground group.
     fn cannot_signal(&mut self, pid: i32) {
         let is_lent = self.foreground.as_mut().is_some_and(|foreground| foreground.lend(pid));
-        let told = if is_lent { "press ^C once more" } else { "end it as that user" };
-        let text = format!("what runs as another user takes no signal from nixmon: {told}");
-        self.session.pipeline.notice(&[Line::new().with(Role::Warning, text)], self.session.now());
+        let advice = if is_lent { "press ^C again" } else { "end them as that user" };
+        let text = format!("nixmon cannot signal processes of another user; {advice}");
+        self.session.notice(&[Line::new().with(Role::Warning, text)]);
         if is_lent {
             self.session.leave();
             self.asks = true;
         }
     }
 
-    /// The user has stopped us at the terminal: the command stops too, and goes on with us.
+    /// Stops together with the command when the user suspends nixmon at the terminal, and continues it afterwards.
     fn stop(&mut self) {
-        let pid = self.pid.filter(|_| self.ended.is_none());
+        let pid = self.phase.pid().filter(|_| self.phase.ended().is_none());
         if let Some(pid) = pid {
             child::signal_group(pid, Signal::TSTP);
         }
@@ -410,9 +453,9 @@ impl<'a, W: Write> Loop<'a, W> {
         }
     }
 
-    /// The command was stopped: because it wants the terminal, or by the user at the terminal that it has.
+    /// Handles a stop of the command: it wants the terminal, or the user suspended it at the terminal that it has.
     fn stopped(&mut self, signal: i32) {
-        let (Some(foreground), Some(pid)) = (&mut self.foreground, self.pid) else { return };
+        let (Some(foreground), Some(pid)) = (&mut self.foreground, self.phase.pid()) else { return };
         if signal == Signal::TTIN.as_raw() || signal == Signal::TTOU.as_raw() {
             self.session.leave();
             self.asks = foreground.lend(pid);
@@ -430,7 +473,7 @@ impl<'a, W: Write> Loop<'a, W> {
 
     fn tick(&mut self) {
         if self.wants_terminal
-            && let (Some(foreground), Some(pid)) = (&mut self.foreground, self.pid)
+            && let (Some(foreground), Some(pid)) = (&mut self.foreground, self.phase.pid())
             && foreground.lend(pid)
         {
             self.wants_terminal = false;
@@ -440,35 +483,34 @@ impl<'a, W: Write> Loop<'a, W> {
         self.session.tick();
         let at = self.session.now();
         if at >= self.pulse.sample_at()
-            && let Some(pid) = self.pid
+            && let Some(pid) = self.phase.pid()
         {
             let adopter = i32::try_from(std::process::id()).ok();
             self.pulse.sample(process_tree::sample(pid, adopter), at);
         }
         let partial = self.partial();
         let now = pulse::Now { at, wall_ms: unix_ms(), partial: partial.as_deref() };
-        let overdue =
-            self.overdue.check(&self.facts, self.session.pipeline.state(), &self.pulse, now, &self.style);
+        let overdue = self.overdue.check(&self.facts, self.session.state(), &self.pulse, now, &self.style);
         if let Some(lines) = overdue {
-            self.session.pipeline.notice(&lines, at);
+            self.session.notice_at(&lines, at);
         }
         if let Some(kept) = &self.kept
             && let Some(trouble) = kept.trouble()
             && !self.facts.background
-            && !std::mem::replace(&mut self.unkept_said, true)
+            && !std::mem::replace(&mut self.told_unkept, true)
         {
             complain(&anyhow::anyhow!(trouble));
         }
         self.ask_jobs();
-        let due = self.heartbeat.elapsed();
-        if due >= HEARTBEAT || (due >= NEWS && self.said != self.news_now()) {
-            self.beat();
-            // The guard is waited for by nobody, and lives until we are done, unless it is killed.
-            self.reaper.look(self.pid);
+        let due = self.status_written.elapsed();
+        if due >= HEARTBEAT || (due >= STATUS_DELAY && self.written != self.mark()) {
+            self.write_status();
+            // The guard lives until the monitor is done, unless it is killed, so it is not waited for elsewhere.
+            self.reaper.look(self.phase.pid());
         }
     }
 
-    /// Asks Nix once how many builds it runs at once, of a run that has gone on for a while: it costs as much as a short one.
+    /// Asks Nix once how many builds it runs at once. Only long runs do so: asking costs as much as a short run.
     fn ask_jobs(&mut self) {
         let Some(kept) = &self.kept else { return };
         if let Some(jobs) = &self.jobs {
@@ -481,24 +523,24 @@ impl<'a, W: Write> Loop<'a, W> {
         {
             let (sender, jobs) = std::sync::mpsc::channel();
             self.jobs = Some(jobs);
-            // Without a thread it is not known.
+            // Without a thread it stays unknown.
             let _ = std::thread::Builder::new().name("max-jobs".to_owned()).spawn(move || {
                 let _ = sender.send(nix::max_jobs(version));
             });
         }
     }
 
-    /// What makes the next heartbeat worth while at once.
-    fn news_now(&self) -> (u64, usize, &'static str) {
-        let state = self.session.pipeline.state();
+    /// Returns what a change of the status is told by.
+    fn mark(&self) -> (u64, usize, &'static str) {
+        let state = self.session.state();
         let cursor = self.kept.as_ref().map_or(0, Kept::cursor);
         (cursor, state.failures().count(), state.phase().as_str())
     }
 
-    /// Writes how the run stands.
-    fn beat(&mut self) {
-        self.heartbeat = Instant::now();
-        self.said = self.news_now();
+    /// Writes the run's status, which shows that the monitor lives.
+    fn write_status(&mut self) {
+        self.status_written = Instant::now();
+        self.written = self.mark();
         let Some(kept) = &self.kept else { return };
         let mut status = self.status(self.session.now());
         status.cursor = kept.cursor();
@@ -509,19 +551,12 @@ impl<'a, W: Write> Loop<'a, W> {
     fn status(&self, at: Moment) -> Status {
         let partial = self.partial();
         let now = pulse::Now { at, wall_ms: unix_ms(), partial: partial.as_deref() };
-        pulse::status_of(
-            &self.facts,
-            self.session.pipeline.state(),
-            &self.pulse,
-            &self.overdue,
-            now,
-            &self.style,
-        )
+        pulse::status_of(&self.facts, self.session.state(), &self.pulse, &self.overdue, now, &self.style)
     }
 
-    /// The beginning of a line that has stood there for a while.
+    /// Returns the beginning of a line that has been unfinished for a while.
     fn partial(&self) -> Option<String> {
-        let unfinished = self.session.pipeline.unfinished()?;
+        let unfinished = self.session.unfinished()?;
         (self.quiet_since.elapsed() >= QUESTION).then(|| unfinished.into_owned())
     }
 
@@ -530,7 +565,13 @@ impl<'a, W: Write> Loop<'a, W> {
             foreground.take_back();
         }
         let at = self.session.now();
-        let status = match (&self.exit, &self.not_started) {
+        let (exit, not_started) =
+            match std::mem::replace(&mut self.phase, Phase::Starting { unsent: Vec::new() }) {
+                Phase::Ended { exit, .. } => (exit, None),
+                Phase::NotStarted { error, .. } => (None, Some(error)),
+                Phase::Starting { .. } | Phase::Running { .. } => (None, None),
+            };
+        let status = match (&exit, &not_started) {
             (Some(exit), _) => Some(exit.status()),
             (None, Some(error)) => Some(super::not_started_status(error)),
             (None, None) => None,
@@ -538,8 +579,13 @@ impl<'a, W: Write> Loop<'a, W> {
         let (settings, begun_at) = (self.settings, self.begun_at);
         let end = self
             .session
-            .pipeline
             .end_of_command(status, at, |state| evidence(state, &settings.places, Some(begun_at)));
+        tracing::debug!(
+            ?status,
+            outcome = end.outcome,
+            late_bytes = self.late_bytes,
+            "the command has ended"
+        );
         let mut last = self.status(at);
         if let Some(kept) = &self.kept {
             if let Some(status) = status {
@@ -558,28 +604,26 @@ impl<'a, W: Write> Loop<'a, W> {
             kept.status(last);
         }
         self.child.dismiss();
-        // What it holds is written before we say that we are done. A reader may take his time; whoever wants us to end
-        // does not.
-        let output = self.session.output();
+        // What it holds is written before the end is announced. A reader may take its time, until a signal asks for the end.
         tokio::select! {
-            () = output.taken() => {}
-            _ = endings.recv() => output.abandon(),
+            () = self.session.output_taken() => {}
+            _ = endings.recv() => self.session.abandon_output(),
         }
         drop(self.session);
         // The disk may have filled up at the very end.
         if let Some(trouble) = self.kept.take().and_then(Kept::finish)
             && !self.facts.background
-            && !self.unkept_said
+            && !self.told_unkept
         {
             complain(&anyhow::anyhow!(trouble));
         }
-        // Whoever asks about the run then is told of its end.
-        if let (Some(started), Some(error)) = (self.started, &self.not_started) {
+        // Last: a client that asks about the run from now on finds its end.
+        if let (Some(started), Some(error)) = (self.started, &not_started) {
             started(Err(error));
         }
         Ended {
-            exit: self.exit,
-            not_started: self.not_started,
+            exit,
+            not_started,
             facts: self.facts,
             summary: end.summary,
             outcome: end.outcome,

@@ -1,19 +1,20 @@
 //! The logs of a run and of its builds and units, as text.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use regex::bytes::RegexBuilder;
 
 use super::steps::Steps;
 use crate::frontend::{Closeness, Log, LogLines, LogOf, is_unit};
+use crate::pipeline::{Pipeline, Step};
 use crate::render::{Style, log_files_of};
-use crate::run::frontends::Frontend;
-use crate::run::recording::Step;
-use crate::run::{Pipeline, command, unix_ms};
+use crate::run::{command, unix_ms};
 use crate::runs::query::{LineRange, Look, Matches, Runs, Selected};
 use crate::runs::{Places, QueryError, RunDir, evidence};
 use crate::state::{Derivation, DerivationState, State};
@@ -185,33 +186,36 @@ fn readable(logs: &Logs<'_>, args: &LogRequest, look: Look, mut out: Out) -> Res
     }
     let mut log = Log::new(out, of, style);
     shown.into_iter().for_each(|path| log.is_shown(path));
-    let mut pipeline = pipeline(&look, log);
+    let log = Rc::new(RefCell::new(log));
+    let mut pipeline = pipeline(&look, &log);
     let steps = play(logs, args.follow, &look, |step| {
         match step {
             Some((at, step)) => pipeline.step(step, at),
             None => {
                 release(&mut pipeline);
-                check(&mut pipeline, Selected::settle)?;
+                check(&log, Selected::settle)?;
             }
         }
-        check(&mut pipeline, |_, _| Ok(()))
+        check(&log, |_, _| Ok(()))
     })?;
     warn(logs, &look, args.follow, &steps);
     finish(&mut pipeline, &look, &steps, args.follow)?;
     let mut last = Vec::new();
     if let Some(unit) = &args.unit {
-        let is_said = pipeline.log_mut().is_some_and(|log| log.writer().n_lines() > 0);
+        let is_said = log.borrow().writer().n_lines() > 0;
         last = unit_log(logs, &look, pipeline.state(), unit, is_said)?;
     }
-    let Some(mut out) = pipeline.into_writer() else { return Ok(()) };
+    drop(pipeline);
+    let Some(log) = Rc::into_inner(log) else { return Ok(()) };
+    let mut out = log.into_inner().into_writer();
     for line in last {
         writeln!(out, "{}", line.plain()).map_err(QueryError::Write)?;
     }
     out.settle(true).map_err(QueryError::Write)
 }
 
-fn pipeline<W: Write>(look: &Look, log: Log<W>) -> Pipeline<W> {
-    let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
+fn pipeline<W: Write + 'static>(look: &Look, log: &Rc<RefCell<Log<W>>>) -> Pipeline {
+    let mut pipeline = Pipeline::new(Rc::clone(log), LogLines::All(None));
     if let Some(facts) = &look.facts {
         command::expect(&mut pipeline, facts);
     }
@@ -219,7 +223,7 @@ fn pipeline<W: Write>(look: &Look, log: Log<W>) -> Pipeline<W> {
 }
 
 /// Ends the pipeline. The last line may lack its end, which may yet come if the run is in progress.
-fn finish<W: Write>(pipeline: &mut Pipeline<W>, look: &Look, steps: &Steps, is_followed: bool) -> Result<()> {
+fn finish(pipeline: &mut Pipeline, look: &Look, steps: &Steps, is_followed: bool) -> Result<()> {
     if look.life.goes_on() && !is_followed {
         release(pipeline);
         pipeline.settle(steps.now());
@@ -231,18 +235,15 @@ fn finish<W: Write>(pipeline: &mut Pipeline<W>, look: &Look, steps: &Steps, is_f
 }
 
 /// Text that waits for a record that says the same has waited long enough.
-fn release<W: Write>(pipeline: &mut Pipeline<W>) {
+fn release(pipeline: &mut Pipeline) {
     if let Some(due) = pipeline.next_release() {
         pipeline.release(due);
     }
 }
 
 /// Does something with the writer, and returns the error that it had.
-fn check(
-    pipeline: &mut Pipeline<Out>,
-    with: impl FnOnce(&mut Out, bool) -> std::io::Result<()>,
-) -> Result<()> {
-    let Some(log) = pipeline.log_mut() else { return Ok(()) };
+fn check(log: &RefCell<Log<Out>>, with: impl FnOnce(&mut Out, bool) -> std::io::Result<()>) -> Result<()> {
+    let mut log = log.borrow_mut();
     if let Some(error) = log.sink().broken() {
         return Err(QueryError::Write(error.kind().into()));
     }
@@ -260,7 +261,8 @@ struct Chosen {
 }
 
 fn choose(logs: &Logs<'_>, look: &Look, wanted: &str, style: Style, may_come: bool) -> Result<Chosen> {
-    let mut pipeline = pipeline(look, Log::new(std::io::sink(), LogOf::Nothing, style));
+    let log = Rc::new(RefCell::new(Log::new(std::io::sink(), LogOf::Nothing, style)));
+    let mut pipeline = pipeline(look, &log);
     let steps = play(logs, false, look, |step| {
         if let Some((at, step)) = step {
             pipeline.step(step, at);
@@ -269,7 +271,7 @@ fn choose(logs: &Logs<'_>, look: &Look, wanted: &str, style: Style, may_come: bo
     })?;
     // An error is whole only once something else follows, or nothing more.
     finish(&mut pipeline, look, &steps, false)?;
-    let (state, log) = pipeline.state_and_log();
+    let (state, log) = (pipeline.state(), log.borrow());
     let derivations = state.derivations();
     // An output stands for what it is built by.
     let by_output = derivations.find_by_output(wanted).map(|id| derivations.get(id).path.to_string());
@@ -299,7 +301,7 @@ fn choose(logs: &Logs<'_>, look: &Look, wanted: &str, style: Style, may_come: bo
         false => chosen().next().map(|(_, other)| other.name().to_owned()),
     };
     let without_lines = chosen()
-        .filter(|(id, _)| log.is_none_or(|log| log.n_lines(*id) == 0))
+        .filter(|(id, _)| log.n_lines(*id) == 0)
         .filter(|(_, other)| {
             matches!(other.state(), DerivationState::Built | DerivationState::Failed | DerivationState::Ended)
         })
@@ -415,11 +417,13 @@ mod tests {
         let style =
             crate::run::options(&crate::settings::Output::default(), crate::render::Thresholds::default())
                 .style;
-        let log = Log::new(Vec::new(), of.clone(), style);
-        let mut pipeline = Pipeline::new(Frontend::Log(Box::new(log)), LogLines::All(None));
+        let log = Rc::new(RefCell::new(Log::new(Vec::new(), of.clone(), style)));
+        let mut pipeline = Pipeline::new(Rc::clone(&log), LogLines::All(None));
         pipeline.feed(input.as_bytes(), Duration::ZERO);
         pipeline.end(Some(1), Duration::ZERO, |_| Default::default());
-        let written = String::from_utf8(pipeline.into_writer().unwrap()).unwrap();
+        drop(pipeline);
+        let log = Rc::into_inner(log).unwrap().into_inner();
+        let written = String::from_utf8(log.into_writer()).unwrap();
         assert_eq!(written, expected, "{of:?} of {input}");
     }
 

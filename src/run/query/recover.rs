@@ -8,17 +8,17 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::steps::Steps;
-use crate::frontend;
-use crate::run::frontends::Frontend;
-use crate::run::recording::Step;
+use crate::frontend::Json;
+use crate::pipeline::{Pipeline, Step};
+use crate::run::progress::Progress;
 use crate::run::session::TICK;
-use crate::run::{Pipeline, command, options, plain_lines};
-use crate::runs::query::Replayed as Told;
-use crate::runs::{self, Exit, Facts, RunDir, Status};
+use crate::run::{command, options, plain_lines};
+use crate::runs::query::Replayed;
+use crate::runs::{Exit, Facts, RunDir, Status, evidence};
 use crate::settings::Settings;
-use crate::state::{Moment, State};
+use crate::state::Moment;
 
-/// In a longer pause nothing is told.
+/// In a longer pause nothing is replayed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 pub(super) fn replay(
@@ -26,17 +26,18 @@ pub(super) fn replay(
     facts: Option<&Facts>,
     exit: Option<Exit>,
     settings: &Settings,
-) -> Result<Told> {
+) -> Result<Replayed> {
     let logs = options(&settings.output, settings.thresholds).logs;
     let written = Written::default();
-    let lines = plain_lines(written.clone(), settings);
-    let mut lines = Pipeline::new(Frontend::Lines(Box::new(lines)), logs);
-    let mut json = Pipeline::new(Frontend::Json(frontend::Json::new(LastLine::default(), None)), logs);
+    let json = Rc::new(RefCell::new(Json::new(LastLine::default(), None)));
+    let mut pipeline = Pipeline::new(plain_lines(written.clone(), settings), logs);
+    pipeline.keep(Rc::clone(&json));
     if let Some(facts) = facts {
-        command::expect(&mut lines, facts);
-        command::expect(&mut json, facts);
+        command::expect(&mut pipeline, facts);
     }
     let mut steps = Steps::of(dir);
+    tracing::debug!(run = %dir.id(), ?exit, "the monitor has died: its run is replayed");
+    let mut progress = Progress::new(format!("Recovering run {}", dir.id()), None, settings.output.ascii);
     let mut ticked = Moment::ZERO;
     // Of what it has read, the monitor has written the lines, if it has written any.
     let mut n_written = None;
@@ -44,42 +45,37 @@ pub(super) fn replay(
     while let Some((at, step)) = steps.next()? {
         // The first that the guard wrote is when the monitor was gone.
         let takes_over = n_written.is_none() && steps.is_rest() && !matches!(step, Step::SeveralStreams);
-        if takes_over && let Some(due) = lines.next_release() {
+        if takes_over && let Some(due) = pipeline.next_release() {
             // What waits for a record that says the same was read by the monitor.
-            lines.release(due);
+            pipeline.release(due);
         }
         if at.saturating_sub(ticked) > LONGEST_PAUSE {
             ticked = at;
         }
         while ticked.saturating_add(TICK) <= at {
             ticked += TICK;
-            lines.release_until(ticked);
-            lines.tick(ticked);
-            json.release_until(ticked);
-            json.tick(ticked);
+            pipeline.release_until(ticked);
+            pipeline.tick(ticked);
         }
         if takes_over {
             n_written = Some(written.0.borrow().len());
         }
-        lines.step(&step, at);
-        json.step(&step, at);
+        pipeline.step(&step, at);
+        progress.advance(1);
     }
     let at = steps.now();
     let status = exit.map(|exit| exit.status());
     let n_written = n_written.unwrap_or_else(|| written.0.borrow().len());
-    lines.end_of_recording(at);
-    json.end_of_recording(at);
+    pipeline.end_of_recording(at);
     if dir.is_stopped() {
-        lines.interrupt(at);
-        json.interrupt(at);
+        pipeline.interrupt(at);
     }
-    let evidence = |state: &State| runs::evidence(state, &settings.places, None);
-    lines.end(status, at, evidence);
-    json.end(status, at, evidence);
-    Ok(Told {
-        status: Status { line: json.verdict(), ..command::progress(json.state(), at) },
+    pipeline.end(status, at, |state| evidence(state, &settings.places, None));
+    let summary = json.replace(Json::new(LastLine::default(), None)).into_writer().line;
+    Ok(Replayed {
+        status: Status { line: pipeline.verdict(), ..command::progress(pipeline.state(), at) },
         at,
-        has_read: json.has_read(),
+        has_read: pipeline.has_read(),
         is_damaged: steps.is_damaged(),
         breaks_off: steps.breaks_off(),
         later: match has_lines {
@@ -88,7 +84,7 @@ pub(super) fn replay(
             true => written.0.borrow().get(n_written..).unwrap_or_default().to_vec(),
             false => written.0.take(),
         },
-        summary: json.into_writer().unwrap_or_default().line,
+        summary,
     })
 }
 
@@ -131,7 +127,7 @@ impl Write for LastLine {
     }
 }
 
-/// Without the beginning of a line at the end.
+/// Cuts off an unfinished line at the end.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let end = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
     bytes.get(..end).unwrap_or_default()

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use zstd::stream::raw::{Decoder, Operation};
 
-use crate::run::recording::{self, Step, ZSTD};
+use crate::pipeline::Step;
+use crate::run::recording::{self, ZSTD};
 use crate::runs::RunDir;
 use crate::state::Moment;
 
