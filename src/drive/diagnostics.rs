@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::time::uptime;
 
 use super::background::write_message;
+use super::{ExitStatus, Failed};
 use crate::settings::Settings;
 
 /// Starts to write diagnostics to standard error, if they are asked for.
@@ -44,7 +45,11 @@ fn level(settings: &Settings) -> Result<Option<LevelFilter>> {
         Some(level) => match level.parse() {
             Ok(level) => Ok(Some(level)),
             Err(_) => {
-                anyhow::bail!("NIXMON_LOG is `{level}`, but must be off, error, warn, info, debug or trace")
+                let expected = "off, error, warn, info, debug or trace";
+                Err(Failed::new(
+                    ExitStatus::Usage,
+                    format!("NIXMON_LOG is `{level}`, but must be {expected}"),
+                ))
             }
         },
         None => Ok(settings.verbose.then_some(LevelFilter::DEBUG)),

@@ -19,7 +19,7 @@ use crate::runs::{self, Exit, Facts, RunDir, Status};
 use crate::settings::Settings;
 use crate::state::Moment;
 
-/// In a longer pause nothing is told.
+/// In a longer pause nothing is replayed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 pub(super) fn replay(dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>, settings: &Settings) -> Result<Told> {
@@ -123,7 +123,7 @@ impl Write for LastLine {
     }
 }
 
-/// Without the beginning of a line at the end.
+/// Cuts off an unfinished line at the end.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let end = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
     bytes.get(..end).unwrap_or_default()

@@ -151,6 +151,8 @@ impl Settings {
         run::show(file.targets, &mut resolver);
         Ok(Self {
             task,
+            log_level: environment.nixmon_log.clone(),
+            verbose: cli.verbose,
             output,
             output_args: args,
             thresholds,
