@@ -13,7 +13,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::time::uptime;
 
 use super::background::write_message;
-use super::{ExitStatus, Failed};
+use crate::exit_status::{ExitStatus, Failed};
 use crate::settings::Settings;
 
 /// Starts to write diagnostics to standard error, if they are asked for.

@@ -164,8 +164,6 @@ impl Settings {
             state_home: environment.state_home.clone(),
             socket_dirs: environment.socket_dirs.clone(),
             nix_config: environment.nix_config.clone(),
-            log_level: environment.nixmon_log.clone(),
-            verbose: cli.verbose,
             retention,
             stdout_is_stderr: environment.stdout_is_stderr,
             notify: environment.notify,
