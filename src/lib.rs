@@ -50,8 +50,6 @@ pub mod nix;
 #[doc(hidden)]
 pub mod nix_commands;
 pub mod pipeline;
-mod query;
-pub mod recording;
 pub mod render;
 pub mod runs;
 pub mod settings;

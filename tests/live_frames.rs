@@ -13,7 +13,7 @@ use nixmon::activation::ActivationChange;
 use nixmon::input::{Reader, Source};
 use nixmon::pipeline::Step;
 use nixmon::render::{BegunStep, Memory, Style, Thresholds, Viewport, frame};
-use nixmon::recording::Recording;
+use nixmon::runs::Recording;
 use nixmon::state::{Change, Effects, Input, Moment, State};
 use nixmon::text::Symbols;
 use nixmon::view::View;

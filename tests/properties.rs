@@ -15,7 +15,7 @@ use common::corpus::{self, Case};
 use common::play;
 use nixmon::input::{Reader, Source};
 use nixmon::pipeline::Step;
-use nixmon::recording::Recording;
+use nixmon::runs::Recording;
 use nixmon::settings::Output;
 use nixmon::state::{Effects, Input, State};
 use nixmon::view::Evidence;

@@ -18,7 +18,7 @@ use std::time::Duration;
 use common::corpus::{self, Case};
 use common::play::{self, json_output};
 use nixmon::render::failure_in_short;
-use nixmon::recording::Recording;
+use nixmon::runs::Recording;
 use nixmon::settings::Output;
 use nixmon::view::Evidence;
 use serde_json::{Map, Value};

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::ran::Ran;
-use nixmon::recording::Recorder;
+use nixmon::runs::Recorder;
 use nixmon::runs::{
     Created, Exit, FORMAT, Facts, ProcessId, ReadOn, RootCause, RunDir, RunId, RunOutcome, RunState, Status,
     Store,

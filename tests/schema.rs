@@ -21,7 +21,7 @@ use common::{corpus, play};
 use nixmon::frontend::json_line;
 use nixmon::input::Source;
 use nixmon::pipeline::Step;
-use nixmon::recording::Recording;
+use nixmon::runs::Recording;
 use nixmon::runs::{Facts, RootCause, RunOutcome, RunState, Status, StatusRecord, Store};
 use nixmon::settings::Output;
 use nixmon::text::{Line, Role};

@@ -4,9 +4,9 @@ use anyhow::Result;
 
 use super::{describe, print_json, print_lines, symbols};
 use crate::cli::ListArgs;
-use crate::drive::unix_ms;
+use crate::runs::clock::unix_ms;
+use crate::drive;
 use crate::exit_status::ExitStatus;
-use crate::query;
 use crate::runs::clock::short_clock;
 use crate::runs::{RunId, RunState, Status, StatusRecord};
 use crate::settings::Settings;
@@ -27,7 +27,7 @@ const LEAST_NEWS: usize = 40;
 const GAP: usize = 2;
 
 pub(super) fn list(settings: &Settings, args: &ListArgs) -> Result<ExitStatus> {
-    let runs = query::runs(settings)?;
+    let runs = drive::runs(settings)?;
     let (ids, n_older) = runs.list((!args.all).then_some(LATEST))?;
     let mut rows = Vec::new();
     for id in ids {

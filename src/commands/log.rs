@@ -6,14 +6,14 @@ use anyhow::Result;
 
 use super::describe;
 use crate::cli::LogArgs;
-use crate::drive::{complain, options};
+use crate::drive::{self, complain, options};
 use crate::exit_status::ExitStatus;
-use crate::query::{self, LogNote, LogRequest, Logs};
+use crate::runs::query::{LogNote, LogRequest, Logs};
 use crate::runs::{QueryError, RunId};
 use crate::settings::Settings;
 
 pub(super) fn log(settings: &Settings, args: &LogArgs) -> Result<ExitStatus> {
-    let runs = query::runs(settings)?;
+    let runs = drive::runs(settings)?;
     let dir = runs.find(args.run.as_deref())?;
     let request = LogRequest {
         derivation: args.derivation.clone(),

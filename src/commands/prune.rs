@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{describe, print_lines};
-use crate::drive::unix_ms;
+use crate::runs::clock::unix_ms;
 use crate::exit_status::ExitStatus;
 use crate::runs::clock::local_clock;
 use crate::runs::{Reason, Removed};

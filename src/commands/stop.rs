@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::{describe, print_lines};
 use crate::cli::StopArgs;
-use crate::drive::unix_ms;
+use crate::runs::clock::unix_ms;
+use crate::drive;
 use crate::exit_status::ExitStatus;
-use crate::query;
 use crate::runs::query::Stopping;
 use crate::settings::Settings;
 use crate::text::{Line, Role};
@@ -17,7 +17,7 @@ use crate::text::{Line, Role};
 const POLL: Duration = Duration::from_millis(50);
 
 pub(super) fn stop(settings: &Settings, args: &StopArgs) -> Result<ExitStatus> {
-    let runs = query::runs(settings)?;
+    let runs = drive::runs(settings)?;
     let dir = runs.stop_target(args.run.as_deref(), unix_ms())?;
     let first = runs.look(&dir, unix_ms())?;
     if !first.life.goes_on() {

@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::{describe, print_json, print_lines, symbols};
 use crate::cli::{WaitArgs, WaitFor};
-use crate::drive::unix_ms;
+use crate::runs::clock::unix_ms;
+use crate::drive;
 use crate::exit_status::ExitStatus;
-use crate::query;
 use crate::runs::query::NewLine;
 use crate::runs::{RunOutcome, Status, StatusRecord};
 use crate::settings::Settings;
@@ -17,7 +17,7 @@ use crate::wire::{RunLine, SCHEMA};
 
 pub(super) fn wait(settings: &Settings, args: &WaitArgs) -> Result<ExitStatus> {
     let begun = Instant::now();
-    let runs = query::runs(settings)?;
+    let runs = drive::runs(settings)?;
     let dir = runs.find(args.run.as_deref())?;
     let mut follow = runs.follow(&dir, args.since)?;
     let mut has_printed = false;

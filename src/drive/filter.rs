@@ -12,7 +12,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
 use super::background::{Background, Stream};
-use crate::recording::Recorder;
+use crate::runs::recording::Recorder;
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::Endings;
 use super::{complain, drv_reader, pipeline};

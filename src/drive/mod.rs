@@ -13,16 +13,16 @@ pub(crate) mod signals;
 mod terminal;
 
 use std::io::Write;
-use std::time::SystemTime;
 
 use crate::cli::{LogsArg, PassthroughArg};
 use crate::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough, Results};
 use crate::frontend::{Live, LiveOptions};
 use crate::pipeline::Pipeline;
 use crate::render::{Style, Thresholds};
+use crate::runs::query::{Recovery, Runs};
+use crate::runs::{RunDir, StoreError};
 use crate::settings::{Form, Output, Settings};
 use crate::text::{Palette, Symbols};
-use crate::wire;
 use background::{Backlog, Stream};
 
 /// Writes an error or a warning to standard error, without waiting for its reader while a command or a stream is watched.
@@ -87,8 +87,6 @@ pub(crate) fn pipeline<W: Write + 'static>(
         let output = watch.backlog.clone();
         return (pipeline, Watch { terminal: Some(watch), output });
     }
-    #[cfg(not(feature = "live"))]
-    let _ = stream;
     let (writer, output) = writer();
     (pipeline_to(writer, &settings.output, settings.thresholds), Watch { output, ..Watch::default() })
 }
@@ -120,11 +118,6 @@ pub(crate) fn plain_lines<W: Write>(writer: W, settings: &Settings) -> Lines<W> 
     Lines::new(writer, options(&output, settings.thresholds)).kept()
 }
 
-/// Returns the time in milliseconds since 1970.
-pub(crate) fn unix_ms() -> u64 {
-    wire::millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
 pub(crate) fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
     let symbols = Symbols::new(output.ascii);
     LinesOptions {
@@ -142,4 +135,25 @@ pub(crate) fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
             LogsArg::All => LogLines::All(output.log_lines),
         },
     }
+}
+
+/// Opens the runs of the user's store for look-ups.
+///
+/// # Errors
+///
+/// If no place for it is known.
+pub(crate) fn runs(settings: &Settings) -> Result<Runs<'_>, StoreError> {
+    let output = Output { color: false, ascii: false, ..settings.output.clone() };
+    let recovery = Recovery {
+        lines: options(&output, settings.thresholds),
+        places: &settings.places,
+        on_replay: if settings.output.ascii { &|dir| recovering(dir, true) } else { &|dir| recovering(dir, false) },
+    };
+    Ok(Runs::new(settings.store()?, move |dir, facts, exit| recovery.replay(dir, facts, exit)))
+}
+
+/// Shows the progress of a replay.
+fn recovering(dir: &RunDir, ascii: bool) -> Box<dyn FnMut()> {
+    let mut progress = progress::Progress::new(format!("Recovering run {}", dir.id()), None, ascii);
+    Box::new(move || progress.advance(1))
 }

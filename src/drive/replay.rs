@@ -12,14 +12,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::background::{Backlog, Stream};
 use super::progress::Progress;
-use crate::recording::Recording;
+use crate::runs::recording::Recording;
 use super::session::{FRAME, TICK};
 use super::{Watch, complain, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::monitor;
 use crate::pipeline::{Pipeline, Step};
-use crate::query::Steps;
-use crate::runs::{self, Facts, QueryError, RunDir};
+use crate::runs::query::expect;
+use crate::runs::{self, Facts, QueryError, RunDir, Steps};
 use crate::settings::Settings;
 use crate::state::Moment;
 
@@ -60,7 +59,7 @@ pub(crate) fn replay(
     let begun = Instant::now();
     let (mut pipeline, watch) = pipeline(writer, Stream::Stdout, settings);
     if let Some(facts) = &kept_facts {
-        monitor::expect(&mut pipeline, facts);
+        expect(&mut pipeline, facts);
     }
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;

@@ -25,8 +25,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::order::{self, DONE, Order, Report, Streams};
 use super::readers::{self, Piece, Progress};
-use crate::recording::Recorder;
-use crate::drive::unix_ms;
+use crate::runs::recording::Recorder;
+use crate::runs::clock::unix_ms;
 use crate::input::Source;
 use crate::runs::{Exit, RunDir};
 

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::recording::{Recorder, compressed};
+use crate::runs::Recorder;
+use crate::runs::recording::compressed;
 use crate::input::Source;
 use crate::runs::{Facts, RunDir, Status, StoreError};
 use crate::state::{DerivationFacts, Moment};

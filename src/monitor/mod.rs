@@ -28,12 +28,12 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::drive::background::{Background, Stream};
-use crate::drive::{complain, pipeline, plain_lines, silent_pipeline, unix_ms};
+use crate::drive::{complain, pipeline, plain_lines, silent_pipeline};
 use crate::frontend::Json;
 use crate::nix_commands as nix;
 use crate::nix_commands::{NixVersion, Plan};
-use crate::pipeline::Pipeline;
 use crate::exit_status::{ExitStatus, Failed};
+use crate::runs::clock::unix_ms;
 use crate::runs::{
     Created, Environment, Facts, Lock, ProcessId, Reading, RunDir, StdoutUse, Store, StoreError,
 };
@@ -43,7 +43,6 @@ use child::Spawn;
 use kept::Kept;
 use watch::{Ended, Job, Started};
 
-pub(crate) use pulse::progress;
 pub(crate) use start::{monitor, start};
 
 /// Runs a command in the foreground.
@@ -84,20 +83,6 @@ fn plan(settings: &Settings, command: &[OsString]) -> Planned {
         takes_log_format: &nix::program_takes_log_format,
     };
     Planned { plan: nix::plan(command, known), nix: version }
-}
-
-/// Tells a pipeline how to read the recording of a run.
-pub(crate) fn expect(pipeline: &mut Pipeline, facts: &Facts) {
-    let derived = || reading(&facts.command.iter().map(OsString::from).collect::<Vec<_>>());
-    let Reading { stdout, any_program } = facts.reading.unwrap_or_else(derived);
-    match stdout {
-        StdoutUse::Passed => pipeline.pass_stdout(true),
-        StdoutUse::Results => pipeline.stdout_is_result(true),
-        StdoutUse::Text => pipeline.stdout_is_result(false),
-    }
-    if any_program {
-        pipeline.expect_any_command();
-    }
 }
 
 /// Derives from a command how its recording is to be read.

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::watch::{HEARTBEAT, Started};
 use super::{Report, execute, facts, not_started_status, reason};
 use crate::cli::OutputArgs;
-use crate::drive::{complain, diagnostics, unix_ms};
+use crate::drive::{self, complain, diagnostics};
 use crate::exit_status::ExitStatus;
-use crate::query;
+use crate::runs::clock::unix_ms;
 use crate::runs::{Created, ProcessId, RunDir, RunId, RunOutcome, RunState};
 use crate::settings::{RunTask, Settings};
 
@@ -181,7 +181,7 @@ fn monitor_run(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<E
 
 /// Waits for a run to end. Returns false, and ends this run, if that run failed or a signal asks to stop.
 fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
-    let runs = query::runs(settings)?;
+    let runs = drive::runs(settings)?;
     let mut status = run.status()?.unwrap_or_default();
     status.state = RunState::Queued;
     status.heartbeat_at = unix_ms();

@@ -1,4 +1,13 @@
-//! Times of day in the time zone of this machine.
+//! The present, and times of day in the time zone of this machine.
+
+use std::time::SystemTime;
+
+use crate::wire;
+
+/// Returns the time in milliseconds since 1970.
+pub fn unix_ms() -> u64 {
+    wire::millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
 
 /// Formats a time, in milliseconds since 1970, with the date if it is not that of `now`.
 pub fn local_clock(at: u64, now: u64) -> String {

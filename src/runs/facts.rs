@@ -47,13 +47,20 @@ pub struct Facts {
 }
 
 /// The way to read the recording of a command, which the recording itself does not tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reading {
     /// The use of the command's standard output.
     pub stdout: StdoutUse,
     /// The command may be any program, not only Nix or a tool around it.
     pub any_program: bool,
+}
+
+impl Default for Reading {
+    /// Reads text of any program, which loses nothing.
+    fn default() -> Self {
+        Self { stdout: StdoutUse::Text, any_program: true }
+    }
 }
 
 /// The use of a command's standard output.

@@ -29,12 +29,15 @@ mod error;
 mod evidence;
 mod facts;
 mod files;
-pub(crate) mod proc;
+pub mod proc;
 mod process;
+mod progress;
 pub mod query;
+pub mod recording;
 mod retention;
 mod socket;
 mod status;
+mod steps;
 mod store;
 
 pub use dir::{Life, RunDir};
@@ -42,11 +45,14 @@ pub use error::{ErrorKind, InProgress, KnownRuns, QueryError, StoreError, about,
 pub use evidence::{Places, ServiceLogs, check_pattern, evidence};
 pub use facts::{Environment, Exit, Facts, ProcessId, Reading, StdoutUse};
 pub use files::Lock;
+pub use progress::progress;
+pub use recording::{Recorder, Recording, RecordingError};
 pub use retention::{Reason, Removed, Retention};
 pub use socket::socket_elsewhere;
 pub use status::{
     Activity, ReadOn, RootCause, RunOutcome, RunPhase, RunState, Status, StatusRecord, StatusType,
 };
+pub use steps::Steps;
 pub use store::{Created, Store};
 
 /// The version of everything in a run's directory.

@@ -2,7 +2,7 @@
 //!
 //! The crate `procfs` is not used: its parser of `stat` slices without checks, and a monitor must not panic over a line.
 
-pub(crate) mod tree;
+pub mod tree;
 
 use std::fs::File;
 use std::io::Read;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// A directory like `/proc`.
 #[derive(Clone, Debug)]
-pub(crate) struct Proc(PathBuf);
+pub struct Proc(PathBuf);
 
 impl Default for Proc {
     fn default() -> Self {
@@ -19,18 +19,18 @@ impl Default for Proc {
 }
 
 impl Proc {
-    pub(crate) fn new(directory: impl Into<PathBuf>) -> Self {
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self(directory.into())
     }
 
     /// Returns the numbers of all visible processes; `None` if the directory cannot be read.
-    pub(crate) fn pids(&self) -> Option<impl Iterator<Item = i32> + use<>> {
+    pub fn pids(&self) -> Option<impl Iterator<Item = i32> + use<>> {
         let entries = std::fs::read_dir(&self.0).ok()?.flatten();
         Some(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
     }
 
     /// Reads the status of a process; `None` if it has gone.
-    pub(crate) fn stat(&self, pid: i32) -> Option<Stat> {
+    pub fn stat(&self, pid: i32) -> Option<Stat> {
         // One line of some fifty numbers, which one read returns whole.
         let mut buffer = [0; 2048];
         let n = File::open(self.of(pid).join("stat")).and_then(|mut file| file.read(&mut buffer)).ok()?;
@@ -38,25 +38,25 @@ impl Proc {
     }
 
     /// Reads the arguments of a process.
-    pub(crate) fn arguments(&self, pid: i32) -> Option<Vec<String>> {
+    pub fn arguments(&self, pid: i32) -> Option<Vec<String>> {
         let bytes = std::fs::read(self.of(pid).join("cmdline")).ok()?;
         Some(bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
     }
 
     /// Reads the number of bytes sent and received by all interfaces but `lo`, since they are up.
-    pub(crate) fn network(&self) -> Option<u64> {
+    pub fn network(&self) -> Option<u64> {
         parse_network(&std::fs::read_to_string(self.0.join("net/dev")).ok()?)
     }
 
     /// Reads the numbers of this process's children, if the system lists them (proc_pid_children(5)).
-    pub(crate) fn own_children(&self) -> Vec<i32> {
+    pub fn own_children(&self) -> Vec<i32> {
         let tasks = std::fs::read_dir(self.0.join("self/task")).into_iter().flatten().flatten();
         let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
         lists.flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect()
     }
 
     /// Reads the number of the machine's last start.
-    pub(crate) fn boot_id(&self) -> Option<String> {
+    pub fn boot_id(&self) -> Option<String> {
         let boot = std::fs::read_to_string(self.0.join("sys/kernel/random/boot_id")).ok()?;
         Some(boot.trim().to_owned())
     }
@@ -68,7 +68,7 @@ impl Proc {
 
 /// The status of a process: `/proc/PID/stat` (proc_pid_stat(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stat {
+pub struct Stat {
     name: String,
     /// The fields after the name.
     fields: String,
@@ -89,25 +89,25 @@ impl Stat {
     }
 
     /// Returns the first 15 bytes of the program's name.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn parent(&self) -> Option<i32> {
+    pub fn parent(&self) -> Option<i32> {
         self.field(4)
     }
 
-    pub(crate) fn group(&self) -> Option<i32> {
+    pub fn group(&self) -> Option<i32> {
         self.field(5)
     }
 
     /// Returns group and session. Both are zero if they are outside our namespace, and then they identify nothing.
-    pub(crate) fn group_and_session(&self) -> Option<(i32, i32)> {
+    pub fn group_and_session(&self) -> Option<(i32, i32)> {
         Some((self.group()?, self.field(6)?)).filter(|of| of.1 > 0)
     }
 
     /// Returns processor time in ticks, with that of children which were waited for.
-    pub(crate) fn cpu_ticks(&self) -> Option<u64> {
+    pub fn cpu_ticks(&self) -> Option<u64> {
         // utime, stime, cutime, cstime; some kernels have had negative ones of children.
         let mut fields = self.fields.split_ascii_whitespace().skip(14 - 3);
         (14..=17).try_fold(0_u64, |sum, _| {
@@ -117,17 +117,17 @@ impl Stat {
     }
 
     /// Returns when it began, in ticks since the machine did.
-    pub(crate) fn begin_ticks(&self) -> Option<u64> {
+    pub fn begin_ticks(&self) -> Option<u64> {
         self.field(22)
     }
 
     /// Returns whether it has ended and only its exit status is left. Threads of it may still be ending.
-    pub(crate) fn is_zombie(&self) -> bool {
+    pub fn is_zombie(&self) -> bool {
         self.field::<char>(3).is_some_and(|state| matches!(state, 'Z' | 'X' | 'x'))
     }
 
     /// Returns whether its end is certain.
-    pub(crate) fn is_dying(&self) -> bool {
+    pub fn is_dying(&self) -> bool {
         /// `PF_EXITING` and `PF_SIGNALED` of Linux' sched.h: it tidies up after the process, which a signal has ended.
         const ENDING: u64 = 0x4 | 0x400;
         /// SIGKILL in the set of pending signals. It is there from kill(2) on, in each thread of the process.

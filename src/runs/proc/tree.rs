@@ -19,15 +19,15 @@ use super::{Proc, Stat};
 
 /// The cost at a moment, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sample {
+pub struct Sample {
     /// Processor time of all processes, with that of children which were waited for.
-    pub(crate) cpu: Option<Duration>,
+    pub cpu: Option<Duration>,
     /// Bytes sent and received by all interfaces but `lo`, since they are up.
-    pub(crate) network: Option<u64>,
+    pub network: Option<u64>,
     /// A program is among the processes whose work is done elsewhere: on another machine, by a service manager.
-    pub(crate) elsewhere: bool,
+    pub elsewhere: bool,
     /// A program is among the processes that has no child and nothing to do but to ask for a password.
-    pub(crate) asking: Option<String>,
+    pub asking: Option<String>,
 }
 
 /// A process, as far as it is needed.
@@ -55,7 +55,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Looks at the processes of `command`: those below it, those of its process group, and those below `adopter`, which takes
 /// in orphans and does not count itself.
-pub(crate) fn sample(command: i32, adopter: Option<i32>) -> Sample {
+pub fn sample(command: i32, adopter: Option<i32>) -> Sample {
     if cfg!(any(target_os = "linux", target_os = "android")) {
         let proc = Proc::default();
         let foreign_daemon = uses_daemon();
@@ -67,7 +67,7 @@ pub(crate) fn sample(command: i32, adopter: Option<i32>) -> Sample {
 }
 
 /// Returns whether some of the command's processes belong to another user, so that they cannot be signalled, as below `sudo`.
-pub(crate) fn is_beyond_reach(command: i32) -> bool {
+pub fn is_beyond_reach(command: i32) -> bool {
     let processes = if cfg!(any(target_os = "linux", target_os = "android")) {
         processes(&Proc::default())
     } else {

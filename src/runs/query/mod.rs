@@ -1,12 +1,14 @@
 //! Look-ups of runs. They return data and typed errors, print nothing, and never speak with a monitor: they read the files
 //! that it writes.
 //!
-//! A look at a run whose monitor has died finds out from its recording how it ended, and keeps that. The recording is
-//! replayed by a function of the caller, [`Replay`], since this room knows no pipeline.
+//! A look at a run whose monitor has died finds out from its recording how it ended, and keeps that. [`Recovery`] replays
+//! the recording.
 
 mod condensed;
 mod follow;
+mod log;
 mod look;
+mod recover;
 mod select;
 mod stop;
 #[cfg(test)]
@@ -15,7 +17,9 @@ mod tests;
 use std::path::Path;
 
 pub use follow::{Follow, Followed, NewLine};
+pub use log::{LogNote, LogRequest, Logs};
 pub use look::{Look, Replayed};
+pub use recover::{Recovery, expect};
 pub use select::{LineRange, Matches, Selected};
 pub use stop::Stopping;
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use zstd::stream::raw::{Decoder, Operation};
 
 use crate::pipeline::Step;
-use crate::recording::{self, ZSTD};
+use crate::runs::recording::{self, ZSTD};
 use crate::runs::RunDir;
 use crate::state::Moment;
 
@@ -18,7 +18,7 @@ const CHUNK: usize = 128 << 10;
 const MAX_LINE: usize = 16 << 20;
 
 /// Steps of several files that are one recording, as far as they are there.
-pub(crate) struct Steps {
+pub struct Steps {
     /// Those that come after the current one, there or not.
     files: VecDeque<PathBuf>,
     current: Option<Growing>,
@@ -32,7 +32,7 @@ pub(crate) struct Steps {
 
 impl Steps {
     /// The recording of a run: what its monitor kept, and then what its guard did.
-    pub(crate) fn of(dir: &RunDir) -> Self {
+    pub fn of(dir: &RunDir) -> Self {
         Self {
             files: [dir.input(), dir.rest()].into(),
             current: None,
@@ -44,7 +44,7 @@ impl Steps {
     }
 
     /// The next step; `None` if there is no more for now.
-    pub(crate) fn next(&mut self) -> std::io::Result<Option<(Moment, Step)>> {
+    pub fn next(&mut self) -> std::io::Result<Option<(Moment, Step)>> {
         loop {
             if self.current.is_none() && !self.open_next()? {
                 return Ok(None);
@@ -87,23 +87,23 @@ impl Steps {
     }
 
     /// Returns whether the last step was recorded by the guard.
-    pub(crate) fn is_rest(&self) -> bool {
+    pub fn is_rest(&self) -> bool {
         self.files.is_empty()
     }
 
     /// The moment of the last step.
-    pub(crate) fn now(&self) -> Moment {
+    pub fn now(&self) -> Moment {
         self.now
     }
 
     /// Returns whether it ends in the middle of a line: so far, or because its writer died.
-    pub(crate) fn breaks_off(&self) -> bool {
+    pub fn breaks_off(&self) -> bool {
         let torn = |file: &Growing| !file.is_over && (file.text.len() > file.begin || !file.is_known());
         self.current.as_ref().is_some_and(torn)
     }
 
     /// Returns whether a part could not be read.
-    pub(crate) fn is_damaged(&self) -> bool {
+    pub fn is_damaged(&self) -> bool {
         self.damaged
     }
 

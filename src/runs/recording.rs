@@ -16,22 +16,44 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use crate::input::Source;
 use crate::pipeline::Step;
 use crate::state::{DerivationFacts, Moment};
+use crate::text::sanitize;
 
 /// The first line of every recording begins with it; the version of the format follows.
-pub(crate) const HEADER: &str = "nixmon-recording ";
+pub const HEADER: &str = "nixmon-recording ";
 /// The version for one stream.
 const ONE_STREAM: &str = "1";
 /// The version for several.
-pub(crate) const SEVERAL_STREAMS: &str = "2";
+pub const SEVERAL_STREAMS: &str = "2";
+
+/// A failure to write or read a recording.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// The file cannot be created.
+    #[error("cannot write {}: {source}", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The recording is of a version that this nixmon does not know.
+    #[error("recording of version {0}, which this nixmon does not know")]
+    Version(String),
+    /// The recording cannot be decompressed.
+    #[error("cannot decompress: {0}")]
+    Decompress(#[source] io::Error),
+}
+
+type Result<T, E = RecordingError> = std::result::Result<T, E>;
 
 /// Writes a recording.
 pub struct Recorder {
@@ -56,7 +78,8 @@ impl Recorder {
     /// Makes the file for the streams of a command.
     pub fn create_of_command(path: &Path) -> Result<Self> {
         let file = create(path)?;
-        let synced = file.try_clone()?;
+        let synced =
+            file.try_clone().map_err(|source| RecordingError::Create { path: path.to_owned(), source })?;
         Ok(Self { file: Some(synced), ..Self::of_command(writer(path, file)?) })
     }
 
@@ -164,14 +187,14 @@ impl Recorder {
 }
 
 fn create(path: &Path) -> Result<File> {
-    File::create(path).with_context(|| format!("cannot write {}", path.display()))
+    File::create(path).map_err(|source| RecordingError::Create { path: path.to_owned(), source })
 }
 
 /// Window of the compression, as a power of two; by default zstd would take megabytes of memory for each run.
 const WINDOW_LOG: u32 = 18;
 
 /// Returns a writer that compresses into a file.
-pub(crate) fn compressed(file: File, level: i32) -> io::Result<zstd::Encoder<'static, File>> {
+pub fn compressed(file: File, level: i32) -> io::Result<zstd::Encoder<'static, File>> {
     let mut encoder = zstd::Encoder::new(file, level)?;
     encoder.window_log(WINDOW_LOG)?;
     Ok(encoder)
@@ -180,7 +203,11 @@ pub(crate) fn compressed(file: File, level: i32) -> io::Result<zstd::Encoder<'st
 /// A file, compressed if its name ends in `.zst`.
 fn writer(path: &Path, file: File) -> Result<Box<dyn Write + Send>> {
     Ok(if path.extension().is_some_and(|extension| extension == "zst") {
-        Box::new(compressed(file, 3)?.auto_finish())
+        Box::new(
+            compressed(file, 3)
+                .map_err(|source| RecordingError::Create { path: path.to_owned(), source })?
+                .auto_finish(),
+        )
     } else {
         Box::new(BufWriter::new(file))
     })
@@ -196,7 +223,7 @@ pub struct Recording {
 }
 
 /// The magic number of a zstd frame.
-pub(crate) const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Plain logs are fed in pieces of this size.
 const PIECE: usize = 64 << 10;
 
@@ -217,10 +244,7 @@ impl Recording {
                     let at = steps.last().map_or(Moment::ZERO, |(at, _)| *at);
                     steps.push((at, Step::SeveralStreams));
                 } else if version != ONE_STREAM.as_bytes() {
-                    bail!(
-                        "recording of version {}, which this nixmon does not know",
-                        String::from_utf8_lossy(version)
-                    );
+                    return Err(RecordingError::Version(sanitize(&String::from_utf8_lossy(version)).into_owned()));
                 }
                 continue;
             }
@@ -258,7 +282,7 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
         }
     }
     match broken {
-        Some(error) if out.is_empty() => Err(error).context("cannot decompress"),
+        Some(error) if out.is_empty() => Err(RecordingError::Decompress(error)),
         _ => Ok(out),
     }
 }
@@ -271,7 +295,7 @@ fn decompress_frame<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> io::Result<&'a [u
 }
 
 /// Reads a line behind the first, of a recording of several streams or of one.
-pub(crate) fn step(line: &[u8], several: bool) -> Option<(Moment, Step)> {
+pub fn step(line: &[u8], several: bool) -> Option<(Moment, Step)> {
     let (at, rest) = number(line)?;
     let (source, rest) = match rest.split_first()? {
         (b'o', rest) if several => (Source::Stdout, rest),

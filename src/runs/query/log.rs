@@ -10,15 +10,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use regex::bytes::RegexBuilder;
 
-use super::steps::Steps;
 use crate::frontend::{Closeness, Log, LogLines, LogOf, is_unit};
 use crate::nix::store_path;
 use crate::pipeline::{Pipeline, Step};
 use crate::render::{Style, log_files_of};
-use crate::drive::unix_ms;
-use crate::monitor;
-use crate::runs::query::{LineRange, Look, Matches, Runs, Selected};
-use crate::runs::{Places, QueryError, RunDir, evidence};
+use super::{LineRange, Look, Matches, Runs, Selected, expect};
+use crate::runs::clock::unix_ms;
+use crate::runs::{Places, QueryError, RunDir, Steps, evidence};
 use crate::state::{Derivation, DerivationState, State};
 use crate::text::{Line, Role, count, last_carriage, nearest, sanitize, strip_escapes};
 
@@ -219,7 +217,7 @@ fn readable(logs: &Logs<'_>, args: &LogRequest, look: Look, mut out: Out) -> Res
 fn pipeline<W: Write + 'static>(look: &Look, log: &Rc<RefCell<Log<W>>>) -> Pipeline {
     let mut pipeline = Pipeline::new(Rc::clone(log), LogLines::All(None));
     if let Some(facts) = &look.facts {
-        monitor::expect(&mut pipeline, facts);
+        expect(&mut pipeline, facts);
     }
     pipeline
 }
@@ -417,8 +415,7 @@ mod tests {
     /// Checks the log of a command that has printed this and failed.
     fn check(input: &str, of: &LogOf, expected: &str) {
         let style =
-            crate::drive::options(&crate::settings::Output::default(), crate::render::Thresholds::default())
-                .style;
+            Style { symbols: crate::text::Symbols::unicode(), ascii: false, thresholds: crate::render::Thresholds::default() };
         let log = Rc::new(RefCell::new(Log::new(Vec::new(), of.clone(), style)));
         let mut pipeline = Pipeline::new(Rc::clone(&log), LogLines::All(None));
         pipeline.feed(input.as_bytes(), Duration::ZERO);
