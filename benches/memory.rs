@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use nixmon::drive::to_writer;
 use nixmon::settings::Output;
-use nixmon::state::{DerivationFacts, Request};
-use nixmon::view::Evidence;
+use nixmon_core::state::{DerivationFacts, Request};
+use nixmon_core::view::Evidence;
 
 const MIB: u64 = 1 << 20;
 /// No newline comes in so many bytes.

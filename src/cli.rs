@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::runs::query::LineRange;
+use nixmon_runs::query::LineRange;
 
 /// Smallest value of `--every`, in seconds.
 pub const MIN_EVERY: u64 = 5;

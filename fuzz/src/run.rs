@@ -4,15 +4,15 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nixmon::activation::ActivationChange;
-use nixmon::frontend::{
+use nixmon_core::activation::ActivationChange;
+use nixmon_core::frontend::{
     self, Condition, Json, Limits, Lines, LinesOptions, Live, LiveOptions, LogLines, Passthrough,
 };
-use nixmon::input::InputCounts;
-use nixmon::render::{BegunStep, Memory, Style, Thresholds, Viewport, frame};
-use nixmon::state::{Change, Effects, Input, Moment, State};
-use nixmon::text::{Palette, Symbols};
-use nixmon::view::{Evidence, View};
+use nixmon_core::render::{BegunStep, Memory, Style, Thresholds, Viewport, frame};
+use nixmon_core::state::{Change, Effects, Input, Moment, State};
+use nixmon_core::text::{Palette, Symbols};
+use nixmon_core::view::{Evidence, View};
+use nixmon_log::input::InputCounts;
 
 /// Columns and rows at which frames are held against their size.
 const SIZES: [(u16, u16); 5] = [(1, 1), (20, 5), (80, 24), (300, 100), (0, 0)];

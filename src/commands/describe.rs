@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::render::rough;
-use crate::runs::query::LogNote;
-use crate::runs::clock::local_clock;
-use crate::runs::{Activity, ReadOn, RootCause, RunId, RunOutcome, RunState, Status, about};
-use crate::text::{Line, Role, Symbols, count, duration, sanitize, thousands, truncate, width};
+use nixmon_core::render::rough;
+use nixmon_core::text::{Line, Role, Symbols, count, duration, thousands, truncate, width};
+use nixmon_log::escapes::sanitize;
+use nixmon_runs::clock::local_clock;
+use nixmon_runs::query::LogNote;
+use nixmon_runs::{Activity, ReadOn, RootCause, RunId, RunOutcome, RunState, Status, about};
 
 /// Age of a status, in milliseconds, after which its monitor may hang: it writes one every ten seconds.
 const OLD_HEARTBEAT: u64 = 20_000;

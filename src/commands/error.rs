@@ -1,8 +1,8 @@
 //! Exit statuses of failures, by kind. The only place where they are decided.
 
 use crate::exit_status::{ExitStatus, Failed};
-use crate::runs::{ErrorKind, QueryError, StoreError};
 use crate::settings::ConfigError;
+use nixmon_runs::{ErrorKind, QueryError, StoreError};
 
 /// Returns what to exit with after a failure.
 pub fn exit_status(error: &anyhow::Error) -> ExitStatus {

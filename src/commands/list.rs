@@ -4,14 +4,14 @@ use anyhow::Result;
 
 use super::{describe, print_json, print_lines, symbols};
 use crate::cli::ListArgs;
-use crate::runs::clock::unix_ms;
 use crate::drive;
 use crate::exit_status::ExitStatus;
-use crate::runs::clock::short_clock;
-use crate::runs::{RunId, RunState, Status, StatusRecord};
 use crate::settings::Settings;
-use crate::text::{Line, Role, Symbols};
-use crate::wire::{SCHEMA, UnreadableRun};
+use nixmon_core::text::{Line, Role, Symbols};
+use nixmon_core::wire::{SCHEMA, UnreadableRun};
+use nixmon_runs::clock::short_clock;
+use nixmon_runs::clock::unix_ms;
+use nixmon_runs::{RunId, RunState, Status, StatusRecord};
 
 /// Number of runs listed unless all are asked for.
 const LATEST: usize = 20;

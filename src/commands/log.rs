@@ -8,9 +8,9 @@ use super::describe;
 use crate::cli::LogArgs;
 use crate::drive::{self, complain, options};
 use crate::exit_status::ExitStatus;
-use crate::runs::query::{LogNote, LogRequest, Logs};
-use crate::runs::{QueryError, RunId};
 use crate::settings::Settings;
+use nixmon_runs::query::{LogNote, LogRequest, Logs};
+use nixmon_runs::{QueryError, RunId};
 
 pub(super) fn log(settings: &Settings, args: &LogArgs) -> Result<ExitStatus> {
     let runs = drive::runs(settings)?;

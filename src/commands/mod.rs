@@ -22,12 +22,12 @@ use clap::CommandFactory;
 pub use error::{exit_status, hint};
 
 use crate::cli::{Cli, with_options_in_place};
-use crate::frontend::json_line;
 use crate::drive::{diagnostics, filter, replay};
 use crate::exit_status::ExitStatus;
 use crate::monitor;
 use crate::settings::{Settings, Task};
-use crate::text::{self, Line, Palette, Symbols};
+use nixmon_core::frontend::json_line;
+use nixmon_core::text::{self, Line, Palette, Symbols};
 
 /// Executes the task of the settings.
 ///

@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use super::{describe, print_lines};
-use crate::runs::clock::unix_ms;
 use crate::exit_status::ExitStatus;
-use crate::runs::clock::local_clock;
-use crate::runs::{Reason, Removed};
 use crate::settings::Settings;
-use crate::text::{Line, Role, bytes, sanitize};
+use nixmon_core::text::{Line, Role, bytes};
+use nixmon_log::escapes::sanitize;
+use nixmon_runs::clock::local_clock;
+use nixmon_runs::clock::unix_ms;
+use nixmon_runs::{Reason, Removed};
 
 /// Number of removed runs that are listed; of more, only the number is printed.
 const LINES: usize = 20;
@@ -29,7 +30,7 @@ pub(super) fn lines(removed: &[Removed], dry_run: bool, now: u64) -> Vec<Line> {
     if removed.len() <= LINES {
         lines.extend(removed.iter().map(|run| {
             let about = run.name.as_ref().map(|name| sanitize(name).into_owned());
-            let about = about.unwrap_or_else(|| crate::runs::short_command(&run.command));
+            let about = about.unwrap_or_else(|| nixmon_runs::short_command(&run.command));
             let reason = match run.reason {
                 Reason::Age => "too old",
                 Reason::Count => "too many",

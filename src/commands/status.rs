@@ -4,11 +4,11 @@ use anyhow::Result;
 
 use super::{describe, print_json, print_lines, symbols};
 use crate::cli::StatusArgs;
-use crate::runs::clock::unix_ms;
 use crate::drive;
 use crate::exit_status::ExitStatus;
-use crate::runs::StatusRecord;
 use crate::settings::Settings;
+use nixmon_runs::StatusRecord;
+use nixmon_runs::clock::unix_ms;
 
 pub(super) fn status(settings: &Settings, args: &StatusArgs) -> Result<ExitStatus> {
     let runs = drive::runs(settings)?;

@@ -6,12 +6,12 @@ use anyhow::Result;
 
 use super::{describe, print_lines};
 use crate::cli::StopArgs;
-use crate::runs::clock::unix_ms;
 use crate::drive;
 use crate::exit_status::ExitStatus;
-use crate::runs::query::Stopping;
 use crate::settings::Settings;
-use crate::text::{Line, Role};
+use nixmon_core::text::{Line, Role};
+use nixmon_runs::clock::unix_ms;
+use nixmon_runs::query::Stopping;
 
 /// Time between two looks whether the run has ended.
 const POLL: Duration = Duration::from_millis(50);

@@ -1,7 +1,7 @@
 use super::{describe, list, prune};
-use crate::runs::clock::{local_clock, short_clock};
-use crate::runs::{Activity, ReadOn, Reason, Removed, RootCause, RunId, RunOutcome, RunState, Status};
-use crate::text::{Line, Symbols};
+use nixmon_core::text::{Line, Symbols};
+use nixmon_runs::clock::{local_clock, short_clock};
+use nixmon_runs::{Activity, ReadOn, Reason, Removed, RootCause, RunId, RunOutcome, RunState, Status};
 
 /// 2026-09-21 14:13:20 in UTC.
 const NOW: u64 = 1_790_000_000_000;
@@ -180,7 +180,7 @@ fn foreign_text_is_harmless() {
         ));
         for line in lines {
             let plain = line.plain();
-            assert_eq!(crate::text::sanitize(&plain), plain);
+            assert_eq!(nixmon_log::escapes::sanitize(&plain), plain);
             assert!(plain.len() < 1000, "{plain}");
         }
     }

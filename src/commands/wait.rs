@@ -6,14 +6,15 @@ use anyhow::Result;
 
 use super::{describe, print_json, print_lines, symbols};
 use crate::cli::{WaitArgs, WaitFor};
-use crate::runs::clock::unix_ms;
 use crate::drive;
 use crate::exit_status::ExitStatus;
-use crate::runs::query::NewLine;
-use crate::runs::{RunOutcome, Status, StatusRecord};
 use crate::settings::Settings;
-use crate::text::{Line, Role, sanitize};
-use crate::wire::{RunLine, SCHEMA};
+use nixmon_core::text::{Line, Role};
+use nixmon_core::wire::{RunLine, SCHEMA};
+use nixmon_log::escapes::sanitize;
+use nixmon_runs::clock::unix_ms;
+use nixmon_runs::query::NewLine;
+use nixmon_runs::{RunOutcome, Status, StatusRecord};
 
 pub(super) fn wait(settings: &Settings, args: &WaitArgs) -> Result<ExitStatus> {
     let begun = Instant::now();

@@ -8,8 +8,8 @@ use std::thread;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::nix::derivation::{DerivationInputs, ParseDerivationError};
-use crate::state::DerivationFacts;
+use nixmon_core::state::DerivationFacts;
+use nixmon_log::nix::derivation::{DerivationInputs, ParseDerivationError};
 
 /// The inputs stand at the beginning of a file; of large ones the environment is not read.
 const FIRST_READ: u64 = 8 << 10;

@@ -12,15 +12,15 @@ use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
 use super::background::{Background, Stream};
-use crate::runs::recording::Recorder;
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::Endings;
 use super::{complain, drv_reader, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::input::Source;
-use crate::runs;
 use crate::settings::Settings;
-use crate::state::DerivationFacts;
+use nixmon_core::state::DerivationFacts;
+use nixmon_log::input::Source;
+use nixmon_runs as runs;
+use nixmon_runs::recording::Recorder;
 
 /// Maximum size of one read; fewer and larger reads cost less in a flood.
 const CHUNK: usize = 512 << 10;

@@ -15,15 +15,15 @@ mod terminal;
 use std::io::Write;
 
 use crate::cli::{LogsArg, PassthroughArg};
-use crate::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough, Results};
-use crate::frontend::{Live, LiveOptions};
-use crate::pipeline::Pipeline;
-use crate::render::{Style, Thresholds};
-use crate::runs::query::{Recovery, Runs};
-use crate::runs::{RunDir, StoreError};
 use crate::settings::{Form, Output, Settings};
-use crate::text::{Palette, Symbols};
 use background::{Backlog, Stream};
+use nixmon_core::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough, Results};
+use nixmon_core::frontend::{Live, LiveOptions};
+use nixmon_core::pipeline::Pipeline;
+use nixmon_core::render::{Style, Thresholds};
+use nixmon_core::text::{Palette, Symbols};
+use nixmon_runs::query::{Recovery, Runs};
+use nixmon_runs::{RunDir, StoreError};
 
 /// Writes an error or a warning to standard error, without waiting for its reader while a command or a stream is watched.
 pub fn complain(error: &anyhow::Error) {
@@ -130,7 +130,7 @@ pub(crate) fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
             PassthroughArg::None => Passthrough::None,
         },
         logs: match output.logs {
-            LogsArg::Failed => LogLines::Failed(output.log_lines.unwrap_or(crate::render::LOG_LINES)),
+            LogsArg::Failed => LogLines::Failed(output.log_lines.unwrap_or(nixmon_core::render::LOG_LINES)),
             LogsArg::None => LogLines::None,
             LogsArg::All => LogLines::All(output.log_lines),
         },
@@ -147,7 +147,11 @@ pub(crate) fn runs(settings: &Settings) -> Result<Runs<'_>, StoreError> {
     let recovery = Recovery {
         lines: options(&output, settings.thresholds),
         places: &settings.places,
-        on_replay: if settings.output.ascii { &|dir| recovering(dir, true) } else { &|dir| recovering(dir, false) },
+        on_replay: if settings.output.ascii {
+            &|dir| recovering(dir, true)
+        } else {
+            &|dir| recovering(dir, false)
+        },
     };
     Ok(Runs::new(settings.store()?, move |dir, facts, exit| recovery.replay(dir, facts, exit)))
 }

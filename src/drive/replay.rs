@@ -12,15 +12,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::background::{Backlog, Stream};
 use super::progress::Progress;
-use crate::runs::recording::Recording;
 use super::session::{FRAME, TICK};
 use super::{Watch, complain, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::pipeline::{Pipeline, Step};
-use crate::runs::query::expect;
-use crate::runs::{self, Facts, QueryError, RunDir, Steps};
 use crate::settings::Settings;
-use crate::state::Moment;
+use nixmon_core::pipeline::{Pipeline, Step};
+use nixmon_core::state::Moment;
+use nixmon_runs::query::expect;
+use nixmon_runs::recording::Recording;
+use nixmon_runs::{self as runs, Facts, QueryError, RunDir, Steps};
 
 /// Replays files, one after the other, as one stream.
 pub(crate) fn replay(

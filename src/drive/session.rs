@@ -13,11 +13,11 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Watch;
 use super::background::{Background, Backlog, Stream};
-use crate::input::Source;
-use crate::pipeline::{End, Pipeline};
-use crate::state::{DerivationFacts, Moment, Request, State};
-use crate::text::Line;
-use crate::view::Evidence;
+use nixmon_core::pipeline::{End, Pipeline};
+use nixmon_core::state::{DerivationFacts, Moment, Request, State};
+use nixmon_core::text::Line;
+use nixmon_core::view::Evidence;
+use nixmon_log::input::Source;
 
 /// How often the state is told the time.
 pub(crate) const TICK: Duration = Duration::from_millis(250);

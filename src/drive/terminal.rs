@@ -8,7 +8,7 @@ use indicatif::TermLike;
 use rustix::termios::{self, LocalModes};
 
 use super::background::{Background, Backlog, Stream};
-use crate::frontend::{Condition, Screen};
+use nixmon_core::frontend::{Condition, Screen};
 
 /// Standard output or standard error, which is a terminal.
 #[derive(Debug)]

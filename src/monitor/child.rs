@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 use super::guard;
 use super::order::{self, DONE, Order, Report, Streams};
 use super::readers::{self, Piece, Progress};
-use crate::input::Source;
-use crate::runs::Exit;
+use nixmon_log::input::Source;
+use nixmon_runs::Exit;
 
 /// Pieces that were read and not handled yet.
 const PIECES: usize = 8;

@@ -25,10 +25,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::order::{self, DONE, Order, Report, Streams};
 use super::readers::{self, Piece, Progress};
-use crate::runs::recording::Recorder;
-use crate::runs::clock::unix_ms;
-use crate::input::Source;
-use crate::runs::{Exit, RunDir};
+use nixmon_log::input::Source;
+use nixmon_runs::clock::unix_ms;
+use nixmon_runs::recording::Recorder;
+use nixmon_runs::{Exit, RunDir};
 
 /// The name of the guard's process.
 pub(super) const NAME: &std::ffi::CStr = c"build-guard";

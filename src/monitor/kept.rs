@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::runs::Recorder;
-use crate::runs::recording::compressed;
-use crate::input::Source;
-use crate::runs::{Facts, RunDir, Status, StoreError};
-use crate::state::{DerivationFacts, Moment};
+use nixmon_core::state::{DerivationFacts, Moment};
+use nixmon_log::input::Source;
+use nixmon_runs::Recorder;
+use nixmon_runs::recording::compressed;
+use nixmon_runs::{Facts, RunDir, Status, StoreError};
 
 /// Time between two flushes: a killed monitor loses no more than this.
 const FLUSH: Duration = Duration::from_millis(250);

@@ -29,18 +29,18 @@ use anyhow::{Context, Result};
 
 use crate::drive::background::{Background, Stream};
 use crate::drive::{complain, pipeline, plain_lines, silent_pipeline};
-use crate::frontend::Json;
+use crate::exit_status::{ExitStatus, Failed};
 use crate::nix_commands as nix;
 use crate::nix_commands::{NixVersion, Plan};
-use crate::exit_status::{ExitStatus, Failed};
-use crate::runs::clock::unix_ms;
-use crate::runs::{
-    Created, Environment, Facts, Lock, ProcessId, Reading, RunDir, StdoutUse, Store, StoreError,
-};
 use crate::settings::{Form, RunTask, Settings};
-use crate::wire::millis;
 use child::Spawn;
 use kept::Kept;
+use nixmon_core::frontend::Json;
+use nixmon_core::wire::millis;
+use nixmon_runs::clock::unix_ms;
+use nixmon_runs::{
+    Created, Environment, Facts, Lock, ProcessId, Reading, RunDir, StdoutUse, Store, StoreError,
+};
 use watch::{Ended, Job, Started};
 
 pub(crate) use start::{monitor, start};
@@ -324,7 +324,7 @@ impl Socket {
     fn bind(settings: &Settings, run: Option<&RunDir>, facts: &Facts) -> Option<Self> {
         let path = match &facts.socket {
             Some(path) => PathBuf::from(path),
-            None => crate::runs::socket_elsewhere(&settings.socket_dirs)?,
+            None => nixmon_runs::socket_elsewhere(&settings.socket_dirs)?,
         };
         let directory = path.parent().filter(|parent| run.is_none_or(|run| run.path() != *parent));
         let directory = directory.map(Path::to_owned);
@@ -357,7 +357,7 @@ fn create(store: &Store, mut facts: Facts, task: &RunTask) -> Result<Created, St
 fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts {
     let directory = task.directory.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
     Facts {
-        format: crate::runs::FORMAT,
+        format: nixmon_runs::FORMAT,
         name: task.name.clone(),
         is_target: task.is_target,
         command: task.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),

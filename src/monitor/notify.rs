@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-use crate::limited;
 use crate::drive::signals::Endings;
-use crate::runs::RunId;
+use crate::limited;
 use crate::settings::{NotifyWays, TerminalNotice};
-use crate::text::{sanitize, truncate};
+use nixmon_core::text::truncate;
+use nixmon_log::escapes::sanitize;
+use nixmon_runs::RunId;
 
 /// Time limit for a notification.
 const NOTIFY_LIMIT: Duration = Duration::from_secs(5);

@@ -16,7 +16,7 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::runs::Exit;
+use nixmon_runs::Exit;
 
 /// A command for the guard to start. Arguments and paths are bytes: they need not be UTF-8.
 #[derive(Debug, Serialize, Deserialize)]

@@ -5,14 +5,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::activation::RunStage;
-use crate::render::{self, Style, rough};
-use crate::runs::proc::tree::Sample;
-use crate::runs::{self, Activity, Facts, RunState, Status};
-use crate::state::{Moment, State};
-use crate::text::{Line, Role, ascii, sanitize, truncate};
-use crate::view::{StallOptions, View, stalls};
-use crate::wire::millis;
+use nixmon_core::activation::RunStage;
+use nixmon_core::render::{self, Style, rough};
+use nixmon_core::state::{Moment, State};
+use nixmon_core::text::{Line, Role, ascii, truncate};
+use nixmon_core::view::{StallOptions, View, stalls};
+use nixmon_core::wire::millis;
+use nixmon_log::escapes::sanitize;
+use nixmon_runs::proc::tree::Sample;
+use nixmon_runs::{self as runs, Activity, Facts, RunState, Status};
 
 /// Default time between two samples: one costs some milliseconds.
 const SAMPLE: Duration = Duration::from_secs(10);
@@ -305,12 +306,12 @@ mod tests {
     use std::fmt::Write;
 
     use super::*;
-    use crate::runs::{ReadOn, RootCause, progress};
-    use crate::input::Reader;
-    use crate::render::Thresholds;
-    use crate::runs::{RunId, RunOutcome, RunPhase};
-    use crate::state::{Effects, Input};
-    use crate::text::Symbols;
+    use nixmon_core::render::Thresholds;
+    use nixmon_core::state::{Effects, Input};
+    use nixmon_core::text::Symbols;
+    use nixmon_log::input::Reader;
+    use nixmon_runs::{ReadOn, RootCause, progress};
+    use nixmon_runs::{RunId, RunOutcome, RunPhase};
 
     const QUIET: Duration = Duration::from_secs(180);
 

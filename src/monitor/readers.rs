@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::drive::background::{Patient, is_gone};
-use crate::input::Source;
+use nixmon_log::input::Source;
 
 /// Maximum size of one read.
 const CHUNK: usize = 128 << 10;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rustix::process::{Pid, WaitOptions, waitpid};
 
-use crate::runs::proc::Proc;
+use nixmon_runs::proc::Proc;
 
 /// Reaps children that are not waited for elsewhere.
 #[derive(Debug, Default)]

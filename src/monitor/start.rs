@@ -16,9 +16,9 @@ use super::{Report, execute, facts, not_started_status, reason};
 use crate::cli::OutputArgs;
 use crate::drive::{self, complain, diagnostics};
 use crate::exit_status::ExitStatus;
-use crate::runs::clock::unix_ms;
-use crate::runs::{Created, ProcessId, RunDir, RunId, RunOutcome, RunState};
 use crate::settings::{RunTask, Settings};
+use nixmon_runs::clock::unix_ms;
+use nixmon_runs::{Created, ProcessId, RunDir, RunId, RunOutcome, RunState};
 
 /// How often a queued run checks whether its turn has come.
 const QUEUE: Duration = Duration::from_millis(500);

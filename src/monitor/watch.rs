@@ -23,16 +23,16 @@ use crate::drive::drv_reader;
 use crate::drive::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use crate::drive::signals::Endings;
 use crate::drive::{Watch, complain, options};
-use crate::input::Source;
 use crate::nix_commands::{self as nix, NixVersion};
-use crate::pipeline::Pipeline;
-use crate::render::Style;
-use crate::runs::clock::unix_ms;
-use crate::runs::proc::tree as process_tree;
-use crate::runs::{Exit, Facts, ProcessId, RunDir, RunState, Status, evidence};
 use crate::settings::Settings;
-use crate::state::{DerivationFacts, Moment};
-use crate::text::{Line, Role};
+use nixmon_core::pipeline::Pipeline;
+use nixmon_core::render::Style;
+use nixmon_core::state::{DerivationFacts, Moment};
+use nixmon_core::text::{Line, Role};
+use nixmon_log::input::Source;
+use nixmon_runs::clock::unix_ms;
+use nixmon_runs::proc::tree as process_tree;
+use nixmon_runs::{Exit, Facts, ProcessId, RunDir, RunState, Status, evidence};
 
 /// How long a line must have been unfinished to count as a question.
 const QUESTION: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::activation::{Command, NixFlags, Tool};
+use nixmon_core::activation::{Command, NixFlags, Tool};
 
 use super::{LOG_FORMAT, Plan, Words, tables};
 

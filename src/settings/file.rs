@@ -17,8 +17,8 @@ use crate::cli::{
     LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, When, duration,
     run_name,
 };
-use crate::runs::{ServiceLogs, check_pattern};
-use crate::text::nearest;
+use nixmon_core::text::nearest;
+use nixmon_runs::{ServiceLogs, check_pattern};
 
 /// The settings in a file.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -22,8 +22,8 @@ pub use run::{RunError, RunTask};
 pub use source::{Setting, SettingValue, Source};
 
 use crate::cli::{ListArgs, LogArgs, OutputArgs, StatusArgs, StopArgs, WaitArgs};
-use crate::render::Thresholds;
-use crate::runs::{Places, Retention, Store, StoreError};
+use nixmon_core::render::Thresholds;
+use nixmon_runs::{Places, Retention, Store, StoreError};
 
 /// The task of the program.
 #[derive(Clone, Debug)]

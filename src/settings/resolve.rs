@@ -11,8 +11,8 @@ use crate::cli::{
     Cli, Command, ConfigCommand, ListArgs, OutputForm, ReplayArgs, RunsCommand, StartArgs, StatusArgs,
     WaitArgs,
 };
-use crate::render::Thresholds;
-use crate::runs::{Places, Retention};
+use nixmon_core::render::Thresholds;
+use nixmon_runs::{Places, Retention};
 
 /// Size limit of a configuration file; a larger file is not one.
 const MAX_FILE: u64 = 1 << 20;

@@ -9,7 +9,7 @@ use clap::CommandFactory;
 
 use super::source::{self, Resolver, Set, SettingValue};
 use crate::cli::{Cli, RunArgs};
-use crate::text::nearest;
+use nixmon_core::text::nearest;
 
 /// The subcommands of Nix that have a shorthand.
 pub(super) const SHORTHANDS: [&str; 4] = ["build", "shell", "develop", "flake"];

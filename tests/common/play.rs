@@ -7,12 +7,12 @@ use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nixmon::input::Source;
-use nixmon::pipeline::{Pipeline, Step};
 use nixmon::drive::to_writer;
-use nixmon::runs::Recording;
 use nixmon::settings::{Form, Output};
-use nixmon::view::Evidence;
+use nixmon_core::pipeline::{Pipeline, Step};
+use nixmon_core::view::Evidence;
+use nixmon_log::input::Source;
+use nixmon_runs::Recording;
 use serde_json::Value;
 
 /// Time is told to the pipeline as often as the program does it.
