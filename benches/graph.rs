@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use nixmon::nix::derivation::{Derivation, Output};
 use nixmon::pipeline::Step;
-use nixmon::run::Recording;
+use nixmon::recording::Recording;
 
 const N: usize = 100_000;
 /// Each derivation needs so many others.

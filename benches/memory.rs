@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nixmon::run::to_writer;
+use nixmon::drive::to_writer;
 use nixmon::settings::Output;
 use nixmon::state::{DerivationFacts, Request};
 use nixmon::view::Evidence;

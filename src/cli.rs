@@ -367,7 +367,6 @@ pub enum OutputForm {
     /// Live in a terminal, lines elsewhere
     Auto,
     /// A live view at the bottom of the terminal
-    #[cfg(feature = "live")]
     Live,
     /// Condensed lines
     Lines,

@@ -1,7 +1,7 @@
 //! nixmon: a real Nix build in, a condensed and truthful summary out.
 //!
 //! The crate is the program `nixmon` and the library behind it, for programs that run Nix and want to say how it goes.
-//! Nothing here but [`commands`], [`run`], [`runs`] and [`settings`] (feature `cli`) touches files, clocks or the environment: bytes go in with
+//! Nothing here but [`commands`], [`runs`] and [`settings`] (feature `cli`) touches files, clocks or the environment: bytes go in with
 //! the time at which they came, changes come out.
 //!
 //! ```
@@ -35,21 +35,25 @@
 //! `ARCHITECTURE.md` of the repository is the map.
 
 pub mod activation;
-#[cfg(feature = "cli")]
 pub mod cli;
-#[cfg(feature = "cli")]
 pub mod commands;
+#[doc(hidden)]
+pub mod drive;
 pub mod excerpt;
+pub mod exit_status;
 pub mod frontend;
 pub mod input;
+mod limited;
+mod monitor;
 pub mod nix;
+// For the tests that try its command lines on real Nix.
+#[doc(hidden)]
+pub mod nix_commands;
 pub mod pipeline;
+mod query;
+pub mod recording;
 pub mod render;
-#[cfg(feature = "cli")]
-pub mod run;
-#[cfg(feature = "cli")]
 pub mod runs;
-#[cfg(feature = "cli")]
 pub mod settings;
 pub mod state;
 pub mod text;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use nixmon::cli::Cli;
 use nixmon::settings::{Environment, Settings};
-use nixmon::{commands, run};
+use nixmon::{commands, drive};
 
 fn main() -> ExitCode {
     let settings = Settings::load(Cli::read(), &Environment::read());
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
                 Some(hint) => anyhow::anyhow!("{error:#}; {hint}"),
                 None => error,
             };
-            run::complain(&error);
+            drive::complain(&error);
             status.into()
         }
     }

@@ -16,7 +16,7 @@ use std::path::Path;
 use common::newer_nix::newer_nix;
 use common::require::require;
 use common::world::World;
-use nixmon::run::nix::{Known, Plan, detect, plan};
+use nixmon::nix_commands::{Known, Plan, detect, plan};
 
 /// Derivations that are new in every store: `top` needs `dep`, `bad` fails, and `shell` has what `nix develop` asks for.
 const EXPRESSION: &str = r#"

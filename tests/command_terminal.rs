@@ -1,6 +1,6 @@
 //! A command below `nixmon run` in a terminal: it can ask, change modes, be interrupted and stopped, as without nixmon.
 
-#![cfg(all(target_os = "linux", feature = "cli"))]
+#![cfg(target_os = "linux")]
 #![expect(clippy::disallowed_methods, reason = "a test in a terminal starts processes and reads files")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -126,3 +126,26 @@ fn the_filter_knows_when_the_switch_began() {
     assert_eq!(form, "0000-00-00 00:00:00\"", "{report}");
     assert!(report.contains(&log.display().to_string()) && !report.contains("last week"), "{report}");
 }
+
+/// Diagnostics go to standard error and change nothing else.
+#[test]
+fn diagnostics() {
+    let home = home("");
+    let plain = nixmon(home.path(), &["replay", UNIT_FAILED]);
+    let verbose = nixmon(home.path(), &["replay", "--verbose", UNIT_FAILED]);
+    assert_eq!(text(&verbose.stdout), text(&plain.stdout));
+    assert_eq!(verbose.status, plain.status);
+    assert!(text(&verbose.stderr).contains("DEBUG") && text(&plain.stderr).is_empty());
+    for (level, expected, status) in [
+        ("debug", "DEBUG", plain.status.code()),
+        ("off", "", plain.status.code()),
+        ("loud", "nixmon: NIXMON_LOG is `loud`, but must be off, error", Some(2)),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nixmon"));
+        command.args(["replay", "--config=/dev/null", UNIT_FAILED]).env("NIXMON_LOG", level);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{level}: {said}");
+        assert_eq!(output.status.code(), status, "{level}");
+    }
+}

@@ -4,7 +4,6 @@
 //! The truth comes from the store's database, the `.drv` files and the kept build logs, never from the stream; see
 //! `tests/fixtures/README.md`. Each question is asked of every case that it fits, and one line says how many were right.
 
-#![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "what was asked and answered is worth reading")]
 

@@ -1,6 +1,5 @@
 //! Runs the bodies of the fuzz targets on the corpora that are kept, as every other test runs: without libFuzzer.
 
-#![cfg(feature = "live")]
 
 #[path = "../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "it is a crate of its own")]

@@ -1,6 +1,5 @@
 //! The live view piece by piece: which rows a graph gives, and what stands on a screen in memory.
 
-#![cfg(feature = "live")]
 
 use std::time::Duration;
 

@@ -2,7 +2,6 @@
 //!
 //! Frames are a function of the state, the moment and the size. Captures without times get ten records a second.
 
-#![cfg(feature = "live")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a test reads its fixtures")]
 
@@ -14,7 +13,7 @@ use nixmon::activation::ActivationChange;
 use nixmon::input::{Reader, Source};
 use nixmon::pipeline::Step;
 use nixmon::render::{BegunStep, Memory, Style, Thresholds, Viewport, frame};
-use nixmon::run::Recording;
+use nixmon::recording::Recording;
 use nixmon::state::{Change, Effects, Input, Moment, State};
 use nixmon::text::Symbols;
 use nixmon::view::View;

@@ -17,7 +17,7 @@ use std::thread;
 
 use common::newer_nix::newer_nix;
 use common::nix::Nix;
-use nixmon::run::nix::{NixVersion, detect, nix_config};
+use nixmon::nix_commands::{NixVersion, detect, nix_config};
 
 /// Two derivations, of which the second needs the first; with `bad = true` the first fails.
 const EXPRESSION: &str = "{ bad ? false }: let make = name: script: derivation { inherit name; system = \

@@ -1,7 +1,6 @@
 //! What holds for every input: the pieces it comes in do not matter, counters are those of a recount, the output is
 //! bounded, and nothing makes the program panic.
 
-#![cfg(feature = "cli")]
 
 mod common {
     #[expect(dead_code, reason = "other tests need the rest")]
@@ -16,7 +15,7 @@ use common::corpus::{self, Case};
 use common::play;
 use nixmon::input::{Reader, Source};
 use nixmon::pipeline::Step;
-use nixmon::run::Recording;
+use nixmon::recording::Recording;
 use nixmon::settings::Output;
 use nixmon::state::{Effects, Input, State};
 use nixmon::view::Evidence;

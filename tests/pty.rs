@@ -1,6 +1,5 @@
 //! The program in a terminal: what stands on the screen while it runs, is resized, typed into, stopped and ended.
 
-#![cfg(feature = "live")]
 #![expect(clippy::disallowed_methods, reason = "a test in a terminal needs the clock")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

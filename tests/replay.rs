@@ -3,7 +3,6 @@
 //!
 //! After a change that is meant, look at the differences with `cargo insta review`.
 
-#![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common {
@@ -19,7 +18,7 @@ use std::time::Duration;
 use common::corpus::{self, Case};
 use common::play::{self, json_output};
 use nixmon::render::failure_in_short;
-use nixmon::run::Recording;
+use nixmon::recording::Recording;
 use nixmon::settings::Output;
 use nixmon::view::Evidence;
 use serde_json::{Map, Value};

@@ -4,7 +4,6 @@
 //! What comes several ways must be told once. So the summary of each run is held against that of nixmon as a filter
 //! behind the same command, which has one way only.
 
-#![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common {

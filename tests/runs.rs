@@ -1,6 +1,5 @@
 //! `status`, `wait`, `log`, `stop`, `list`, `replay RUN` and `runs prune` on stores that the tests make.
 
-#![cfg(feature = "cli")]
 #![expect(clippy::disallowed_methods, reason = "a test of the program starts it and writes files")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::ran::Ran;
-use nixmon::run::Recorder;
+use nixmon::recording::Recorder;
 use nixmon::runs::{
     Created, Exit, FORMAT, Facts, ProcessId, ReadOn, RootCause, RunDir, RunId, RunOutcome, RunState, Status,
     Store,

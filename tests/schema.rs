@@ -3,7 +3,6 @@
 //!
 //! `UPDATE=1 cargo test --test schema` writes the file anew.
 
-#![cfg(feature = "cli")]
 #![expect(clippy::disallowed_methods, reason = "a test of the program starts it and writes files")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,7 +21,7 @@ use common::{corpus, play};
 use nixmon::frontend::json_line;
 use nixmon::input::Source;
 use nixmon::pipeline::Step;
-use nixmon::run::Recording;
+use nixmon::recording::Recording;
 use nixmon::runs::{Facts, RootCause, RunOutcome, RunState, Status, StatusRecord, Store};
 use nixmon::settings::Output;
 use nixmon::text::{Line, Role};

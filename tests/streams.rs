@@ -15,7 +15,7 @@ use common::play;
 use nixmon::cli::PassthroughArg;
 use nixmon::input::Source;
 use nixmon::pipeline::{Pipeline, Step};
-use nixmon::run::Recording;
+use nixmon::recording::Recording;
 use nixmon::settings::Output;
 use nixmon::view::Evidence;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::render::rough;
-use crate::run::query::LogNote;
+use crate::query::LogNote;
 use crate::runs::clock::local_clock;
 use crate::runs::{Activity, ReadOn, RootCause, RunId, RunOutcome, RunState, Status, about};
 use crate::text::{Line, Role, Symbols, count, duration, sanitize, thousands, truncate, width};

@@ -1,6 +1,6 @@
 //! Exit statuses of failures, by kind. The only place where they are decided.
 
-use crate::run::{ExitStatus, Failed};
+use crate::exit_status::{ExitStatus, Failed};
 use crate::runs::{ErrorKind, QueryError, StoreError};
 use crate::settings::ConfigError;
 

@@ -4,7 +4,9 @@ use anyhow::Result;
 
 use super::{describe, print_json, print_lines, symbols};
 use crate::cli::ListArgs;
-use crate::run::{ExitStatus, query, unix_ms};
+use crate::drive::unix_ms;
+use crate::exit_status::ExitStatus;
+use crate::query;
 use crate::runs::clock::short_clock;
 use crate::runs::{RunId, RunState, Status, StatusRecord};
 use crate::settings::Settings;

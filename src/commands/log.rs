@@ -6,8 +6,9 @@ use anyhow::Result;
 
 use super::describe;
 use crate::cli::LogArgs;
-use crate::run::query::{self, LogNote, LogRequest, Logs};
-use crate::run::{ExitStatus, complain, options};
+use crate::drive::{complain, options};
+use crate::exit_status::ExitStatus;
+use crate::query::{self, LogNote, LogRequest, Logs};
 use crate::runs::{QueryError, RunId};
 use crate::settings::Settings;
 

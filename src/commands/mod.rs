@@ -23,7 +23,9 @@ pub use error::{exit_status, hint};
 
 use crate::cli::{Cli, with_options_in_place};
 use crate::frontend::json_line;
-use crate::run::{self, ExitStatus};
+use crate::drive::{diagnostics, filter, replay};
+use crate::exit_status::ExitStatus;
+use crate::monitor;
 use crate::settings::{Settings, Task};
 use crate::text::{self, Line, Palette, Symbols};
 
@@ -35,15 +37,15 @@ use crate::text::{self, Line, Palette, Symbols};
 pub fn run(settings: &Settings) -> Result<ExitStatus> {
     // The monitor writes diagnostics to a file of its run, and the guard has no reader.
     if !matches!(settings.task, Task::Guard | Task::Monitor(_)) {
-        run::start_diagnostics(settings)?;
+        diagnostics::start(settings)?;
     }
     match &settings.task {
-        Task::Filter { record } => run::filter(settings, record.as_deref()),
-        Task::Replay { files, speed, exit_status } => run::replay(settings, files, *speed, *exit_status),
-        Task::Run(task) => run::run_command(settings, task),
-        Task::Start { run, after } => run::start(settings, run, after.as_deref()),
-        Task::Guard => run::guard(),
-        Task::Monitor(directory) => run::monitor(settings, directory),
+        Task::Filter { record } => filter::filter(settings, record.as_deref()),
+        Task::Replay { files, speed, exit_status } => replay::replay(settings, files, *speed, *exit_status),
+        Task::Run(task) => monitor::run(settings, task),
+        Task::Start { run, after } => monitor::start(settings, run, after.as_deref()),
+        Task::Guard => monitor::guard(),
+        Task::Monitor(directory) => monitor::monitor(settings, directory),
         Task::Status(args) => status::status(settings, args),
         Task::Wait(args) => wait::wait(settings, args),
         Task::Log(args) => log::log(settings, args),

@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use super::{describe, print_lines};
-use crate::run::{ExitStatus, unix_ms};
+use crate::drive::unix_ms;
+use crate::exit_status::ExitStatus;
 use crate::runs::clock::local_clock;
 use crate::runs::{Reason, Removed};
 use crate::settings::Settings;

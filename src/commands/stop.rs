@@ -6,7 +6,9 @@ use anyhow::Result;
 
 use super::{describe, print_lines};
 use crate::cli::StopArgs;
-use crate::run::{ExitStatus, query, unix_ms};
+use crate::drive::unix_ms;
+use crate::exit_status::ExitStatus;
+use crate::query;
 use crate::runs::query::Stopping;
 use crate::settings::Settings;
 use crate::text::{Line, Role};

@@ -6,7 +6,9 @@ use anyhow::Result;
 
 use super::{describe, print_json, print_lines, symbols};
 use crate::cli::{WaitArgs, WaitFor};
-use crate::run::{ExitStatus, query, unix_ms};
+use crate::drive::unix_ms;
+use crate::exit_status::ExitStatus;
+use crate::query;
 use crate::runs::query::NewLine;
 use crate::runs::{RunOutcome, Status, StatusRecord};
 use crate::settings::Settings;

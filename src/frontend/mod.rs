@@ -2,12 +2,10 @@
 
 mod activation;
 mod budget;
-#[cfg(feature = "live")]
 mod canvas;
 mod error_texts;
 mod json;
 mod lines;
-#[cfg(feature = "live")]
 mod live;
 mod log;
 mod pending;
@@ -17,11 +15,9 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 
 pub use budget::{Budget, Limits};
-#[cfg(feature = "live")]
 pub use canvas::Screen;
 pub use json::{Json, json_line};
 pub use lines::{Lines, LinesOptions, Passthrough};
-#[cfg(feature = "live")]
 pub use live::{Live, LiveOptions};
 pub use log::{Closeness, Log, LogOf, is_unit};
 pub use results::Results;

@@ -64,7 +64,6 @@ impl LogCounts {
         Some(Line::new().with(Role::Muted, format!("{name}> ")).with(Role::Plain, text))
     }
 
-    #[cfg(feature = "live")]
     pub(super) fn forget(&mut self, id: DerivationId) {
         self.0.remove(&id);
     }

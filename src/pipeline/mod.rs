@@ -435,3 +435,6 @@ fn publish(state: &State, effects: &mut Effects, sinks: &mut Sinks, at: Moment) 
     }
     effects.changes.clear();
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
 
-#[cfg(feature = "live")]
 use crate::frontend::Live;
 use crate::frontend::{Condition, Json, Lines, Log, Results};
 use crate::input::{Event, InputCounts};
@@ -135,7 +134,6 @@ impl<S: Sink> Sink for Rc<RefCell<S>> {
     }
 }
 
-#[cfg(feature = "live")]
 impl Sink for Live {
     fn wants_unnamed_lines(&self) -> bool {
         self.tells_unnamed()

@@ -1,10 +1,15 @@
 //! Processes, distinguished from later ones with the same number.
 
+use std::time::Duration;
+
 use rustix::process::{Pid, Signal};
 
 use super::ProcessId;
 #[cfg(target_os = "linux")]
 use super::proc::{Proc, Stat};
+
+/// Time between two looks whether a process is dying.
+const DYING: Duration = Duration::from_millis(2);
 
 impl ProcessId {
     /// The process of this number; `None` if there is none.
@@ -29,7 +34,14 @@ impl ProcessId {
     /// Returns whether its end is certain but not over: killed by a signal that nothing withstands, or tidied up after by the
     /// system. For a moment it still holds its files, and the locks on them.
     pub fn is_dying(&self) -> bool {
-        number(self.pid).is_some() && is_dying(self)
+        if number(self.pid).is_none() {
+            return false;
+        }
+        // The kernel takes SIGKILL from the pending signals a moment before it marks the process, and may be preempted there.
+        is_dying(self) || {
+            std::thread::sleep(DYING);
+            is_dying(self)
+        }
     }
 
     /// Sends a signal, if it still runs. Says whether it was sent.

@@ -194,7 +194,6 @@ mod tests {
         settings(args, environment, "").output
     }
 
-    #[cfg(feature = "live")]
     #[test]
     fn a_live_view_where_the_cursor_moves() {
         let terminal = Environment { stdout_is_terminal: true, moves_cursor: true, ..Environment::default() };

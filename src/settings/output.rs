@@ -11,7 +11,6 @@ use crate::cli::{LogsArg, OutputArgs, OutputForm, PassthroughArg, When};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A live view.
-    #[cfg(feature = "live")]
     Live,
     /// Condensed lines.
     Lines,
@@ -97,12 +96,9 @@ pub(super) fn resolve(
         });
     Output {
         form: match form {
-            #[cfg(feature = "live")]
             OutputForm::Auto if environment.stdout_is_terminal && environment.moves_cursor => Form::Live,
             // Without a terminal there is nothing to draw on.
-            #[cfg(feature = "live")]
             OutputForm::Live if environment.stdout_is_terminal => Form::Live,
-            #[cfg(feature = "live")]
             OutputForm::Live => Form::Lines,
             OutputForm::Auto | OutputForm::Lines => Form::Lines,
             OutputForm::Json => Form::Json,

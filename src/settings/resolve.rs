@@ -151,6 +151,8 @@ impl Settings {
         run::show(file.targets, &mut resolver);
         Ok(Self {
             task,
+            log_level: environment.nixmon_log.clone(),
+            verbose: cli.verbose,
             output,
             output_args: args,
             thresholds,
@@ -162,8 +164,6 @@ impl Settings {
             state_home: environment.state_home.clone(),
             socket_dirs: environment.socket_dirs.clone(),
             nix_config: environment.nix_config.clone(),
-            log_level: environment.nixmon_log.clone(),
-            verbose: cli.verbose,
             retention,
             stdout_is_stderr: environment.stdout_is_stderr,
             notify: environment.notify,

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use nixmon::input::Source;
 use nixmon::pipeline::{Pipeline, Step};
-use nixmon::run::{Recording, to_writer};
+use nixmon::drive::to_writer;
+use nixmon::recording::Recording;
 use nixmon::settings::{Form, Output};
 use nixmon::view::Evidence;
 use serde_json::Value;

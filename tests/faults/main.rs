@@ -1,6 +1,6 @@
 //! What may go wrong around a command that we watch: processes that are killed, disks that are full, and many at once.
 
-#![cfg(all(feature = "cli", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 #![expect(
     clippy::disallowed_methods,
     reason = "a test of the program starts it, writes files and needs the clock"
