@@ -17,12 +17,12 @@ impl<'t> Captures<'t> {
     }
 }
 
-/// How a template is laid over a text.
+/// The part of a text that a template must cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// It is a whole line: nothing stands before it, nothing follows.
+    /// A whole line, without text before or after it.
     WholeLine,
-    /// It is the beginning of a message, whose wording varies a little from version to version.
+    /// The beginning of a message, whose wording varies slightly between versions.
     ///
     /// - It begins at the start of the text, or anywhere if the template begins with `*`; text after it is ignored. The
     ///   first character may be of either case, for Nix changed many messages in that alone.
@@ -161,7 +161,7 @@ fn find(text: &str, literal: &str) -> Option<usize> {
     (0..=text.len().checked_sub(literal.len())?).find(|&at| is_prefix(&text[at..], literal))
 }
 
-/// Whether a text begins with a literal. A single quote stands for a double one too: newer versions print paths between
+/// Returns whether a text begins with a literal. A single quote matches a double quote as well: newer versions print paths between
 /// those (2.34, for instance, of programs, outputs and build directories).
 fn is_prefix(text: &[u8], literal: &[u8]) -> bool {
     text.len() >= literal.len() && text.iter().zip(literal).all(|(t, l)| t == l || *l == b'\'' && *t == b'"')

@@ -115,7 +115,7 @@ mod tests {
             "broken",
             &["error:", "       … while calling the 'throw' builtin", "", "       error: broken"],
         );
-        // What the message says already.
+        // The text says no more than its message.
         let suggestion = "error: attribute 'nope' not found\n       Did you mean name?";
         check(suggestion, "attribute 'nope' not found. Did you mean name?", &[]);
         check("error: broken", "broken", &[]);

@@ -68,7 +68,7 @@ pub struct Lines<W> {
     unanswered: Option<(Vec<u8>, Moment)>,
     /// Bytes of an unfinished line that have been shown.
     shown_partial: Vec<u8>,
-    /// The same for a line that another line interrupted.
+    /// Bytes that had been shown of an unfinished line when another line interrupted it.
     ended_partial: Vec<u8>,
     said_evaluating: bool,
     log_counts: LogCounts,

@@ -8,7 +8,7 @@ use crate::state::{DerivationId, FailureId, Moment, State};
 use crate::text::{Line, Role};
 use nixmon_log::escapes::last_carriage;
 
-/// How long a failure waits to be shown: if the run ends within this time, only the report shows it.
+/// Time for which a failure waits to be shown. If the run ends within it, only the report shows the failure.
 const FAILURE_DELAY: Duration = Duration::from_millis(700);
 
 /// Failures that have not been shown yet.

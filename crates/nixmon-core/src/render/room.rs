@@ -290,7 +290,7 @@ mod tests {
         allot(blocks, Room { lines, bytes }, &style).iter().map(Line::plain).collect()
     }
 
-    /// Of blocks with these names so much is shown.
+    /// Checks the lines that are shown of blocks with these names.
     #[track_caller]
     fn check(names: &[&str], lines: usize, bytes: usize, expected: &[&str]) {
         assert_eq!(shown(names.iter().map(|name| block(name)).collect(), lines, bytes), expected);

@@ -174,7 +174,7 @@ impl Line {
     /// Writes the line with the styles of the palette, without a line break.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Returns the errors of the writer.
     pub fn write(&self, palette: &Palette, out: &mut impl fmt::Write) -> fmt::Result {
         for span in &self.spans {
             let style = palette.style(span.role);

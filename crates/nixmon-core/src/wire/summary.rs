@@ -22,7 +22,7 @@ pub struct Summary {
     /// Version of the schema: raised when a name or a meaning changes.
     #[schemars(extend("const" = SCHEMA))]
     pub schema: u32,
-    /// How the run ended.
+    /// The outcome of the run.
     pub outcome: Outcome,
     /// Exit status of nixmon itself.
     pub exit_code: i32,
