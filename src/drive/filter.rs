@@ -12,12 +12,12 @@ use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
 use super::background::{Background, Stream};
-use crate::recording::Recorder;
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::Endings;
 use super::{complain, drv_reader, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::input::Source;
+use crate::recording::Recorder;
 use crate::runs;
 use crate::settings::Settings;
 use crate::state::DerivationFacts;
@@ -33,7 +33,7 @@ type Chunk = std::io::Result<(Vec<u8>, Instant)>;
 /// Reads standard input to its end.
 pub(crate) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitStatus> {
     if settings.stdin_is_terminal {
-        return Err(Failed::new(
+        return Err(Failed::error(
             ExitStatus::Usage,
             "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon",
         ));

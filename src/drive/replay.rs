@@ -12,13 +12,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::background::{Backlog, Stream};
 use super::progress::Progress;
-use crate::recording::Recording;
 use super::session::{FRAME, TICK};
 use super::{Watch, complain, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::monitor;
 use crate::pipeline::{Pipeline, Step};
 use crate::query::Steps;
+use crate::recording::Recording;
 use crate::runs::{self, Facts, QueryError, RunDir};
 use crate::settings::Settings;
 use crate::state::Moment;
@@ -205,6 +205,6 @@ fn read(file: &Path) -> Result<Recording> {
     } else {
         bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
-    let failed = |error| Failed::new(ExitStatus::Data, format!("{}: {error:#}", file.display()));
+    let failed = |error| Failed::error(ExitStatus::Data, format!("{}: {error:#}", file.display()));
     Recording::parse(bytes).map_err(failed)
 }

@@ -29,11 +29,11 @@ use anyhow::{Context, Result};
 
 use crate::drive::background::{Background, Stream};
 use crate::drive::{complain, pipeline, plain_lines, silent_pipeline, unix_ms};
+use crate::exit_status::{ExitStatus, Failed};
 use crate::frontend::Json;
 use crate::nix_commands as nix;
 use crate::nix_commands::{NixVersion, Plan};
 use crate::pipeline::Pipeline;
-use crate::exit_status::{ExitStatus, Failed};
 use crate::runs::{
     Created, Environment, Facts, Lock, ProcessId, Reading, RunDir, StdoutUse, Store, StoreError,
 };
@@ -64,7 +64,7 @@ fn check_open_files() -> Result<()> {
     match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         Some(limit) if limit < NEEDED => {
             let message = format!("only {limit} files may be open (ulimit -n), and a run needs {NEEDED}");
-            Err(Failed::new(ExitStatus::System, message))
+            Err(Failed::error(ExitStatus::System, message))
         }
         _ => Ok(()),
     }
