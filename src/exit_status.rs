@@ -70,7 +70,8 @@ pub struct Failed {
 }
 
 impl Failed {
-    pub(crate) fn new(status: ExitStatus, message: impl Into<String>) -> anyhow::Error {
+    /// Makes an error with this exit status.
+    pub(crate) fn error(status: ExitStatus, message: impl Into<String>) -> anyhow::Error {
         Self { status, message: message.into() }.into()
     }
 }

@@ -46,7 +46,7 @@ fn level(settings: &Settings) -> Result<Option<LevelFilter>> {
             Ok(level) => Ok(Some(level)),
             Err(_) => {
                 let expected = "off, error, warn, info, debug or trace";
-                Err(Failed::new(
+                Err(Failed::error(
                     ExitStatus::Usage,
                     format!("NIXMON_LOG is `{level}`, but must be {expected}"),
                 ))

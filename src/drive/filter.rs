@@ -33,7 +33,7 @@ type Chunk = std::io::Result<(Vec<u8>, Instant)>;
 /// Reads standard input to its end.
 pub(crate) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitStatus> {
     if settings.stdin_is_terminal {
-        return Err(Failed::new(
+        return Err(Failed::error(
             ExitStatus::Usage,
             "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon",
         ));

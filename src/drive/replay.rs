@@ -204,6 +204,6 @@ fn read(file: &Path) -> Result<Recording> {
     } else {
         bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
-    let failed = |error| Failed::new(ExitStatus::Data, format!("{}: {error:#}", file.display()));
+    let failed = |error| Failed::error(ExitStatus::Data, format!("{}: {error:#}", file.display()));
     Recording::parse(bytes).map_err(failed)
 }

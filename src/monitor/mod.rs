@@ -63,7 +63,7 @@ fn check_open_files() -> Result<()> {
     match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         Some(limit) if limit < NEEDED => {
             let message = format!("only {limit} files may be open (ulimit -n), and a run needs {NEEDED}");
-            Err(Failed::new(ExitStatus::System, message))
+            Err(Failed::error(ExitStatus::System, message))
         }
         _ => Ok(()),
     }
