@@ -2,9 +2,10 @@
 
 use super::{
     Activation, ActivationChange, Phase, Tool,
+    last_words::reports_error,
     line::{AT_THE_END, LastBuild, Line, MAX_TEXT, is_build_failure},
     rule::{Program, Stage, fit},
-    run::{Run, Standing, Weight, reports_error},
+    run::{Run, Standing, Weight},
     tool::Nesting,
     tools::{TABLES, deploy_rs, home_manager, sudo},
 };
@@ -86,7 +87,8 @@ impl Activation {
         if line.node.is_none() {
             self.close_current(false, out);
         }
-        let standing = if line.node.is_some() { Standing::Sure } else { self.standing() };
+        // colmena says itself where an activation begins.
+        let standing = if line.node.is_some() && self.labels { Standing::Sure } else { self.standing() };
         let node = line.node.map(str::to_owned).or_else(|| deploy_rs::node(line.text));
         let node = node.map(|node| sanitize(&node).into_owned());
         let at = self.runs.add(tool, node.clone(), line.node, line.ctx.at, standing);

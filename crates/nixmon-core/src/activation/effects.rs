@@ -5,7 +5,7 @@ use super::{
     line::{Line, MAX_TEXT},
     rule::{Effect, Holes, Manager, Program, Rule, ServiceKind, is_unit, split_agent},
     run::{Run, Scope, Unit, Weight, cut},
-    tools::deploy_rs,
+    tools::{deploy_rs, home_manager},
 };
 use nixmon_log::escapes::sanitize;
 
@@ -105,11 +105,40 @@ impl Activation {
                 self.signal(at, line, out);
             }
             _ => {
-                let Some(at) = self.target(line) else { return false };
+                let beyond = |run: &Run| {
+                    run.closed
+                        && !matches!(rule.effect, Note | RolledBack | RollingBack | Revoking | Failed | Done)
+                };
+                let at = match self.target(line) {
+                    Some(at) if self.runs.get(at).is_some_and(|run| !beyond(run)) => at,
+                    _ => match self.begin_within(program, rule, holes, line, out) {
+                        Some(at) => at,
+                        None => return false,
+                    },
+                };
                 return self.in_run(at, rule, holes, line, out);
             }
         }
         true
+    }
+
+    /// Begins a run whose beginning is missing, on a line that no other program has.
+    fn begin_within(
+        &mut self,
+        program: &Program,
+        rule: &Rule,
+        holes: &Holes<'_>,
+        line: &Line<'_>,
+        out: &mut Vec<ActivationChange>,
+    ) -> Option<usize> {
+        use Effect::*;
+        let is_known = match rule.effect {
+            NamedStep => holes.step.is_some_and(home_manager::is_own_step),
+            Units(..) | UnitsFailed(_) | ForUser | SnippetFailed | ScriptFailed => true,
+            _ => false,
+        };
+        let tool = program.within.first().filter(|_| is_known)?;
+        Some(self.begin(*tool, line, out))
     }
 
     /// Rules that apply to a run that exists.
@@ -173,9 +202,11 @@ impl Activation {
                 self.emit(at, ActivationChange::Units { run: id, verb, units: vec![unit] }, out);
             }
             LastServiceFailed => {
-                run.keep(Weight::Subject, line.shown);
-                // home-manager goes on, and says at the end if it minds.
-                run.ends_in_error = run.tool == Tool::NixDarwin && !run.in_home_manager;
+                // home-manager's own step goes on, and says at the end if it minds.
+                let of_user =
+                    run.last_service.is_none() && !run.step.as_deref().is_some_and(home_manager::is_own_step);
+                run.keep(if of_user { Weight::Cause } else { Weight::Subject }, line.shown);
+                run.ends_in_error = of_user || run.tool == Tool::NixDarwin && !run.in_home_manager;
                 let unit = run.last_service.clone();
                 self.fail_units(at, unit.into_iter().collect(), out);
             }
@@ -211,6 +242,9 @@ impl Activation {
             }
             SnippetFailed => {
                 run.fails = true;
+                if let Some(step) = holes.step {
+                    run.fail_snippet(step);
+                }
                 run.keep(Weight::Subject, line.shown);
                 run.fail(holes.step, false);
                 self.problem(at, line.shown, out);
@@ -262,7 +296,12 @@ impl Activation {
             Done => {
                 let path = holes.path.or(holes.text.map(str::trim)).filter(|path| path.starts_with('/'));
                 run.configuration = path.map(str::to_owned).or(run.configuration.take());
-                self.runs.close(at);
+                // Lines of the machine come over another connection, and may come later.
+                if run.tool == Tool::DeployRs {
+                    run.confirmed = true;
+                } else {
+                    self.runs.close(at);
+                }
             }
             Failed => {
                 run.exit_status = run.exit_status.or(holes.code);

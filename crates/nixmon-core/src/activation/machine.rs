@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use super::{
     ActivationChange, LineContext, Outcome, Phase, Recognised, Reported, Tool,
     closing::Closing,
+    last_words::{Said, Traceback, reports_error},
     line::{LastBuild, Line, MAX_TEXT, PendingSudo, is_build_failure},
     rule::{Effect, Entry, Program, Quote, Rule, is_unit},
-    run::{Run, Standing, SwitchId, Weight, cut, is_journal_line, reports_error},
+    run::{Run, Standing, SwitchId, Weight, cut, is_journal_line},
     runs::Runs,
     tools::{TABLES, colmena, deploy_rs, home_manager, make, nh, sudo, system_manager},
 };
@@ -42,6 +43,7 @@ pub struct Activation {
     pub(super) translated: Option<(&'static str, home_manager::StepForm)>,
     /// Text that is neither ours nor a wrapper's has been seen.
     pub(super) other_text: bool,
+    traceback: Traceback,
     pub(super) closing: Closing,
     pub(super) outcome: Option<Outcome>,
 }
@@ -68,6 +70,7 @@ impl Activation {
             named: 0,
             translated: None,
             other_text: false,
+            traceback: Traceback::default(),
             closing: Closing::default(),
             outcome: None,
         }
@@ -95,7 +98,7 @@ impl Activation {
 
     /// Whether an activation is under way, so that what fails now is its failure.
     pub fn under_way(&self) -> bool {
-        self.runs().any(|run| !run.closed)
+        self.runs().any(|run| !run.is_over())
     }
 
     /// What the tools themselves said about the end, outside any run.
@@ -111,12 +114,30 @@ impl Activation {
 
     /// Reads one line of text, without its newline and without escape sequences.
     pub fn line(&mut self, line: &str, ctx: &LineContext, out: &mut Vec<ActivationChange>) -> Recognised {
-        let recognised = self.read(line, ctx, out);
+        self.labelled_line(None, line, ctx, out)
+    }
+
+    /// Reads one line of text as [`line`](Self::line) does, which a collector of logs has put behind the name of a machine
+    /// or program.
+    pub fn labelled_line(
+        &mut self,
+        label: Option<&str>,
+        line: &str,
+        ctx: &LineContext,
+        out: &mut Vec<ActivationChange>,
+    ) -> Recognised {
+        let recognised = self.read(line, label, ctx, out);
         self.tell_ends(out);
         recognised
     }
 
-    fn read(&mut self, line: &str, ctx: &LineContext, out: &mut Vec<ActivationChange>) -> Recognised {
+    fn read(
+        &mut self,
+        line: &str,
+        node: Option<&str>,
+        ctx: &LineContext,
+        out: &mut Vec<ActivationChange>,
+    ) -> Recognised {
         if ctx.build_log || line.len() > MAX_LINE {
             self.closing.take_back();
             return Recognised::No;
@@ -127,14 +148,14 @@ impl Activation {
         {
             return self.labelled(label, text, ctx, out);
         }
-        let line = Line { text: line, shown: line, node: None, ctx: *ctx };
+        let line = Line { text: line, shown: line, node, ctx: *ctx };
         // Layers that are recognized by their form first, so that a quote inside them is never taken for a line.
         let layer = colmena::logged(line.text).or_else(|| deploy_rs::text(line.text));
         if let Some(text) = layer
             && let Some((_, shown)) = text.split_once("| ")
             && self.matched(&Line { text: &text, shown, ..line }, out)
         {
-            return self.recognised(None);
+            return self.recognised(node);
         }
         if let Some(recognised) = self.in_block(&line, out) {
             return recognised;
@@ -142,23 +163,23 @@ impl Activation {
         if let Some(said) = make::said(line.text) {
             self.make_said(said, line.text);
             // Around anything but an activation it is a line like any other.
-            return if self.started() { self.recognised(None) } else { Recognised::No };
+            return if self.started() { self.recognised(node) } else { Recognised::No };
         }
         if let Some(text) = system_manager::text(line.text)
             && self.matched(&Line { text, shown: text, ..line }, out)
         {
-            return self.recognised(None);
+            return self.recognised(node);
         }
         if self.matched(&line, out) || self.echoed(&line, out) || self.step_in_another_language(&line, out) {
             self.named = 0;
-            return self.recognised(None);
+            return self.recognised(node);
         }
         let reporting = self.runs.current().is_some_and(|run| run.reporting && !run.closed);
         if reporting
             && let Some(text) = nh::reported(line.text)
             && self.matched(&Line { text, shown: text, ..line }, out)
         {
-            return self.recognised(None);
+            return self.recognised(node);
         }
         self.watch_builds(line.text, out);
         if home_manager::names_itself(line.text) {
@@ -185,7 +206,7 @@ impl Activation {
     /// A Nix error, by its first line: from a record, or from a line that was [`Recognised::No`]. Says whether it belongs
     /// to an activation under way.
     pub fn nix_error(&mut self, message: &str) -> bool {
-        let Some(run) = self.runs.current_mut().filter(|run| !run.closed) else {
+        let Some(run) = self.runs.current_mut().filter(|run| !run.is_over()) else {
             self.sudo = None;
             return false;
         };
@@ -331,6 +352,10 @@ impl Activation {
             Note | RolledBack | RollingBack | Revoking | Failed | Done => {
                 within || run.is_some_and(|run| program.within.contains(&run.tool))
             }
+            // The beginning may be missing: `tail` cut it off.
+            NamedStep | Units(..) | UnitsFailed(_) | ForUser | SnippetFailed | ScriptFailed => {
+                within || (!line.ctx.builds_running && run.is_none_or(|run| run.closed) && !self.labels)
+            }
             _ => within,
         }
     }
@@ -345,9 +370,12 @@ impl Activation {
         if let Some(sudo) = &mut self.sudo {
             sudo.unrelated = sudo.unrelated.saturating_add(1);
         }
-        let open = self.target(line).filter(|at| self.runs.get(*at).is_some_and(|run| !run.closed));
+        let open = self.target(line).filter(|at| self.runs.get(*at).is_some_and(|run| !run.is_over()));
         let Some(at) = open else {
             self.other_text = true;
+            if self.traceback.read(text) == Said::Frame {
+                return Recognised::No;
+            }
             if self.recent.len() == MAX_RECENT {
                 self.recent.pop_front();
             }
@@ -364,9 +392,8 @@ impl Activation {
             }
         }
         run.last_at = line.ctx.at;
-        run.ends_in_error = reports_error(text);
-        run.keep(if run.ends_in_error { Weight::Cause } else { Weight::Context }, text);
-        if run.ends_in_error {
+        run.ends_in_error = run.keep_other(text);
+        if reports_error(text) {
             self.problem(at, text, out);
         }
         match self.runs.get(at) {

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     ActivationChange, Tool, Verb,
+    last_words::{Said, Traceback, is_advice, is_service_manager, reports_error},
     rule::{Quote, Stage},
     tools::home_manager::StepForm,
 };
@@ -163,6 +164,15 @@ pub(super) struct Failure {
     pub(super) survivable: bool,
 }
 
+/// A snippet of an activation script that failed; the script goes on with the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedSnippet {
+    /// Its name.
+    pub step: String,
+    /// The line that says why, of those it printed.
+    pub reason: Option<String>,
+}
+
 /// One activation.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -207,6 +217,11 @@ pub struct Run {
     pub(super) unrelated: u32,
     pub(super) held: Vec<ActivationChange>,
     pub(super) closed: bool,
+    /// The tool says that it went well, but lines of the machine may still come that say otherwise.
+    pub(super) confirmed: bool,
+    traceback: Traceback,
+    /// Snippets of an activation script that failed, each with its reason.
+    snippets: Vec<FailedSnippet>,
     pub(super) refused: bool,
     pub(super) failure: Option<Failure>,
     /// Says itself, or through a wrapper, that it fails.
@@ -289,6 +304,9 @@ impl Run {
             unrelated: 0,
             held: Vec::new(),
             closed: false,
+            confirmed: false,
+            traceback: Traceback::default(),
+            snippets: Vec::new(),
             refused: false,
             failure: None,
             fails: false,
@@ -366,8 +384,23 @@ impl Run {
         lines().filter(move |line| !repeats(line)).map(|line| line.text.as_str())
     }
 
+    /// Snippets that failed, in their order.
+    pub fn failed_snippets(&self) -> &[FailedSnippet] {
+        &self.snippets
+    }
+
+    /// Whether nothing is under way any more, as far as its tool says.
+    pub(super) fn is_over(&self) -> bool {
+        self.closed || self.confirmed
+    }
+
     /// The one line that says most: why it failed, else what failed, else the last line.
     pub fn message(&self) -> Option<&str> {
+        let of_snippet =
+            self.snippets.iter().find(|snippet| Some(&snippet.step) == self.failed_step.as_ref());
+        if let Some(reason) = of_snippet.and_then(|snippet| snippet.reason.as_deref()) {
+            return Some(reason);
+        }
         // What follows a failure of Nix's only says what else could not be built.
         let follows = |line: &&Evidence| {
             !line.text.contains("dependencies of derivation") && !line.text.contains("Cannot build ")
@@ -454,6 +487,56 @@ impl Run {
         }
     }
 
+    /// A snippet failed: the lines since the one before say why.
+    pub(super) fn fail_snippet(&mut self, step: &str) {
+        /// More are not told one by one.
+        const MOST: usize = 100;
+        let by_itself = self.evidence.iter().rev().position(|line| line.weight == Weight::Cause);
+        let reason = match by_itself {
+            Some(at) => self.evidence.iter_mut().rev().nth(at),
+            None => self.evidence.iter_mut().rev().find(|line| line.weight == Weight::Context),
+        };
+        let reason = reason.map(|line| {
+            line.weight = Weight::Cause;
+            line.text.trim().to_owned()
+        });
+        if self.snippets.len() < MOST {
+            self.snippets.push(FailedSnippet { step: step.to_owned(), reason });
+        }
+    }
+
+    /// Keeps a line of any program as evidence. Returns whether it reports an error.
+    pub(super) fn keep_other(&mut self, line: &str) -> bool {
+        match self.traceback.read(line) {
+            // It says where in a program that is not the user's.
+            Said::Frame => return true,
+            Said::Exception => {
+                // What the called program said before is the reason.
+                let called = line.contains("CalledProcessError");
+                let before =
+                    self.evidence.back_mut().filter(|before| called && before.weight <= Weight::Cause);
+                let weight = match before {
+                    Some(before) => {
+                        before.weight = Weight::Cause;
+                        Weight::Context
+                    }
+                    None => Weight::Cause,
+                };
+                self.keep(weight, line);
+                return true;
+            }
+            Said::Else => {}
+        }
+        if is_service_manager(line) {
+            self.keep(Weight::Verdict, line);
+            return true;
+        }
+        let error = reports_error(line) || self.ends_in_error && is_advice(line);
+        let weight = if reports_error(line) { Weight::Cause } else { Weight::Context };
+        self.keep(weight, line);
+        error
+    }
+
     pub(super) fn keep(&mut self, weight: Weight, line: &str) {
         if self.evidence.len() == MAX_EVIDENCE {
             self.evidence.pop_front();
@@ -497,41 +580,6 @@ impl Run {
             self.held.push(change);
         }
     }
-}
-
-/// Whether a line reports an error, by the words programs use: `ERROR`, `error:`, `command not found`, Python's
-/// `OSError: `, and the texts of errno that end a line of most Unix programs.
-pub(super) fn reports_error(line: &str) -> bool {
-    const ENDS: [&str; 10] = [
-        "command not found",
-        ": Permission denied",
-        ": No such file or directory",
-        ": Read-only file system",
-        ": No space left on device",
-        ": Operation not permitted",
-        ": Connection refused",
-        ": File exists",
-        ": Not a directory",
-        ": Is a directory",
-    ];
-    let word = |word: &str| {
-        line.match_indices(word).any(|(at, _)| {
-            let before = line.get(..at).and_then(|before| before.chars().next_back());
-            before.is_none_or(|c| !c.is_alphanumeric())
-        })
-    };
-    let shout = || {
-        line.match_indices("ERROR").any(|(at, found)| {
-            let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-            let before = line.get(..at).and_then(|before| before.chars().next_back());
-            edge(before) && edge(line.get(at + found.len()..).and_then(|after| after.chars().next()))
-        })
-    };
-    word("error:")
-        || line.contains("Error: ")
-        || word("fatal:")
-        || shout()
-        || ENDS.iter().any(|end| line.ends_with(end))
 }
 
 /// The message of a journal line, `Aug 20 10:12:03 host ident[123]: message`; `None` if it is none, or systemd's own,

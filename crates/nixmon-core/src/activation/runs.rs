@@ -104,15 +104,6 @@ impl Runs {
         }
     }
 
-    /// Opens a run again whose end was said too early.
-    pub(super) fn reopen(&mut self, at: usize) {
-        if let Some(run) = self.runs.get_mut(at) {
-            run.closed = false;
-            let id = run.id;
-            self.ending.retain(|ending| *ending != id);
-        }
-    }
-
     /// Returns the runs that ended since this was last called.
     pub(super) fn take_ending(&mut self) -> Vec<SwitchId> {
         std::mem::take(&mut self.ending)

@@ -50,6 +50,9 @@ impl Activation {
             }
             if run.stage != told {
                 out.push(ActivationChange::Ended { run: run.id, stage: run.stage });
+                if let Some(node) = run.node.clone() {
+                    self.reach(&node, Phase::Done, out);
+                }
             }
         }
         self.outcome = self.started().then(|| {
@@ -123,31 +126,15 @@ impl Activation {
 
     /// Beginnings that are not believed yet: now or never.
     fn settle_beginnings(&mut self, exit_status: Option<i32>, out: &mut Vec<ActivationChange>) {
-        let Some(at) = self.runs.current_at() else { return };
-        let Some(run) = self.runs.get(at) else { return };
-        let believed = match run.standing {
-            Standing::Sure => return,
-            // One line and nothing bad after it: no activation that goes well prints so little.
-            Standing::Tentative => {
-                let badly = match exit_status {
-                    Some(code) => code != 0,
-                    None => says_it_failed(run) || run.ends_in_error,
-                };
-                // In a language we have no rule for, one step may as well be prose.
-                run.signals >= 2 || (badly && run.unrelated <= NEAR_THE_END && run.step_form.is_none())
+        let unsure: Vec<usize> = (0..self.runs.len())
+            .filter(|at| self.runs.get(*at).is_some_and(|run| run.standing != Standing::Sure))
+            .collect();
+        for at in unsure {
+            if self.runs.get(at).is_some_and(|run| is_believed_at_the_end(run, exit_status)) {
+                self.believe(at, out);
+            } else if self.runs.current_at() == Some(at) {
+                self.runs.forget_current();
             }
-            // A build that fails says so; what fails without that was no build.
-            Standing::Doubtful => {
-                run.signals >= 2
-                    && (run.unrelated <= AT_THE_END
-                        || says_it_failed(run)
-                        || exit_status.is_some_and(|code| code != 0))
-            }
-        };
-        if believed {
-            self.believe(at, out);
-        } else {
-            self.runs.forget_current();
         }
     }
 
@@ -178,6 +165,29 @@ impl Activation {
     }
 }
 
+/// Whether a beginning was one, seen from the end.
+fn is_believed_at_the_end(run: &Run, exit_status: Option<i32>) -> bool {
+    match run.standing {
+        Standing::Sure => true,
+        // One line and nothing bad after it: no activation that goes well prints so little.
+        Standing::Tentative => {
+            let badly = match exit_status {
+                Some(code) => code != 0,
+                None => says_it_failed(run) || run.ends_in_error,
+            };
+            // In a language we have no rule for, one step may as well be prose.
+            run.signals >= 2 || (badly && run.unrelated <= NEAR_THE_END && run.step_form.is_none())
+        }
+        // A build that fails says so; what fails without that was no build.
+        Standing::Doubtful => {
+            run.signals >= 2
+                && (run.unrelated <= AT_THE_END
+                    || says_it_failed(run)
+                    || exit_status.is_some_and(|code| code != 0))
+        }
+    }
+}
+
 /// Whether the run itself, or its tool, says that it failed.
 fn says_it_failed(run: &Run) -> bool {
     run.failure.is_some() || run.fails || run.rolled_back || run.refused
@@ -197,11 +207,11 @@ fn stage(run: &Run, exit_status: Option<i32>, to_blame: bool, reported: &Reporte
     match exit_status {
         Some(0) => RunStage::Done,
         // 128 and the number of SIGINT, SIGKILL, SIGTERM.
-        Some(130 | 137 | 143) if !run.closed => RunStage::Interrupted,
-        _ if run.interrupted || (to_blame && !run.closed && reported.interrupted) => RunStage::Interrupted,
+        Some(130 | 137 | 143) if !run.is_over() => RunStage::Interrupted,
+        _ if run.interrupted || (to_blame && !run.is_over() && reported.interrupted) => RunStage::Interrupted,
         _ if says_it_failed(run) => failed(run),
-        Some(_) if to_blame && !run.closed => failed(run),
-        None if run.closed => RunStage::Done,
+        Some(_) if to_blame && !run.is_over() => failed(run),
+        None if run.is_over() => RunStage::Done,
         None if run.ends_in_error => failed(run),
         None if to_blame && reported.failed => failed(run),
         _ => RunStage::Done,

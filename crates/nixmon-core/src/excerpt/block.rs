@@ -10,6 +10,9 @@ pub const BLOCK_LEN: usize = 16;
 /// Lines before an error line that are searched for its place (`File "a.ml", line 3:`, `patching file a.c`).
 const N_BEFORE: usize = 8;
 
+/// Lines after a line that ends in a colon, where none of them is indented.
+const N_AFTER_COLON: usize = 3;
+
 /// Frames of a stack trace that are kept: where it was thrown, and who called.
 const N_FRAMES: usize = 2;
 
@@ -107,6 +110,9 @@ impl<'a> Log<'a> {
             })
         } else if contains(text.as_bytes(), b"***Failed") || contains(text.as_bytes(), b"***Exception") {
             self.until(head + 1, BLOCK_LEN, |idx| self.is_ctest_line(idx))
+        } else if text.ends_with(':') && !self.belongs(head + 1, indent(self.line(head))) {
+            // The line says nothing without the next ones.
+            self.until(head + 1, N_AFTER_COLON, |idx| self.text(idx).is_empty() || is_step(self.line(idx)))
         } else {
             return Some(self.indented(head));
         };

@@ -67,7 +67,8 @@ pub(super) fn block(state: &State, failure: &Failure, log_lines: usize, style: &
             .as_ref()
             .zip(failure.location.as_ref())
             .is_some_and(|(a, b)| a.file != b.file);
-        let told = |detail: &str| failure.message.contains(detail.trim());
+        let is_shown = failure.name.is_none() || !is_said_by_heading(failure);
+        let told = |detail: &str| is_shown && failure.message.contains(detail.trim());
         let details = failure.details.iter().filter(|detail| !(told(detail) || elsewhere && is_code(detail)));
         for detail in details.take(LOG_LINES) {
             say(Worth::Evidence, Role::Muted, &short_paths(detail));
@@ -149,7 +150,6 @@ fn short_paths(text: &str) -> String {
 /// Returns whether the heading says everything that the message says.
 pub fn is_said_by_heading(failure: &Failure) -> bool {
     match failure.kind {
-        FailureKind::MissingFeature | FailureKind::PlatformMismatch => !failure.details.is_empty(),
         FailureKind::NotDeterministic => !names_another(failure),
         kind => kind.is_told_by_phrase(),
     }

@@ -3,7 +3,7 @@
 use super::room::{self, Block, Room};
 use super::{Style, activation, failure, updates};
 use crate::activation::{Run, RunStage};
-use crate::state::{DerivationState, Outcome, Phase, State};
+use crate::state::{DerivationState, Outcome, PathState, Phase, State};
 use crate::text::{Line, Role, bytes, count, duration, thousands};
 use crate::view::Evidence;
 use nixmon_log::nix::error::Stage;
@@ -185,12 +185,16 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             } else if let Some(what) = updates::verdict(state, style).filter(|_| counts.is_empty()) {
                 line.push(role, what);
                 line.push(Role::Plain, format!(" in {elapsed}"));
+            } else if state.is_dry_run() {
+                line.push(role, "Dry run");
+                line.push(Role::Plain, format!(": {} in {elapsed}", announced(state)));
             } else {
                 line.push(role, "Complete");
                 let what = match counts.is_empty() {
                     // The command succeeded all the same.
                     _ if state.counts().failed > 0 => format!(" in {elapsed} {} {counts}", symbols.bullet),
                     false => format!(": {counts} in {elapsed}"),
+                    true if let Some(words) = state.closing_words() => format!(": {words} in {elapsed}"),
                     true if state.phase_reached() == Phase::Evaluating => format!(" in {elapsed}"),
                     true => format!(": nothing to build in {elapsed}"),
                 };
@@ -253,6 +257,7 @@ fn failed(state: &State) -> String {
             }
             _ => "Activation failed".to_owned(),
         },
+        Some(Stage::Command) => "Command failed".to_owned(),
         None => "Failed".to_owned(),
     }
 }
@@ -269,7 +274,10 @@ fn counts(state: &State) -> String {
     part(counts.built, "built");
     part(counts.failed, "failed");
     part(counts.cancelled, cancelled(state));
-    part(counts.not_started, if success { "to build" } else { "not started" });
+    let least = if state.wanted_is_least() { "at least " } else { "" };
+    if counts.not_started > 0 && !success {
+        parts.push(format!("{least}{} not started", thousands(counts.not_started as u64)));
+    }
     if counts.fetched > 0 {
         let size = if counts.fetched_bytes > 0 {
             format!(" ({})", bytes(counts.fetched_bytes))
@@ -280,6 +288,24 @@ fn counts(state: &State) -> String {
     }
     if counts.uploaded > 0 {
         parts.push(format!("{} uploaded", thousands(counts.uploaded as u64)));
+    }
+    parts.join(", ")
+}
+
+/// `2 to build, 3 to fetch (9.5 MiB)`: the answer to a dry run.
+fn announced(state: &State) -> String {
+    let transfers = state.transfers();
+    let mut parts = Vec::new();
+    let n_builds = state.counts().not_started;
+    if n_builds > 0 {
+        parts.push(format!("{} to build", thousands(n_builds as u64)));
+    }
+    let n_paths =
+        transfers.count(PathState::Planned).max(usize::try_from(transfers.announced.paths).unwrap_or(0));
+    if n_paths > 0 {
+        let size = transfers.announced.download;
+        let size = if size > 0 { format!(" ({})", bytes(size)) } else { String::new() };
+        parts.push(format!("{} to fetch{size}", thousands(n_paths as u64)));
     }
     parts.join(", ")
 }

@@ -36,13 +36,7 @@ impl State {
         let failure = FailureId(self.errors.failures.len());
         let mut record = Failure::from_error(error, stage, self.clock.now);
         let hook = record.kind == FailureKind::PostBuildHook;
-        if record.kind == FailureKind::SubstitutionFailed
-            && let Some(cause) =
-                self.errors.loose.iter().rev().find(|cause| cause.failure.kind.stage() == Some(Stage::Fetch))
-        {
-            // Nix says before why it could not fetch, and then only that it could not.
-            record.details.push(cause.failure.message.clone());
-        }
+        record.details.extend(self.earlier_reasons(record.kind));
         let derivation = self.builds.derivations.get_mut(id);
         record.derivation = Some(id);
         record.name = Some(derivation.name().to_owned());
@@ -89,7 +83,7 @@ impl State {
         record.printed_nothing =
             has_records && !printed && record.machine.is_none() && record.log_tail.is_empty();
         // What a hook prints is in no log.
-        if started && !hook {
+        if (started || record.names_log) && !hook {
             record.log_hints.push(format!("nix log {path}"));
         }
         self.errors.failures.push(record);
@@ -101,6 +95,33 @@ impl State {
             self.builds.derivations.set(id, DerivationState::Skipped);
         }
         effects.changes.push(Change::Failed(failure));
+    }
+
+    /// Returns what Nix has said before of why it could not fetch, or why it could not use another machine. The failure
+    /// itself only says that it could not.
+    fn earlier_reasons(&self, kind: FailureKind) -> Vec<String> {
+        /// More machines than this are not named.
+        const MACHINES: usize = 3;
+        let loose = self.errors.loose.iter().rev().map(|error| &error.failure);
+        match kind {
+            FailureKind::SubstitutionFailed => {
+                let mut causes = loose.filter(|cause| cause.kind.stage() == Some(Stage::Fetch));
+                let last = causes.next();
+                let told = |cause: &&Failure| cause.kind == FailureKind::NoSubstituter;
+                // That a path cannot be had repeats what was said before it.
+                let cause = last.filter(told).and_then(|_| causes.find(|cause| !told(cause))).or(last);
+                cause.map(|cause| cause.message.clone()).into_iter().collect()
+            }
+            FailureKind::LocalBuildsDisabled
+            | FailureKind::NoMachine
+            | FailureKind::PlatformMismatch
+            | FailureKind::MissingFeature => loose
+                .filter(|cause| cause.kind == FailureKind::RemoteMachine)
+                .take(MACHINES)
+                .map(|cause| cause.message.clone())
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Whether no other build was running that may have written to the stream: of several, nothing says which line is

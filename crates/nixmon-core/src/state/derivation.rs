@@ -137,6 +137,13 @@ impl Derivation {
         self.started.map_or(Moment::ZERO, |from| self.ended.unwrap_or(now).saturating_sub(from))
     }
 
+    /// How long it has run or ran, where its end is known. A line of text only tells of beginnings and failures.
+    pub fn known_elapsed(&self, now: Moment) -> Option<Moment> {
+        let is_known =
+            !self.human || matches!(self.state, DerivationState::Building | DerivationState::Failed);
+        is_known.then(|| self.elapsed(now))
+    }
+
     /// When its builder was last heard of.
     pub fn last_heard(&self) -> Option<Moment> {
         let log = self.log.as_ref().map(|log| log.last_at);
@@ -252,6 +259,19 @@ impl Derivations {
         }
         derivation.state = state;
         self.revision += 1;
+    }
+
+    /// Wants no longer what was announced and has not begun.
+    pub(super) fn forget_planned(&mut self) {
+        let counts = self.counts;
+        if counts.get(DerivationState::Planned) + counts.get(DerivationState::Waiting) == 0 {
+            return;
+        }
+        let is_open = |state| matches!(state, DerivationState::Planned | DerivationState::Waiting);
+        let open: Vec<_> = self.iter().filter(|(_, d)| is_open(d.state)).map(|(id, _)| id).collect();
+        for id in open {
+            self.set(id, DerivationState::Unknown);
+        }
     }
 
     /// Takes note of one that was started at a time.

@@ -11,7 +11,10 @@ use super::derivation::DerivationState;
 use super::ids::DerivationId;
 use super::loose::Origin;
 use nixmon_log::escapes::{sanitize, strip_escapes};
-use nixmon_log::nix::error::{ErrorText, FailureKind, NixError, Stage, TraceFrame, is_error, parse_error};
+use nixmon_log::nix::closing::CLOSING_STARTS;
+use nixmon_log::nix::error::{
+    ErrorText, FailureKind, IGNORED, NixError, Stage, TraceFrame, is_error, parse_error,
+};
 use nixmon_log::nix::log::{Position, Text};
 use nixmon_log::nix::store_path;
 
@@ -36,8 +39,9 @@ impl State {
     ) {
         if level >= 3 {
             // Of what Nix says by default and with -v, only the lists matter; the rest is told by activities.
-            let listed = msg.may_begin_with(b"t d");
+            let listed = msg.may_begin_with(b"t d") || level == 3 && msg.may_begin_with(CLOSING_STARTS);
             let text = if listed { msg.decode() } else { Cow::Borrowed("") };
+            self.note_closing(&text);
             if text.starts_with("th") || text.starts_with("  /") || text.starts_with("don't know") {
                 self.list_line(&text, effects);
             } else {
@@ -77,6 +81,13 @@ impl State {
     /// A text of level 0 to 2 that is no error.
     fn remark(&mut self, text: &str, effects: &mut Effects) {
         let plain = strip_escapes(text);
+        if plain.trim_start().starts_with(IGNORED) && self.ignored_error(&plain) {
+            return;
+        }
+        if let Some(unwritten) = unwritten_lock(plain.lines().next().unwrap_or_default()) {
+            self.show(TextKind::Warning, &sanitize(unwritten), effects);
+            return;
+        }
         if self.flake_inputs.message(&plain) {
             effects.changes.push(Change::FlakeInputs);
             return;
@@ -143,21 +154,41 @@ impl State {
         );
     }
 
+    /// Nix says that it crashes; of several lines the first says why.
+    pub(super) fn crashed(&mut self, text: &str, effects: &mut Effects) {
+        let known = self.errors.loose.iter().any(|error| error.failure.kind == FailureKind::NixAborted);
+        if !known {
+            self.labelled_error(text, effects);
+        }
+    }
+
     /// A path that Nix knows no way to obtain.
     pub(super) fn unobtainable(&mut self, path: &str) {
         let message = format!("error: don't know how to build these paths: {path}");
         let error = parse_error(&ErrorText { msg: &message, ..ErrorText::default() });
         self.loose_error(error, false, Origin::Text);
+        // Nix says so before it builds from another store, too, and of paths that are to be deleted.
+        if let Some(last) = self.errors.loose.last_mut() {
+            last.survived = true;
+        }
     }
 
     /// An error in human-readable form.
     pub(super) fn error_text(&mut self, text: &str, effects: &mut Effects) {
         self.announced(effects);
         let first = text.lines().next().unwrap_or_default();
-        if self.activation_line(first, false, effects) {
+        if self.activation_line(first, None, false, effects) {
             // The rest of it explains the activation's failure.
             for line in text.lines().skip(1) {
-                self.activation_line(line, false, effects);
+                self.activation_line(line, None, false, effects);
+            }
+            return;
+        }
+        if first.trim_start().starts_with(IGNORED) {
+            if !self.ignored_error(text) {
+                for line in text.lines() {
+                    self.other(line, effects);
+                }
             }
             return;
         }
@@ -317,6 +348,15 @@ impl State {
             failure.advice = FailureKind::DiskFull.advice();
         }
     }
+}
+
+/// Returns what Nix says of a lock file that it does not write, without the changes. They were not made.
+pub(super) fn unwritten_lock(line: &str) -> Option<&str> {
+    let text = line.trim();
+    let text = text.strip_prefix("warning: ").unwrap_or(text);
+    let rest = text.strip_prefix("will not write ").or_else(|| text.strip_prefix("not writing "))?;
+    (rest.starts_with("lock file") || rest.starts_with("modified lock file"))
+        .then(|| text.trim_end_matches(':'))
 }
 
 /// Whether an error does not say what it is about.

@@ -47,6 +47,8 @@ pub struct Failure {
     pub log_hints: Vec<String>,
     /// The command that Nix names for the whole log, if it is another one than `nix log`, which is then not enabled.
     pub full_log: Option<String>,
+    /// Nix names `nix log` for the whole log.
+    pub(super) names_log: bool,
     /// When it was seen.
     pub at: Moment,
     /// How long the build had run.
@@ -83,6 +85,7 @@ impl Failure {
             trace: error.trace,
             printed_nothing: false,
             log_hints: Vec::new(),
+            names_log: error.full_log.is_some(),
             full_log: other_command(error.full_log),
             at,
             after: None,

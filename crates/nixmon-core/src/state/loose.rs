@@ -3,9 +3,10 @@
 use super::State;
 use super::causes::explain;
 use super::change::{Effects, Phase, TextKind};
+use super::derivation::DerivationState;
 use super::failure::Failure;
 use super::process::Pid;
-use nixmon_log::nix::error::{FailureKind, NixError, Stage};
+use nixmon_log::nix::error::{ErrorText, FailureKind, IGNORED, NixError, Stage, parse_error};
 
 /// More errors than this without a derivation are not kept.
 pub(super) const MAX_LOOSE: usize = 100;
@@ -26,6 +27,8 @@ pub(super) struct LooseError {
     raw: bool,
     /// Lines have followed it that may be of whoever runs Nix.
     doubted: bool,
+    /// Nix goes on after it and fails in the end: `nix flake check --keep-going`.
+    pub(super) deferred: bool,
 }
 
 /// How an error came.
@@ -53,7 +56,7 @@ pub(super) enum RawErrors {
 impl LooseError {
     /// Whether it ended its command, as far as the stream tells.
     pub(super) fn is_fatal(&self) -> bool {
-        !self.survived && (self.top_level || !self.failure.kind.is_survivable())
+        !self.survived && !self.deferred && (self.top_level || !self.failure.kind.is_survivable())
     }
 
     /// Whether other words came later that may say more. Without an exit status it is all there is that tells of a
@@ -88,14 +91,13 @@ impl State {
     /// Whether Nix says that the error before did not end it. It is told then, and nothing comes of it.
     pub(super) fn survives_error(&mut self, text: &str, effects: &mut Effects) -> bool {
         /// nix-shell asks for a bash of nixpkgs and does without (`src/nix-build/nix-build.cc`).
-        const SURVIVES: &str = "will use bash from your environment";
-        if text.trim() != SURVIVES {
-            return false;
-        }
+        const SURVIVES: [&str; 2] =
+            ["will use bash from your environment", "uses bash from your environment"];
+        let Some(survives) = SURVIVES.into_iter().find(|words| text.trim() == *words) else { return false };
         if let Some(error) = self.errors.loose.pop_if(|error| error.last) {
             self.show(TextKind::Notice, &format!("error: {}", error.failure.message), effects);
         }
-        self.show(TextKind::Notice, SURVIVES, effects);
+        self.show(TextKind::Notice, survives, effects);
         true
     }
 
@@ -120,9 +122,36 @@ impl State {
         let mut failure = Failure::from_error(error, stage, self.clock.now);
         explain(&mut failure);
         let processes = self.builds.processes.len();
-        let error =
-            LooseError { failure, top_level, processes, survived: false, last: true, raw, doubted: false };
+        let error = LooseError {
+            failure,
+            top_level,
+            processes,
+            survived: false,
+            last: true,
+            raw,
+            doubted: false,
+            deferred: false,
+        };
         self.errors.loose.push(error);
+    }
+
+    /// An error that Nix ignores for now: `error (ignored): …`. Those of the evaluation make `nix flake check` fail in the
+    /// end; others come from cleaning up. Returns whether it is one of the former.
+    pub(super) fn ignored_error(&mut self, text: &str) -> bool {
+        let Some(rest) = text.trim_start().strip_prefix(IGNORED) else { return false };
+        let error = parse_error(&ErrorText { msg: rest.trim_start(), ..ErrorText::default() });
+        let is_evaluation = error.kind.stage() == Some(Stage::Evaluation)
+            || error.kind == FailureKind::Unknown
+                && self.text.checks_flake
+                && self.clock.phase == Phase::Evaluating;
+        if is_evaluation && !error.is_cascade() {
+            self.loose_error(error, false, Origin::Record);
+            if let Some(last) = self.errors.loose.last_mut() {
+                last.deferred = true;
+                last.last = false;
+            }
+        }
+        is_evaluation
     }
 
     /// Where the run was when such an error came.
@@ -130,8 +159,16 @@ impl State {
         if error.kind == FailureKind::Usage {
             return None;
         }
-        // An error without a position that ends a request is about what was to be built, whatever it says.
         let realised = self.builds.processes.values().any(|process| process.realised_last);
+        // Without anything to build or to fetch, a command has failed that does neither.
+        let is_commands = matches!(
+            error.kind,
+            FailureKind::StoreError | FailureKind::DaemonConnection | FailureKind::RemoteMachine
+        ) || realised && error.kind.stage().is_none();
+        if is_commands && error.location.is_none() && !self.has_begun() {
+            return Some(Stage::Command);
+        }
+        // An error without a position that ends a request is about what was to be built, whatever it says.
         if realised && error.location.is_none() {
             return Some(
                 error.kind.stage().filter(|stage| *stage != Stage::Evaluation).unwrap_or(Stage::Build),
@@ -148,6 +185,14 @@ impl State {
             Phase::Building | Phase::Done => Stage::Build,
             Phase::Activating => Stage::Activation,
         }))
+    }
+
+    /// Whether a build or a transfer has begun.
+    fn has_begun(&self) -> bool {
+        let counts = self.builds.derivations.counts();
+        let idle = [DerivationState::Planned, DerivationState::Waiting, DerivationState::Skipped];
+        let n_idle: usize = idle.into_iter().map(|state| counts.get(state)).sum();
+        counts.wanted() > n_idle || self.transfers.has_begun()
     }
 
     /// Nix has begun something: errors of the same process have not ended it.

@@ -95,6 +95,16 @@ struct Builds {
     processes: HashMap<Pid, Process, RandomState>,
     /// A list of derivations to build was read.
     announced: bool,
+    /// A build or a transfer has begun since the last list.
+    begun: bool,
+    /// A build has begun by a line of text after another one of the same list had failed: `--keep-going`.
+    keeps_going: bool,
+    /// Root causes that were known when the last list began.
+    failures_before: usize,
+    /// A request was made, in any process: the lists were more than the answer to a dry run.
+    requested: bool,
+    /// A request has ended since the last list, or a result was printed: nothing of the list is left to do.
+    answered: bool,
     /// Number of builds that were started by a line of text and have no known end.
     endless: usize,
     /// Builds by the name that `name> ` prefixes use.
@@ -129,6 +139,8 @@ struct Errors {
 struct Texts {
     /// The list whose entries follow.
     list: Option<nixmon_log::input::human::List>,
+    /// Entries of the list that are still to come.
+    missing: u64,
     /// A list is being read; it is complete only when something else follows.
     announcing: bool,
     /// Lines without a name that may be builders'.
@@ -146,6 +158,12 @@ struct Texts {
     waiting: Option<String>,
     /// The path that a line of text has sent last.
     last_upload: Option<PathId>,
+    /// The last account that a command gave of what it has done.
+    closing: Option<String>,
+    /// The changes that follow were not written to a lock file.
+    unwritten_lock: bool,
+    /// A flake is being checked.
+    checks_flake: bool,
     /// Any record at all was read.
     records_seen: bool,
     /// Something that only Nix says was heard.
@@ -362,6 +380,11 @@ impl State {
     /// How the run ended; `None` before its end.
     pub fn outcome(&self) -> Option<Outcome> {
         self.end.outcome
+    }
+
+    /// Returns the last words in which a command says what it has done: `31 store paths deleted, 20.1 KiB freed`.
+    pub fn closing_words(&self) -> Option<&str> {
+        self.text.closing.as_deref()
     }
 
     /// What other programs printed: the end of it, and what looks like errors before.

@@ -5,6 +5,7 @@ use super::change::{BuildEnd, Change, Effects, Phase};
 use super::derivation::DerivationState;
 use super::ids::{DerivationId, PathId};
 use super::process::{Counter, Credit, MAX_OPEN, Pid, push_bounded};
+use super::texts::is_flake_check;
 use super::transfer::PathState;
 use super::{LogTail, State};
 use nixmon_log::escapes::sanitize;
@@ -93,6 +94,7 @@ impl State {
             ActivityType::FileTransfer => self.download_started(pid, parent, fields),
             ActivityType::Realise => {
                 self.process(pid).realising += 1;
+                self.builds.requested = true;
                 Kind::Realise
             }
             ActivityType::Builds if self.in_request(parent) => Kind::InnerBuilds(Counter::default()),
@@ -124,6 +126,7 @@ impl State {
                 if level <= 4 && self.clock.phase == Phase::Evaluating =>
             {
                 let text = short(text);
+                self.text.checks_flake |= is_flake_check(&text);
                 if text.starts_with("querying") || text.is_empty() {
                     return Kind::Other;
                 }
@@ -152,6 +155,8 @@ impl State {
         human: bool,
         effects: &mut Effects,
     ) -> DerivationId {
+        self.builds.begun = true;
+        self.builds.keeps_going |= human && self.errors.failures.len() > self.builds.failures_before;
         let id = self.builds.derivations.get_or_insert(path);
         let now = self.clock.now;
         let derivation = self.builds.derivations.get_mut(id);
@@ -197,6 +202,7 @@ impl State {
     }
 
     fn fetch_started(&mut self, path: &str, from: Option<&str>, effects: &mut Effects) -> PathId {
+        self.builds.begun = true;
         let id = self.transfers.get_or_insert(path);
         self.transfers.restart(id, from, self.clock.now);
         self.transfers.set(id, PathState::Fetching);
@@ -251,6 +257,7 @@ impl State {
 
     /// A path is on its way to another store.
     pub(super) fn upload_started(&mut self, path: &str, effects: &mut Effects) -> PathId {
+        self.builds.begun = true;
         let id = self.transfers.upload(path);
         self.transfers.set(id, PathState::Uploading);
         self.enter(Phase::Fetching, effects);
@@ -459,6 +466,7 @@ impl State {
                 let process = self.process(pid);
                 process.realising = process.realising.saturating_sub(1);
                 process.realised_last = process.realising == 0;
+                self.builds.answered = true;
             }
             Kind::CopyPaths(_) => {
                 let process = self.process(pid);

@@ -1,6 +1,8 @@
 //! The rules by which it is told what became of a derivation, each with the smallest stream that needs it.
 
+mod graphs;
 mod human;
+mod kinds;
 
 use std::time::Duration;
 
@@ -546,7 +548,7 @@ fn a_result_has_no_control_characters() {
     let (mut state, mut effects) = (State::new(), Effects::default());
     let text = format!("/x\u{7f}\0{}", out("a"));
     let human = nixmon_log::input::human::HumanLine::StorePath(&text);
-    let line = nixmon_log::input::Line { raw: &text, text: &text, human };
+    let line = nixmon_log::input::Line { raw: &text, text: &text, human, label: None };
     state.apply(Input::Event(Event::Line(line)), Moment::ZERO, &mut effects);
     let [Change::Text(TextKind::Result, told)] = &effects.changes[..] else {
         panic!("{:?}", effects.changes)

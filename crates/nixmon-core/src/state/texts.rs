@@ -3,12 +3,16 @@
 use super::State;
 use super::change::{BuildEnd, Change, Effects, Phase, TextKind};
 use super::derivation::DerivationState;
+use super::errors::unwritten_lock;
 use super::loose::RawErrors;
 use super::transfer::PathState;
 use crate::activation::{ActivationChange, LineContext, Recognised, is_of_make};
 use nixmon_log::escapes::sanitize;
 use nixmon_log::input::Line;
 use nixmon_log::input::human::{self, HumanLine, List};
+use nixmon_log::nix::closing::{CLOSING_STARTS, is_closing};
+use nixmon_log::nix::error::{ends_with_crash, is_crash};
+use nixmon_log::nix::store_path;
 
 /// So much is kept of what is waited for: a store path and some words.
 const MAX_WAITING: usize = 300;
@@ -30,9 +34,18 @@ impl State {
             self.text.response_body = true;
             return;
         }
-        let consumed =
-            self.activation_line(line.text, matches!(line.human, HumanLine::BuildLog { .. }), effects);
+        let consumed = self.activation_line(
+            line.text,
+            line.label,
+            matches!(line.human, HumanLine::BuildLog { .. }),
+            effects,
+        );
         self.note_last(line.text);
+        self.note_closing(line.text);
+        if std::mem::take(&mut self.text.unwritten_lock) && is_lock_change(line.text) {
+            self.text.unwritten_lock = true;
+            return;
+        }
         self.note_waiting(line.text);
         let unlabelled = self.activation.text_of(line.text);
         if !consumed && unlabelled.len() < line.text.len() && human::parse(unlabelled) == HumanLine::Error {
@@ -44,6 +57,7 @@ impl State {
                 self.went_on(None);
                 self.settle_raw_errors(RawErrors::CommandGoesOn);
                 self.text.raw_log.build_began();
+                self.builds.answered = false;
                 self.build_started(derivation, machine, true, effects);
             }
             HumanLine::Copying { path, from, to } => {
@@ -79,10 +93,17 @@ impl State {
                     self.other(line.text, effects);
                 }
             }
-            HumanLine::Chatter => {}
+            HumanLine::Chatter => self.chatter(line.text),
             _ if consumed => {}
             _ if self.survives_error(line.text, effects) => {}
             _ if self.flake_inputs.line(line.text) => effects.changes.push(Change::FlakeInputs),
+            _ if is_crash(line.text) && !(self.may_be_a_builders() && !line.text.contains("nix")) => {
+                self.crashed(line.text, effects);
+            }
+            HumanLine::Warning(text) if unwritten_lock(text).is_some() => {
+                self.text.unwritten_lock = true;
+                self.show(TextKind::Warning, &sanitize(text.trim_end_matches(':')), effects);
+            }
             HumanLine::Warning(text) => {
                 self.text.response_body =
                     text.contains("unable to download '") && !text.contains("; retrying in ");
@@ -91,6 +112,7 @@ impl State {
             HumanLine::Trace(text) => self.show(TextKind::Trace, &sanitize(text), effects),
             HumanLine::StorePath(path) => {
                 self.builders_are_done();
+                self.builds.answered = true;
                 effects.changes.push(Change::Text(TextKind::Result, sanitize(path).into_owned()));
             }
             HumanLine::Error | HumanLine::Other => self.other(line.text, effects),
@@ -118,8 +140,43 @@ impl State {
         known.is_some()
     }
 
+    /// Keeps a command's own last words.
+    pub(super) fn note_closing(&mut self, text: &str) {
+        if text.as_bytes().first().is_some_and(|first| CLOSING_STARTS.contains(first)) && is_closing(text) {
+            self.text.closing = Some(sanitize(text.trim()).into_owned());
+        }
+    }
+
+    /// A line in which Nix says what it does.
+    fn chatter(&mut self, text: &str) {
+        self.text.checks_flake |= is_flake_check(text);
+        let mut quoted = text.split('\'').skip(1).step_by(2);
+        if text.starts_with("resolved derivation: '") {
+            if let (Some(from), Some(to)) = (quoted.next(), quoted.next()) {
+                self.builds.derivations.resolve(from, to);
+            }
+        } else if text.starts_with("waiting for lock on '")
+            && let Some(path) = quoted.next()
+        {
+            self.built_elsewhere(path);
+        }
+    }
+
+    /// Another process builds the derivation with this output, and no line tells when it is there.
+    fn built_elsewhere(&mut self, output: &str) {
+        let Some(name) = store_path::path_name(output) else { return };
+        let planned = self.builds.derivations.iter().find(|(_, derivation)| {
+            derivation.state() == DerivationState::Planned && derivation.name() == name
+        });
+        if let Some(id) = planned.map(|(id, _)| id) {
+            self.builds.derivations.get_mut(id).waiting_for = Some("lock".into());
+            self.builds.derivations.get_mut(id).waiting_since = Some(self.clock.now);
+            self.builds.derivations.set(id, DerivationState::Waiting);
+        }
+    }
+
     /// A line of somebody's.
-    fn other(&mut self, text: &str, effects: &mut Effects) {
+    pub(super) fn other(&mut self, text: &str, effects: &mut Effects) {
         let clean = sanitize(text);
         let clean = clean.trim_end();
         if self.may_be_a_builders() {
@@ -193,8 +250,20 @@ impl State {
         }
         match human::parse(text) {
             HumanLine::ListHeader(list) => {
+                if !self.text.announcing {
+                    self.forget_unanswered(list);
+                    self.builds.begun = false;
+                    self.builds.answered = false;
+                    self.builds.keeps_going = false;
+                    self.builds.failures_before = self.errors.failures.len();
+                }
                 self.text.list = Some(list);
                 self.text.announcing = true;
+                self.text.missing = match list {
+                    List::Build(n) => n.unwrap_or(0),
+                    List::Fetch { paths, .. } => paths.unwrap_or(0),
+                    List::Unknown => 0,
+                };
                 self.builds.announced |= matches!(list, List::Build(_));
                 if let List::Fetch { paths, download, unpacked } = list {
                     let announced = &mut self.transfers.announced;
@@ -205,6 +274,7 @@ impl State {
                 true
             }
             HumanLine::ListEntry(path) => {
+                self.text.missing = self.text.missing.saturating_sub(1);
                 match self.text.list {
                     Some(List::Build(_)) if path.ends_with(".drv") => self.plan(path, effects),
                     Some(List::Fetch { .. }) => {
@@ -220,6 +290,18 @@ impl State {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Another list of its kind begins although nothing of the last one was begun: that was the answer to a dry run.
+    fn forget_unanswered(&mut self, next: List) {
+        if self.builds.begun || self.builds.requested {
+            return;
+        }
+        match next {
+            List::Build(_) => self.builds.derivations.forget_planned(),
+            List::Fetch { .. } => self.transfers.forget_planned(),
+            List::Unknown => {}
         }
     }
 
@@ -258,13 +340,19 @@ impl State {
     }
 
     /// Feeds a line to the activation. Returns whether it is one of its lines.
-    pub(super) fn activation_line(&mut self, text: &str, build_log: bool, effects: &mut Effects) -> bool {
+    pub(super) fn activation_line(
+        &mut self,
+        text: &str,
+        label: Option<&str>,
+        build_log: bool,
+        effects: &mut Effects,
+    ) -> bool {
         let context = LineContext {
             at: self.clock.now,
             builds_running: self.text.records_seen && !self.builds.activities.is_empty(),
             build_log,
         };
-        let recognised = self.activation.line(text, &context, &mut self.activation_changes);
+        let recognised = self.activation.labelled_line(label, text, &context, &mut self.activation_changes);
         let any = self.tell_activation(effects);
         match recognised {
             Recognised::Consumed => true,
@@ -319,7 +407,21 @@ impl State {
             || text.contains("ERROR")
             || text.starts_with("fatal: ")
             || text.contains("command not found")
-            || text.ends_with(": not found") && text.contains("sh: ");
+            || text.ends_with(": not found") && text.contains("sh: ")
+            || text.starts_with("##[error]")
+            || ends_with_crash(text);
         self.errors.last_text = error.then(|| sanitize(text).into_owned());
     }
+}
+
+/// Whether a line tells of a change of a lock file, or of a flake input in such a change.
+fn is_lock_change(line: &str) -> bool {
+    ["• ", "  → ", "    "].iter().any(|start| line.starts_with(start))
+}
+
+/// Whether Nix says that it checks a flake.
+pub(super) fn is_flake_check(text: &str) -> bool {
+    ["evaluating flake", "checking flake output '", "checking derivation "]
+        .iter()
+        .any(|start| text.starts_with(start))
 }

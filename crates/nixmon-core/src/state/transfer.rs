@@ -171,6 +171,23 @@ impl Transfers {
             .sum()
     }
 
+    /// Wants no longer what was announced and has not begun.
+    pub(super) fn forget_planned(&mut self) {
+        if self.count(PathState::Planned) == 0 {
+            return;
+        }
+        let ids: Vec<_> =
+            self.iter().filter(|(_, path)| path.state == PathState::Planned).map(|(id, _)| id).collect();
+        for id in ids {
+            self.set(id, PathState::Unknown);
+        }
+    }
+
+    /// Whether any path has been on its way.
+    pub(super) fn has_begun(&self) -> bool {
+        self.count(PathState::Unknown) + self.count(PathState::Planned) < self.paths.len()
+    }
+
     /// All of them, in the order in which the stream named them.
     pub fn iter(&self) -> impl Iterator<Item = (PathId, &StorePathInfo)> {
         (0u32..).map(PathId).zip(&self.paths)

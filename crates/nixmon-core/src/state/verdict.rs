@@ -10,7 +10,7 @@ use super::log_tail::excerpt_of;
 use super::loose::LooseError;
 use super::transfer::PathState;
 use crate::activation::{self, EarlyStage};
-use nixmon_log::nix::error::{ErrorText, FailureKind, Stage, parse_error};
+use nixmon_log::nix::error::{ErrorText, FailureKind, Stage, ends_with_crash, parse_error};
 
 /// What became of what was wanted. A derivation is in one of the first four at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,12 +36,12 @@ impl State {
         if self.end.outcome.is_some() {
             return;
         }
-        // What was announced last is not begun any more.
-        self.text.announcing = false;
         self.end.exit_status = exit_status;
         self.activation.finish(exit_status, &mut self.activation_changes);
         self.tell_activation(effects);
         let outcome = self.judge(exit_status);
+        // What was announced last is not begun any more.
+        self.text.announcing = false;
         // Nothing tells any more whose the last lines are.
         let words = self.text.raw_log.are_others();
         self.keep_others(words);
@@ -79,13 +79,37 @@ impl State {
                     || self.errors.last_text.is_some() && switched.is_none();
                 if failed {
                     Outcome::Failure
-                } else if !self.builds.activities.is_empty() {
+                } else if !self.builds.activities.is_empty() || self.stops_early() {
                     Outcome::Incomplete
                 } else {
                     Outcome::Success
                 }
             }
         }
+    }
+
+    /// Whether the stream ends before all that was announced has begun, though some of it has, or in the middle of a list.
+    /// A list with nothing after it is the answer to a dry run.
+    fn stops_early(&self) -> bool {
+        if self.text.records_seen || self.activation.started() || self.builds.answered {
+            return false;
+        }
+        let counts = self.builds.derivations.counts();
+        // Paths that only a build machine needs are listed as well: downloads count where nothing is to be built.
+        let is_open = counts.get(DerivationState::Planned) > 0
+            || counts.wanted() == 0 && self.transfers.count(PathState::Planned) > 0;
+        is_open && self.builds.begun || self.text.missing > 0
+    }
+
+    /// Whether the run was the answer to a dry run: what would be built and fetched.
+    pub fn is_dry_run(&self) -> bool {
+        let is_open = self.counts().not_started + self.transfers.count(PathState::Planned) > 0;
+        self.end.outcome == Some(Outcome::Success) && is_open && !self.builds.begun && !self.builds.requested
+    }
+
+    /// Whether more may have been wanted than is known: no list was read.
+    pub fn wanted_is_least(&self) -> bool {
+        !self.builds.announced
     }
 
     /// Gives every build that was started its end.
@@ -109,12 +133,11 @@ impl State {
                     state != DerivationState::Cancelled || !self.builds.derivations.get(id).human
                 }
                 _ => {
-                    human
-                        && self
-                            .builds
-                            .derivations
-                            .dependents(id)
-                            .any(|d| self.builds.derivations.get(d).started.is_some())
+                    let has_ended = || {
+                        let mut dependents = self.builds.derivations.dependents(id);
+                        dependents.any(|d| self.builds.derivations.get(d).started.is_some())
+                    };
+                    human && (outcome == Outcome::Failure && self.builds.keeps_going || has_ended())
                 }
             };
             if built {
@@ -122,6 +145,11 @@ impl State {
             } else if state != DerivationState::Cancelled {
                 self.build_ended(id, BuildEnd::Cancelled, effects);
             }
+        }
+        if outcome == Outcome::Success && (self.builds.begun || self.builds.requested) {
+            // Another process has built it, or it turned out not to be needed.
+            self.builds.derivations.forget_planned();
+            self.transfers.forget_planned();
         }
         for (id, state) in self.transfers.iter().map(|(id, path)| (id, path.state())).collect::<Vec<_>>() {
             if state == PathState::Ended {
@@ -144,12 +172,18 @@ impl State {
             .iter()
             .filter(|error| {
                 !error.survived
+                    && !error.deferred
                     && !error.is_doubted(self.end.exit_status)
                     && (outcome == Outcome::Failure || !error.failure.kind.is_survivable())
             })
             .map(|error| error.failure.clone())
             .collect();
-        if loose.iter().all(|failure| failure.kind.vagueness() == 2) {
+        let deferred = self.errors.loose.iter().filter(|error| error.deferred);
+        let deferred: Vec<Failure> = deferred.map(|error| error.failure.clone()).collect();
+        if !deferred.is_empty() {
+            loose.retain(|failure| failure.kind.vagueness() == 0);
+        }
+        if deferred.is_empty() && loose.iter().all(|failure| failure.kind.vagueness() == 2) {
             // What repeats others points at one that seemed to be survived.
             let survived = self.errors.loose.iter().filter(|error| error.failure.kind.vagueness() == 1);
             let survived = survived.filter(|error| !error.is_doubted(self.end.exit_status));
@@ -177,17 +211,24 @@ impl State {
                 loose = vec![cause.failure.clone()];
             }
         }
+        loose.extend(deferred);
         if loose.is_empty() && !named && outcome == Outcome::Failure && self.activation_failed().is_none() {
             // All that is left: what make says, an error that seemed to be survived, or the last line.
             let survived = self.errors.loose.iter().rfind(|error| !error.is_doubted(self.end.exit_status));
-            if let Some(line) = self.activation.reported().make.clone() {
+            let reported = self.activation.reported();
+            if let Some(line) = reported.make.clone().or_else(|| reported.killed.clone()) {
                 loose.push(self.failure_of_make(&line));
             } else if let Some(error) = survived {
                 loose.push(error.failure.clone());
             } else if let Some(line) = self.errors.last_text.take() {
                 let error = parse_error(&ErrorText { msg: &line, ..ErrorText::default() });
                 let stage = error.kind.stage().or(self.stage_under_way());
-                loose.push(Failure::from_error(error, stage, self.clock.now));
+                let mut failure = Failure::from_error(error, stage, self.clock.now);
+                if ends_with_crash(&line) {
+                    failure.kind = FailureKind::NixAborted;
+                    failure.message = line;
+                }
+                loose.push(failure);
             }
         }
         for failure in loose {
@@ -218,11 +259,16 @@ impl State {
 
     /// The activation that failed, if one did.
     pub fn activation_failed(&self) -> Option<&activation::Run> {
+        self.activations_failed().next()
+    }
+
+    /// The activations that failed.
+    pub fn activations_failed(&self) -> impl Iterator<Item = &activation::Run> {
         use activation::RunStage;
         let bad = |run: &&activation::Run| {
             matches!(run.stage, RunStage::Failed | RunStage::Refused | RunStage::RolledBack)
         };
-        self.activation.runs().find(bad)
+        self.activation.runs().filter(bad)
     }
 
     /// Where something of Nix's was under way when the stream ended.

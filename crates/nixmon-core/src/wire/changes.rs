@@ -57,8 +57,8 @@ pub enum Event {
         name: String,
         /// The result of the build.
         result: BuildResult,
-        /// Duration of the build in milliseconds.
-        elapsed_ms: u64,
+        /// Duration of the build in milliseconds; null if the output does not tell when it ended.
+        elapsed_ms: Option<u64>,
     },
     /// A store path began to arrive.
     FetchStarted {
@@ -176,7 +176,8 @@ pub fn from_change(state: &State, change: &Change, at: Moment) -> Option<Record>
                 BuildEnd::Cancelled if derivation.is_endless() => BuildResult::Unknown,
                 end => (*end).into(),
             };
-            Event::BuildEnded { derivation: path, name, result, elapsed_ms: millis(derivation.elapsed(at)) }
+            let elapsed_ms = derivation.known_elapsed(at).map(millis);
+            Event::BuildEnded { derivation: path, name, result, elapsed_ms }
         }
         Change::FetchStarted(id) => {
             let path = state.transfers().get(*id);

@@ -102,6 +102,8 @@ names! {
         Build "build";
         /// Activation of a configuration.
         Activation "activation";
+        /// A command of Nix that neither evaluates, fetches nor builds, such as `nix store`.
+        Command "command";
     }
 }
 

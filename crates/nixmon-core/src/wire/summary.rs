@@ -244,7 +244,7 @@ impl From<InputCounts> for InputSummary {
 pub fn summary(state: &State, evidence: &Evidence, input: InputCounts, exit_code: i32) -> Summary {
     let mut failures: Vec<_> = state.failures().map(|(_, f)| known_failure(state, f, evidence)).collect();
     let stage = state.failed_stage();
-    failures.extend(activation_failure(state, evidence));
+    failures.extend(activation_failures(state, evidence));
     let inputs = state.flake_inputs();
     Summary {
         r#type: "summary".into(),
@@ -375,9 +375,29 @@ pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
     }
 }
 
+/// Makes the records of failed activations: one for each machine, and one for each failed step of a script that goes on.
+fn activation_failures(state: &State, evidence: &Evidence) -> Vec<SummaryFailure> {
+    let mut failures = Vec::new();
+    for run in state.activations_failed() {
+        let failure = activation_failure(run, evidence);
+        let others = run.failed_snippets().iter().filter(|other| Some(&other.step) != failure.step.as_ref());
+        let of_others = others.map(|other| SummaryFailure {
+            kind: "activation-step".to_owned(),
+            message: other.reason.clone().unwrap_or_else(|| format!("activation failed in {}", other.step)),
+            step: Some(other.step.clone()),
+            unit: None,
+            details: Vec::new(),
+            ..failure.clone()
+        });
+        let of_others: Vec<_> = of_others.collect();
+        failures.push(failure);
+        failures.extend(of_others);
+    }
+    failures
+}
+
 /// Makes the record of a failed activation.
-fn activation_failure(state: &State, evidence: &Evidence) -> Option<SummaryFailure> {
-    let run = state.activation_failed()?;
+fn activation_failure(run: &crate::activation::Run, evidence: &Evidence) -> SummaryFailure {
     let units = run.units();
     let lines: Vec<String> = run.evidence().map(str::to_owned).collect();
     let unit = units.failed.first().map(|unit| unit.name.clone());
@@ -386,7 +406,7 @@ fn activation_failure(state: &State, evidence: &Evidence) -> Option<SummaryFailu
         (None, Some(unit)) => format!("{unit} failed"),
         (None, None) => "activation failed".to_owned(),
     });
-    Some(SummaryFailure {
+    SummaryFailure {
         stage: Some(Stage::Activation),
         kind: if units.failed.is_empty() { "activation-step" } else { "units-failed" }.to_owned(),
         exit_status: run.exit_status,
@@ -399,7 +419,7 @@ fn activation_failure(state: &State, evidence: &Evidence) -> Option<SummaryFailu
         unit,
         step: run.failed_step.clone(),
         ..SummaryFailure::default()
-    })
+    }
 }
 
 fn activation(state: &State, evidence: &Evidence) -> Option<SummaryActivation> {

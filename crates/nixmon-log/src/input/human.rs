@@ -3,7 +3,7 @@
 //! The same texts come as lines of a stream and inside `msg` records, so both are read here. Texts are those of Nix's
 //! `src/libstore` and `src/libmain`; escapes are removed before.
 
-use crate::nix::error::{continues_error, is_error};
+use crate::nix::error::{IGNORED, continues_error, is_error};
 
 /// What one line of human-readable output says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,7 +96,7 @@ pub fn parse(line: &str) -> HumanLine<'_> {
             None => HumanLine::Trace(rest),
         };
     }
-    if is_error(text) {
+    if is_error(text) || text.starts_with(IGNORED) {
         return HumanLine::Error;
     }
     if let Some(found) = build_log(line) {
@@ -104,6 +104,46 @@ pub fn parse(line: &str) -> HumanLine<'_> {
     }
     if is_chatter(text) { HumanLine::Chatter } else { HumanLine::Other }
 }
+
+/// Returns the text that stands right behind a line of the progress bar, which has no newline where Nix was interrupted or
+/// killed; else the line itself.
+pub fn behind_bar(line: &str) -> &str {
+    let is_bar = ["shutting down", "evaluating ", "querying "].iter().any(|start| line.starts_with(start))
+        || line.strip_prefix('[').is_some_and(|rest| {
+            rest.starts_with(|c: char| c.is_ascii_digit())
+                && rest.split_once(']').is_some_and(|(counts, _)| {
+                    ["built", "copied", " DL", "fetched"].iter().any(|what| counts.contains(what))
+                })
+        });
+    if !is_bar {
+        return line;
+    }
+    let glued_error = line.match_indices("error: ").map(|(at, _)| at).find(|at| {
+        let before = line.get(..*at).and_then(|before| before.chars().next_back());
+        before.is_some_and(|c| !c.is_whitespace() && !"(:".contains(c))
+    });
+    let glued =
+        OPENINGS.iter().filter_map(|text| line.find(text)).filter(|at| *at > 0).chain(glued_error).min();
+    glued.and_then(|at| line.get(at..)).unwrap_or(line)
+}
+
+/// The first lines of activations, and of those who run Nix, that no other program has.
+pub(super) const OPENINGS: [&str; 14] = [
+    "Starting Home Manager activation",
+    "Starting home manager activation",
+    "activating the configuration...",
+    "building the system configuration...",
+    "stopping the following units: ",
+    "restarting the following units: ",
+    "starting the following units: ",
+    "the following new units were started: ",
+    "warning: the following units failed: ",
+    "updating systemd-boot from ",
+    "updating GRUB 2 menu...",
+    "installing the boot loader...",
+    "Command '[",
+    "switching to system configuration /nix/store/",
+];
 
 /// `/nix/store/<32 characters>-name`, in any store directory, and nothing after it.
 pub fn is_store_path(text: &str) -> bool {
@@ -256,6 +296,8 @@ pub(super) struct ErrorBlock {
     lines: usize,
     /// Where the first line ends.
     first_end: usize,
+    /// Columns that another program puts before each line of it.
+    indent: usize,
     previous: String,
     /// Blank lines that belong to the error only if more of it follows.
     blank: usize,
@@ -273,6 +315,8 @@ impl ErrorBlock {
 
     /// Begins with an error's first line.
     pub(super) fn open(&mut self, line: &str) {
+        self.indent = line.len() - line.trim_start_matches(' ').len();
+        let line = line.trim_start_matches(' ');
         self.text.clear();
         self.text.push_str(line);
         self.first_end = line.len();
@@ -289,6 +333,8 @@ impl ErrorBlock {
             // A blank line at the end of an error is Nix's too, three are somebody's layout.
             return self.blank < 3;
         }
+        let indentation = line.len() - line.trim_start_matches(' ').len();
+        let line = line.get(self.indent.min(indentation)..).unwrap_or(line);
         let first = self.text.get(..self.first_end).unwrap_or_default();
         if !line.starts_with([' ', '\t']) && !continues_error(first, &self.previous, line) {
             return false;

@@ -8,6 +8,7 @@
 mod decode;
 mod frame;
 pub mod human;
+mod prefix;
 mod scan;
 mod streams;
 
@@ -20,6 +21,7 @@ pub use streams::{HOLD, Source, Streams};
 use crate::escapes::strip_escapes;
 use crate::nix::log::LogMessage;
 use human::{ErrorBlock, HumanLine};
+use prefix::Prefixes;
 
 /// One thing that the stream says.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub struct Line<'a> {
     pub text: &'a str,
     /// What it says if it is one of Nix's.
     pub human: HumanLine<'a>,
+    /// The label of a machine or program that a collector of logs put before it, which `text` lacks.
+    pub label: Option<&'a str>,
 }
 
 /// Input that could not be used.
@@ -109,6 +113,9 @@ struct Lines {
     counts: InputCounts,
     scratch: Scratch,
     error: ErrorBlock,
+    /// The label of the lines of that error.
+    error_label: Option<Box<str>>,
+    prefixes: Prefixes,
     /// The head of a record that another process's line cut in two.
     torn: Vec<u8>,
 }
@@ -243,18 +250,23 @@ impl Lines {
         self.counts.texts_cut += u64::from(bytes.len() > MAX_TEXT);
         let raw = visible(&bytes[..bytes.len().min(MAX_TEXT)]);
         let text = strip_escapes(&raw);
-        if self.error.is_open() {
-            if self.error.take(&text) {
+        let (label, text) = self.prefixes.split(human::behind_bar(&text));
+        // Several programs may print an error at the same time, each behind its label.
+        let is_same = self.error_label.as_deref() == label;
+        if self.error.is_open() && is_same {
+            if self.error.take(text) {
                 return;
             }
             close(&mut self.error, event);
         }
-        let human = human::parse(&text);
+        let human = human::parse(text);
         if human == HumanLine::Error {
-            self.error.open(&text);
+            close(&mut self.error, event);
+            self.error.open(text);
+            self.error_label = label.map(Into::into);
             return;
         }
-        event(Event::Line(Line { raw: &raw, text: &text, human }));
+        event(Event::Line(Line { raw: &raw, text, human, label }));
     }
 
     /// Tries a line as the tail of the record that was torn before it.
@@ -328,12 +340,24 @@ fn visible(bytes: &[u8]) -> Cow<'_, str> {
     while let Some(at) = memchr::memrchr(b'\r', rest) {
         let tail = &rest[at + 1..];
         if tail.iter().any(|b| !b.is_ascii_whitespace()) && !is_only_escapes(tail) {
-            rest = tail;
+            rest = behind_erased(tail);
             break;
         }
         rest = &rest[..at];
     }
     String::from_utf8_lossy(rest)
+}
+
+/// Returns what follows a line of the progress bar that ends without a newline, but erases the rest of the line.
+fn behind_erased(bar: &[u8]) -> &[u8] {
+    const ERASE: &[u8] = b"\x1b[K";
+    match memchr::memmem::find(bar, ERASE) {
+        // GCC erases as well, behind each change of colour.
+        Some(at) if at > 0 && !bar[..at].ends_with(b"m") && !is_only_escapes(&bar[at..]) => {
+            &bar[at + ERASE.len()..]
+        }
+        _ => bar,
+    }
 }
 
 fn trim_line_end(mut bytes: &[u8]) -> &[u8] {

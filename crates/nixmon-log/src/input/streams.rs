@@ -380,7 +380,10 @@ impl Heard {
             if line.trim().is_empty() || self.repetitions.text(&[Key::of(line)], at) {
                 self.repeated.text_lines += 1;
             } else {
-                event(source, Event::Line(Line { raw: line, text: line, human: human::parse(line) }));
+                event(
+                    source,
+                    Event::Line(Line { raw: line, text: line, human: human::parse(line), label: None }),
+                );
             }
         }
     }
@@ -416,7 +419,7 @@ fn result_line(bytes: &[u8], counts: &mut InputCounts, event: &mut dyn FnMut(Sou
     counts.text_lines += 1;
     let raw = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]);
     let text = strip_escapes(&raw);
-    event(Source::Stdout, Event::Line(Line { raw: &raw, text: &text, human: HumanLine::Other }));
+    event(Source::Stdout, Event::Line(Line { raw: &raw, text: &text, human: HumanLine::Other, label: None }));
 }
 
 /// The process that an activity's record is of. Results that are of no activity have the id 0.

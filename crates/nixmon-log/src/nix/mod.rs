@@ -2,6 +2,7 @@
 //!
 //! Imports nothing of ours but `text`.
 
+pub mod closing;
 pub mod derivation;
 pub mod error;
 pub mod log;

@@ -36,6 +36,7 @@ pub(super) static PROGRAM: Program = Program {
         rule("activate| De-activating due to error", RollingBack, ACTIVATE),
         rule("activate| Attempting to re-activate the last generation", RollingBack, ACTIVATE),
         rule("activate| Failed to get activation confirmation: {any}", NotConfirmed, ACTIVATE),
+        rule("activate| Error waiting for confirmation event: {any}", NotConfirmed, ACTIVATE),
         rule("wait| Error waiting for activation: {any}", NotConfirmed, ACTIVATE),
         rule("deploy| Confirming activation over SSH resulted in a bad exit code{any}", NotConfirmed, DEPLOY),
         rule("deploy| Activating over SSH resulted in a bad exit code: {any}", Failed, DEPLOY),

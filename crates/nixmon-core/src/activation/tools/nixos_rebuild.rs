@@ -2,10 +2,11 @@
 
 use crate::activation::{
     Tool::NixosRebuild,
-    rule::{Effect::*, Program, rule},
+    rule::{Effect::*, Program, Stage, rule},
 };
 
 const NR: &str = "NR:nixos-rebuild.sh";
+const INSTALL: &str = "NixOS/nixpkgs:pkgs/by-name/ni/nixos-install/nixos-install.sh";
 const NG: &str = "NG:nixos_rebuild/services.py";
 const PROCESS: &str = "NG:nixos_rebuild/process.py";
 
@@ -30,6 +31,16 @@ pub(super) static PROGRAM: Program = Program {
             NG,
         ),
         rule("warning: skipping systemd-run since {any}", Note, NR),
+        // nixos-install, which nixos-anywhere and disko-install call.
+        rule("nixos-install {any}", Command(NixosRebuild), INSTALL),
+        rule("copying channel...", Announces(Some(NixosRebuild)), INSTALL),
+        rule("building the configuration in {text}...", Announces(Some(NixosRebuild)), INSTALL),
+        rule("building the flake in {text}...", Announces(Some(NixosRebuild)), INSTALL),
+        rule("installing the boot loader...", BeginStage(NixosRebuild, Stage::Bootloader), INSTALL),
+        rule("installing the boot loader failed{any}", FatalIn("bootloader"), INSTALL),
+        rule("setting root password...", Step("password"), INSTALL),
+        rule("installation finished!", Done, INSTALL),
+        rule("nixos-install: {text}", Complain, INSTALL),
         rule(
             "Failed to start transient service unit: Interactive authentication required.{any}",
             Refused(Some(NixosRebuild), "sudo"),

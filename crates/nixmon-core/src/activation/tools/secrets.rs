@@ -24,6 +24,7 @@ pub(super) static PROGRAM: Program = Program {
         rule("age: error: {text}", Complain, "age, observed"),
         rule("sops-install-secrets: failed to {text}", Complain, SOPS),
         rule("{path}/sops-install-secrets: failed to {text}", Complain, SOPS),
-        rule("sops-install-secrets: {text}", Note, SOPS),
+        rule("sops-install-secrets: Imported {text}", Note, SOPS),
+        rule("{path}/sops-install-secrets: Imported {text}", Note, SOPS),
     ],
 };

@@ -13,6 +13,8 @@ pub enum Stage {
     Build,
     /// What home-manager, NixOS, nix-darwin and the like do after the build. No error of Nix has this stage.
     Activation,
+    /// A command that neither evaluates nor builds: `nix log`, `nix copy`, `nix path-info`, `nix store`.
+    Command,
 }
 
 impl Stage {
@@ -23,6 +25,7 @@ impl Stage {
             Self::Fetch => "fetch",
             Self::Build => "build",
             Self::Activation => "activation",
+            Self::Command => "command",
         }
     }
 }
@@ -146,6 +149,8 @@ failure_kinds! {
     DownloadFailed "download-failed" Fetch [survivable] "failed" None;
     /// The binary cache lists a path but lacks its archive. Not fatal: Nix builds the path.
     MissingNar "missing-nar" Fetch [survivable] "failed" None;
+    /// The archive of a substitute cannot be unpacked. Nix may go on to another cache, or build the path.
+    CorruptNar "corrupt-nar" Fetch [survivable] "failed" None;
     /// The archive of a substitute differs from the cache's description of it.
     NarHashMismatch "nar-hash-mismatch" Fetch [refusal] "failed" None;
     /// A substitute has no signature that this machine trusts.
@@ -186,6 +191,8 @@ failure_kinds! {
     DaemonConnection "daemon-connection" Anywhere [] "failed" Some("check that nix-daemon runs");
     /// The store or its database is damaged, or lacks a path.
     StoreError "store-error" Anywhere [] "failed" None;
+    /// A command could not do what it was asked for, and nothing was to be built.
+    CommandFailed "command-failed" Command [] "failed" None;
     /// A program that Nix calls is not installed.
     MissingProgram "missing-program" Anywhere [] "failed" None;
 
@@ -215,8 +222,13 @@ failure_kinds! {
     EvalMissingFile "eval-missing-file" Evaluation [] "failed" None;
     /// The expression does what pure or restricted evaluation forbids.
     EvalImpure "eval-impure" Evaluation [] "failed" Some("make the expression pure, or evaluate with --impure");
+    /// The expression needs a build to go on, and `allow-import-from-derivation` is off.
+    EvalNeedsBuild "eval-needs-build" Evaluation [] "failed"
+        Some("allow it with --option allow-import-from-derivation true, or avoid the import from a derivation");
     /// A function was called without a required argument, or with one that it does not take.
     EvalCall "eval-call" Evaluation [] "failed" None;
+    /// Summary of errors of the evaluation that were named before. Never a root cause.
+    EvalErrors "eval-errors" Evaluation [cascade] "failed" None;
     /// Another error of the evaluation.
     EvalOther "eval-other" Evaluation [] "failed" None;
     /// A flake lacks the attribute that was asked for.

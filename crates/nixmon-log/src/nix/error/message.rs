@@ -115,18 +115,54 @@ pub(super) fn describe(error: &mut NixError, layout: &Layout, subject: &str) {
     };
     error.message = finish(&message, layout.suggestion.as_deref());
 
-    let html = rest.iter().position(|line| line.starts_with("response body:")).unwrap_or(rest.len());
-    let rest = rest.into_iter().take(html).filter(|line| !is_empty_talk(line));
+    let body = rest.iter().position(|line| line.starts_with(BODY)).unwrap_or(rest.len());
+    let answer = answer_lines(rest.get(body..).unwrap_or_default());
+    let rest = rest.into_iter().take(body).filter(|line| !is_empty_talk(line));
     let suggestion = layout.suggestion.as_deref();
     // Code of nixpkgs helps only where there is nothing of the user's.
     let code = error.user_location.as_ref().or(error.location.as_ref()).and_then(|at| layout.code_at(at));
     error.details = skip_output_paths(rest)
+        .chain(answer.iter().map(String::as_str))
         .chain(suggestion)
         .chain(code.into_iter().flatten().map(String::as_str))
         .map(|line| sanitize(clip(line)).trim_end().to_owned())
         .filter(|line| !line.is_empty())
         .take(MAX_DETAILS)
         .collect();
+}
+
+/// Returns what `nix flake check` was looking at: `while checking the derivation 'checks.x86_64-linux.a'`.
+pub(super) fn checked_output(layout: &Layout) -> Option<String> {
+    let starts = ["while checking the ", "while checking flake output '"];
+    let frames = || layout.frames.iter().map(|frame| frame.message.trim());
+    let found = starts
+        .iter()
+        .find_map(|start| frames().find(|text| text.starts_with(start) && quoted(text).next().is_some()))?;
+    Some(sanitize(clip(found)).into_owned())
+}
+
+/// Line before the answer that a server sends with an error.
+const BODY: &str = "response body:";
+/// Lines of such an answer that are kept.
+const ANSWER_LINES: usize = 3;
+
+/// Returns the beginning of a server's answer, which may say why; of JSON the message. A page in HTML repeats the status.
+fn answer_lines(lines: &[&str]) -> Vec<String> {
+    let Some((head, rest)) = lines.split_first() else { return Vec::new() };
+    let first = head.strip_prefix(BODY).map(str::trim).filter(|text| !text.is_empty());
+    let lines: Vec<&str> =
+        first.into_iter().chain(rest.iter().copied()).filter(|line| !line.is_empty()).collect();
+    if lines.first().is_none_or(|line| line.starts_with('<')) {
+        return Vec::new();
+    }
+    if let Ok(answer) = serde_json::from_str::<serde_json::Value>(&lines.join("\n")) {
+        let message =
+            ["message", "error", "detail", "title"].iter().find_map(|key| answer.get(key)?.as_str());
+        if let Some(message) = message {
+            return vec![message.to_owned()];
+        }
+    }
+    lines.into_iter().take(ANSWER_LINES).map(str::to_owned).collect()
 }
 
 /// Makes one line of `Cannot build 'DRV'.` and `Reason: …`, and says how many lines after the first are in it.

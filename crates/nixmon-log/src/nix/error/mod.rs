@@ -7,6 +7,7 @@
 //!
 //! A new message is one line in `rules.rs`, a new kind one line in `kind.rs`.
 
+mod crash;
 mod kind;
 mod layout;
 mod limits;
@@ -16,6 +17,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use crash::{ends_with_crash, is_crash};
 pub use kind::{FailureKind, Stage};
 pub use location::Location;
 
@@ -225,6 +227,9 @@ pub fn is_error(msg: &str) -> bool {
     false
 }
 
+/// Beginning of an error after which Nix goes on.
+pub const IGNORED: &str = "error (ignored):";
+
 /// Whether a line of human-readable output belongs to the error that began with the line `first`.
 ///
 /// `previous` is the line before. Empty lines belong to an error only if more of it follows, so the caller holds them
@@ -234,15 +239,16 @@ pub fn continues_error(first: &str, previous: &str, line: &str) -> bool {
     let line = line.trim_end();
     let first = strip_escapes(limits::clip(layout::shown(first)));
     let first = first.trim();
+    let is_head = |first: &str| first.starts_with("error:") || first.starts_with(IGNORED);
     let previous = strip_escapes(limits::clip(previous));
     let previous = previous.trim_end();
     if line.is_empty() || line.starts_with("       ") {
         // 2.4 and later. In 2.3 a line of a log may be indented that much.
-        return first.starts_with("error:") || !line.is_empty() && first.ends_with(':');
+        return is_head(first) || !line.is_empty() && first.ends_with(':');
     }
     // 2.3: two spaces before lines of logs and paths, none before definitions of an option and frames.
     if line.starts_with("  ") {
-        return first.ends_with(':') && !first.starts_with("error:");
+        return first.ends_with(':') && !is_head(first);
     }
     if line.starts_with("- In `") {
         return first.starts_with("error:")
@@ -291,11 +297,15 @@ pub fn parse_error(text: &ErrorText<'_>) -> NixError {
     error.correct_by_frames(&layout, &subject);
     error.correct_by_log(&layout);
     error.locate(own_position, &layout, &subject);
+    let checked = message::checked_output(&layout);
     error.whole_trace = in_record || !layout.frames.is_empty() && !layout.truncated;
     if in_record || error.whole_trace && layout.is_asked_for() {
         error.take_trace(&layout);
     }
     message::describe(&mut error, &layout, rules::innermost(&subject));
+    if let Some(checked) = checked.filter(|_| error.kind.stage() == Some(Stage::Evaluation)) {
+        error.details.insert(0, checked);
+    }
     error.frames =
         std::mem::take(&mut layout.frames).into_iter().take(MAX_FRAMES).map(Frame::clean).collect();
     if error.message.is_empty() {

@@ -69,6 +69,7 @@ const BARE: &[Rule] = &[
     ("building of '{drv}' from .drv file timed out after {n} seconds", Timeout),
     ("building of '{drv}' from .drv file killed after writing more than {n} bytes", LogTooLong),
     ("hash mismatch in fixed-output derivation '{drv}':", HashMismatch),
+    ("fixed-output derivation produced path '{out}' with ", HashMismatch),
     ("derivation '{drv}' may not be deterministic:", NotDeterministic),
     ("output '{out}' is not allowed to refer to the following paths:", ForbiddenReference),
     ("cycle detected in the references of '{out}'", OutputCycle),
@@ -95,6 +96,10 @@ const BUILD: &[Rule] = &[
     ("a '{system}' with features {_} is required to build '{drv}', but I am a '{own}'", PlatformMismatch),
     ("a '{system}' is required to build '{drv}', but I am a '{own}'", PlatformMismatch),
     // 2.29 and later, and Determinate. `Reason:` decides.
+    (
+        "cannot build '{_}' during evaluation because the option 'allow-import-from-derivation' is disabled",
+        EvalNeedsBuild,
+    ),
     ("Cannot build '{drv}'", BuildFailed),
     // `KeyedBuildResult` and `nix flake check`: what follows decides.
     ("failed to build attribute '{attr}', build of '{drv}' failed: {rest}", BuildFailed),
@@ -104,6 +109,11 @@ const BUILD: &[Rule] = &[
     ("build of {list} failed", BuildsFailed),
     // All versions.
     ("hash mismatch in fixed-output derivation '{drv}'", HashMismatch),
+    // 2.0 and 2.1.
+    (
+        "fixed-output derivation produced path '{out}' with {_} hash '{got}' instead of the expected hash '{specified}'",
+        HashMismatch,
+    ),
     (
         "fixed-output derivation produced path '{out}' with {_} hash '{got}' instead of the expected hash '{specified}'",
         HashMismatch,
@@ -144,6 +154,14 @@ const BUILD: &[Rule] = &[
     ("hash mismatch importing path '{out}'", NarHashMismatch),
     ("ca hash mismatch importing path '{out}'", NarHashMismatch),
     ("size mismatch importing path '{out}'", NarHashMismatch),
+    ("failed to read compressed data", CorruptNar),
+    ("failed to decompress", CorruptNar),
+    ("*error while decompressing", CorruptNar),
+    ("*compressed file is truncated", CorruptNar),
+    ("*compressed data is corrupt", CorruptNar),
+    ("bad archive", CorruptNar),
+    ("input doesn't look like a Nix archive", CorruptNar),
+    ("NAR for '{_}' fetched from '{url}' is incomplete", CorruptNar),
     ("substituter '{url}' is disabled", DownloadFailed),
     ("unable to download '{url}'", DownloadFailed),
     // Other machines.
@@ -190,6 +208,13 @@ const LOG_LINES: &[Rule] = &[
 
 const STORE: &[Rule] = &[
     ("[json.exception.", NixAborted),
+    ("terminating due to unexpected unrecoverable internal error", NixAborted),
+    ("Nix crashed", NixAborted),
+    ("terminate called ", NixAborted),
+    ("libc++abi: terminating", NixAborted),
+    ("*Assertion `{_}' failed", NixAborted),
+    ("Assertion failed: (", NixAborted),
+    ("*: error while loading shared libraries: ", NixAborted),
     ("std::bad_alloc", NixAborted),
     ("unexpected exception", NixAborted),
     ("SQLite database '{_}' is busy", StoreBusy),
@@ -200,6 +225,13 @@ const STORE: &[Rule] = &[
     ("executing SQLite", StoreError),
     ("opening file '{_}.drv': No such file or directory", StoreError),
     ("path '{out}' is not valid", StoreError),
+    ("build log of '{_}' is not available", CommandFailed),
+    ("cannot delete path '{_}' since it is still alive", CommandFailed),
+    ("Cannot delete path '{_}'", CommandFailed),
+    ("cannot delete some of the given paths", CommandFailed),
+    ("'{_}' does not depend on '{_}'", CommandFailed),
+    ("path '{_}' was modified! expected hash '{specified}', got '{got}'", StoreError),
+    ("cannot repair path '{_}'", StoreError),
     ("path '{out}' is corrupted or missing", StoreError),
     ("path '{_}' is not in the Nix store", StoreError),
     ("path '{_}' is not a store path", StoreError),
@@ -269,6 +301,7 @@ const EVALUATION: &[Rule] = &[
     ("*refusing to evaluate", EvalThrow),
     // What went wrong was printed by the run that filled the cache (up to 2.20, and Lix).
     ("cached failure of attribute", EvalOther),
+    ("some errors were encountered during the evaluation", EvalErrors),
     ("syntax error,", EvalSyntax),
     ("attribute '{_}' already defined at", EvalSyntax),
     ("duplicate formal function argument", EvalSyntax),

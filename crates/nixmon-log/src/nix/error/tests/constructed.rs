@@ -186,6 +186,7 @@ url flake:nixpkgz
         expect: r#"
 download-failed: unable to download 'https://api.github.com/repos/demo/foo/commits/HEAD': HTTP error 404
 url https://api.github.com/repos/demo/foo/commits/HEAD
+| Not Found
 … while fetching the input 'github:demo/foo'
 … while updating the flake input 'foo'
 … while updating the lock file of flake 'path:/home/demo/flake?lastModified=1'
@@ -545,6 +546,54 @@ name x
 signal 9
 > cc1plus: out of memory
 log nix-store -l /nix/store/6nqqfqnkhy5p8k1hgrhs2vcaij1d524r-x.drv
+"#,
+    },
+    Case {
+        origin: "constructed: answers of servers",
+        text: "error: unable to download 'https://api.github.com/x': HTTP error 403\n\n       response body:\n\n       \
+               {\"message\":\"API rate limit exceeded for 192.0.2.1.\",\"documentation_url\":\"https://x\"}",
+        expect: r#"
+download-failed: unable to download 'https://api.github.com/x': HTTP error 403
+url https://api.github.com/x
+| API rate limit exceeded for 192.0.2.1.
+"#,
+    },
+    Case {
+        origin: "constructed: an answer in words",
+        text: "error: unable to download 'https://c/x': HTTP error 429\n\n       response body:\n\n       Too many requests\n       Try later",
+        expect: r#"
+download-failed: unable to download 'https://c/x': HTTP error 429
+url https://c/x
+| Too many requests
+| Try later
+"#,
+    },
+    Case {
+        origin: "constructed: a corrupt archive",
+        text: "error: failed to read compressed data (truncated input)",
+        expect: r#"
+corrupt-nar: failed to read compressed data (truncated input)
+"#,
+    },
+    Case {
+        origin: "constructed: nix log",
+        text: "error: build log of '/nix/store/6nqqfqnkhy5p8k1hgrhs2vcaij1d524r-x-1.drv' is not available",
+        expect: r#"
+command-failed: build log of '/nix/store/6nqqfqnkhy5p8k1hgrhs2vcaij1d524r-x-1.drv' is not available
+"#,
+    },
+    Case {
+        origin: "constructed: import from derivation",
+        text: "error: cannot build '/nix/store/6nqqfqnkhy5p8k1hgrhs2vcaij1d524r-x-1.drv' during evaluation because the option 'allow-import-from-derivation' is disabled",
+        expect: r#"
+eval-needs-build: cannot build '/nix/store/6nqqfqnkhy5p8k1hgrhs2vcaij1d524r-x-1.drv' during evaluation because the option 'allow-import-from-derivation' is disabled
+"#,
+    },
+    Case {
+        origin: "constructed: flake check",
+        text: "error: some errors were encountered during the evaluation",
+        expect: r#"
+eval-errors: some errors were encountered during the evaluation
 "#,
     },
 ];
