@@ -32,8 +32,8 @@ impl Activation {
         let Some(run) = self.runs.current_mut() else { return };
         let over = match run.standing {
             Standing::Sure => true,
-            Standing::Tentative => run.signals >= 2,
-            Standing::Doubtful => run.signals >= 2 && announced && run.unrelated <= AT_THE_END,
+            Standing::Tentative => run.has_more_lines(),
+            Standing::Doubtful => run.has_more_lines() && announced && run.unrelated <= AT_THE_END,
         };
         if !over {
             self.runs.forget_current();

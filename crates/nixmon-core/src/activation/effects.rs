@@ -138,7 +138,11 @@ impl Activation {
             _ => false,
         };
         let tool = program.within.first().filter(|_| is_known)?;
-        Some(self.begin(*tool, line, out))
+        let at = self.begin(*tool, line, out);
+        if let Some(run) = self.runs.get_mut(at) {
+            run.headless = true;
+        }
+        Some(at)
     }
 
     /// Rules that apply to a run that exists.
@@ -153,19 +157,28 @@ impl Activation {
         use Effect::*;
         let Some(run) = self.runs.get_mut(at) else { return false };
         let id = run.id;
-        match rule.effect {
+        run.last_at = line.ctx.at;
+        if run.headless && matches!(rule.effect, UnitsFailed(_) | SnippetFailed | ScriptFailed) {
+            // No other program has such a line.
+            run.signals = run.signals.saturating_add(1);
+        }
+        let step = match rule.effect {
             Step(step) => {
                 run.in_home_manager = false;
-                self.enter(at, step, out);
-            }
-            NamedStep => {
-                let Some(step) = holes.step else { return false };
-                self.enter(at, step, out);
+                Some(step)
             }
             Nested(step) => {
                 run.nested = true;
-                self.enter(at, step, out);
+                Some(step)
             }
+            NamedStep => holes.step,
+            _ => None,
+        };
+        if let Some(step) = step {
+            self.enter(at, step, out);
+            return true;
+        }
+        match rule.effect {
             Units(verb, manager) => self.units(at, verb, manager, holes, out),
             UnitFailed(manager) | UnitsFailed(manager) => {
                 let listed = holes.units.or(holes.unit).unwrap_or_default();
@@ -288,7 +301,7 @@ impl Activation {
                 run.fails = true;
             }
             NotConfirmed => {
-                run.keep(Weight::Subject, line.shown);
+                run.keep(Weight::Cause, line.shown);
                 run.fail(Some("magic-rollback"), false);
                 self.problem(at, line.shown, out);
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::{
     ActivationChange, LineContext, Outcome, Phase, Recognised, Reported, Tool,
     closing::Closing,
-    last_words::{Said, Traceback, reports_error},
+    last_words::{Said, Traceback, is_service_manager, reports_error},
     line::{LastBuild, Line, MAX_TEXT, PendingSudo, is_build_failure},
     rule::{Effect, Entry, Program, Quote, Rule, is_unit},
     run::{Run, Standing, SwitchId, Weight, cut, is_journal_line},
@@ -393,7 +393,7 @@ impl Activation {
         }
         run.last_at = line.ctx.at;
         run.ends_in_error = run.keep_other(text);
-        if reports_error(text) {
+        if reports_error(text) && !is_service_manager(text) {
             self.problem(at, text, out);
         }
         match self.runs.get(at) {
@@ -413,7 +413,7 @@ impl Activation {
 
     pub(super) fn promote(&mut self, at: usize, out: &mut Vec<ActivationChange>) {
         let second =
-            self.runs.get(at).is_some_and(|run| run.standing == Standing::Tentative && run.signals >= 2);
+            self.runs.get(at).is_some_and(|run| run.standing == Standing::Tentative && run.has_more_lines());
         if second {
             self.believe(at, out);
         }

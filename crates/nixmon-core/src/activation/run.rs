@@ -219,6 +219,8 @@ pub struct Run {
     pub(super) closed: bool,
     /// The tool says that it went well, but lines of the machine may still come that say otherwise.
     pub(super) confirmed: bool,
+    /// Its beginning is missing.
+    pub(super) headless: bool,
     traceback: Traceback,
     /// Snippets of an activation script that failed, each with its reason.
     snippets: Vec<FailedSnippet>,
@@ -305,6 +307,7 @@ impl Run {
             held: Vec::new(),
             closed: false,
             confirmed: false,
+            headless: false,
             traceback: Traceback::default(),
             snippets: Vec::new(),
             refused: false,
@@ -389,6 +392,11 @@ impl Run {
         &self.snippets
     }
 
+    /// Whether so many lines of it were read that it is no chance.
+    pub(super) fn has_more_lines(&self) -> bool {
+        self.signals >= if self.headless { 3 } else { 2 }
+    }
+
     /// Whether nothing is under way any more, as far as its tool says.
     pub(super) fn is_over(&self) -> bool {
         self.closed || self.confirmed
@@ -398,6 +406,7 @@ impl Run {
     pub fn message(&self) -> Option<&str> {
         let of_snippet =
             self.snippets.iter().find(|snippet| Some(&snippet.step) == self.failed_step.as_ref());
+        let of_snippet = of_snippet.filter(|_| self.failed.is_empty());
         if let Some(reason) = of_snippet.and_then(|snippet| snippet.reason.as_deref()) {
             return Some(reason);
         }
@@ -491,15 +500,11 @@ impl Run {
     pub(super) fn fail_snippet(&mut self, step: &str) {
         /// More are not told one by one.
         const MOST: usize = 100;
-        let by_itself = self.evidence.iter().rev().position(|line| line.weight == Weight::Cause);
-        let reason = match by_itself {
-            Some(at) => self.evidence.iter_mut().rev().nth(at),
-            None => self.evidence.iter_mut().rev().find(|line| line.weight == Weight::Context),
-        };
-        let reason = reason.map(|line| {
-            line.weight = Weight::Cause;
-            line.text.trim().to_owned()
-        });
+        let lines = || self.evidence.iter().rev();
+        let reason = lines()
+            .find(|line| line.weight == Weight::Cause)
+            .or_else(|| lines().find(|line| line.weight == Weight::Context));
+        let reason = reason.map(|line| line.text.trim().to_owned());
         if self.snippets.len() < MOST {
             self.snippets.push(FailedSnippet { step: step.to_owned(), reason });
         }

@@ -175,12 +175,13 @@ fn is_believed_at_the_end(run: &Run, exit_status: Option<i32>) -> bool {
                 Some(code) => code != 0,
                 None => says_it_failed(run) || run.ends_in_error,
             };
-            // In a language we have no rule for, one step may as well be prose.
-            run.signals >= 2 || (badly && run.unrelated <= NEAR_THE_END && run.step_form.is_none())
+            // In a language we have no rule for, one step may as well be prose, and so may one from the middle.
+            let is_prose = run.step_form.is_some() || run.headless;
+            run.has_more_lines() || (badly && run.unrelated <= NEAR_THE_END && !is_prose)
         }
         // A build that fails says so; what fails without that was no build.
         Standing::Doubtful => {
-            run.signals >= 2
+            run.has_more_lines()
                 && (run.unrelated <= AT_THE_END
                     || says_it_failed(run)
                     || exit_status.is_some_and(|code| code != 0))

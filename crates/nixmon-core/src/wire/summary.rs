@@ -380,7 +380,10 @@ fn activation_failures(state: &State, evidence: &Evidence) -> Vec<SummaryFailure
     let mut failures = Vec::new();
     for run in state.activations_failed() {
         let failure = activation_failure(run, evidence);
-        let others = run.failed_snippets().iter().filter(|other| Some(&other.step) != failure.step.as_ref());
+        let others = run
+            .failed_snippets()
+            .iter()
+            .filter(|other| failure.unit.is_some() || Some(&other.step) != failure.step.as_ref());
         let of_others = others.map(|other| SummaryFailure {
             kind: "activation-step".to_owned(),
             message: other.reason.clone().unwrap_or_else(|| format!("activation failed in {}", other.step)),

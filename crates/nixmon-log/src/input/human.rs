@@ -122,13 +122,18 @@ pub fn behind_bar(line: &str) -> &str {
         let before = line.get(..*at).and_then(|before| before.chars().next_back());
         before.is_some_and(|c| !c.is_whitespace() && !"(:".contains(c))
     });
-    let glued =
-        OPENINGS.iter().filter_map(|text| line.find(text)).filter(|at| *at > 0).chain(glued_error).min();
+    let glued = OPENINGS
+        .iter()
+        .chain(&["Command '["])
+        .filter_map(|text| line.find(text))
+        .filter(|at| *at > 0)
+        .chain(glued_error)
+        .min();
     glued.and_then(|at| line.get(at..)).unwrap_or(line)
 }
 
 /// The first lines of activations, and of those who run Nix, that no other program has.
-pub(super) const OPENINGS: [&str; 14] = [
+pub(super) const OPENINGS: [&str; 13] = [
     "Starting Home Manager activation",
     "Starting home manager activation",
     "activating the configuration...",
@@ -141,7 +146,6 @@ pub(super) const OPENINGS: [&str; 14] = [
     "updating systemd-boot from ",
     "updating GRUB 2 menu...",
     "installing the boot loader...",
-    "Command '[",
     "switching to system configuration /nix/store/",
 ];
 

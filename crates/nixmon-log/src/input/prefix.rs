@@ -50,6 +50,9 @@ pub(super) struct Prefixes {
     labels: Vec<(Shape, Box<str>)>,
     /// The last lines in a row that began with a time.
     in_a_row: u32,
+    /// Lines with and without a time before them.
+    timed: u32,
+    bare: u32,
     /// A bare line of Nix's says that a build runs.
     bare_build: bool,
     /// Labels of colmena's are right-aligned; what is behind them is read elsewhere.
@@ -63,8 +66,8 @@ impl Prefixes {
         self.aligned_labels |= text.starts_with("     ") && text.trim_start().starts_with("| ");
         for depth in 0..MAX_DEPTH {
             let candidate = candidate(rest);
-            if depth == 0 && candidate.is_none_or(|candidate| candidate.shape != Shape::Time) {
-                self.in_a_row = 0;
+            if depth == 0 {
+                self.count(candidate.is_some_and(|candidate| candidate.shape == Shape::Time), text);
             }
             let Some(candidate) = candidate.filter(|candidate| self.believes(candidate)) else { break };
             rest = candidate.rest;
@@ -74,6 +77,21 @@ impl Prefixes {
             self.note_bare(text);
         }
         (label, rest)
+    }
+
+    fn count(&mut self, is_timed: bool, text: &str) {
+        if is_timed {
+            self.in_a_row = self.in_a_row.saturating_add(1);
+            self.timed = self.timed.saturating_add(1);
+        } else if !text.trim().is_empty() {
+            self.in_a_row = 0;
+            self.bare = self.bare.saturating_add(1);
+        }
+    }
+
+    /// Whether most lines so far begin with a time. Others may quote lines of a journal.
+    fn is_timed(&self) -> bool {
+        self.bare <= 1 || self.timed > self.bare
     }
 
     fn note_bare(&mut self, text: &str) {
@@ -89,7 +107,6 @@ impl Prefixes {
     fn believes(&mut self, candidate: &Candidate<'_>) -> bool {
         let Candidate { shape, label, rest } = *candidate;
         let label = label.unwrap_or_default();
-        self.in_a_row = if shape == Shape::Time { self.in_a_row.saturating_add(1) } else { self.in_a_row };
         let known = match shape {
             Shape::Time => self.times,
             Shape::Docker => self.docker,
@@ -101,7 +118,10 @@ impl Prefixes {
         if known {
             return true;
         }
-        if self.bare_build || shape == Shape::Bar && self.aligned_labels {
+        if self.bare_build
+            || shape == Shape::Bar && self.aligned_labels
+            || shape == Shape::Time && !self.is_timed()
+        {
             return false;
         }
         let inner = behind_others(rest);
@@ -213,7 +233,7 @@ fn time(text: &str) -> Option<&str> {
     let is_bracketed = before.len() < at;
     let is_date = before.bytes().any(|b| b.is_ascii_digit())
         && before.split_whitespace().count() <= 4
-        && !before.contains(['\'', '"', '/', '(', '=', '>', '<'])
+        && before.chars().all(|c| c.is_alphanumeric() || " .,-".contains(c))
         && before.ends_with([' ', 'T']);
     if !(before.is_empty() || is_date) {
         return None;
