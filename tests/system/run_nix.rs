@@ -392,7 +392,7 @@ fn check_shells(commands: Option<&Path>) {
         assert!(RAW.iter().all(|part| !stderr.contains(part)), "{shown}");
         // Of the command itself nothing is claimed.
         let status = String::from_utf8_lossy(&world.nixmon(&["status", "1"]).stdout).into_owned();
-        assert!(status.contains("that was the preparation"), "{status}");
+        assert!(status.contains("only the build was monitored"), "{status}");
         // What `nix print-dev-env` prints is for nobody, where both go to the same place too, and later.
         let script = format!("exec {} \"$@\" 2>&1", env!("CARGO_BIN_EXE_nixmon"));
         let both = world.command("sh").args(["-c", &script, "sh"]).args(words).output().unwrap();

@@ -114,7 +114,8 @@ fn the_recorded_demo_can_be_watched_without_nix() {
     let recording = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/demo.nixrec");
     let ended = Ended::of(nixmon(&["replay", recording]).spawn().unwrap());
     assert_eq!((ended.status, ended.stderr.as_str()), (Some(1), ""));
-    for part in ["14 built, 1 failed, 2 not started", "parser-0.4 failed in buildPhase, exit 2 · blocks 2\n"]
+    for part in
+        ["14 built, 1 failed, at least 2 not started", "parser-0.4 failed in buildPhase, exit 2 · blocks 2\n"]
     {
         assert!(ended.stdout.contains(part), "no {part:?}\n{}", ended.stdout);
     }
