@@ -24,6 +24,7 @@
         fileset = lib.fileset.unions [
           ./Cargo.lock
           ./Cargo.toml
+          ./crates
           ./src
           # Cargo refuses a manifest that names a missing bench.
           (lib.fileset.maybeMissing ./benches)
@@ -35,7 +36,7 @@
         pkgs: args:
         pkgs.rustPlatform.buildRustPackage (
           {
-            inherit (manifest.package) version;
+            inherit (manifest.workspace.package) version;
             cargoLock.lockFile = ./Cargo.lock;
           }
           // args

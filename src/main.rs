@@ -3,16 +3,21 @@
 use std::process::ExitCode;
 
 use nixmon::cli::Cli;
-use nixmon::run::{self, ExitStatus};
 use nixmon::settings::{Environment, Settings};
+use nixmon::{commands, drive};
 
 fn main() -> ExitCode {
     let settings = Settings::load(Cli::read(), &Environment::read());
-    match settings.map_err(Into::into).and_then(|settings| run::run(&settings)) {
+    match settings.map_err(Into::into).and_then(|settings| commands::run(&settings)) {
         Ok(status) => status.into(),
         Err(error) => {
-            run::complain(&error);
-            ExitStatus::Usage.into()
+            let status = commands::exit_status(&error);
+            let error = match commands::hint(&error) {
+                Some(hint) => anyhow::anyhow!("{error:#}; {hint}"),
+                None => error,
+            };
+            drive::complain(&error);
+            status.into()
         }
     }
 }
