@@ -26,7 +26,7 @@ pub enum Passthrough {
 }
 
 /// The look and the number of condensed lines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LinesOptions {
     /// Colours.
     pub palette: Palette,

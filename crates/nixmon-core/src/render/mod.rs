@@ -26,7 +26,7 @@ use nixmon_log::nix::store_path;
 pub const LOG_LINES: usize = 8;
 
 /// The abilities of the output.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
     /// Symbols for the locale.
     pub symbols: Symbols,
