@@ -42,7 +42,7 @@ pub struct LinesOptions {
 
 impl LinesOptions {
     /// Returns whether lines of unknown origin are shown: if all lines of builders or of other programs are.
-    pub fn tells_unnamed(&self) -> bool {
+    pub(crate) fn tells_unnamed(&self) -> bool {
         self.passthrough == Passthrough::All || self.logs == LogLines::All(None)
     }
 }
@@ -246,7 +246,7 @@ impl<W: Write> Lines<W> {
     }
 
     /// Returns whether lines of unknown origin are shown.
-    pub fn tells_unnamed(&self) -> bool {
+    pub(crate) fn tells_unnamed(&self) -> bool {
         self.options.tells_unnamed()
     }
 
