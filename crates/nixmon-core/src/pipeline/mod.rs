@@ -20,6 +20,7 @@ pub use step::Step;
 
 /// The end of a command.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct End {
     /// The outcome's name in the summary record.
     pub outcome: &'static str,

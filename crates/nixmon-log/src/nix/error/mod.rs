@@ -89,6 +89,7 @@ pub struct HashMismatch {
 
 /// The meaning of an error. All texts are free of escapes and control characters, and bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NixError {
     /// What kind of failure it is.
     pub kind: FailureKind,
