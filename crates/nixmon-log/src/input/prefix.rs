@@ -233,6 +233,7 @@ fn time(text: &str) -> Option<&str> {
     /// Words before the time of day: a month and a day, a day of the week, a date, in any language.
     const BEFORE: usize = 28;
     let head = text.as_bytes().get(..text.len().min(BEFORE + 8))?;
+    memchr::memchr(b':', head)?;
     let at = head.windows(8).position(|w| {
         w.iter().enumerate().all(|(at, b)| if at == 2 || at == 5 { *b == b':' } else { b.is_ascii_digit() })
     })?;

@@ -14,6 +14,9 @@ pub fn is_crash(line: &str) -> bool {
     if BEGINNINGS.iter().any(|start| line.starts_with(start)) {
         return true;
     }
+    if !has_colon(line) {
+        return false;
+    }
     // `nix: ../src/libstore/goal.cc:77: void nix::Goal::f(): Assertion `x' failed.`
     let is_assertion = line.contains(": Assertion `") && line.ends_with("' failed.")
         || line.starts_with("Assertion failed: (") && line.contains(", file ")
@@ -36,6 +39,9 @@ pub fn ends_with_crash(line: &str) -> bool {
     let line = line.trim();
     if is_signal(line) {
         return true;
+    }
+    if !has_colon(line) {
+        return false;
     }
     // `bash: line 3:  4711 Killed                  nix build`, `./x.sh: line 3: 4711 Aborted (core dumped) nix build`
     if let Some((_, rest)) = line.split_once(": line ")
@@ -71,7 +77,12 @@ pub fn ends_with_crash(line: &str) -> bool {
     line.contains(": Failed with result '") && !line.contains("result 'success'")
 }
 
-/// What shells call the signals that end a command and that no user sends.
+/// All other forms have a colon and a space. Nearly no line of a builder has, and this is asked of each.
+fn has_colon(line: &str) -> bool {
+    memchr::memmem::find(line.as_bytes(), b": ").is_some()
+}
+
+/// The names that shells have for the signals that end a command and that no user sends.
 const SIGNALS: [&str; 9] = [
     "Aborted",
     "Segmentation fault",
