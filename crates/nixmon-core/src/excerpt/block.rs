@@ -4,8 +4,8 @@ use super::score::{self, Score, contains};
 
 /// Lines after an error line that can belong to it.
 ///
-/// Who keeps error lines of a log that is too long to keep should keep as many lines after each.
-pub const BLOCK_LEN: usize = 16;
+/// A caller that keeps only the error lines of a long log should keep as many lines after each.
+pub(crate) const BLOCK_LEN: usize = 16;
 
 /// Lines before an error line that are searched for its place (`File "a.ml", line 3:`, `patching file a.c`).
 const N_BEFORE: usize = 8;
@@ -256,7 +256,7 @@ impl<'a> Log<'a> {
         Block { lines, end: idx.max(head + 1) }
     }
 
-    /// Whether a line goes on with a message whose head is indented by `depth`.
+    /// Returns whether a line goes on with a message whose head is indented by `depth`.
     fn belongs(&self, idx: usize, depth: usize) -> bool {
         let line = self.line(idx);
         let text = line.trim();

@@ -14,9 +14,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use block::{Block, Log};
 
-pub use block::BLOCK_LEN;
-pub use score::{Score, is_error_line, score};
-pub use search::ErrorLines;
+pub(crate) use score::{Score, is_error_line, score};
+pub(crate) use search::ErrorLines;
 
 /// One line of an excerpt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub struct Excerpted<'a> {
     pub idx: usize,
     /// The line as it was given.
     pub line: &'a str,
-    /// Whether lines that are not blank were left out between the line before in the excerpt and this one; false for
+    /// True if lines that are not blank were left out between the line before in the excerpt and this one; false for
     /// the first.
     pub follows_gap: bool,
 }
@@ -151,7 +150,7 @@ fn blocks(log: &Log<'_>, max: usize) -> Vec<Block> {
     blocks
 }
 
-/// Whether a line gives a reason: by its form, or as the last words before make gave up.
+/// Returns whether a line gives a reason: by its form, or as the last words before make gave up.
 fn is_reason(log: &Log<'_>, idx: usize) -> bool {
     match log.score(idx) {
         Score::Strong => true,

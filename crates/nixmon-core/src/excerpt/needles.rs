@@ -1,12 +1,13 @@
 //! One pass over a log line that says whether any of a fixed set of four-byte needles occurs, in either case.
 //!
 //! As in shift-and matching (Baeza-Yates and Gonnet) there are tables of bits per input byte, but one for each place in a
-//! needle, so that no step waits for more than the one before it. The time is the same for every needle count up to 32 and
-//! for every input, so a hostile line costs no more than another: less than a nanosecond per byte. A vectorised substring
-//! search per needle was measured too and is slower from eleven needles on: log lines are short, and each search has a
-//! fixed cost. Many lines together are looked through by `search.rs` first.
+//! needle, so that no step waits for more than the one before it. The time is the same for every needle count up to 32
+//! and for every input, so a hostile line costs no more than another: less than a nanosecond per byte. A vectorised
+//! substring search per needle was measured too and is slower from eleven needles on: log lines are short, and each
+//! search has a fixed cost. Many lines together are looked through by `search.rs` first.
 
-/// What occurs in every line that [`super::score()`] may find remarkable, apart from the few told by their first byte.
+/// Needles, one of which occurs in every line that [`super::score()`] may find remarkable, apart from the few told by
+/// their first byte.
 pub(super) const NEEDLES: [[u8; 4]; 32] = [
     *b"rror", *b"fail", *b"not ", *b"ndef", *b"pani", *b"*** ", *b"xcep",
     *b"atal", // error, undefined, fatal
@@ -68,12 +69,12 @@ impl Hits {
         hits
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     pub(super) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether all of `other` are among them.
+    /// Returns whether all of `other` are among them.
     pub(super) fn include(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }

@@ -1,4 +1,4 @@
-//! How much one log line, seen alone, looks like the reason of a failure.
+//! Scores of single log lines: how much each looks like the reason of a failure.
 //!
 //! Rules name forms, not tools: `LOCATION: error: TEXT` is the same in thirty compilers. A form that only one tool has
 //! is in a table below with that tool's name.
@@ -11,9 +11,9 @@ use super::needles::Hits;
 /// length costs the same.
 const N_READ: usize = 4096;
 
-/// How much a line looks like the reason of a failure; the order is the order of interest.
+/// Score of a line as the reason of a failure; the order is the order of interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Score {
+pub(crate) enum Score {
     /// Not remarkable: a step, a passing test, a warning, a count of zero errors, a file called `error.c`.
     None,
     /// Says that something else failed before: `make: *** [Makefile:7: a.o] Error 1`, `ninja: build stopped`,
@@ -27,15 +27,15 @@ pub enum Score {
 }
 
 /// Judges one line by its own text.
-pub fn score(line: &str) -> Score {
+pub(crate) fn score(line: &str) -> Score {
     score_bytes(line.as_bytes())
 }
 
-/// Whether the line alone is a strong sign of an error: what to keep of a log that is too long to keep.
+/// Returns whether the line alone is a strong sign of an error: what to keep of a log that is too long to keep.
 ///
 /// Lines without any of the words in question, nearly all, cost one pass of a few instructions per byte; the others are
 /// judged as [`score`] does. [`ErrorLines`](super::ErrorLines) does the same for many lines at once.
-pub fn is_error_line(line: &[u8]) -> bool {
+pub(crate) fn is_error_line(line: &[u8]) -> bool {
     let line = readable(line);
     let hits = Hits::of(line);
     // Most lines with such words are warnings and steps, which are told soonest.
@@ -92,8 +92,8 @@ pub(super) fn contains(text: &[u8], needle: &[u8]) -> bool {
     find(text, needle).is_some()
 }
 
-/// Where a short needle occurs first. `memmem` prepares each search with tables, which takes longer than to look through a
-/// line of a log.
+/// Returns the first position of a short needle. `memmem` prepares each search with tables, which takes longer than to
+/// look through a line of a log.
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
     let (&first, rest) = needle.split_first()?;
     memchr_iter(first, text).find(|at| {
@@ -105,12 +105,12 @@ fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
 /// Without this needle there is no "error".
 const RROR: Hits = Hits::of(b"rror");
 
-/// Whether one of the phrases occurs; only those whose needles occur are looked for.
+/// Returns whether one of the phrases occurs; only those whose needles occur are looked for.
 fn contains_any(text: &[u8], hits: Hits, phrases: &[&[u8]], phrase_hits: &[Hits]) -> bool {
     phrases.iter().zip(phrase_hits).any(|(phrase, needed)| hits.include(*needed) && contains(text, phrase))
 }
 
-/// What follows `checking for x... `.
+/// Returns the text after `checking for x... `.
 fn after_dots(text: &[u8]) -> &[u8] {
     find(text, b"... ").and_then(|at| text.get(at + 4..)).unwrap_or(text)
 }
@@ -579,7 +579,7 @@ pub(super) fn is_panic(text: &[u8]) -> bool {
     undecorated(text).starts_with(b"thread '") && contains(text, b" panicked at ")
 }
 
-/// What a shell says of a command that a signal ended.
+/// Words of a shell about a command that a signal ended.
 fn is_killed(text: &[u8]) -> bool {
     text == b"Killed"
         || contains(text, b"Killed  ") && contains(text, b"line ")
@@ -622,7 +622,7 @@ const DENIALS: &[&[u8]] = &[
     b"zero",
 ];
 
-/// How the word "error" is set in the text: as the label of a message (strong where only a location, a tool's name or
+/// Use of the word "error" in the text: as the label of a message (strong where only a location, a tool's name or
 /// nothing is before it, weak in a sentence), or not.
 fn marked(text: &[u8]) -> Score {
     let mut best = Score::None;
@@ -680,7 +680,7 @@ fn last_word(text: &[u8]) -> &[u8] {
     text.get(text.len() - n_letters..).unwrap_or_default()
 }
 
-/// What makes the word before it a label: `: `, `[E0425]: `, ` TS2304: `.
+/// Text that makes the word before it a label: `: `, `[E0425]: `, ` TS2304: `.
 fn is_label_end(after: &[u8]) -> bool {
     match after {
         [b':'] | [b':', b' ' | b'\t', ..] => true,
@@ -695,7 +695,8 @@ fn is_label_end(after: &[u8]) -> bool {
     }
 }
 
-/// Whether the line counts failures or errors and finds none: `0 failed`, `0 tests failed`, `errors: 0`, `# FAIL:  0`.
+/// Returns whether the line counts failures or errors and finds none: `0 failed`, `0 tests failed`, `errors: 0`, `#
+/// FAIL:  0`.
 fn counts_zero(text: &[u8]) -> bool {
     let mut zero = false;
     // The last number, and how many words ago.

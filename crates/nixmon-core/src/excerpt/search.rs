@@ -11,8 +11,8 @@ use aho_corasick::packed::{Config, Searcher};
 use super::needles::NEEDLES;
 use super::score::{PYTEST, SHELLCHECK, TEX, is_error_line};
 
-/// `None` where the machine has no such search. It takes half as long again if one of the words has less than four bytes, so
-/// [`TEX`] is looked for by itself.
+/// `None` where the machine has no such search. It takes half as long again if one of the words has less than four
+/// bytes, so [`TEX`] is looked for by itself.
 fn searcher() -> Option<&'static Searcher> {
     static SEARCHER: OnceLock<Option<Searcher>> = OnceLock::new();
     SEARCHER
@@ -25,24 +25,24 @@ fn searcher() -> Option<&'static Searcher> {
 
 /// A text, prepared for the search.
 #[derive(Debug)]
-pub struct ErrorLines<'a> {
+pub(crate) struct ErrorLines<'a> {
     text: &'a str,
     lowercase: Vec<u8>,
     searcher: Option<&'static Searcher>,
-    /// Where the next newline with [`TEX`] behind it is; the text's end if there is none.
+    /// Position of the next newline with [`TEX`] behind it; the text's end if there is none.
     tex: usize,
 }
 
 impl<'a> ErrorLines<'a> {
     /// Takes whole lines.
-    pub fn of(text: &'a str) -> Self {
+    pub(crate) fn of(text: &'a str) -> Self {
         let lowercase = text.as_bytes().to_ascii_lowercase();
         Self { text, lowercase, searcher: searcher(), tex: 0 }
     }
 
-    /// Where the first line begins that looks like an error as [`is_error_line`] says. `from` is the beginning of a line;
-    /// only it and those behind it count.
-    pub fn next(&mut self, from: usize) -> Option<usize> {
+    /// Returns the beginning of the first line that looks like an error as [`is_error_line`] says. `from` is the
+    /// beginning of a line; only it and those behind it count.
+    pub(crate) fn next(&mut self, from: usize) -> Option<usize> {
         let mut line = from;
         loop {
             let end = self.end_of(line);
@@ -53,7 +53,7 @@ impl<'a> ErrorLines<'a> {
         }
     }
 
-    /// Where the first line begins behind the end of another one that may look like an error.
+    /// Returns the beginning of the first line after `from` that may look like an error.
     fn candidate(&mut self, end: usize) -> Option<usize> {
         let rest = self.lowercase.get(end..).filter(|rest| rest.len() > 1)?;
         let Some(searcher) = self.searcher else { return Some(end + 1) };

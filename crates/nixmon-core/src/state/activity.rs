@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use super::ids::{DerivationId, PathId};
 use super::process::Counter;
 
-/// What an activity is to us.
+/// Meaning of an activity.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     /// A build of ours, or a remote machine's report of one.
@@ -67,7 +67,7 @@ impl Activities {
         self.0.get_mut(&id)
     }
 
-    /// Whether there is room for an activity with this id.
+    /// Returns whether there is room for an activity with this id.
     pub(super) fn has_room(&self, id: u64) -> bool {
         self.0.len() < MAX_ACTIVITIES || self.0.contains_key(&id)
     }
@@ -90,7 +90,7 @@ impl Activities {
         self.0.iter().map(|(id, activity)| (*id, activity.kind))
     }
 
-    /// What they are, in no order.
+    /// Returns the kinds, in no order.
     pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> {
         self.0.values().map(|activity| activity.kind)
     }
@@ -99,7 +99,7 @@ impl Activities {
         self.0.is_empty()
     }
 
-    /// Whether a chain of parents leads to an activity for which `matches` holds. A parent may have ended before.
+    /// Returns whether a chain of parents leads to an activity for which `matches` holds. A parent may have ended before.
     pub(super) fn has_ancestor(&self, mut parent: u64, matches: impl Fn(Kind) -> bool) -> bool {
         // Hostile input can make a cycle.
         for _ in 0..8 {

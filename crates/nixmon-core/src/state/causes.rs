@@ -9,9 +9,9 @@ use super::loose::RawErrors;
 use super::{LogTail, State};
 use nixmon_log::nix::error::{FailureKind, NixError, Stage, kind_of_log_line};
 
-/// How many lines of a log explain a failure.
+/// Number of lines of a log that explain a failure.
 pub(super) const EXCERPT_LINES: usize = 8;
-/// How many lines of a log's end are kept with a failure.
+/// Number of lines of a log's end that are kept with a failure.
 const TAIL_LINES: usize = 10;
 /// More root causes than this are counted and not kept.
 pub(super) const MAX_FAILURES: usize = 10_000;
@@ -83,7 +83,7 @@ impl State {
         }
         record.printed_nothing =
             has_records && !printed && record.machine.is_none() && record.log_tail.is_empty();
-        // What a hook prints is in no log.
+        // The output of a hook is in no log.
         if (started || record.names_log) && !hook {
             record.log_hints.push(format!("nix log {path}"));
         }
@@ -131,8 +131,8 @@ impl State {
         }
     }
 
-    /// Whether no other build was running that may have written to the stream: of several, nothing says which line is
-    /// whose.
+    /// Returns whether no other build was running that may have written to the stream: of several, nothing says which
+    /// line is whose.
     fn builds_alone(&self, id: DerivationId) -> bool {
         /// More are not looked at.
         const MOST: usize = 64;
@@ -142,7 +142,7 @@ impl State {
             .building()
             .filter(|(other, derivation)| *other != id && derivation.is_endless())
             .map(|(other, _)| other);
-        // What another was built upon had ended before.
+        // The inputs of another build had ended before it began.
         let has_ended = |other: DerivationId| {
             self.builds
                 .derivations

@@ -1,4 +1,4 @@
-//! What the state tells the world: changes it has accepted, and questions it cannot answer itself.
+//! Output of the state: changes it has accepted, and questions it cannot answer itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ids::{DerivationId, FailureId, PathId};
 use crate::activation::ActivationChange;
 
-/// What a run is doing. A run goes forward only.
+/// Phase of a run. A run goes forward only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Reading expressions, fetching sources, asking caches.
@@ -35,7 +35,7 @@ impl Phase {
     }
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything that was wanted is there.
@@ -60,7 +60,7 @@ impl Outcome {
     }
 }
 
-/// How a build ended.
+/// End of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildEnd {
     /// Its outputs are valid.
@@ -71,12 +71,12 @@ pub enum BuildEnd {
     Cancelled,
 }
 
-/// How much a text matters to a reader.
+/// Importance of a text to a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
     /// A warning of Nix's.
     Warning,
-    /// What `builtins.trace` prints.
+    /// Output of `builtins.trace`.
     Trace,
     /// Anything else that Nix says at level 0 to 2, and errors that turned out not to end anything.
     Notice,
@@ -93,6 +93,7 @@ pub enum TextKind {
 
 /// A difference that the state has accepted, in order and without loss.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Change {
     /// The run does something else now.
     Phase(Phase),
@@ -112,8 +113,9 @@ pub enum Change {
     Retracted(FailureId),
     /// Text for people, free of escapes.
     Text(TextKind, String),
-    /// A line of a build's log, as the builder wrote it; only where [`State::report_log_lines`](super::State::report_log_lines)
-    /// asks for it, since log lines are most of a long stream.
+    /// A line of a build's log, as the builder wrote it; only where
+    /// [`State::report_log_lines`](super::State::report_log_lines) asks for it, since log lines are most of a long
+    /// stream.
     LogLine(DerivationId, String),
     /// A flake's lock file changed; the state has the inputs.
     FlakeInputs,
@@ -132,7 +134,7 @@ pub enum Request {
     ReadDerivation(Arc<str>),
 }
 
-/// What one input leads to. The driver empties it after each.
+/// Results of one input. The driver empties it after each.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// In order.

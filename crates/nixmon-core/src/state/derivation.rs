@@ -12,10 +12,10 @@ use super::log_tail::LogTail;
 use super::{Dropped, Moment};
 use nixmon_log::nix::store_path;
 
-/// Where a derivation stands. Exactly one holds at a time.
+/// State of a derivation. Exactly one holds at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DerivationState {
-    /// Named by somebody, wanted by nobody that is known: another one's input, the subject of a message.
+    /// Named, and not known to be wanted: another one's input, the subject of a message.
     #[default]
     Unknown,
     /// Announced, not begun.
@@ -60,7 +60,7 @@ impl DerivationState {
 pub struct Derivation {
     /// Its path in the store.
     pub path: Arc<str>,
-    /// Where it stands; changed by [`Derivations::set`] only.
+    /// Its state, which only [`Derivations::set`] changes.
     state: DerivationState,
     /// When it was started last.
     pub started: Option<Moment>,
@@ -72,7 +72,7 @@ pub struct Derivation {
     pub phase_started: Option<Moment>,
     /// The machine it is built on, if it is another one.
     pub machine: Option<Box<str>>,
-    /// What it waits for.
+    /// The lock or machine that it waits for.
     pub waiting_for: Option<Box<str>>,
     /// When it began to wait.
     pub waiting_since: Option<Moment>,
@@ -88,9 +88,9 @@ pub struct Derivation {
     pub(super) named: u32,
     /// Started by a line of text, which has no end.
     pub(super) human: bool,
-    /// Whether the driver has been asked for its file.
+    /// True if the driver has been asked for its file.
     pub(super) asked: bool,
-    /// Whether its file was read.
+    /// True if its file was read.
     is_read: bool,
 }
 
@@ -117,7 +117,7 @@ impl Derivation {
         }
     }
 
-    /// Where it stands.
+    /// Returns the state.
     pub fn state(&self) -> DerivationState {
         self.state
     }
@@ -127,17 +127,17 @@ impl Derivation {
         store_path::derivation_name(&self.path).unwrap_or(&self.path)
     }
 
-    /// Whether it was started by a line of text, whose end is never told.
+    /// Returns whether it was started by a line of text, whose end is never told.
     pub fn is_endless(&self) -> bool {
         self.human
     }
 
-    /// How long it has run or ran.
+    /// Returns the time that it has been running, or ran.
     pub fn elapsed(&self, now: Moment) -> Moment {
         self.started.map_or(Moment::ZERO, |from| self.ended.unwrap_or(now).saturating_sub(from))
     }
 
-    /// How long it has run or ran, where its end is known. A line of text only tells of beginnings and failures.
+    /// Returns the time that it has been running, or ran, if its end is known. Text only reports beginnings and failures.
     pub fn known_elapsed(&self, now: Moment) -> Option<Moment> {
         let is_known =
             !self.human || matches!(self.state, DerivationState::Building | DerivationState::Failed);
@@ -151,17 +151,17 @@ impl Derivation {
     }
 }
 
-/// How many derivations are in each state.
+/// Number of derivations in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateCounts([usize; DerivationState::ALL]);
 
 impl StateCounts {
-    /// How many are in a state.
+    /// Returns the number in a state.
     pub fn get(&self, state: DerivationState) -> usize {
         self.0[state as usize]
     }
 
-    /// How many are wanted: all whose state is known.
+    /// Returns the number that is wanted: all whose state is known.
     pub fn wanted(&self) -> usize {
         self.0.iter().sum::<usize>() - self.get(DerivationState::Unknown)
     }
@@ -237,7 +237,7 @@ impl Derivations {
         }
     }
 
-    /// One of them.
+    /// Returns one of them.
     pub fn get(&self, id: DerivationId) -> &Derivation {
         &self.graph[id.0]
     }
@@ -293,8 +293,8 @@ impl Derivations {
         }
     }
 
-    /// The one that was started last of those whose output may have this name: the derivation's own or, after a dash, that
-    /// of an output. The longest name counts.
+    /// The one that was started last of those whose output may have this name: the derivation's own or, after a dash,
+    /// that of an output. The longest name counts.
     pub(super) fn started_with_name(&mut self, name: &str) -> Option<DerivationId> {
         // Most streams never ask. Those that do may ask as often as there are derivations.
         let started = self.started.take().unwrap_or_else(|| {
@@ -321,17 +321,17 @@ impl Derivations {
         self.revision
     }
 
-    /// How many were named for which there was no room, and how much of the graph.
+    /// Returns the losses to the limits.
     pub(super) fn dropped(&self) -> Dropped {
         self.dropped
     }
 
-    /// How many edges and outputs the graph has.
+    /// Returns the number of edges and of outputs.
     pub(super) fn extent(&self) -> (usize, usize) {
         (self.graph.edge_count(), self.by_output.len())
     }
 
-    /// How many are in each state.
+    /// Returns the number in each state.
     pub fn counts(&self) -> StateCounts {
         self.counts
     }

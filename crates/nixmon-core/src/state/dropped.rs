@@ -1,6 +1,6 @@
-//! What the limits on memory have cost.
+//! Losses to the limits on memory.
 
-/// How much was not kept because there was too much of it. All are 0 in a run of usual size but [`log_lines`],
+/// Losses to the limits on memory. All are 0 in a run of usual size but [`log_lines`],
 /// [`other_lines`] and [`lines_cut`].
 ///
 /// [`log_lines`]: Self::log_lines

@@ -21,10 +21,10 @@ use nixmon_log::nix::store_path;
 /// Texts beyond this are not remembered, and so shown again.
 pub(super) const MAX_SEEN: usize = 1 << 16;
 
-/// What a remark of Nix's says of a build that failed.
+/// Words of a remark about a build that failed.
 static DISK_FULL: LazyLock<Finder<'_>> =
     LazyLock::new(|| Finder::new("may have been caused by lack of free disk space"));
-/// Where the page begins that a server sends with an error.
+/// Label of the page that a server sends with an error.
 static RESPONSE_BODY: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(" response body:"));
 
 impl State {
@@ -38,7 +38,7 @@ impl State {
         effects: &mut Effects,
     ) {
         if level >= 3 {
-            // Of what Nix says by default and with -v, only the lists matter; the rest is told by activities.
+            // Among the messages that Nix prints by default and with -v, only the lists matter; activities tell the rest.
             let listed = msg.may_begin_with(b"t d") || level == 3 && msg.may_begin_with(CLOSING_STARTS);
             let text = if listed { msg.decode() } else { Cow::Borrowed("") };
             self.note_closing(&text);
@@ -102,11 +102,11 @@ impl State {
             self.disk_was_full();
             return;
         }
-        // What it advises is in the report.
+        // Its advice is in the report.
         if clean.is_empty() || clean.starts_with("(use '--show-trace'") || clean.starts_with("Try 'nix") {
             return;
         }
-        // The page that a server sends with an error is nobody's reading.
+        // A page that a server sends with an error is not worth showing.
         let body = RESPONSE_BODY.find(clean.as_bytes());
         let clean = body.and_then(|at| clean.get(..at)).map_or(clean, str::trim_end);
         let (kind, clean) = match clean.split_once(": ") {
@@ -318,7 +318,7 @@ impl State {
         ids.max_by_key(|id| (self.builds.derivations.get(*id).ended, *id))
     }
 
-    /// Whether an error is about a build that has not ended yet.
+    /// Returns whether an error is about a build that has not ended yet.
     fn may_be_the_next(&self, error: &NixError) -> bool {
         error.kind.may_lack_name()
             && error.name.is_none()
@@ -359,7 +359,7 @@ pub(super) fn unwritten_lock(line: &str) -> Option<&str> {
         .then(|| text.trim_end_matches(':'))
 }
 
-/// Whether an error does not say what it is about.
+/// Returns whether an error does not say what it is about.
 fn is_about_nothing(error: &NixError) -> bool {
     error.derivation.is_none()
         && error.output_path.is_none()

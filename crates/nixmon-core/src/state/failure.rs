@@ -4,12 +4,12 @@ use super::Moment;
 use super::ids::DerivationId;
 use nixmon_log::nix::error::{FailureKind, Frame, HashMismatch, Location, NixError, Stage};
 
-/// What failed by itself, and what is known about it.
+/// A root cause, with everything that is known about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
-    /// Where the run was; `None` for a wrong command line.
+    /// The stage of the run; `None` for a wrong command line.
     pub stage: Option<Stage>,
-    /// What kind it is.
+    /// Its kind.
     pub kind: FailureKind,
     /// The derivation, if there is one and its path is known.
     pub derivation: Option<DerivationId>,
@@ -37,13 +37,13 @@ pub struct Failure {
     pub excerpt: Vec<Option<String>>,
     /// The last lines of the log.
     pub log_tail: Vec<String>,
-    /// What to do next, where that is certain.
+    /// The next step to take, where that is certain.
     pub advice: Option<&'static str>,
     /// Frames of the evaluation in the user's own files, innermost first, if Nix was asked for a trace.
     pub trace: Vec<Frame>,
     /// The builder is known to have printed nothing.
     pub printed_nothing: bool,
-    /// Where the whole log is.
+    /// Places of the whole log.
     pub log_hints: Vec<String>,
     /// The command that Nix names for the whole log, if it is another one than `nix log`, which is then not enabled.
     pub full_log: Option<String>,
@@ -51,7 +51,7 @@ pub struct Failure {
     pub(super) names_log: bool,
     /// When it was seen.
     pub at: Moment,
-    /// How long the build had run.
+    /// Time that the build had been running.
     pub after: Option<Moment>,
     /// Named dependents that cannot be built because of it, where Nix said so and the graph is not known.
     pub named_blocked: usize,
@@ -62,7 +62,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What an error says by itself.
+    /// Makes a root cause of what an error says by itself.
     pub(super) fn from_error(error: NixError, stage: Option<Stage>, at: Moment) -> Self {
         let advice = error.advice();
         Self {

@@ -43,7 +43,7 @@ impl State {
         expect(self.text.seen.len() <= MAX_SEEN, "remembered texts are bounded")?;
         expect(self.text.of_others.is_bounded(), "lines of other programs are bounded")?;
         expect(self.text.raw_log.n_before() <= MAX_BEFORE, "lines that may be builders' are bounded")?;
-        // What never gets less once it is full has dropped nothing while there was room.
+        // A list that only grows has dropped nothing while there was room.
         let dropped = self.dropped();
         let limits = [
             (dropped.store_paths, self.transfers.iter().count(), MAX_PATHS, "paths"),

@@ -14,9 +14,9 @@ const KEEP: usize = 16 << 10;
 const FIRST: usize = 2 << 10;
 /// A longer line keeps its beginning.
 const MAX_LINE: usize = 4 << 10;
-/// How many lines that look like errors are kept from before the tail.
+/// Number of lines that look like errors kept from before the tail.
 const MAX_EARLY: usize = 40;
-/// How many lines after one are kept with it: a snippet, a caret, a trace.
+/// Number of lines kept after each of them: a snippet, a caret, a trace.
 const FOLLOWING: usize = 6;
 
 /// A bounded log.
@@ -24,7 +24,7 @@ const FOLLOWING: usize = 6;
 pub struct LogTail {
     buffer: String,
     lines: u64,
-    /// Of the lines before the buffer, the first that look like errors, with what follows each of them.
+    /// The first lines before the buffer that look like errors, each with the lines that follow it.
     early: Vec<String>,
     /// So many of the lines that leave the buffer next follow an error.
     following: usize,
@@ -139,17 +139,17 @@ impl LogTail {
         dropped.lines_cut += cut;
     }
 
-    /// Whether what is kept stays within its limits.
+    /// Returns whether what is kept stays within its limits.
     pub(super) fn is_bounded(&self) -> bool {
         self.buffer.len() <= 2 * KEEP && self.early.len() <= MAX_EARLY
     }
 
-    /// How many lines there were.
+    /// Returns the number of lines that there were.
     pub fn len(&self) -> u64 {
         self.lines
     }
 
-    /// Whether there was none.
+    /// Returns whether there was none.
     pub fn is_empty(&self) -> bool {
         self.lines == 0
     }

@@ -31,7 +31,7 @@ pub(super) struct LooseError {
     pub(super) deferred: bool,
 }
 
-/// How an error came.
+/// Form in which an error came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// In a record: it is Nix's.
@@ -42,7 +42,7 @@ pub(super) enum Origin {
     Raw,
 }
 
-/// What tells whose the errors are that a builder may have printed.
+/// Event that tells whose the errors are that a builder may have printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RawErrors {
     /// A command that goes on was not ended by an error.
@@ -54,13 +54,13 @@ pub(super) enum RawErrors {
 }
 
 impl LooseError {
-    /// Whether it ended its command, as far as the stream tells.
+    /// Returns whether it ended its command, as far as the stream tells.
     pub(super) fn is_fatal(&self) -> bool {
         !self.survived && !self.deferred && (self.top_level || !self.failure.kind.is_survivable())
     }
 
-    /// Whether other words came later that may say more. Without an exit status it is all there is that tells of a
-    /// failure.
+    /// Returns whether other words came later that may say more. Without an exit status it is all there is that tells
+    /// of a failure.
     pub(super) fn is_doubted(&self, exit_status: Option<i32>) -> bool {
         self.doubted && exit_status.is_some()
     }
@@ -72,7 +72,7 @@ impl State {
         self.errors.loose.retain_mut(|error| match by {
             _ if !error.raw => true,
             RawErrors::BuildFailed => false,
-            // What Nix has words for is most likely its own.
+            // A message that Nix has words for is most likely its own.
             RawErrors::CommandGoesOn if error.failure.kind == FailureKind::Unknown => false,
             RawErrors::CommandGoesOn | RawErrors::CommandBegins => {
                 error.raw = false;
@@ -88,7 +88,7 @@ impl State {
         }
     }
 
-    /// Whether Nix says that the error before did not end it. It is told then, and nothing comes of it.
+    /// Returns whether Nix says that the error before did not end it. It is told then, and nothing comes of it.
     pub(super) fn survives_error(&mut self, text: &str, effects: &mut Effects) -> bool {
         /// nix-shell asks for a bash of nixpkgs and does without (`src/nix-build/nix-build.cc`).
         const SURVIVES: [&str; 2] =
@@ -135,8 +135,8 @@ impl State {
         self.errors.loose.push(error);
     }
 
-    /// An error that Nix ignores for now: `error (ignored): …`. Those of the evaluation make `nix flake check` fail in the
-    /// end; others come from cleaning up. Returns whether it is one of the former.
+    /// An error that Nix ignores for now: `error (ignored): …`. Those of the evaluation make `nix flake check` fail in
+    /// the end; others come from cleaning up. Returns whether it is one of the former.
     pub(super) fn ignored_error(&mut self, text: &str) -> bool {
         let Some(rest) = text.trim_start().strip_prefix(IGNORED) else { return false };
         let error = parse_error(&ErrorText { msg: rest.trim_start(), ..ErrorText::default() });
@@ -154,7 +154,7 @@ impl State {
         is_evaluation
     }
 
-    /// Where the run was when such an error came.
+    /// Returns the stage of the run when such an error came.
     fn loose_stage(&self, error: &NixError, origin: Origin) -> Option<Stage> {
         if error.kind == FailureKind::Usage {
             return None;
@@ -174,7 +174,7 @@ impl State {
                 error.kind.stage().filter(|stage| *stage != Stage::Evaluation).unwrap_or(Stage::Build),
             );
         }
-        // What nobody knows in text after a build or a download has begun may be any program's.
+        // An unknown error in text after a build or a download has begun may be any program's.
         let is_somebodys = origin != Origin::Record && error.kind == FailureKind::Unknown;
         if is_somebodys && matches!(self.clock.phase, Phase::Fetching | Phase::Building) {
             return None;
@@ -187,7 +187,7 @@ impl State {
         }))
     }
 
-    /// Whether a build or a transfer has begun.
+    /// Returns whether a build or a transfer has begun.
     fn has_begun(&self) -> bool {
         let counts = self.builds.derivations.counts();
         let idle = [DerivationState::Planned, DerivationState::Waiting, DerivationState::Skipped];

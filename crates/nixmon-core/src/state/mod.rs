@@ -1,8 +1,8 @@
-//! What is known about a run: inputs in, changes and requests out.
+//! Knowledge about a run: inputs in, changes and requests out.
 //!
 //! [`State::apply`] is the only way in. It does no I/O and reads no clock: every input carries its time, `.drv` files are
-//! asked for with a [`Request`] and come back as an input, late or never. Memory is bounded by derivations, paths and live
-//! activities, not by log lines.
+//! asked for with a [`Request`] and come back as an input, late or never. Memory is bounded by derivations, paths and
+//! live activities, not by log lines.
 
 mod activity;
 mod causes;
@@ -59,7 +59,7 @@ pub enum Input<'a> {
     End(Option<i32>),
 }
 
-/// What a `.drv` file says, as far as it is needed.
+/// The needed parts of a `.drv` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DerivationFacts {
     /// The file.
@@ -70,7 +70,7 @@ pub struct DerivationFacts {
     pub outputs: Vec<String>,
 }
 
-/// What is known about a run.
+/// Knowledge about a run.
 #[derive(Debug, Default)]
 pub struct State {
     builds: Builds,
@@ -109,7 +109,8 @@ struct Builds {
     endless: usize,
     /// Builds by the name that `name> ` prefixes use.
     by_log_name: HashMap<Box<str>, DerivationId, RandomState>,
-    /// Post-build hooks of builds that Nix has not counted, with the lines that they print: several run at once from 2.35 on.
+    /// Post-build hooks of builds that Nix has not counted, with the lines that they print: several run at once from
+    /// 2.35 on.
     hooks: BTreeMap<DerivationId, LogTail>,
     /// The build whose hook began last.
     last_hook: Option<DerivationId>,
@@ -184,7 +185,7 @@ struct Clock {
     last_input: Moment,
 }
 
-/// How the run ended.
+/// End of the run.
 #[derive(Debug, Default)]
 struct End {
     /// Nix says that it was interrupted; the phase of the run at that time.
@@ -233,7 +234,7 @@ impl State {
         self.options.other_command = true;
     }
 
-    /// Whether the command may be any program and nothing of Nix was heard yet.
+    /// Returns whether the command may be any program and nothing of Nix was heard yet.
     pub fn is_other_command(&self) -> bool {
         self.options.other_command && !self.activation.started()
     }
@@ -287,7 +288,7 @@ impl State {
         }
     }
 
-    /// Goes on to a later phase.
+    /// Enters a later phase.
     fn enter(&mut self, phase: Phase, effects: &mut Effects) {
         if phase > self.clock.phase {
             self.clock.phase = phase;
@@ -296,7 +297,7 @@ impl State {
         }
     }
 
-    /// Whether a process has no entry of its own and will have none.
+    /// Returns whether a process has no entry of its own and will have none.
     fn is_further(&self, pid: Pid) -> bool {
         self.builds.processes.len() >= MAX_PROCESSES && !self.builds.processes.contains_key(&pid)
     }
@@ -322,12 +323,12 @@ impl State {
         self.errors.failures.iter().enumerate().filter(|(_, f)| !f.retracted).map(|(i, f)| (FailureId(i), f))
     }
 
-    /// One of them.
+    /// Returns one of them.
     pub fn failure(&self, id: FailureId) -> &Failure {
         &self.errors.failures[id.0]
     }
 
-    /// What the run does now.
+    /// Returns the current phase.
     pub fn phase(&self) -> Phase {
         self.clock.phase
     }
@@ -347,12 +348,12 @@ impl State {
         self.clock.last_input
     }
 
-    /// Whether Nix has said which derivations it will build.
+    /// Returns whether Nix has said which derivations it will build.
     pub fn builds_announced(&self) -> bool {
         self.builds.announced
     }
 
-    /// How many builds were started by a line of text and have no known end.
+    /// Returns the number of builds that a line of text started and that have no known end.
     pub fn endless_builds(&self) -> usize {
         self.builds.endless
     }
@@ -362,22 +363,22 @@ impl State {
         if self.end.outcome.is_some() { self.clock.phase_at_end } else { self.clock.phase }
     }
 
-    /// Whether what became of some builds is not known: they were started by a line of text and the run failed.
+    /// Returns whether what became of some builds is not known: they were started by a line of text and the run failed.
     pub fn outcome_of_text_builds_unknown(&self) -> bool {
         self.builds.endless > 0
     }
 
-    /// What is known about activations.
+    /// Returns the activations.
     pub fn activation(&self) -> &Activation {
         &self.activation
     }
 
-    /// What became of the inputs of a flake.
+    /// Returns the changes of a flake's inputs.
     pub fn flake_inputs(&self) -> &FlakeInputs {
         &self.flake_inputs
     }
 
-    /// How the run ended; `None` before its end.
+    /// Returns how the run ended; `None` before its end.
     pub fn outcome(&self) -> Option<Outcome> {
         self.end.outcome
     }
@@ -387,17 +388,17 @@ impl State {
         self.text.closing.as_deref()
     }
 
-    /// What other programs printed: the end of it, and what looks like errors before.
+    /// Returns the output of other programs: its end, and lines before that look like errors.
     pub fn other_text(&self) -> &LogTail {
         &self.text.of_others
     }
 
-    /// How many lines were [`TextKind::Unnamed`] and may be another program's as far as is known now.
+    /// Returns the number of [`TextKind::Unnamed`] lines that may be another program's.
     pub fn unnamed_lines(&self) -> u64 {
         self.text.raw_log.len()
     }
 
-    /// What was not kept because there was too much of it.
+    /// Returns the losses to the limits.
     pub fn dropped(&self) -> Dropped {
         let (derivations, paths) = (self.builds.derivations.dropped(), self.transfers.dropped());
         Dropped {
@@ -409,25 +410,25 @@ impl State {
         }
     }
 
-    /// What the evaluation does, in Nix's words.
+    /// Returns the current step of the evaluation, in Nix's words.
     pub fn evaluating(&self) -> Option<&str> {
         self.text.evaluating.as_deref()
     }
 
-    /// The lock or the machine that Nix waits for, in its words, if that is the last that the stream has said. Builds that
-    /// wait say so themselves.
+    /// The lock or the machine that Nix waits for, in its words, if that is the last that the stream has said. Builds
+    /// that wait say so themselves.
     pub fn waits_for(&self) -> Option<&str> {
         self.text.waiting.as_deref()
     }
 
-    /// How many wanted derivations cannot be built because of a failure.
+    /// Returns the number of wanted derivations that cannot be built because of a failure.
     pub fn blocked_by(&self, failure: &Failure) -> usize {
         let by_graph = failure.derivation.map_or(0, |id| self.builds.derivations.blocked_by(id).len());
         by_graph.max(failure.named_blocked)
     }
 }
 
-/// Whether only Nix says such a thing. Other programs have errors, warnings and paths too.
+/// Returns whether only Nix says such a thing. Other programs have errors, warnings and paths too.
 fn is_of_nix(event: &Event<'_>) -> bool {
     use nixmon_log::input::human::HumanLine;
     match event {

@@ -1,8 +1,8 @@
 //! Which of the builds that end were built, told from the counters that Nix keeps for each process.
 //!
 //! The end of an activity says nothing about success. But before a build's activity ends, Nix counts it: `done` or
-//! `failed` of the process's `builds` activity (104) goes up while `running` goes down, in all versions from 2.4 on. Those
-//! that were killed are not counted. Transfers are counted in the same way (103).
+//! `failed` of the process's `builds` activity (104) goes up while `running` goes down, in all versions from 2.4 on.
+//! Those that were killed are not counted. Transfers are counted in the same way (103).
 
 use std::collections::VecDeque;
 
@@ -21,7 +21,7 @@ impl Pid {
     }
 }
 
-/// How something ended, by the counters.
+/// An end as the counters tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Credit {
     Done,
@@ -77,7 +77,7 @@ impl Credits {
         dropped
     }
 
-    /// How many ends are open.
+    /// Returns the number of open ends.
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }
@@ -107,10 +107,10 @@ impl Credits {
     }
 }
 
-/// What is known about one process of Nix's.
+/// Knowledge about one process of Nix's.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// How many processes were seen before it.
+    /// Number of processes that were seen before it.
     pub(super) number: usize,
     pub(super) builds: Credits,
     /// The same for builds that another machine reports from inside a request.
@@ -126,9 +126,9 @@ pub(super) struct Process {
     pub(super) undecided: VecDeque<PathId>,
     /// Copies that have begun and whose download has not.
     pub(super) copies: VecDeque<PathId>,
-    /// Whether its builds are counted at all.
+    /// True if its builds are counted at all.
     pub(super) counts_builds: bool,
-    /// Whether its paths are.
+    /// True if its paths are.
     pub(super) counts_paths: bool,
     /// Counters of paths that are open.
     pub(super) open_counters: u32,

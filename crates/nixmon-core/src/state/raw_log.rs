@@ -24,19 +24,19 @@ pub(super) struct RawLog {
     log: LogTail,
     /// The last of the lines before them.
     before: VecDeque<String>,
-    /// How many lines are undecided.
+    /// Number of undecided lines.
     undecided: u64,
-    /// How many were decided to be other programs', or never were, and were not shown.
+    /// Number of lines that were not shown and are, or may be, other programs'.
     others: u64,
 }
 
 impl RawLog {
-    /// Whether a line may be a builder's.
+    /// Returns whether a line may be a builder's.
     pub(super) fn is_open(&self) -> bool {
         self.open
     }
 
-    /// A line that may be a builder's.
+    /// Adds a line that may be a builder's.
     pub(super) fn push(&mut self, line: &str, dropped: &mut Dropped) {
         self.log.push_str(line);
         self.log.count_dropped(dropped);
@@ -49,8 +49,8 @@ impl RawLog {
         self.open = !self.elsewhere;
     }
 
-    /// What this command's builders print comes with names, or not at all. Returns the last lines so far, which are of
-    /// other programs.
+    /// Takes note that this command's builders print with names, or not at all. Returns the last lines so far, which
+    /// are of other programs.
     pub(super) fn builders_are_elsewhere(&mut self) -> VecDeque<String> {
         self.elsewhere = true;
         self.open = false;
@@ -86,19 +86,19 @@ impl RawLog {
         std::mem::take(&mut self.log)
     }
 
-    /// Whether any of these lines is one of the last.
+    /// Returns whether any of these lines is one of the last.
     pub(super) fn has_any(&self, lines: &[String]) -> bool {
         let known = self.log.tail(MAX_BEFORE);
         let mut known = known.iter().chain(&self.before).map(|line| line.trim());
         known.any(|known| !known.is_empty() && lines.iter().any(|line| line.trim() == known))
     }
 
-    /// How many lines may be of other programs.
+    /// Returns the number of lines that may be other programs'.
     pub(super) fn len(&self) -> u64 {
         self.others + self.undecided
     }
 
-    /// How many lines are kept apart from the log.
+    /// Returns the number of lines that are kept apart from the log.
     pub(super) fn n_before(&self) -> usize {
         self.before.len()
     }

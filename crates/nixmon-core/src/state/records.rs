@@ -1,4 +1,4 @@
-//! What the records of the internal-json format do to the state.
+//! Effects of internal-json records on the state.
 
 use super::activity::{Activity, Kind};
 use super::change::{BuildEnd, Change, Effects, Phase};
@@ -20,7 +20,7 @@ pub(super) const MAX_HOOKS: usize = 256;
 const MAX_PHASE: usize = 64;
 /// Buffers that are kept for the next builds: about as many as run at once.
 const MAX_SPARE_BUFFERS: usize = 16;
-/// What is kept with every derivation, such as an address of a machine, is cut after so many bytes.
+/// Longest text kept with every derivation, such as the address of a machine, in bytes.
 const MAX_SHORT: usize = 1 << 10;
 
 impl State {
@@ -87,7 +87,7 @@ impl State {
             }
             ActivityType::Substitute => {
                 let Some(path) = fields.str(0) else { return Kind::Other };
-                // What a build machine fetches for itself does not arrive here.
+                // Paths that a build machine fetches for itself do not arrive here.
                 if self.in_request(parent) {
                     return Kind::MachineCopy;
                 }
@@ -141,7 +141,8 @@ impl State {
         }
     }
 
-    /// Whether an activity is part of what a request does on another machine: a worker's own activities have no parent.
+    /// Returns whether an activity is part of what a request does on another machine: a worker's own activities have no
+    /// parent.
     fn in_request(&self, parent: u64) -> bool {
         parent != 0 && self.builds.activities.has_ancestor(parent, |kind| matches!(kind, Kind::Realise))
     }
@@ -603,7 +604,7 @@ impl State {
         let derivation = self.builds.derivations.get_mut(id);
         derivation.ended.get_or_insert(now);
         if end == BuildEnd::Built {
-            // Nobody asks for the log of a good build. Of the others the failure takes what it needs.
+            // The log of a good build is never shown. For the others, the failure takes what it needs.
             if let Some(log) = derivation.log.take()
                 && self.builds.spare_buffers.len() < MAX_SPARE_BUFFERS
             {
@@ -627,7 +628,7 @@ impl State {
             }
             let Some(credit) = process.paths.take() else { return };
             let arrived = credit == Credit::Done;
-            // Of several the one that looks like it.
+            // Among several, the count belongs to a path that looks like it.
             let undecided: Vec<PathId> = process.undecided.iter().take(LOOKED_AT).copied().collect();
             let fits = |path: &PathId| {
                 let path = self.transfers.get(*path);
@@ -660,8 +661,8 @@ impl State {
     }
 }
 
-/// Whether a copy goes from this machine to another store. Nix says so in the text of the copy, which names the source only
-/// where that is another store (`copyStorePath` in `libstore/store-api.cc`).
+/// Returns whether a copy goes from this machine to another store. Nix says so in the text of the copy, which names the
+/// source only where that is another store (`copyStorePath` in `libstore/store-api.cc`).
 fn is_upload(text: Text<'_>, fields: &Fields<'_>) -> bool {
     let text = text.decode();
     let after = text.strip_prefix("copying path '").and_then(|rest| rest.split_once("' "));

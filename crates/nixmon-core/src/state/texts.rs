@@ -1,4 +1,4 @@
-//! What lines of text do to the state: Nix's human-readable output, activations, other programs.
+//! Effects of lines of text on the state: Nix's human-readable output, activations, other programs.
 
 use super::State;
 use super::change::{BuildEnd, Change, Effects, Phase, TextKind};
@@ -19,7 +19,7 @@ const MAX_WAITING: usize = 300;
 /// More derivations or paths than this are not taken from a list.
 const MAX_LISTED: usize = 1 << 20;
 
-/// What Nix puts before each line of a server's answer (`libutil/error.cc`).
+/// Indentation of a server's answer (`libutil/error.cc`).
 const RESPONSE_INDENT: &str = "       ";
 
 impl State {
@@ -176,12 +176,12 @@ impl State {
         }
     }
 
-    /// A line of somebody's.
+    /// A line of another program.
     pub(super) fn other(&mut self, text: &str, effects: &mut Effects) {
         let clean = sanitize(text);
         let clean = clean.trim_end();
         if self.may_be_a_builders() {
-            // What comes after an error may be of whoever runs Nix. make only says that there was one.
+            // Text after an error may come from the program that runs Nix. make only says that there was one.
             if !clean.is_empty() && !is_of_make(clean) {
                 self.doubt_raw_errors();
             }
@@ -195,7 +195,7 @@ impl State {
         effects.changes.push(Change::Text(TextKind::Other, clean.to_owned()));
     }
 
-    /// Whether a line without a name may be a builder's: bare `nix-build` prints those as they are.
+    /// Returns whether a line without a name may be a builder's: bare `nix-build` prints those as they are.
     pub(super) fn may_be_a_builders(&self) -> bool {
         self.text.raw_log.is_open() && self.clock.phase < Phase::Activating
     }
@@ -374,7 +374,7 @@ impl State {
         }
     }
 
-    /// What is activated was built, though no line of text says when each build ended.
+    /// Ends all builds: an activation begins, so they succeeded, though no line of text says when.
     fn all_built(&mut self, effects: &mut Effects) {
         let ids = self.builds.derivations.iter().filter(|(_, derivation)| derivation.is_endless());
         let ids = ids.filter(|(_, derivation)| derivation.state() == DerivationState::Building);
@@ -415,12 +415,12 @@ impl State {
     }
 }
 
-/// Whether a line tells of a change of a lock file, or of a flake input in such a change.
+/// Returns whether a line tells of a change of a lock file, or of a flake input in such a change.
 fn is_lock_change(line: &str) -> bool {
     ["• ", "  → ", "    "].iter().any(|start| line.starts_with(start))
 }
 
-/// Whether Nix says that it checks a flake.
+/// Returns whether Nix says that it checks a flake.
 pub(super) fn is_flake_check(text: &str) -> bool {
     ["evaluating flake", "checking flake output '", "checking derivation "]
         .iter()

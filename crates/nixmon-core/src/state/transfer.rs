@@ -8,7 +8,7 @@ use super::ids::PathId;
 use super::{Dropped, Moment};
 use nixmon_log::nix::store_path;
 
-/// Where a path stands.
+/// State of a path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PathState {
     /// Named only.
@@ -40,7 +40,7 @@ pub struct StorePathInfo {
     /// The whole path.
     pub path: Box<str>,
     state: PathState,
-    /// Where it comes from.
+    /// Its source.
     pub from: Option<Box<str>>,
     /// When it began to arrive.
     pub started: Option<Moment>,
@@ -50,9 +50,9 @@ pub struct StorePathInfo {
     pub done: u64,
     /// Bytes that are expected; 0 where it is not known.
     pub expected: u64,
-    /// Whether `done` counts a download.
+    /// True if `done` counts a download.
     pub(super) downloads: bool,
-    /// Whether the copy has reached its expected size, where a size was told.
+    /// True if the copy has reached its expected size, where a size was told.
     pub(super) is_whole: Option<bool>,
     /// An error says that the path was not accepted.
     pub(super) is_refused: bool,
@@ -61,7 +61,7 @@ pub struct StorePathInfo {
 }
 
 impl StorePathInfo {
-    /// Where it stands.
+    /// Returns the state.
     pub fn state(&self) -> PathState {
         self.state
     }
@@ -72,7 +72,7 @@ impl StorePathInfo {
     }
 }
 
-/// What Nix has announced to fetch.
+/// Announcement of what will be fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Announced {
     /// Paths, as counted in the lists.
@@ -93,9 +93,10 @@ pub struct Transfers {
     counts: [usize; PathState::ALL],
     /// Those on their way, here or elsewhere.
     moving: BTreeSet<PathId>,
-    /// What was announced.
+    /// The announcement.
     pub announced: Announced,
-    /// Bytes that have arrived for paths: the sum of what each has, which may be more than 64 bits hold if the input is hostile.
+    /// Bytes that have arrived for paths: the sum of what each has, which may be more than 64 bits hold if the input is
+    /// hostile.
     bytes: u128,
     samples: VecDeque<(Moment, u64)>,
     dropped: Dropped,
@@ -131,7 +132,7 @@ impl Transfers {
         self.by_path.get(&path[..path.floor_char_boundary(store_path::MAX_LEN)]).copied()
     }
 
-    /// One of them.
+    /// Returns one of them.
     pub fn get(&self, id: PathId) -> &StorePathInfo {
         &self.paths[id.0 as usize]
     }
@@ -153,17 +154,17 @@ impl Transfers {
         self.moving.iter().map(|id| (*id, self.get(*id)))
     }
 
-    /// How many were named for which there was no room.
+    /// Returns the losses to the limits.
     pub(super) fn dropped(&self) -> Dropped {
         self.dropped
     }
 
-    /// How many are in a state.
+    /// Returns the number in a state.
     pub fn count(&self, state: PathState) -> usize {
         self.counts[state as usize]
     }
 
-    /// How many are or were to be fetched, as far as is known.
+    /// Returns the number that is or was to be fetched, as far as is known.
     pub fn wanted(&self) -> usize {
         [PathState::Planned, PathState::Fetching, PathState::Ended, PathState::Fetched]
             .into_iter()
@@ -183,7 +184,7 @@ impl Transfers {
         }
     }
 
-    /// Whether any path has been on its way.
+    /// Returns whether any path has been on its way.
     pub(super) fn has_begun(&self) -> bool {
         self.count(PathState::Unknown) + self.count(PathState::Planned) < self.paths.len()
     }
@@ -266,7 +267,7 @@ impl Transfers {
         self.bytes -= u128::from(path.done);
         path.done = 0;
         path.expected = 0;
-        // Of what comes over HTTP the download counts, not what it unpacks to.
+        // For HTTP the downloaded bytes count, not the unpacked ones.
         path.downloads =
             from.is_some_and(|from| ["http:", "https:", "s3:"].iter().any(|s| from.starts_with(s)));
         path.is_whole = None;

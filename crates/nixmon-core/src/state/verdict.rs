@@ -1,4 +1,4 @@
-//! How a run ended.
+//! End of a run.
 
 use super::State;
 use super::causes::EXCERPT_LINES;
@@ -12,7 +12,7 @@ use super::transfer::PathState;
 use crate::activation::{self, EarlyStage};
 use nixmon_log::nix::error::{ErrorText, FailureKind, Stage, ends_with_crash, parse_error};
 
-/// What became of what was wanted. A derivation is in one of the first four at most.
+/// Counts of what became of everything wanted. A derivation is in one of the first four at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Derivations whose outputs became valid by a build.
@@ -40,7 +40,7 @@ impl State {
         self.activation.finish(exit_status, &mut self.activation_changes);
         self.tell_activation(effects);
         let outcome = self.judge(exit_status);
-        // What was announced last is not begun any more.
+        // The last announcement will not begin any more.
         self.text.announcing = false;
         // Nothing tells any more whose the last lines are.
         let words = self.text.raw_log.are_others();
@@ -91,8 +91,8 @@ impl State {
         }
     }
 
-    /// Whether the stream ends before all that was announced has begun, though some of it has, or in the middle of a list.
-    /// A list with nothing after it is the answer to a dry run.
+    /// Returns whether the stream ends before all that was announced has begun, though some of it has, or in the middle
+    /// of a list. A list with nothing after it is the answer to a dry run.
     fn stops_early(&self) -> bool {
         if self.text.records_seen || self.activation.started() || self.builds.answered {
             return false;
@@ -104,13 +104,13 @@ impl State {
         is_open && self.builds.begun || self.text.missing > 0
     }
 
-    /// Whether the run was the answer to a dry run: what would be built and fetched.
+    /// Returns whether the run was the answer to a dry run: what would be built and fetched.
     pub fn is_dry_run(&self) -> bool {
         let is_open = self.counts().not_started + self.transfers.count(PathState::Planned) > 0;
         self.end.outcome == Some(Outcome::Success) && is_open && !self.builds.begun && !self.builds.requested
     }
 
-    /// Whether more may have been wanted than is known: no list was read.
+    /// Returns whether more may have been wanted than is known: no list was read.
     pub fn wanted_is_least(&self) -> bool {
         !self.builds.announced
     }
@@ -193,7 +193,7 @@ impl State {
             loose.retain(|failure| failure.kind.vagueness() == 0);
         }
         if deferred.is_empty() && loose.iter().all(|failure| failure.kind.vagueness() == 2) {
-            // What repeats others points at one that seemed to be survived.
+            // An error that repeats others points at one that seemed to be survived.
             let survived = self.errors.loose.iter().filter(|error| error.failure.kind.vagueness() == 1);
             let survived = survived.filter(|error| !error.is_doubted(self.end.exit_status));
             loose.extend(survived.map(|error| error.failure.clone()));
@@ -211,8 +211,8 @@ impl State {
             loose.retain(|failure| failure.kind.vagueness() == 0 && failure.stage != Some(Stage::Activation));
         } else if let Some(least) = loose.iter().map(|failure| failure.kind.vagueness()).min() {
             loose.retain(|failure| failure.kind.vagueness() == least);
-            // What only repeats others has a cause, and other work may have gone on after it: a download that failed
-            // while more were running.
+            // An error that only repeats others has a cause, and other work may have gone on after it: a download that
+            // failed while more were running.
             let cause = self.errors.loose.iter().rev().find(|error| error.failure.kind.vagueness() < 2);
             if least == 2
                 && let Some(cause) = cause
@@ -261,7 +261,7 @@ impl State {
         self.text.of_others.tail(LAST).into_iter().rev().find(is_reason)
     }
 
-    /// What make says of itself where nothing else tells, with the lines that other programs printed before.
+    /// Makes a failure of make's own words, with the lines that other programs printed before.
     fn failure_of_make(&self, line: &str) -> Failure {
         let error = parse_error(&ErrorText { msg: line, ..ErrorText::default() });
         let mut failure = Failure::from_error(error, None, self.clock.now);
@@ -296,7 +296,7 @@ impl State {
         self.activation.runs().filter(bad)
     }
 
-    /// Where something of Nix's was under way when the stream ended.
+    /// Returns the stage in which something of Nix's was under way when the stream ended.
     fn stage_under_way(&self) -> Option<Stage> {
         let phase = if self.end.outcome.is_some() { self.clock.phase_at_end } else { self.clock.phase };
         (!self.builds.activities.is_empty()).then(|| self.stage_of_phase(phase)).flatten()
@@ -311,7 +311,7 @@ impl State {
         })
     }
 
-    /// Where the failure or the interruption happened; `None` on success and for a wrong command line.
+    /// Returns the stage of the failure or interruption; `None` on success and for a wrong command line.
     pub fn failed_stage(&self) -> Option<Stage> {
         let outcome = self.end.outcome?;
         if outcome == Outcome::Success {
@@ -332,9 +332,9 @@ impl State {
         match outcome {
             Outcome::Failure if switched == Some(Activated::Failure) => Some(Stage::Activation),
             Outcome::Failure => match self.failures().next() {
-                // What a tool says of the stage is more than a line that nothing explains.
+                // The stage that a tool names says more than a line that nothing explains.
                 Some((_, failure)) if early.is_none() || failure.kind.vagueness() == 0 => failure.stage,
-                // Nobody has said what failed.
+                // Nothing says what failed.
                 _ => early.or(self.stage_under_way()),
             },
             _ if switched == Some(Activated::Interrupted) => Some(Stage::Activation),
@@ -356,7 +356,7 @@ impl State {
         self.end.exit_status
     }
 
-    /// What became of what was wanted, so far.
+    /// Counts what became of everything wanted, so far.
     pub fn counts(&self) -> Counts {
         let states = self.builds.derivations.counts();
         let failed = self.failures().filter(|(_, failure)| {

@@ -43,7 +43,7 @@ pub struct Line<'a> {
     pub raw: &'a str,
     /// Without terminal escapes.
     pub text: &'a str,
-    /// What it says if it is one of Nix's.
+    /// Its meaning, if it is one of Nix's.
     pub human: HumanLine<'a>,
     /// The label of a machine or program that a collector of logs put before it, which `text` lacks.
     pub label: Option<&'a str>,
@@ -52,13 +52,13 @@ pub struct Line<'a> {
 /// Input that could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Problem<'a> {
-    /// What is wrong with it.
+    /// The problem.
     pub kind: ProblemKind,
     /// The beginning of it.
     pub excerpt: &'a str,
 }
 
-/// What is wrong with a piece of input.
+/// A problem with a piece of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum ProblemKind {
     /// A record cannot be read.
@@ -72,7 +72,7 @@ pub enum ProblemKind {
     UnknownAction,
 }
 
-/// How much input there was.
+/// Amount of input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InputCounts {
     /// Bytes read.
@@ -89,11 +89,11 @@ pub struct InputCounts {
     pub texts_cut: u64,
 }
 
-/// Where records begin.
+/// Beginning of a record.
 const PREFIX: &[u8] = b"@nix ";
-/// Of a longer line of text the beginning is read: it is copied several times on its way, and nobody reads so much.
+/// Longest line of text, in bytes; only the beginning of a longer one is read, for it is copied several times on its way.
 const MAX_TEXT: usize = 1 << 20;
-/// How much of an unusable record is kept to show.
+/// Characters of an unusable record that are kept to show.
 const EXCERPT: usize = 120;
 /// The head of a torn record is kept up to this length, in case its tail comes on the next line.
 const MAX_TORN: usize = 1 << 20;
@@ -159,7 +159,7 @@ impl Reader {
         (!partial.is_empty() && !record).then_some(partial)
     }
 
-    /// How much input there was.
+    /// Amount of input.
     pub fn counts(&self) -> InputCounts {
         self.lines.counts
     }
@@ -317,7 +317,7 @@ fn trim_end(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Where a record begins in the middle of a line.
+/// Returns the position of a record in the middle of a line.
 ///
 /// Not behind `name> `: that is a builder's line, and what a builder prints is no record of Nix's.
 fn find_record(bytes: &[u8]) -> Option<usize> {
@@ -325,8 +325,8 @@ fn find_record(bytes: &[u8]) -> Option<usize> {
     (!bytes[..at].ends_with(b"> ") && !bytes[..at].ends_with(b">\x1b[0m ")).then_some(at)
 }
 
-/// Whether the text before a record is somebody's label for lines (`<3>` of systemd, `[host] `, `host | `, a time) or
-/// just escapes, rather than a line of its own.
+/// Returns whether the text before a record is somebody's label for lines (`<3>` of systemd, `[host] `, `host | `, a
+/// time) or just escapes, rather than a line of its own.
 fn is_label(before: &[u8]) -> bool {
     let text = String::from_utf8_lossy(before);
     let text = strip_escapes(&text);

@@ -90,7 +90,7 @@ impl<'a> Keys<'a> {
 }
 
 struct Scanner<'a> {
-    /// What is not read yet.
+    /// The unread rest.
     rest: &'a [u8],
     trusted: bool,
 }
@@ -401,7 +401,7 @@ impl<'a> Scanner<'a> {
 /// One in each of eight bytes.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
-/// Whether a byte is below 0x20, eight bytes at a time.
+/// Returns whether a byte is below 0x20, eight bytes at a time.
 fn has_control(text: &[u8]) -> bool {
     let (eights, rest) = text.as_chunks();
     // The difference borrows a byte's highest bit where the byte is too small; one that has that bit is not.
@@ -419,7 +419,8 @@ fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
     if (digits | digits.wrapping_add(EACH * 0x76)) & (EACH * 0x80) != 0 {
         return None;
     }
-    // The first digit is in the lowest byte. Neighbours are put together three times: 8 of one, 4 of two, 2 of four digits.
+    // The first digit is in the lowest byte. Neighbours are put together three times: 8 of one, 4 of two, 2 of four
+    // digits.
     let twos = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (twos * 100 + (twos >> 16)) & 0x0000_ffff_0000_ffff;
     Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)

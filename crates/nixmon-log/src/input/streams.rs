@@ -39,7 +39,7 @@ const AFTERWARDS: Duration = Duration::from_secs(2);
 /// Processes that are remembered. Those beyond are heard wherever they speak.
 const MAX_PROCESSES: usize = 1 << 12;
 
-/// Where bytes come from.
+/// Source of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// The command's stderr, or the only stream of a filter.
@@ -68,7 +68,7 @@ pub struct Streams {
     /// [`Streams::settle`] came while something was waiting.
     settle_later: bool,
     heard: Heard,
-    /// Of streams that have ended.
+    /// Input of streams that have ended.
     ended: InputCounts,
 }
 
@@ -88,7 +88,7 @@ struct Held {
     bytes: Option<Vec<u8>>,
 }
 
-/// What was heard, to know repetitions.
+/// Texts that were heard, to know repetitions.
 #[derive(Debug, Default)]
 struct Heard {
     processes: HashMap<u64, Process, RandomState>,
@@ -97,7 +97,7 @@ struct Heard {
     repeated: InputCounts,
 }
 
-/// Where a process is heard.
+/// Streams on which processes are heard.
 #[derive(Clone, Copy, Debug)]
 struct Process {
     source: Source,
@@ -224,7 +224,7 @@ impl Streams {
         partials.into_iter().flatten().find(is_prompt).filter(|_| self.held.is_empty())
     }
 
-    /// How much input there was on all streams. Bytes are all that were read; records and lines that were dropped as
+    /// Returns the amount of input on all streams. Bytes are all that were read; records and lines that were dropped as
     /// repetitions are left out.
     pub fn counts(&self) -> InputCounts {
         let readers = [&self.main, &self.stdout].into_iter().chain(self.logs.values().map(|log| &log.reader));
@@ -388,7 +388,7 @@ impl Heard {
         }
     }
 
-    /// Whether a process is heard on another stream; `None` if the record is of no process.
+    /// Returns whether a process is heard on another stream; `None` if the record is of no process.
     fn is_elsewhere(&mut self, source: Source, message: &LogMessage<'_>, at: Duration) -> Option<bool> {
         let number = process_of(message)?;
         if let Some(process) = self.processes.get_mut(&number) {
@@ -432,12 +432,12 @@ fn process_of(message: &LogMessage<'_>) -> Option<u64> {
     }
 }
 
-/// Whether a record is needed even if its text was told already.
+/// Returns whether a record is needed even if its text was told already.
 fn is_of_activity(message: &LogMessage<'_>) -> bool {
     matches!(message, LogMessage::Start { .. } | LogMessage::Stop { .. })
 }
 
-/// What Nix prints for a record, or stands for one that has no text.
+/// Returns the text that Nix prints for a record, or a stand-in for one without text.
 fn keys(message: &LogMessage<'_>) -> Vec<Key> {
     match message {
         LogMessage::Msg { msg, .. } => {

@@ -3,8 +3,8 @@
 /// First bytes of such words.
 pub const CLOSING_STARTS: &[u8] = b"0123456789ra";
 
-/// Whether a line is a command's own account of what it has done (`nix/store-gc.cc`, `nix/profile.cc`, `optimise-store.cc`,
-/// `nix/flake.cc`). A count of 0 is an account, too.
+/// Returns whether a line is a command's own account of what it has done (`nix/store-gc.cc`, `nix/profile.cc`,
+/// `optimise-store.cc`, `nix/flake.cc`). A count of 0 is an account, too.
 pub fn is_closing(line: &str) -> bool {
     let text = line.trim();
     if text == "all checks passed!" {

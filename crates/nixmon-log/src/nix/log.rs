@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-/// How much a message matters to Nix: 0 error, 1 warn, 2 notice, 3 info (the default), 4 talkative, 5 chatty, 6 debug,
+/// Level of a message: 0 error, 1 warn, 2 notice, 3 info (the default), 4 talkative, 5 chatty, 6 debug,
 /// 7 vomit. Level 0 does not mean error: `builtins.trace` prints at level 0 too.
 pub type VerbosityLevel = u64;
 
-/// What an activity does.
+/// Type of an activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ActivityType {
     /// Described by its text only.
@@ -69,7 +69,7 @@ impl From<u64> for ActivityType {
     }
 }
 
-/// What a result reports on its activity.
+/// Type of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResultType {
     /// A file replaced by a hard link.
@@ -136,12 +136,12 @@ impl<'a> Text<'a> {
         Self { raw, escaped }
     }
 
-    /// Whether it is the empty string.
+    /// Returns whether it is the empty string.
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }
 
-    /// Whether the text may begin with one of these ASCII characters; an escape may stand for any.
+    /// Returns whether the text may begin with one of these ASCII characters; an escape may stand for any.
     pub fn may_begin_with(&self, chars: &[u8]) -> bool {
         self.raw
             .as_bytes()
@@ -279,12 +279,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.in_head + self.more.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.in_head == 0
     }
@@ -312,7 +312,7 @@ pub enum LogMessage<'a> {
         level: VerbosityLevel,
         /// 0 where there is none, and in 2.4 to 2.17.
         parent: u64,
-        /// What it does.
+        /// Its type.
         kind: ActivityType,
         /// For people; often empty.
         text: Text<'a>,
@@ -328,7 +328,7 @@ pub enum LogMessage<'a> {
     Result {
         /// The activity.
         id: u64,
-        /// What is reported.
+        /// Its type.
         kind: ResultType,
         /// The report.
         fields: Fields<'a>,
@@ -337,15 +337,15 @@ pub enum LogMessage<'a> {
     },
     /// Free text.
     Msg {
-        /// How much it matters.
+        /// Its level.
         level: VerbosityLevel,
         /// The text, with terminal escapes.
         msg: Text<'a>,
-        /// Of errors: the text without `error:`, trace and indentation.
+        /// For errors: the text without `error:`, trace and indentation.
         raw_msg: Option<Text<'a>>,
-        /// Of errors: where.
+        /// For errors: the position.
         position: Position<'a>,
-        /// Of errors with `--show-trace`: the frames, as JSON.
+        /// For errors with `--show-trace`: the frames, as JSON.
         trace: Option<&'a str>,
     },
     /// A builder's own record; Nix turns it into [`ResultType::SetPhase`], so it is seen in raw logs only.

@@ -42,7 +42,7 @@ pub const fn decode_len(digits: usize) -> usize {
     digits / 8 * 5 + digits % 8 * 5 / 8
 }
 
-/// Whether the byte is a digit of Nix's base-32.
+/// Returns whether the byte is a digit of Nix's base-32.
 pub const fn is_digit(byte: u8) -> bool {
     VALUES[byte as usize] != 0xff
 }
@@ -64,7 +64,7 @@ pub fn encode(input: &[u8]) -> String {
 /// Decodes text of any length.
 ///
 /// # Errors
-/// Where the text is not what [`encode`] gives for some bytes.
+/// Fails where the text is not what [`encode`] gives for some bytes.
 pub fn decode(input: impl AsRef<[u8]>) -> Result<Vec<u8>, DecodeError> {
     let input = input.as_ref();
     let mut out = vec![0; decode_len(input.len())];
@@ -75,7 +75,7 @@ pub fn decode(input: impl AsRef<[u8]>) -> Result<Vec<u8>, DecodeError> {
 /// Decodes a digest of `K` bytes.
 ///
 /// # Errors
-/// Where the text is not what [`encode`] gives for some `K` bytes.
+/// Fails where the text is not what [`encode`] gives for some `K` bytes.
 pub fn decode_fixed<const K: usize>(input: impl AsRef<[u8]>) -> Result<[u8; K], DecodeError> {
     let mut out = [0; K];
     decode_into(input.as_ref(), &mut out)?;

@@ -28,6 +28,7 @@ pub const DRV_EXTENSION: &str = ".drv";
 
 /// Why a text is not a store path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParseStorePathError {
     /// The path is not absolute or not inside the store directory.
     #[error("path is not in the store directory")]
@@ -74,7 +75,7 @@ impl<'a, S: From<&'a str>> StorePath<S> {
     /// Parses `<digest>-<name>`, the base name of a path.
     ///
     /// # Errors
-    /// Where the text is no such name.
+    /// Fails where the text is no such name.
     pub fn from_bytes(input: &'a [u8]) -> Result<Self, ParseStorePathError> {
         let (digest, rest) =
             input.split_at_checked(ENCODED_DIGEST_SIZE).ok_or(ParseStorePathError::Length)?;
@@ -86,7 +87,7 @@ impl<'a, S: From<&'a str>> StorePath<S> {
     /// Parses a path in [`STORE_DIR`].
     ///
     /// # Errors
-    /// Where the path is elsewhere, or inside a store path rather than one.
+    /// Fails where the path is elsewhere, or inside a store path rather than one.
     pub fn from_absolute_path(path: &'a [u8]) -> Result<Self, ParseStorePathError> {
         path.strip_prefix(STORE_DIR.as_bytes())
             .and_then(|path| path.strip_prefix(b"/"))
@@ -97,7 +98,7 @@ impl<'a, S: From<&'a str>> StorePath<S> {
     /// Parses an absolute path in whatever store directory: gives the directory and the store path.
     ///
     /// # Errors
-    /// Where the path is not absolute, has no directory, or its last component is no store path.
+    /// Fails where the path is not absolute, has no directory, or its last component is no store path.
     pub fn from_any_store_dir(path: &'a str) -> Result<(&'a str, Self), ParseStorePathError> {
         match path.rsplit_once('/') {
             Some((store_dir, base)) if store_dir.starts_with('/') => {
@@ -173,7 +174,7 @@ pub struct Parts<'a> {
     pub name: &'a str,
     /// The whole store path: directory, digest and name.
     pub store_path: &'a str,
-    /// What follows inside the store path, without the slash before it. Empty for the store path itself.
+    /// The rest inside the store path, without the slash before it. Empty for the store path itself.
     pub rest: &'a str,
 }
 

@@ -19,7 +19,7 @@ const MAX_TOLD: usize = 1 << 13;
 /// Not for long: a record knows more than the text, and the same text may be meant again.
 const LATE: Duration = Duration::from_secs(2);
 
-/// What can be seen of a line: no escapes, no white space, no control characters, nothing that was no UTF-8.
+/// The visible characters of a line: no escapes, no white space, no control characters, nothing that was no UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     hash: u64,
@@ -106,7 +106,7 @@ struct Tally {
     limit: usize,
 }
 
-/// How often a text is in the order.
+/// Number of times that a text is in the order.
 #[derive(Debug, Default)]
 struct Count {
     left: u32,

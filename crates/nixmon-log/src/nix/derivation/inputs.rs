@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::ParseDerivationError;
 use super::parser::Parser;
 
-/// What a dependency graph needs of a derivation, borrowed from the file.
+/// The parts of a derivation that a dependency graph needs, borrowed from the file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct DerivationInputs<'a> {
     /// Outputs, in the order of the file: by output name.
@@ -34,7 +34,7 @@ pub struct OutputRef<'a> {
 }
 
 impl OutputRef<'_> {
-    /// Whether the output has its hash given beforehand.
+    /// Returns whether the output has its hash given beforehand.
     pub fn is_fixed(&self) -> bool {
         !self.hash.is_empty() && self.hash != "impure"
     }
@@ -56,7 +56,7 @@ impl<'a> DerivationInputs<'a> {
     /// where they do not, the error is [`ParseDerivationError::UnexpectedEnd`].
     ///
     /// # Errors
-    /// Where the content up to there is not that of a derivation.
+    /// Fails where the content up to there is not that of a derivation.
     pub fn from_aterm_bytes(input: &'a [u8]) -> Result<Self, ParseDerivationError> {
         Self::parse(&mut Parser::new(input))
     }
@@ -67,7 +67,7 @@ impl<'a> DerivationInputs<'a> {
     /// An attribute that is not UTF-8 counts as absent. Derivations with structured attributes have none of them.
     ///
     /// # Errors
-    /// Where the content up to there is not that of a derivation.
+    /// Fails where the content up to there is not that of a derivation.
     pub fn from_aterm_bytes_with_version(input: &'a [u8]) -> Result<Self, ParseDerivationError> {
         let parser = &mut Parser::new(input);
         let mut inputs = Self::parse(parser)?;
@@ -122,7 +122,7 @@ impl<'a> DerivationInputs<'a> {
         Ok(inputs)
     }
 
-    /// Whether it is a fixed-output derivation: one whose output has its hash given beforehand.
+    /// Returns whether it is a fixed-output derivation: one whose output has its hash given beforehand.
     pub fn is_fixed_output(&self) -> bool {
         self.outputs.iter().any(OutputRef::is_fixed)
     }

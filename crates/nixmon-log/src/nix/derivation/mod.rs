@@ -24,7 +24,7 @@ pub struct Derivation {
     pub outputs: BTreeMap<String, Output>,
     /// Output names that are needed of each input derivation, by the path of the `.drv`.
     ///
-    /// Of a dynamic derivation (an output that is itself a derivation) only the outermost outputs are here.
+    /// For a dynamic derivation (an output that is itself a derivation) only the outermost outputs are here.
     pub input_derivations: BTreeMap<String, BTreeSet<String>>,
     /// Store paths that are needed and no derivation makes.
     pub input_sources: BTreeSet<String>,
@@ -50,7 +50,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Whether the output has its hash given beforehand.
+    /// Returns whether the output has its hash given beforehand.
     pub fn is_fixed(&self) -> bool {
         self.hash.as_deref().is_some_and(|hash| hash != "impure")
     }
@@ -59,10 +59,10 @@ impl Output {
 impl Derivation {
     /// Parses the content of a `.drv` file.
     ///
-    /// Of a repeated name the last is kept, and output names of a repeated input derivation are united.
+    /// The last of a repeated name is kept, and output names of a repeated input derivation are united.
     ///
     /// # Errors
-    /// Where the content is not a derivation, or not a whole one.
+    /// Fails where the content is not a derivation, or not a whole one.
     pub fn from_aterm_bytes(input: &[u8]) -> Result<Derivation, ParseDerivationError> {
         let mut derivation = Derivation::default();
         let parser = &mut Parser::new(input);
@@ -115,7 +115,7 @@ impl Derivation {
         write::derivation(self)
     }
 
-    /// Whether it is a fixed-output derivation: one whose output has its hash given beforehand.
+    /// Returns whether it is a fixed-output derivation: one whose output has its hash given beforehand.
     pub fn is_fixed_output(&self) -> bool {
         self.outputs.values().any(Output::is_fixed)
     }
@@ -130,7 +130,7 @@ pub enum ParseDerivationError {
     /// Another character than the format has there.
     #[error("expected {expected} at offset {offset} of derivation")]
     Expected {
-        /// What the format has there.
+        /// The expected syntax.
         expected: &'static str,
         /// Bytes before it.
         offset: usize,

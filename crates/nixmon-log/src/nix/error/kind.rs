@@ -11,7 +11,7 @@ pub enum Stage {
     Fetch,
     /// Building derivations, here or on another machine.
     Build,
-    /// What home-manager, NixOS, nix-darwin and the like do after the build. No error of Nix has this stage.
+    /// The steps that home-manager, NixOS, nix-darwin and the like take after the build. No error of Nix has this stage.
     Activation,
     /// A command that neither evaluates nor builds: `nix log`, `nix copy`, `nix path-info`, `nix store`.
     Command,
@@ -61,7 +61,7 @@ macro_rules! failure_kinds {
         $(#[doc = $doc:expr])+
         $variant:ident $name:literal $stage:ident [$($trait:ident),*] $phrase:literal $advice:expr;
     )+) => {
-        /// What an error means, independent of Nix's version and wording.
+        /// Meaning of an error, independent of Nix's version and wording.
         ///
         /// The names are part of the reports: a kind is never renamed, and readers must accept names they do not
         /// know.
@@ -280,7 +280,7 @@ impl FailureKind {
         self.has(Trait::Refusal)
     }
 
-    /// How little the kind says: 0 for a cause, 1 for an error that need not have been fatal, 2 for one that repeats others.
+    /// Returns how little the kind says: 0 for a cause, 1 for an error that need not have been fatal, 2 for a repetition.
     pub fn vagueness(self) -> u8 {
         if self.is_cascade() { 2 } else { u8::from(self.is_survivable() || self.has(Trait::Vague)) }
     }

@@ -27,7 +27,7 @@ pub(super) const FRAMES: usize = 4096;
 /// Columns by which continuation lines are indented: as many as `error: ` has.
 const INDENTATION: &str = "       ";
 
-/// What an error consists of. Nothing here has escapes; control characters may be left.
+/// Parts of an error. Nothing here has escapes; control characters may be left.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     /// Lines of the innermost message, without `error:`.
@@ -79,13 +79,13 @@ pub(super) fn clean_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     head.lines().chain(tail_lines.into_iter().flatten()).map(strip_escapes)
 }
 
-/// What a terminal shows of a line: without the progress bar that may stand before an error.
+/// Returns the visible part of a line: without the progress bar that may stand before an error.
 pub(super) fn shown(line: &str) -> &str {
     let end = &line[cut(line, line.len().saturating_sub(HEAD_BYTES)).len()..];
     if end.contains('\r') { last_carriage(end) } else { line }
 }
 
-/// What the current line continues.
+/// The part that the current line continues.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
     /// `error:` was all so far.
@@ -296,9 +296,10 @@ impl Layout {
             .collect();
     }
 
-    /// Whether there are frames only because somebody has asked for a trace: since 2.18 Nix prints up to three anyway.
+    /// Returns whether there are frames only because somebody has asked for a trace: since 2.18 Nix prints up to three
+    /// anyway.
     pub(super) fn is_asked_for(&self) -> bool {
-        /// What `showErrorInfo` (`libutil/error.cc`) prints without `--show-trace`.
+        /// Frames that `showErrorInfo` (`libutil/error.cc`) prints without `--show-trace`.
         const UNASKED: usize = 3;
         !self.frames.is_empty() && (!self.frames_first || self.frames.len() > UNASKED)
     }
@@ -313,12 +314,12 @@ fn is_frame_start(line: &str) -> bool {
     line.starts_with("… ")
 }
 
-/// Whether a line is code: `  12| text` or `    |    ^`.
+/// Returns whether a line is code: `  12| text` or `    |    ^`.
 fn is_code(line: &str) -> bool {
     line.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('|')
 }
 
-/// Whether a line is about the output itself.
+/// Returns whether a line is about the output itself.
 fn is_note(line: &str) -> bool {
     line.starts_with("(stack trace truncated")
         || line.starts_with("(use '--show-trace'")
@@ -326,7 +327,7 @@ fn is_note(line: &str) -> bool {
         || line.starts_with("note: trace involved the following derivations")
 }
 
-/// Whether a line is one of those that Lix puts after `note: trace involved the following derivations:`.
+/// Returns whether a line is one of those that Lix puts after `note: trace involved the following derivations:`.
 fn is_named_derivation(line: &str) -> bool {
     line.starts_with("derivation '") && line.ends_with('\'')
 }

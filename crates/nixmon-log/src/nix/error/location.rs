@@ -230,7 +230,7 @@ fn is_library_flake(tree: &str) -> bool {
     FLAKES.iter().any(|flake| tree.get(..flake.len()).is_some_and(|start| start.eq_ignore_ascii_case(flake)))
 }
 
-/// Whether only nixpkgs or home-manager has such a file.
+/// Returns whether only nixpkgs or home-manager has such a file.
 fn is_of_library(path: &str) -> bool {
     const DIRECTORIES: &[&str] = &["/pkgs/stdenv/", "/pkgs/top-level/", "/pkgs/build-support/"];
     const FILES: &[&str] = &[
@@ -248,7 +248,7 @@ fn is_of_library(path: &str) -> bool {
         || FILES.iter().any(|file| path.ends_with(file))
 }
 
-/// Whether nixpkgs has such a file, as a user may.
+/// Returns whether nixpkgs has such a file, as a user may.
 fn is_like_nixpkgs(path: &str) -> bool {
     const DIRECTORIES: &[&str] = &[
         "/lib/fileset/",
@@ -268,7 +268,7 @@ fn is_like_nixpkgs(path: &str) -> bool {
         || library.is_some_and(|name| LIBRARY.contains(&name))
 }
 
-/// Whether a file outside the store is in a checkout or channel of nixpkgs. `~/.config/nixpkgs/` is the user's.
+/// Returns whether a file outside the store is in a checkout or channel of nixpkgs. `~/.config/nixpkgs/` is the user's.
 fn is_in_checkout(file: &str) -> bool {
     const DIRECTORIES: &[&str] =
         &["/nixpkgs/lib/", "/nixpkgs/nixos/", "/nixpkgs/pkgs/", "/channels/nixos/", "/channels/nixpkgs/"];

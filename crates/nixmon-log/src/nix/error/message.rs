@@ -65,7 +65,8 @@ pub(super) fn derivation_path(path: &str) -> Option<String> {
     is_path.then(|| sanitize(path).into_owned())
 }
 
-/// Returns the name in a store path: what follows the digest of 32 characters. `build-remote` prints it without a directory.
+/// Returns the name in a store path: what follows the digest of 32 characters. `build-remote` prints it without a
+/// directory.
 pub(super) fn store_name(path: &str) -> Option<&str> {
     const DIGEST: usize = 32;
     let base = path.rsplit('/').next().unwrap_or(path);
@@ -249,7 +250,7 @@ fn finish(message: &str, suggestion: Option<&str>) -> String {
     }
 }
 
-/// Whether a line tells nothing about the error.
+/// Returns whether a line tells nothing about the error.
 fn is_empty_talk(line: &str) -> bool {
     line.starts_with("For more information run 'man nix.conf'") || line.starts_with("Try 'nix")
 }

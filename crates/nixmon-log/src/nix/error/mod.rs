@@ -1,4 +1,4 @@
-//! What an error text of Nix means.
+//! Meaning of Nix's error texts.
 //!
 //! Nix says only in words what failed: no record of its JSON log ties an error to an activity, and the words differ
 //! between versions, between Nix, Lix and Determinate Nix, and between a daemon and a single-user store. This is the
@@ -57,7 +57,7 @@ pub struct ErrorText<'a> {
 /// A frame as a record has it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TraceFrame<'a> {
-    /// What was being done: `while calling the 'throw' builtin`.
+    /// The action that was under way: `while calling the 'throw' builtin`.
     pub raw_msg: &'a str,
     /// File of the position; since 2.20 with `:LINE:COLUMN` at its end.
     pub file: Option<&'a str>,
@@ -67,12 +67,12 @@ pub struct TraceFrame<'a> {
     pub column: Option<u64>,
 }
 
-/// What was being evaluated when an error occurred.
+/// A frame of the evaluation in which an error occurred.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// What was being done, without the leading `…`.
+    /// The action that was under way, without the leading `…`.
     pub message: String,
-    /// Where.
+    /// Its position.
     pub location: Option<Location>,
 }
 
@@ -83,14 +83,15 @@ pub struct HashMismatch {
     pub specified: String,
     /// The hash of what was produced or downloaded.
     pub got: String,
-    /// Where the file probably came from, which only Lix says.
+    /// The probable source of the file, which only Lix names.
     pub likely_url: Option<String>,
 }
 
 /// The meaning of an error. All texts are free of escapes and control characters, and bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NixError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub kind: FailureKind,
     /// Path of the derivation that failed, if named.
     pub derivation: Option<String>,
@@ -115,7 +116,7 @@ pub struct NixError {
     pub attribute: Option<String>,
     /// The hashes of a mismatch.
     pub hashes: Option<HashMismatch>,
-    /// How many dependencies failed.
+    /// Number of dependencies that failed.
     pub failed_dependencies: Option<u64>,
     /// One line that says what is wrong: of nested errors the innermost, of failed assertions the first.
     pub message: String,
@@ -125,10 +126,11 @@ pub struct NixError {
     pub location: Option<Location>,
     /// The best place in the user's own files rather than in nixpkgs. The line is missing where a module is only named.
     pub user_location: Option<Location>,
-    /// What was being evaluated, innermost first, at most 32.
+    /// Frames of the evaluation, innermost first, at most 32.
     pub frames: Vec<Frame>,
     /// Those of all frames that a reader looks at, if Nix was asked for a trace: in the user's own files, innermost
-    /// first, each place once and not the one that stands for the error, at most 8. Where none is the user's they are the innermost.
+    /// first, each place once and not the one that stands for the error, at most 8. Where none is the user's they are
+    /// the innermost.
     pub trace: Vec<Frame>,
     /// Nix has printed every frame there was: `--show-trace` would say no more.
     pub whole_trace: bool,
@@ -166,7 +168,7 @@ impl NixError {
         }
     }
 
-    /// Whether the failure only follows from others. Such an error is never a root cause.
+    /// Returns whether the failure only follows from others. Such an error is never a root cause.
     pub fn is_cascade(&self) -> bool {
         self.kind.is_cascade()
     }
@@ -207,7 +209,8 @@ impl NixError {
     }
 }
 
-/// Whether a message is an error at all: `error: …`, or one of those that Nix 2.3 and the build hook print without that.
+/// Returns whether a message is an error at all: `error: …`, or one of those that Nix 2.3 and the build hook print
+/// without that.
 ///
 /// Looks at the beginning of the text only. `warning: error: …` and `error (ignored): …` are none, nor is
 /// `(use '--show-trace' …)`. The level of a record does not tell: `builtins.trace` writes at the level of errors, and so
@@ -230,11 +233,11 @@ pub fn is_error(msg: &str) -> bool {
 /// Beginning of an error after which Nix goes on.
 pub const IGNORED: &str = "error (ignored):";
 
-/// Whether a line of human-readable output belongs to the error that began with the line `first`.
+/// Returns whether a line of human-readable output belongs to the error that began with the line `first`.
 ///
 /// `previous` is the line before. Empty lines belong to an error only if more of it follows, so the caller holds them
 /// back; this function says yes to them.
-pub fn continues_error(first: &str, previous: &str, line: &str) -> bool {
+pub(crate) fn continues_error(first: &str, previous: &str, line: &str) -> bool {
     let line = strip_escapes(limits::clip(line));
     let line = line.trim_end();
     let first = strip_escapes(limits::clip(layout::shown(first)));

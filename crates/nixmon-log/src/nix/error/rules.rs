@@ -23,7 +23,7 @@ pub(super) fn classify(message: &str) -> Option<(FailureKind, Captures<'_>)> {
 
 /// Returns the innermost of nested failures, as in `build of 'DRV' on 'URI' failed: Cannot build 'DRV'.`
 ///
-/// What is around it only repeats names. It stays where the inner message is not known, and where it says which machine
+/// The text around it only repeats names. It stays where the inner message is not known, and where it says which machine
 /// cannot be used.
 pub(super) fn innermost(message: &str) -> &str {
     let mut innermost = message;
@@ -54,7 +54,7 @@ fn first_match<'t>(rules: &[Rule], message: &'t str) -> Option<(FailureKind, Cap
     rules.iter().find_map(|&(template, kind)| Some((kind, captures(template, message)?)))
 }
 
-/// Whether a line that lacks `error:` is an error of Nix 2.3, or one that a build hook prints.
+/// Returns whether a line that lacks `error:` is an error of Nix 2.3, or one that a build hook prints.
 pub(super) fn is_bare_error(line: &str) -> bool {
     first_match(BARE, line).is_some()
 }
@@ -92,7 +92,7 @@ const BUILD: &[Rule] = &[
     ("cannot build derivation '{drv}'", DependencyFailed),
     ("some dependencies of '{drv}' are missing", DependencyFailed),
     ("some references of path '{out}' could not be realised", DependencyFailed),
-    // What fits decides between platform and feature.
+    // The systems decide between platform and feature.
     ("a '{system}' with features {_} is required to build '{drv}', but I am a '{own}'", PlatformMismatch),
     ("a '{system}' is required to build '{drv}', but I am a '{own}'", PlatformMismatch),
     // 2.29 and later, and Determinate. `Reason:` decides.
@@ -299,7 +299,7 @@ const EVALUATION: &[Rule] = &[
     // Checks of nixpkgs before a package is evaluated.
     ("Refusing to evaluate", EvalThrow),
     ("*refusing to evaluate", EvalThrow),
-    // What went wrong was printed by the run that filled the cache (up to 2.20, and Lix).
+    // The run that filled the cache has printed the error (up to 2.20, and Lix).
     ("cached failure of attribute", EvalOther),
     ("some errors were encountered during the evaluation", EvalErrors),
     ("syntax error,", EvalSyntax),
