@@ -97,10 +97,9 @@ impl Prefixes {
     fn note_bare(&mut self, text: &str) {
         if text.starts_with("building '/") {
             self.bare_build = true;
-        } else if self.bare_build
-            && matches!(human::parse(text), HumanLine::StorePath(_) | HumanLine::ListHeader(_))
-        {
-            self.bare_build = false;
+        } else if self.bare_build && text.starts_with(['/', 't']) {
+            let is_over = matches!(human::parse(text), HumanLine::StorePath(_) | HumanLine::ListHeader(_));
+            self.bare_build = !is_over;
         }
     }
 
@@ -172,7 +171,18 @@ fn is_of_nix(text: &str, shape: Shape) -> bool {
 }
 
 fn candidate(text: &str) -> Option<Candidate<'_>> {
-    let first = *text.as_bytes().first()?;
+    /// A label, or a month and a day, and what ends them.
+    const HEAD: usize = MAX_LABEL + 32;
+    let bytes = text.as_bytes();
+    let first = *bytes.first()?;
+    // Nearly all lines of builders have none, and this is asked of each.
+    if first == b' ' || first == b'\t' {
+        return None;
+    }
+    let head = bytes.get(..bytes.len().min(HEAD))?;
+    if first.is_ascii_alphabetic() && memchr::memchr3(b':', b'|', b'\t', head).is_none() {
+        return None;
+    }
     if first == b'#' {
         return docker(text);
     }

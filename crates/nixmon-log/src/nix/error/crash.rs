@@ -11,6 +11,9 @@ pub fn is_crash(line: &str) -> bool {
         "terminate called ",
         "libc++abi: terminating ",
     ];
+    if !matches!(line.as_bytes().first(), Some(b't' | b'l' | b'N')) && !has_colon(line) {
+        return false;
+    }
     if BEGINNINGS.iter().any(|start| line.starts_with(start)) {
         return true;
     }
@@ -79,7 +82,8 @@ pub fn ends_with_crash(line: &str) -> bool {
 
 /// All other forms have a colon and a space. Nearly no line of a builder has, and this is asked of each.
 fn has_colon(line: &str) -> bool {
-    memchr::memmem::find(line.as_bytes(), b": ").is_some()
+    let bytes = line.as_bytes();
+    memchr::memchr_iter(b':', bytes).any(|at| bytes.get(at + 1) == Some(&b' '))
 }
 
 /// The names that shells have for the signals that end a command and that no user sends.
@@ -97,11 +101,13 @@ const SIGNALS: [&str; 9] = [
 
 /// `Aborted`, `Aborted (core dumped)`, and with the number as on macOS: `Killed: 9`.
 fn is_signal(line: &str) -> bool {
-    SIGNALS.iter().any(|signal| {
-        line.strip_prefix(signal).is_some_and(|rest| {
-            matches!(rest, "" | " (core dumped)") || rest.strip_prefix(": ").is_some_and(is_number)
+    const LONGEST: usize = 48;
+    line.len() <= LONGEST
+        && SIGNALS.iter().any(|signal| {
+            line.strip_prefix(signal).is_some_and(|rest| {
+                matches!(rest, "" | " (core dumped)") || rest.strip_prefix(": ").is_some_and(is_number)
+            })
         })
-    })
 }
 
 fn is_number(text: &str) -> bool {
