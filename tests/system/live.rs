@@ -248,7 +248,7 @@ fn title_and_progress_are_put_back() {
     }
 }
 
-/// What a panic hook writes clears the view and nothing above it.
+/// The text of the panic hook clears the view and nothing above it.
 #[test]
 fn a_panic_finds_the_terminal_right() {
     let term = InMemoryTerm::new(24, 80);

@@ -56,7 +56,7 @@ fn it_builds() {
     assert!(stderr.contains("failed with exit code 7"), "{stderr}");
 }
 
-/// What is sent to the socket at `path`, one text for each connection, until `count` connections have ended.
+/// Returns the data sent to the socket at `path`, one text for each connection, until `count` connections have ended.
 fn listen(path: &Path, count: usize) -> thread::JoinHandle<Vec<String>> {
     let listener = UnixListener::bind(path).unwrap();
     thread::spawn(move || {

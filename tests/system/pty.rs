@@ -110,7 +110,7 @@ impl Session {
         }
     }
 
-    /// How many bytes were written.
+    /// Returns the number of bytes written.
     fn written(&self) -> usize {
         self.screen.lock().unwrap().bytes.len()
     }
@@ -129,7 +129,7 @@ impl Session {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                // What it has written last is still to be read.
+                // Its last bytes are still to be read.
                 thread::sleep(Duration::from_millis(100));
                 return status.code();
             }
@@ -202,7 +202,7 @@ fn one_view(lines: &[String], rows: u16, n_built: usize) -> bool {
         && count(lines, "/5 built") == 1
         && shown == running + 1
         && running == distinct.len()
-        // Of five rows one is for the status and one for what has no room.
+        // Two of five rows are for the status and for the builds without room.
         && running == if rows == 5 { 3 } else { 5 - n_built }
         // The keys leave nothing.
         && count(lines, "zzz") == 0
@@ -388,7 +388,7 @@ fn a_slow_terminal_does_not_slow_the_build() {
     assert_eq!(count(&lines, "Complete: 1 built"), 1, "{lines:#?}");
 }
 
-/// Where a program turns the echo off to read a password, its question stays.
+/// A question stays if its program turns the echo off to read a password.
 #[test]
 fn a_password_is_asked_for() {
     let mut session = Session::start(24, 80, &[]);

@@ -124,7 +124,7 @@ impl World {
         self.summary(&output)
     }
 
-    /// What the last record says of the end, in words that are the same for another store.
+    /// Returns the last record, in words that are the same for another store.
     fn summary(&self, output: &Output) -> Value {
         let text = self.text(&output.stdout);
         let record: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -331,7 +331,7 @@ fn this_machines_nix_below_other_programs_is_read() {
     }
 }
 
-/// Where the output is a result, or a user has settings of his own, nothing of that changes.
+/// Checks that results, and users' own settings, do not change.
 fn check_results(commands: Option<&Path>) {
     for (words, run) in [
         (
@@ -390,10 +390,10 @@ fn check_shells(commands: Option<&Path>) {
         assert_eq!(stderr.matches("the-hook-ran").count(), hooks, "{shown}");
         assert_eq!(stderr.matches("✓ ").count(), 1, "{shown}");
         assert!(RAW.iter().all(|part| !stderr.contains(part)), "{shown}");
-        // Of the command itself nothing is claimed.
+        // The status claims nothing about the command itself.
         let status = String::from_utf8_lossy(&world.nixmon(&["status", "1"]).stdout).into_owned();
         assert!(status.contains("only the build was monitored"), "{status}");
-        // What `nix print-dev-env` prints is for nobody, where both go to the same place too, and later.
+        // The output of `nix print-dev-env` is not shown, even if both go to the same place.
         let script = format!("exec {} \"$@\" 2>&1", env!("CARGO_BIN_EXE_nixmon"));
         let both = world.command("sh").args(["-c", &script, "sh"]).args(words).output().unwrap();
         let again = world.nixmon(&["replay", "1"]);

@@ -244,7 +244,7 @@ fn a_queued_run_waits() {
     home.run(&["status"]).check(0, &["run 2 (b: make home) queued behind run 1 for 1m0"]);
     home.run(&["list"]).check(0, &["queued"]);
     drop(queued.lock);
-    // Nobody begins it any more.
+    // It will never begin.
     home.run(&["status", "2"]).check(0, &["ended: not started", "died at", "before the command began"]);
     home.run(&["wait", "2"]).check(1, &["run 2 (b: make home) ended: not started"]);
     home.run(&["log", "2"]).check(66, &["run 2 has no recording"]);
@@ -423,7 +423,7 @@ fn waiting_prints_what_is_new() {
     assert_eq!((&lines[1]["type"], &lines[1]["cursor"]), (&"status".into(), &2.into()));
     let change = home.spawn(&["wait", "--for", "change"]);
     let end = home.spawn(&["wait", "--since", "0"]);
-    // What is there before they look is not new to the first.
+    // Lines from before the first look are not new.
     std::thread::sleep(Duration::from_secs(2));
     std::fs::write(dir.lines(), "one\ntwo\nthree\n").unwrap();
     let ran = Ran::of(change.wait_with_output().unwrap());
@@ -638,7 +638,7 @@ fn stopping_ends_the_process_group() {
     home.ended("other", 0);
     home.run(&["stop"]).check(66, &["no run is in progress"]);
     home.run(&["stop", "1"]).check(0, &["run 1 (other: make home) has ended already: success"]);
-    // Nobody watches any more, so this client finds out how it ended.
+    // The monitor has gone, so this client finds out how the run ended.
     for (script, args, expected) in [
         ("sleep 60 & touch ready; sleep 60", &["stop"][..], "was stopped: "),
         (
@@ -742,7 +742,7 @@ fn a_thousand_runs_are_listed_quickly() {
     list.check(0, &["1000  home", "980 runs more: nixmon list --all"]);
 }
 
-/// Where [`makes_runs`] makes them.
+/// Variable with the directory for [`makes_runs`].
 const STORE: &str = "NIXMON_TEST_STORE";
 const RUNS_OF_EACH: usize = 10;
 

@@ -1,4 +1,4 @@
-//! What goes through, and what happens when an end of the pipe is not as it should be.
+//! Text that passes through, and unusual ends of the pipe.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::harness::{Ended, Lines, Pipeline, closed_pipe, feed, nixmon, nixmon_beside, sh, wait, watch};
 use crate::common::nix::Nix;
 
-/// What the program prints on some input.
+/// Returns the program's output for an input.
 fn shown(args: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Ended {
     let mut command = nixmon(args);
     command.envs(environment.iter().copied()).stdin(Stdio::piped());

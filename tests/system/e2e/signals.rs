@@ -110,7 +110,7 @@ fn termination_ends_at_once_with_a_report() {
 
 #[test]
 fn a_command_that_says_it_was_interrupted_is_believed() {
-    // Nobody has sent nixmon a signal: Nix was interrupted from another terminal.
+    // nixmon got no signal: Nix was interrupted from another terminal.
     let command = sh("echo 'error: interrupted by the user' >&2; exit 1");
     let ended = Pipeline::start(command, nixmon(&[])).end();
     assert_eq!(ended.nixmon.status, Some(130), "{}", ended.nixmon.stdout);

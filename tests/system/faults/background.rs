@@ -245,7 +245,7 @@ fn silence_is_told_from_work() {
     std::fs::write(home.path().join(".config/nixmon/config.toml"), "[thresholds]\nquiet = 1\n").unwrap();
     let sleeps = home.start(&[], "sleep 60");
     let works = home.start(&[], "while :; do :; done");
-    // Of another group and session, with a parent that ends at once.
+    // A process of another group and session, whose parent ends at once.
     std::fs::write(home.path().join("go"), "").unwrap();
     let elsewhere = home.start(&[], "setsid -f sh -c 'while [ -e go ]; do :; done'; sleep 60");
     let activity = |dir: &RunDir| home.status(dir)["activity"].as_str().unwrap().to_owned();

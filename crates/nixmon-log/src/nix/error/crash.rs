@@ -71,7 +71,7 @@ pub fn ends_with_crash(line: &str) -> bool {
     line.contains(": Failed with result '") && !line.contains("result 'success'")
 }
 
-/// What shells call the signals that end a command and that no user sends.
+/// Shells' names of the signals that end a command and that no user sends.
 const SIGNALS: [&str; 9] = [
     "Aborted",
     "Segmentation fault",
