@@ -491,7 +491,7 @@ mod tests {
 
     /// Checks the place that a status names for more about a failed command.
     #[test]
-    fn where_more_is_said() {
+    fn read_on_places() {
         let path = "/nix/store/00000000000000000000000000000000-a-1.0.drv";
         let built = |log: &str, rest: &str| {
             format!("building '{path}'...\n{log}error: builder for '{path}' failed with exit code 2{rest}\n")
@@ -521,7 +521,7 @@ mod tests {
 
     /// Checks the messages about long runs, each at the second at which it is printed first.
     #[test]
-    fn what_is_said_of_a_run_that_takes_long() {
+    fn long_run_messages() {
         let switch =
             "Activating linkGeneration\nStarting Home Manager activation\nActivating linkGeneration\n";
         let long = Facts { timeout_ms: Some(0), ..facts() };
@@ -556,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_at_the_beginning() {
+    fn opening_messages() {
         let expected = Facts { expected_ms: Some(480_000), ..facts() };
         for (facts, line) in [
             (facts(), None),

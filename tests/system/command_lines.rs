@@ -139,12 +139,12 @@ fn contains(bytes: &[u8], part: &str) -> bool {
 }
 
 #[test]
-fn this_machines_nix_takes_what_is_added() {
+fn flags_accepted_by_installed_nix() {
     check(None);
 }
 
 #[test]
-fn a_newer_nix_takes_what_is_added() {
+fn flags_accepted_by_newer_nix() {
     if let Some(commands) = newer_nix() {
         check(Some(&commands));
     }
@@ -179,19 +179,19 @@ fn check_shells(commands: Option<&Path>) {
 const HOOK: &str = "the-hook-ran";
 
 #[test]
-fn this_machines_nix_prepares_a_shell() {
+fn shell_prepared_by_installed_nix() {
     check_shells(None);
 }
 
 #[test]
-fn a_newer_nix_prepares_a_shell() {
+fn shell_prepared_by_newer_nix() {
     if let Some(commands) = newer_nix() {
         check_shells(Some(&commands));
     }
 }
 
 #[test]
-fn nix_answers_for_its_version_soon() {
+fn version_query_is_fast() {
     if require("nix").is_none() {
         return;
     }

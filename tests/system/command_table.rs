@@ -380,17 +380,17 @@ fn check<T: Sync>(cases: &[T], look: impl Fn(&Place, &T) -> Option<String> + Syn
 }
 
 #[test]
-fn a_command_is_as_in_a_shell() {
+fn same_as_in_a_shell() {
     check(&SAME, |place, (name, script)| difference(place, name, script, &[]));
 }
 
 #[test]
-fn signals_go_on_to_the_command() {
+fn signals_are_forwarded() {
     check(&SIGNALLED, |place, (name, script, signals)| difference(place, name, script, signals));
 }
 
 #[test]
-fn what_differs_is_stated() {
+fn documented_differences() {
     check(&DIFFERENT, |place, (why, script, direct, ours)| {
         let left = [("", direct), (NIXMON, ours)].map(|(n, expected)| (place.run(script, n, &[]), expected));
         let holds = left.iter().all(|(left, (status, stdout))| {
@@ -440,7 +440,7 @@ fn forms_of_output() {
 }
 
 #[test]
-fn json_is_alone_on_standard_output() {
+fn json_alone_on_stdout() {
     let scripts = [
         ("echo out; printf '{\"a\":1}\nno end'; echo err >&2; exit 9", 9),
         ("head -c 3000 /dev/urandom; kill -TERM $$", 143),
@@ -549,7 +549,7 @@ printf '%s\n' "$line" >>calls
 "#;
 
 #[test]
-fn arguments_of_nix_go_on() {
+fn nix_arguments_are_kept() {
     check(&NIX, |place, (version, arguments, calls)| {
         let nix = place.dir.path().join("bin/nix");
         fs::write(&nix, FAKE_NIX).unwrap();

@@ -268,7 +268,7 @@ fn all_sizes() {
 }
 
 #[test]
-fn nothing_foreign_gets_through() {
+fn foreign_control_sequences_removed() {
     let mut session = Session::start(24, 80, &["--logs", "all"]);
     session.feed(&announce(&["alpha-1"]));
     session.feed(&start(1, "alpha-1"));
@@ -286,7 +286,7 @@ fn nothing_foreign_gets_through() {
 }
 
 #[test]
-fn a_failure_is_told_at_once_and_in_the_report() {
+fn failure_shown_at_once_and_in_report() {
     let mut session = Session::start(24, 100, &[]);
     session.feed(&announce(&["alpha-1", "beta-2"]));
     session.feed(&start(1, "alpha-1"));
@@ -355,7 +355,7 @@ fn stopped_and_continued() {
 }
 
 #[test]
-fn asked_how_it_stands() {
+fn status_on_sigusr1() {
     let mut session = Session::start(24, 80, &[]);
     session.feed(&announce(&["alpha-1"]));
     session.feed(&start(1, "alpha-1"));

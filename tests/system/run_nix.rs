@@ -280,19 +280,19 @@ fn check(commands: Option<&Path>, cases: &[Case]) {
 }
 
 #[test]
-fn this_machines_nix_is_told_once() {
+fn installed_nix_events_once() {
     check(None, &DIRECT);
 }
 
 #[test]
-fn a_newer_nix_is_told_once() {
+fn newer_nix_events_once() {
     if let Some(commands) = newer_nix() {
         check(Some(&commands), &DIRECT);
     }
 }
 
 #[test]
-fn a_newer_nix_below_other_programs_is_told_once() {
+fn newer_nix_below_programs_events_once() {
     if let Some(commands) = newer_nix()
         && require("make").is_some()
     {
@@ -302,7 +302,7 @@ fn a_newer_nix_below_other_programs_is_told_once() {
 
 /// Below other programs this Nix has no other way than text, if it has no socket; where it has, so much the better.
 #[test]
-fn this_machines_nix_below_other_programs_is_read() {
+fn installed_nix_below_programs_is_read() {
     if require("make").is_none() {
         return;
     }
@@ -364,12 +364,12 @@ fn check_results(commands: Option<&Path>) {
 }
 
 #[test]
-fn results_of_this_machines_nix_are_its_own() {
+fn results_pass_installed_nix() {
     check_results(None);
 }
 
 #[test]
-fn results_of_a_newer_nix_are_its_own() {
+fn results_pass_newer_nix() {
     if let Some(commands) = newer_nix() {
         check_results(Some(&commands));
     }
@@ -417,7 +417,7 @@ fn shells_of_a_newer_nix() {
 }
 
 #[test]
-fn the_users_settings_stay() {
+fn user_settings_kept() {
     let Some(commands) = newer_nix() else { return };
     let Some(world) = World::of_runs(Some(&commands)) else { return };
     let script = "nix config show cores; nix build --no-link -f default.nix top";

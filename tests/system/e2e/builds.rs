@@ -255,7 +255,7 @@ fn failed_builds() {
 }
 
 #[test]
-fn builds_that_are_not_let_end() {
+fn interrupted_builds() {
     let Some(nix) = Nix::new() else { return };
     let failed = |name: &str, kind: &str, more: Value| {
         let mut failure = json!({"name": name, "kind": kind});

@@ -130,7 +130,7 @@ fn a_start_returns_at_once_and_closes_its_output() {
 }
 
 #[test]
-fn what_cannot_be_started_has_ended_when_that_is_told() {
+fn failed_start_has_ended() {
     let home = Home::new();
     std::fs::write(home.path().join("text"), "no program").unwrap();
     for (id, program, status, why) in
