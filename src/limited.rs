@@ -1,5 +1,7 @@
 //! Child processes with a time limit.
 
+#![expect(clippy::disallowed_methods, reason = "a time limit needs the clock")]
+
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;

@@ -186,7 +186,7 @@ fn recording_of(dir: &RunDir, ascii: bool) -> Result<Vec<(Moment, Step)>> {
     let mut steps = Steps::of(dir);
     let mut recording = Vec::new();
     let mut progress = Progress::new(format!("Reading run {}", dir.id()), None, ascii);
-    while let Some(step) = steps.next().with_context(|| format!("cannot read run {}", dir.id()))? {
+    while let Some(step) = steps.next_step().with_context(|| format!("cannot read run {}", dir.id()))? {
         progress.advance(1);
         recording.push(step);
     }

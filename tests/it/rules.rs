@@ -1,8 +1,6 @@
 //! The rules of this repository that neither the compiler nor clippy holds: imports inside the core, dependencies of the
 //! lower crates, the contents of files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

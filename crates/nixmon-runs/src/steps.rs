@@ -44,7 +44,7 @@ impl Steps {
     }
 
     /// The next step; `None` if there is no more for now.
-    pub fn next(&mut self) -> std::io::Result<Option<(Moment, Step)>> {
+    pub fn next_step(&mut self) -> std::io::Result<Option<(Moment, Step)>> {
         loop {
             if self.current.is_none() && !self.open_next()? {
                 return Ok(None);
@@ -269,7 +269,7 @@ mod tests {
     /// Returns the number of steps so far, and the time of the last.
     fn drain(steps: &mut Steps) -> (usize, Duration) {
         let mut n = 0;
-        while steps.next().unwrap().is_some() {
+        while steps.next_step().unwrap().is_some() {
             n += 1;
         }
         (n, steps.now())

@@ -129,7 +129,7 @@ fn play(
     let mut steps = Steps::of(&look_first.dir);
     let mut goes_on = look_first.life.goes_on();
     loop {
-        while let Some((at, step)) = steps.next().map_err(unreadable(look_first))? {
+        while let Some((at, step)) = steps.next_step().map_err(unreadable(look_first))? {
             take(Some((at, &step)))?;
         }
         if !follow || !goes_on {

@@ -61,7 +61,7 @@ impl Recovery<'_> {
         let mut n_written = None;
         let has_lines = std::fs::read(dir.lines()).is_ok_and(|lines| !whole_lines(&lines).is_empty());
         while let Some((at, step)) =
-            steps.next().map_err(|source| QueryError::Unreadable { id: dir.id(), source })?
+            steps.next_step().map_err(|source| QueryError::Unreadable { id: dir.id(), source })?
         {
             // The first that the guard wrote is when the monitor was gone.
             let takes_over = n_written.is_none() && steps.is_rest() && !matches!(step, Step::SeveralStreams);
