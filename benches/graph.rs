@@ -69,7 +69,7 @@ struct Seen {
     read_after: Duration,
     /// The pipe has taken everything.
     written_after: Duration,
-    /// What one write of 64 KiB has waited for.
+    /// Longest wait of one write of 64 KiB.
     longest_wait: Duration,
     /// CPU time of the thread that reads files.
     reader: Duration,

@@ -1,4 +1,4 @@
-//! What nixmon keeps of a stream that does not end: of a line without an end, and of a day's records.
+//! Memory for a stream that does not end: a line without an end, and a day's records.
 //!
 //! `cargo bench --bench memory`; on Linux, since it reads `/proc`. Fails where memory is beyond the limits that
 //! `docs/performance.md` states.

@@ -1,4 +1,4 @@
-//! What each stage costs: framing, decoding, applying, looking, rendering. `make bench` prints the table.
+//! Cost of each stage: framing, decoding, applying, looking, rendering. `make bench` prints the table.
 
 mod streams;
 

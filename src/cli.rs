@@ -344,7 +344,7 @@ pub struct OutputArgs {
     /// Print at most N bytes, however long the build takes; at least 512 [default: 8192]
     #[arg(global = true, long, value_name = "N", value_parser = at_least::<MIN_BYTES>)]
     pub max_bytes: Option<u64>,
-    /// How to treat the text of other programs [default: auto]
+    /// Treatment of other programs' text [default: auto]
     #[arg(global = true, long, value_enum, value_name = "HOW")]
     pub passthrough: Option<PassthroughArg>,
     /// Which logs of builds to show [default: failed]

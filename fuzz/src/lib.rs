@@ -1,4 +1,4 @@
-//! What the fuzz targets do with their bytes. The tests of nixmon take in this file too and run it on the kept corpora, so
+//! The work of the fuzz targets on their bytes. The tests of nixmon take in this file too and run it on the kept corpora, so
 //! it needs nothing of libFuzzer.
 
 mod records;

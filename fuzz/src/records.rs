@@ -240,7 +240,7 @@ fn burst(run: &mut Run, source: &mut Source<'_>) {
             }
         }
         _ => {
-            // Of one process, or each of its own.
+            // Activities of one process, or each of its own.
             let step = source.of(&[1, 1 << 32]);
             let from = usize::from(source.byte());
             let parent = source.id();

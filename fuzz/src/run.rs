@@ -18,7 +18,7 @@ use nixmon_log::input::InputCounts;
 const SIZES: [(u16, u16); 5] = [(1, 1), (20, 5), (80, 24), (300, 100), (0, 0)];
 /// Steps that are kept for frames.
 const MAX_STEPS: usize = 50;
-/// What the terminal got is looked through once it is so long.
+/// Length of output after which it is checked.
 const SCREENFUL: usize = 1 << 16;
 
 /// Everything between an event and a screen.

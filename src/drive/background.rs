@@ -65,7 +65,7 @@ struct Counted {
 
 /// The loops stop reading input while this many writes are pending; condensed output never reaches it.
 const WRITES: usize = 1024;
-/// How long shutdown waits for a stalled reader.
+/// Time that shutdown waits for a stalled reader.
 const ABANDONED: Duration = Duration::from_millis(500);
 
 impl Backlog {

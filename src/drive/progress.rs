@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Shorter work shows no bar.
 const DELAY: Duration = Duration::from_millis(500);
-/// How many steps pass between two looks at the clock.
+/// Number of steps between two looks at the clock.
 const STEPS: u32 = 256;
 
 /// A bar on standard error, if that is a terminal, for as long as the value lives.

@@ -19,11 +19,11 @@ use nixmon_core::text::Line;
 use nixmon_core::view::Evidence;
 use nixmon_log::input::Source;
 
-/// How often the state is told the time.
+/// Time between two ticks of the state.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// Least time between two frames of a live view.
 pub(crate) const FRAME: Duration = Duration::from_millis(100);
-/// How often a live view is drawn while nothing happens, for its clocks.
+/// Time between two frames of a live view while nothing happens, for its clocks.
 const CLOCK: Duration = Duration::from_secs(1);
 /// A line that is unfinished for this long is a prompt; an error that nothing follows is whole.
 pub(crate) const SETTLE: Duration = Duration::from_millis(40);

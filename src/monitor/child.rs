@@ -24,7 +24,7 @@ use nixmon_runs::Exit;
 
 /// Pieces that were read and not handled yet.
 const PIECES: usize = 8;
-/// How often, each ten milliseconds, a dead guard's command is looked for among this process's children.
+/// Number of looks for a dead guard's command among this process's children, ten milliseconds apart.
 const INHERIT_TRIES: u32 = 100;
 
 /// A command to start, and how.

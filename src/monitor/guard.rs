@@ -34,7 +34,7 @@ use nixmon_runs::{Exit, RunDir};
 pub(super) const NAME: &std::ffi::CStr = c"build-guard";
 /// Once the command has ended, its streams are read for so long while nothing comes: others may hold them.
 pub(super) const LINGER: Duration = Duration::from_millis(300);
-/// How often the recording is flushed and synced to the disk.
+/// Time between two flushes of the recording, which are synced to the disk.
 const FLUSH: Duration = Duration::from_millis(500);
 /// Pieces that were read and not written yet.
 const PIECES: usize = 64;
@@ -49,7 +49,7 @@ enum Event {
     Orphaned,
     /// The command has ended.
     Ended(Exit),
-    /// Of a stream.
+    /// A piece of a stream.
     Piece(Piece),
 }
 

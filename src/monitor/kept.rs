@@ -22,7 +22,7 @@ const FLUSH: Duration = Duration::from_millis(250);
 const SYNC: Duration = Duration::from_millis(750);
 /// Maximum number of bytes that wait for the disk. Bytes beyond are not kept, and the status says so.
 const MAX_PENDING: u64 = 64 << 20;
-/// How long the end of a run waits for the disk.
+/// Time that the end of a run waits for the disk.
 const LAST: Duration = Duration::from_secs(10);
 
 /// Space that is reserved for the end of a run on a full disk: its exit, its summary and its last status.

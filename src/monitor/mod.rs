@@ -69,7 +69,7 @@ fn check_open_files() -> Result<()> {
     }
 }
 
-/// How to run a command, and with which Nix.
+/// The plan of a command, and the Nix for it.
 struct Planned {
     plan: Plan,
     nix: Option<NixVersion>,

@@ -164,8 +164,8 @@ pub(crate) struct Now<'a> {
     pub(crate) partial: Option<&'a str>,
 }
 
-/// How a run stands, as far as the state knows. `cursor`, `incomplete`, and of a run that has ended `exit_code` and
-/// `ended_at`, are left to who knows them.
+/// Returns the status of a run as far as the state knows it. The caller sets `cursor`, `incomplete`, and, once the run has
+/// ended, `exit_code` and `ended_at`.
 pub(crate) fn status_of(
     facts: &Facts,
     state: &State,
@@ -254,7 +254,7 @@ impl Overdue {
         self.said
     }
 
-    /// What to say, once, when the timeout has passed: that the run goes on, and what may be the reason. Nothing is
+    /// Returns the lines to print, once, when the timeout has passed: the run continues, and the likely reason. Nothing is
     /// stopped.
     pub(crate) fn check(
         &mut self,
@@ -470,7 +470,7 @@ mod tests {
             ..Status::default()
         };
         assert_eq!(local, expected);
-        // What is built on another machine takes no time of ours.
+        // A build on another machine takes no time of this one.
         assert_eq!(status(&state(&build("ssh://builder"))).activity, Some(Activity::Quiet));
         let mut failed = state(&format!(
             "{}@nix {{\"action\":\"msg\",\"level\":0,\"msg\":\"error: builder for \
@@ -489,9 +489,9 @@ mod tests {
         assert_eq!(failed.read_on, None);
     }
 
-    /// Where it is said more of a command that has printed this and failed.
+    /// Checks the place that a status names for more about a failed command.
     #[test]
-    fn where_more_is_said() {
+    fn read_on_places() {
         let path = "/nix/store/00000000000000000000000000000000-a-1.0.drv";
         let built = |log: &str, rest: &str| {
             format!("building '{path}'...\n{log}error: builder for '{path}' failed with exit code 2{rest}\n")
@@ -519,9 +519,9 @@ mod tests {
         }
     }
 
-    /// What is said of each of these runs, at the second at which it is said first.
+    /// Checks the messages about long runs, each at the second at which it is printed first.
     #[test]
-    fn what_is_said_of_a_run_that_takes_long() {
+    fn long_run_messages() {
         let switch =
             "Activating linkGeneration\nStarting Home Manager activation\nActivating linkGeneration\n";
         let long = Facts { timeout_ms: Some(0), ..facts() };
@@ -556,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_at_the_beginning() {
+    fn opening_messages() {
         let expected = Facts { expected_ms: Some(480_000), ..facts() };
         for (facts, line) in [
             (facts(), None),

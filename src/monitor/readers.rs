@@ -14,7 +14,7 @@ use nixmon_log::input::Source;
 
 /// Maximum size of one read.
 const CHUNK: usize = 128 << 10;
-/// Where pieces come faster than this, the next is waited for so long: Nix writes each line by itself, and to be woken for
+/// Time that a reader waits for the next piece if pieces come faster: Nix writes each line by itself, and to be woken for
 /// each costs more than all that is done with it. A socket holds some 250 short records, so Nix does not wait for us.
 const GATHER: Duration = Duration::from_micros(500);
 /// Maximum number of connections at a time; each is a process of Nix.

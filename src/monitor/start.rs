@@ -20,7 +20,7 @@ use crate::settings::{RunTask, Settings};
 use nixmon_runs::clock::unix_ms;
 use nixmon_runs::{Created, ProcessId, RunDir, RunId, RunOutcome, RunState};
 
-/// How often a queued run checks whether its turn has come.
+/// Time between two checks of a queued run for its turn.
 const QUEUE: Duration = Duration::from_millis(500);
 
 /// The command that the monitor is to run, as bytes, since arguments need not be text.

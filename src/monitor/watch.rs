@@ -34,13 +34,13 @@ use nixmon_runs::clock::unix_ms;
 use nixmon_runs::proc::tree as process_tree;
 use nixmon_runs::{Exit, Facts, ProcessId, RunDir, RunState, Status, evidence};
 
-/// How long a line must have been unfinished to count as a question.
+/// Time after which an unfinished line counts as a question.
 const QUESTION: Duration = Duration::from_secs(1);
-/// How long after the command's end a connection of a Nix process may still come.
+/// Time after the command's end in which a connection of a Nix process may still arrive.
 const LAST_CONNECTION: Duration = Duration::from_millis(20);
-/// How long after the command's end other processes that hold its streams are still read.
+/// Time after the command's end in which other processes that hold its streams are still read.
 const LATEST: Duration = Duration::from_secs(2);
-/// How many bytes are read after the command's end. The pipes hold less, so nothing of the command's own is lost.
+/// Limit on the bytes that are read after the command's end. The pipes hold less, so nothing of the command's own is lost.
 const LATE_BYTES: usize = 4 << 20;
 /// The status line of a run of `shell` or `develop`.
 const FOLLOWED: &str =

@@ -28,14 +28,14 @@ const LOG_FORMAT: [&str; 2] = ["--log-format", "internal-json"];
 /// The largest `NIX_CONFIG` to which something is appended. The system allows 128 KiB for a variable.
 const MAX_NIX_CONFIG: usize = 96 * 1024;
 
-/// What is known of the machine when a command is planned.
+/// Facts about the machine for which a command is planned.
 #[derive(Clone, Copy)]
 pub struct Known<'a> {
     /// The Nix that the command would use: [`detect`].
     pub nix: Option<NixVersion>,
     /// There is a socket that can be named to Nix: [`nix_config`] gives something.
     pub socket: bool,
-    /// Whether this program, a script around Nix, knows `--log-format`: [`program_takes_log_format`].
+    /// Returns whether a program, a script around Nix, knows `--log-format`: [`program_takes_log_format`].
     pub takes_log_format: &'a dyn Fn(&OsStr) -> bool,
 }
 
@@ -49,14 +49,14 @@ impl Known<'_> {
     }
 }
 
-/// How to run a command.
+/// The plan of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The program and its arguments, with flags added where they help.
     pub command: Vec<OsString>,
     /// `NIX_CONFIG` is to name a socket. Never together with records on standard error from the same processes.
     pub socket: bool,
-    /// What the command writes to standard output is what somebody wanted, not what it says of its work.
+    /// The user wants the command's standard output; it is not a report about its work.
     pub stdout_is_result: bool,
     /// It changes a running system or home, so text of an activation follows.
     pub is_switch: bool,
@@ -117,7 +117,7 @@ pub fn nix_config(existing: Option<&OsStr>, socket: &Path) -> Option<OsString> {
     Some(config)
 }
 
-/// Whether a configuration of Nix has a line `json-log-path = …`. What it includes from files is not looked at.
+/// Returns whether a configuration of Nix has a line `json-log-path = …`. Included files are not read.
 fn sets_json_log_path(config: &OsStr) -> bool {
     config.as_encoded_bytes().split(|&byte| byte == b'\n').any(|line| {
         let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
@@ -131,7 +131,7 @@ fn program(command: &[OsString]) -> Option<&OsStr> {
     command.get(wrappers::inner(command).at).map(OsString::as_os_str)
 }
 
-/// Whether a program comes with Nix, and so stands beside `nix`.
+/// Returns whether a program comes with Nix, and so is installed beside `nix`.
 fn is_of_nix(program: &OsStr) -> bool {
     name(program).is_some_and(|name| name == "nix" || tables::is_old(name))
 }

@@ -27,7 +27,7 @@ const ONLY_DEVELOP: [(&str, usize); 18] = [
     ("-u", 1),
 ];
 
-/// Whether this option is followed by the command that the shell runs.
+/// Returns whether this option is followed by the command that the shell runs.
 pub(super) fn is_command_option(word: &OsStr) -> bool {
     word == "--command" || tables::letters(word).is_some_and(|letters| letters.ends_with('c'))
 }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use super::{Known, LOG_FORMAT, NixVersion, Plan, Words, shells};
 
-/// What to make of a command's output.
+/// The use of a command's output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Output {
     /// It does something, and says on standard error what. It prints a result if `--json` or `--print-out-paths` is given.
@@ -209,7 +209,7 @@ pub(super) fn letters(word: &OsStr) -> Option<&str> {
     (!letters.is_empty() && letters.bytes().all(|letter| letter.is_ascii_alphabetic())).then_some(letters)
 }
 
-/// Whether `nix run … -- switch …` runs a tool that switches, such as `nix run home-manager -- switch`.
+/// Returns whether `nix run … -- switch …` runs a tool that switches, such as `nix run home-manager -- switch`.
 fn runs_switch(arguments: &[OsString]) -> bool {
     const TOOLS: [&str; 5] =
         ["darwin-rebuild", "home-manager", "nix-darwin", "nixos-rebuild", "system-manager"];
@@ -238,7 +238,7 @@ const OLD: [&str; 11] = [
     "nix-store",
 ];
 
-/// Whether this is the name of an old command.
+/// Returns whether this is the name of an old command.
 pub(super) fn is_old(name: &str) -> bool {
     OLD.contains(&name)
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What is known, from which the flags follow.
+/// The known facts that decide the flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum World {
     /// Nix 2.8: flags.
@@ -273,7 +273,7 @@ fn results_and_switches() {
 #[test]
 fn shells() {
     use World::{New, Old};
-    // What the first stage runs; the second is the command as given.
+    // The command of the first stage; the second is the command as given.
     for (world, line, prepare) in [
         (New, "nix shell .#a", "nix shell .#a --command /bin/sh -c exit"),
         (New, "nix shell -i .#a -c make -c x", "nix shell -i .#a --command /bin/sh -c exit"),

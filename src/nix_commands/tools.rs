@@ -94,7 +94,7 @@ fn is_one(word: &OsStr, of: &[&str]) -> bool {
     of.iter().any(|one| word == *one)
 }
 
-/// Whether a program knows `--log-format`, going by its text: darwin-rebuild, home-manager and the first nixos-rebuild are
+/// Returns whether a program knows `--log-format`, going by its text: darwin-rebuild, home-manager and the first nixos-rebuild are
 /// shell scripts that reject what they do not know, and learned it in 2023 and 2025, or not yet. The second
 /// nixos-rebuild has always known it; its program is a wrapper that names it.
 pub fn program_takes_log_format(program: &OsStr) -> bool {
@@ -110,7 +110,7 @@ fn text_takes_log_format(text: &[u8]) -> bool {
         .any(|name| memchr::memmem::find(text, name.as_bytes()).is_some())
 }
 
-/// Where a program is, looked for as the system does.
+/// Finds a program on PATH, as the system does.
 pub(crate) fn find(program: &OsStr) -> Option<PathBuf> {
     if program.as_encoded_bytes().contains(&b'/') {
         return Some(Path::new(program).to_owned());

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 /// A command that runs the command in its arguments.
 struct Wrapper {
     name: &'static str,
-    /// What it runs sees our environment.
+    /// Its command sees our environment.
     keeps_environment: bool,
     /// Its short options that have a value, which is the rest of the word or the next one.
     short_with_value: &'static str,
@@ -133,7 +133,7 @@ const WRAPPERS: [Wrapper; 13] = [
     },
 ];
 
-/// Where the command begins that all wrappers before it run.
+/// The place of the command that the wrappers before it run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Inner {
     /// The number of words before it.
@@ -193,12 +193,12 @@ fn behind_one(command: &[OsString], outer: Inner) -> Option<Inner> {
     }
 }
 
-/// Whether the value of the option `word` is the next word.
+/// Returns whether the value of the option `word` is the next word.
 fn takes_next(wrapper: &Wrapper, word: &str) -> bool {
     if word.starts_with("--") {
         return wrapper.long_with_value.contains(&word);
     }
-    // Of several letters in one word the first with a value takes what follows it.
+    // The first letter with a value takes the rest of the word.
     let letters = word.trim_start_matches('-');
     letters.find(|letter| wrapper.short_with_value.contains(letter)).is_some_and(|at| at + 1 == letters.len())
 }

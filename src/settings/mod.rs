@@ -260,7 +260,7 @@ mod tests {
                 "services.\"a b\".log = [\"/x\"]  # /c.toml:8",
             ]
         );
-        // What is shown can be kept as a file.
+        // The output of `config show` is a valid file.
         assert!(file::parse(&shown.join("\n")).is_ok());
         let shown: Vec<String> =
             settings(&[], &environment, "").origins.iter().map(ToString::to_string).collect();

@@ -36,7 +36,7 @@ impl NotifyWays {
 }
 
 impl TerminalNotice {
-    /// What a terminal takes that calls itself `program` and whose entry in terminfo is `term`. Terminals that are not
+    /// Returns the notice for a terminal that calls itself `program` and whose terminfo entry is `term`. Terminals that are not
     /// known are not asked: some print what they do not know, and some take OSC 9 for something else.
     pub fn of(term: &str, program: &str) -> Option<Self> {
         let term = term.strip_prefix("xterm-").unwrap_or(term);
@@ -66,7 +66,7 @@ mod tests {
             ("", "foot", "", Some(Osc777)),
             ("", "foot-extra", "", Some(Osc777)),
             ("", "rxvt-unicode-256color", "", Some(Osc777)),
-            // Of tmux it is asked what is behind it.
+            // tmux is asked for the terminal behind it.
             ("/tmp/tmux-1000/default,1,0", "tmux-256color", "tmux", Some(Tmux)),
             ("", "xterm-256color", "Apple_Terminal", None),
             ("", "xterm-256color", "vscode", None),

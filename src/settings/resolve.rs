@@ -104,7 +104,7 @@ impl Settings {
         };
         let service_logs = file.service_logs(target.as_deref());
         let mut resolver = Resolver::new(path.clone());
-        // What a command prints on its standard output is its own; of JSON there is one place to be looked for.
+        // A command owns its standard output, and JSON must be in one place.
         let is_run = matches!(task, Task::Run(_));
         let json = args.output.or(file.output.as_ref().map(|set| set.value)) == Some(OutputForm::Json);
         let report_environment = Environment {

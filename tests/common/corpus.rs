@@ -16,11 +16,11 @@ use serde_json::Value;
 pub(crate) struct Case {
     /// `nix-2.34.8/05-fail`, `activation/colmena-success`.
     pub(crate) name: String,
-    /// What it printed.
+    /// Its output.
     pub(crate) log: Vec<u8>,
-    /// Whether the log is human-readable, rather than internal-json.
+    /// The log is human-readable, rather than internal-json.
     pub(crate) human: bool,
-    /// What really happened.
+    /// The truth about the run.
     pub(crate) truth: Value,
 }
 

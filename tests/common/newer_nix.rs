@@ -47,7 +47,7 @@ pub(crate) fn newer_nix() -> Option<PathBuf> {
             skip(&fault);
             return None;
         }
-        // What a change of this file or an interrupted removal has left.
+        // Leftovers of an older version of this file, or of an interrupted removal.
         let _ = fs::remove_dir_all(&dir);
         write_commands(new.path(), &dir);
         fs::rename(new.keep(), &dir).unwrap();
@@ -55,7 +55,7 @@ pub(crate) fn newer_nix() -> Option<PathBuf> {
     Some(commands)
 }
 
-/// Of upstream's Nix only: Lix counts differently and has no `json-log-path`.
+/// Returns true for upstream's Nix only: Lix counts differently and has no `json-log-path`.
 fn is_new_enough(version: &str) -> bool {
     let Some(version) = version.trim().strip_prefix("nix (Nix) ") else { return false };
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
@@ -90,7 +90,7 @@ fn unpack(dir: &Path) -> Result<(), String> {
     };
     apt(&["update"])?;
     let plan = apt(&["install", "--simulate", "--no-install-recommends", "nix-bin"])?;
-    // Of what Nix depends on only libraries: not the perl and the curl of its scripts.
+    // Only libraries among Nix's dependencies: not the perl and the curl of its scripts.
     let packages = plan
         .lines()
         .filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next())
@@ -105,7 +105,7 @@ fn unpack(dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Of the package debian-archive-keyring, which Debian has and Ubuntu knows.
+/// The keyring of the package debian-archive-keyring, which Debian has and Ubuntu knows.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// The first mirror of Debian, not of its security updates, among the sources of this machine's apt.

@@ -45,7 +45,7 @@ pub(crate) fn pipeline(output: &Output) -> (Pipeline, Written) {
     (to_writer(written.clone(), output), written)
 }
 
-/// What the program would print, and what it would end with.
+/// Returns the output and the exit status that the program would have.
 pub(crate) fn play(recording: &Recording, output: &Output, exit_status: Option<i32>) -> (String, i32) {
     let (mut pipeline, written) = pipeline(output);
     let (mut ticked, mut now, mut recorded_status) = (Duration::ZERO, Duration::ZERO, None);

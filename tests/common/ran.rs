@@ -1,4 +1,4 @@
-//! What a program did that a test has run.
+//! The result of a program that a test has run.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Of a program that writes text.
+    /// Makes it from a program that writes text.
     #[track_caller]
     pub(crate) fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -16,7 +16,7 @@ use super::require::require;
 pub(crate) struct World {
     /// The store.
     pub(crate) nix: Nix,
-    /// Where the commands of Nix are, if not on the machine's PATH.
+    /// Directory of Nix's commands, if not on the machine's PATH.
     pub(crate) commands: Option<PathBuf>,
 }
 
@@ -73,7 +73,7 @@ impl World {
             if words[at].len() == 33 && words[at].ends_with('-') {
                 words[at] = "@digest@-";
             }
-            // Of a log's file the digest's first two characters are a directory.
+            // The digest's first two characters are a directory for a log file.
             if let ["drvs/", head, tail] = &mut words[at.saturating_sub(2)..=at]
                 && (head.len(), tail.len()) == (3, 31)
             {

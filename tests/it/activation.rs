@@ -185,7 +185,7 @@ const FAILED: &str = "error: builder for '/nix/store/99pb5r71hj7vm38gds8mysbn015
                       last 2 log lines:\n       > Starting Home Manager activation\n       > Activating writeBoundary\n";
 const OUTPUT: &str = "/nix/store/99pb5r71hj7vm38gds8mysbn015cndbf-nixos-disk-image\n";
 
-/// What looks like an activation and is none.
+/// Texts that look like an activation and are none.
 #[test]
 fn no_false_activation() {
     let spoofs = [HOME, SWITCH, DARWIN].into_iter().flat_map(|lines| {
@@ -200,7 +200,7 @@ fn no_false_activation() {
             format!("building the system configuration...\n{BUILDER}{lines}{OTHER}{NEXT}"),
             // Marked as a builder's.
             lines.lines().map(|line| format!("disk-image> {line}\n")).collect(),
-            // What a virtual machine prints, what a search finds, what a person quotes.
+            // The output of a virtual machine, a search, a quotation.
             lines.lines().map(|line| format!("machine # {line}\n")).collect(),
             lines.lines().map(|line| format!("logs/switch.log:{line}\n")).collect(),
             lines.lines().map(|line| format!("  {line}\n")).collect(),
@@ -466,7 +466,7 @@ mod any_lines {
     }
 }
 
-/// What a frontend is told, in the order of the stream.
+/// Changes for a frontend, in the order of the stream.
 #[test]
 fn changes() {
     let log = "Starting Home Manager activation\nActivating linkGeneration\nActivating reloadSystemd\n\
@@ -498,7 +498,7 @@ fn changes() {
     );
 }
 
-/// How far each machine has come; never back.
+/// The phase of each machine never goes back.
 #[test]
 fn phases() {
     for (case, wanted) in [

@@ -1,4 +1,4 @@
-//! What a person gets to read of whole switches, from the transcripts to the printed lines.
+//! The printed lines of whole switches, from their transcripts.
 
 #![expect(
     clippy::disallowed_methods,
@@ -45,7 +45,7 @@ fn transcripts() {
     }
 }
 
-/// What holds for every transcript: a failed unit is named with a log, no line twice, no unit quoted from elsewhere.
+/// Checks of every transcript: a failed unit is named with a log, no line twice, no unit quoted from elsewhere.
 #[test]
 fn every_transcript_is_short_and_says_nothing_twice() {
     let mut n = 0;

@@ -33,12 +33,12 @@ const UNNAMED_FAILURES: &str = "07-no-keep-going";
 const COPIES_IN_FLIGHT: &str = "11-nar-broken";
 /// Killed: the stream just stops, and what stopped it is not in it.
 const KILLED: &str = "17-sigkill";
-/// Of those that found no machine, newer versions name one and older ones none.
+/// Newer versions name a build that found no machine, older ones do not.
 const NO_MACHINE: &str = "13-remote-refused";
 /// In 2.3.7, where both commands are human-readable, one of the two is silent.
 const HALF_SILENT: &str = "25-concurrent-mixed";
 
-/// What was asked, and how it was answered.
+/// A question and its answer.
 struct Answer {
     question: &'static str,
     right: bool,
@@ -323,7 +323,7 @@ fn ask_of_transcript(case: &Case, known: &Value, filter: &Value, answers: &mut A
             .filter_map(|hint| hint.as_str().map(str::to_owned))
             .collect();
         let has = |hint: &Value| hint.as_str().is_some_and(|hint| told.contains(hint));
-        // Of a launchd agent any place will do: its plist is not in the stream.
+        // Any place will do for a launchd agent: its plist is not in the stream.
         let launchd = hints.iter().any(|hint| hint.as_str().unwrap().contains("launchctl"));
         let right = if launchd { hints.iter().any(has) } else { hints.iter().all(has) };
         answers.holds("points at the right log", right, json!(told), json!(hints));

@@ -7,7 +7,7 @@ use nixmon_log::nix::log::{ActivityType, Field, Fields, LogMessage, ResultType};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// What a record says, by the full parser alone.
+/// Decodes a record by the full parser alone.
 fn reference(record: &[u8]) -> Result<Value, DecodeError> {
     let text = String::from_utf8_lossy(record);
     let Ok(value) = serde_json::from_str::<Value>(&text) else { return Err(DecodeError::NotJson) };

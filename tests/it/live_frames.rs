@@ -23,10 +23,10 @@ const SHOWN: [(usize, usize); 5] = [(20, 5), (40, 24), (80, 24), (120, 60), (200
 /// All that is held against the size.
 const COLUMNS: [usize; 8] = [0, 1, 2, 20, 40, 80, 120, 500];
 const ROWS: [usize; 7] = [0, 1, 2, 5, 24, 60, 200];
-/// Where frames are taken, in percent of the capture's steps.
+/// Moments of the frames, in percent of the capture's steps.
 const MOMENTS: [usize; 3] = [30, 60, 90];
 
-/// What a frame is made of.
+/// The parts that make a frame.
 struct Run {
     reader: Reader,
     state: State,

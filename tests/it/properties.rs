@@ -1,4 +1,4 @@
-//! What holds for every input: the pieces it comes in do not matter, counters are those of a recount, the output is
+//! Properties of every input: the pieces it comes in do not matter, counters are those of a recount, the output is
 //! bounded, and nothing makes the program panic.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use nixmon_log::input::{Reader, Source};
 use nixmon_runs::Recording;
 use proptest::prelude::*;
 
-/// What a stream leads to when it comes in these pieces: all changes and questions, and what is counted.
+/// Returns all changes, requests and counts of a stream in these pieces.
 ///
 /// After every input the counters are those of a recount.
 fn effects(pieces: &[&[u8]]) -> String {
@@ -189,7 +189,7 @@ proptest! {
 }
 
 proptest! {
-    /// Where each line pauses before its end, as of a program that says what it checks and then the result.
+    /// Each line pauses before its end, like one of a program that names a check and then its result.
     #[test]
     fn unfinished_lines_hold_the_limits(
         parts in prop::collection::vec(("[a-zß/ ]{0,80}[:.]? ?", "(yes)?\n?", 60..900_u64), 0..200),
@@ -214,7 +214,7 @@ proptest! {
         let out = written.text();
         let (lines, bytes) = size(&out);
         prop_assert!(lines <= max_lines && bytes <= max_bytes, "{lines} lines, {bytes} bytes:\n{out}");
-        // Where there is room for all, all is shown.
+        // All is shown if there is room for it.
         if all.lines().count() * 10 < max_lines && all.len() * 10 < max_bytes {
             let seen = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
             let shown = seen(&out);
@@ -376,7 +376,7 @@ fn every_failure_that_is_named_comes_with_its_cause() {
             assert!(out.contains(&format!(": cause {n} of it")), "{n}:\n{out}");
         }
         assert_eq!(out.contains("more failed"), named < n, "{out}");
-        // Where each has a line and some are left over, the logs are named.
+        // Logs are named if each failure has a line and some lines are left over.
         assert!(named < n || n > 12 || out.matches("log: nix log").count() as u64 == n.min(named), "{out}");
     };
     for n in 1..=25 {

@@ -84,7 +84,7 @@ fn json_lines() {
     }
 }
 
-/// What `status` says of the first root cause, for each kind of failure of one version.
+/// The words of `status` for the first root cause, for each kind of failure of one version.
 #[test]
 fn root_causes_in_short() {
     let mut told = String::new();

@@ -27,7 +27,7 @@ fn schema() -> Value {
     wire::schemas().with::<StatusRecord>().finish()
 }
 
-/// What no capture holds: a build that failed and was built after all, and input that cannot be used.
+/// Input that no capture holds: a build that failed and was built after all, and unusable input.
 const RARE: &str = r#"@nix {"action":"start","fields":["/nix/store/00000000000000000000000000000000-a.drv","",1,1],"id":1,"type":105}
 @nix {"action":"msg","level":0,"msg":"error: builder for '/nix/store/00000000000000000000000000000000-a.drv' failed with exit code 1"}
 @nix {"action":"stop","id":1}

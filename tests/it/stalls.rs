@@ -1,5 +1,5 @@
-//! What is said of a run that hangs, from records and lines as Nix prints them: which things, in which order, how it reads
-//! and what is advised.
+//! Messages about a run that hangs, from records and lines as Nix prints them: their subjects, order and wording,
+//! and the advice.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use nixmon_core::text::{Line, Palette, Role, Symbols};
 use nixmon_core::view::{self, StallOptions, View};
 use nixmon_log::input::Reader;
 
-/// What has been heard: at which second, which line.
+/// Lines with their seconds.
 type Stream<'a> = &'a [(u64, String)];
 
 /// Looked at so many seconds after the last line.
@@ -81,7 +81,7 @@ fn style(ascii: bool) -> Style {
     Style { symbols, ascii, thresholds: Thresholds::default() }
 }
 
-/// What is said, at several widths.
+/// Returns the messages, at several widths.
 fn said(stream: Stream<'_>, look: &Look<'_>) -> String {
     let (mut reader, mut state, mut effects) = (Reader::default(), State::new(), Effects::default());
     let mut now = Duration::ZERO;

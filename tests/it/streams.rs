@@ -72,7 +72,7 @@ fn records_alone(recording: &Recording) -> Recording {
     Recording { steps: steps.collect(), timed: true }
 }
 
-/// What is said in JSON, without what was read.
+/// Returns the JSON lines, without the counts of input.
 fn said(recording: &Recording) -> Vec<Value> {
     let (out, _) = play::play(recording, &play::json_output(), None);
     let mut lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -105,7 +105,7 @@ fn each_event_counts_once() {
     }
 }
 
-/// What a process says on its connection is all there is to say: its text adds nothing.
+/// The records of a connection are complete: the process's text adds nothing.
 #[test]
 fn text_adds_nothing_to_the_records() {
     for (name, .., is_alone) in CASES {
@@ -186,7 +186,7 @@ fn a_late_record_takes_over_from_its_text() {
     assert_eq!(out, "[0s] Building…\n[0s] ✓ Complete: 1 built in 0s\n");
 }
 
-/// What becomes of stdout is for the caller to say.
+/// The caller decides the use of stdout.
 #[test]
 fn stdout_is_told_passed_or_a_result() {
     let told = |say: fn(&mut Pipeline)| {

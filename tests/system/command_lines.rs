@@ -40,14 +40,14 @@ const FLAKE: &str = r#"{
   };
 }"#;
 
-/// What has to come of a command with flags, beside its exit status and standard output being those without.
+/// The expected standard error of a command with flags; exit status and standard output are those without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stderr {
     /// Builds, in records.
     Builds,
     /// Records, but no builds, since nothing is built.
     Records,
-    /// What it had been.
+    /// The same as without flags.
     Same,
 }
 
@@ -92,7 +92,7 @@ impl World {
         Self::with_files(commands, &[("default.nix", EXPRESSION), ("flake.nix", FLAKE)])
     }
 
-    /// What nixmon makes of the command where it has no socket.
+    /// Returns nixmon's plan for the command without a socket.
     fn plan(&self, words: &[OsString]) -> Plan {
         let nix = self.commands.as_ref().map_or("nix".into(), |dir| dir.join("nix").into_os_string());
         let nix = detect(&[nix]);
@@ -128,7 +128,7 @@ fn check(commands: Option<&Path>) {
             Same => assert!(builds == 0, "{shown}"),
         }
         assert!(plan.interactive.is_none() && !plan.is_switch, "{shown}");
-        // What it tells of its work goes to standard output.
+        // Its report about its work goes to standard output.
         let talks = line == "nix store gc";
         assert!(plan.stdout_is_result || with.stdout.is_empty() || talks, "{shown}");
     }
@@ -139,12 +139,12 @@ fn contains(bytes: &[u8], part: &str) -> bool {
 }
 
 #[test]
-fn this_machines_nix_takes_what_is_added() {
+fn flags_accepted_by_installed_nix() {
     check(None);
 }
 
 #[test]
-fn a_newer_nix_takes_what_is_added() {
+fn flags_accepted_by_newer_nix() {
     if let Some(commands) = newer_nix() {
         check(Some(&commands));
     }
@@ -175,23 +175,23 @@ fn check_shells(commands: Option<&Path>) {
     }
 }
 
-/// What the hook of `shell` prints.
+/// The output of the hook of `shell`.
 const HOOK: &str = "the-hook-ran";
 
 #[test]
-fn this_machines_nix_prepares_a_shell() {
+fn shell_prepared_by_installed_nix() {
     check_shells(None);
 }
 
 #[test]
-fn a_newer_nix_prepares_a_shell() {
+fn shell_prepared_by_newer_nix() {
     if let Some(commands) = newer_nix() {
         check_shells(Some(&commands));
     }
 }
 
 #[test]
-fn nix_answers_for_its_version_soon() {
+fn version_query_is_fast() {
     if require("nix").is_none() {
         return;
     }

@@ -22,9 +22,9 @@ use tempfile::TempDir;
 /// Nothing of this takes longer, on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What a shell does with each script; `$N` before a command is nothing, or `nixmon run --`.
+/// Scripts that a shell must run alike with `$N` empty and `$N` as `nixmon run --`.
 const SAME: [(&str, &str); 79] = [
-    // How it ends.
+    // Exit statuses.
     ("status 0", "$N true"),
     ("status 1", "$N false"),
     ("status 2", "$N sh -c 'exit 2'"),
@@ -55,7 +55,7 @@ const SAME: [(&str, &str); 79] = [
     ("a trap on exit", "$N sh -c 'trap \"echo bye\" EXIT; exit 6'"),
     ("&& and ||", "$N true && echo yes || echo no; $N false && echo yes || echo no"),
     ("set -e", "set -e; $N sh -c 'exit 9'; echo not here"),
-    // What it reads.
+    // Standard input.
     ("stdin piped", "printf 'one\ntwo' | $N cat"),
     ("stdin empty", ": | $N cat"),
     ("stdin /dev/null", "$N cat </dev/null"),
@@ -65,7 +65,7 @@ const SAME: [(&str, &str); 79] = [
     ("stdin shared", "printf 'one\ntwo\nthree\n' | { $N sh -c 'read x; echo \"got $x\"'; cat; }"),
     ("stdin in a loop", "printf '1\n2\n' | while read n; do $N echo \"$n\"; done"),
     ("a here document", "$N cat <<END\n$((1 + 1))\nEND\n"),
-    // What it prints.
+    // Output.
     ("binary", "$N printf '\\000\\001\\377\\033[31m\\r\\n\\200'"),
     ("NUL bytes", "$N head -c 70000 /dev/zero"),
     ("no final newline", "$N printf x"),
@@ -81,7 +81,7 @@ const SAME: [(&str, &str); 79] = [
     ("stdout appended", "echo first >file; $N echo second >>file"),
     ("stdout of a substitution", "x=$($N printf 'a\n\n b\n\n'); echo \"<$x>\""),
     ("streams swapped by itself", "$N sh -c 'echo out >&2; echo err' 2>/dev/null"),
-    // What it inherits.
+    // Inheritance.
     (
         "the environment",
         "env -i A= B=\"$(printf '\\377\\n=x')\" PATH=\"$PATH\" HOME=\"$HOME\" $N env -0 | sort -z",
@@ -178,7 +178,7 @@ const SIGNALLED: [(&str, &str, Signals); 8] = [
     ),
 ];
 
-/// What differs, why, and how it ends without nixmon and with it: status and standard output.
+/// Differences with their reasons, and status and standard output without nixmon and with it.
 const DIFFERENT: [(&str, &str, Outcome, Outcome); 7] = [
     (
         "a reader that has gone ends no build",
@@ -218,7 +218,7 @@ const DIFFERENT: [(&str, &str, Outcome, Outcome); 7] = [
 
 type Outcome = (i32, &'static str);
 
-/// What a script leaves.
+/// The results of a script.
 #[derive(PartialEq, Eq)]
 struct Left {
     /// As a shell has it: 128 and the number of the signal.
@@ -301,7 +301,7 @@ impl Place {
     }
 }
 
-/// How a process ends, and all that it prints; what does not end is killed.
+/// Returns the exit status and all output of a process; one that does not end is killed.
 fn end(child: &mut Child) -> (i32, Vec<u8>, Vec<u8>) {
     let stdout = read_all(child.stdout.take().unwrap());
     let stderr = read_all(child.stderr.take().unwrap());
@@ -380,17 +380,17 @@ fn check<T: Sync>(cases: &[T], look: impl Fn(&Place, &T) -> Option<String> + Syn
 }
 
 #[test]
-fn a_command_is_as_in_a_shell() {
+fn same_as_in_a_shell() {
     check(&SAME, |place, (name, script)| difference(place, name, script, &[]));
 }
 
 #[test]
-fn signals_go_on_to_the_command() {
+fn signals_are_forwarded() {
     check(&SIGNALLED, |place, (name, script, signals)| difference(place, name, script, signals));
 }
 
 #[test]
-fn what_differs_is_stated() {
+fn documented_differences() {
     check(&DIFFERENT, |place, (why, script, direct, ours)| {
         let left = [("", direct), (NIXMON, ours)].map(|(n, expected)| (place.run(script, n, &[]), expected));
         let holds = left.iter().all(|(left, (status, stdout))| {
@@ -416,7 +416,7 @@ fn signals_at_any_moment_of_the_start() {
     });
 }
 
-/// What is said in other forms, and where the report cannot be told: script, status, standard output.
+/// Other forms of output, and places where the report cannot go: script, status, standard output.
 const FORMS: [(&str, i32, &str); 10] = [
     ("nixmon run --output quiet -- sh -c 'echo out; echo err >&2; exit 9' 2>&1 >/dev/null", 9, ""),
     ("nixmon run --output quiet -- sh -c 'echo out; echo err >&2; exit 9' 2>/dev/null", 9, "out\n"),
@@ -440,7 +440,7 @@ fn forms_of_output() {
 }
 
 #[test]
-fn json_is_alone_on_standard_output() {
+fn json_alone_on_stdout() {
     let scripts = [
         ("echo out; printf '{\"a\":1}\nno end'; echo err >&2; exit 9", 9),
         ("head -c 3000 /dev/urandom; kill -TERM $$", 143),
@@ -500,7 +500,7 @@ fn make_and_its_jobserver() {
     });
 }
 
-/// What a Nix of this version is called with for `nix ARGUMENTS`, and what it finds in `NIX_CONFIG`.
+/// The command line and the `NIX_CONFIG` of a Nix of this version for `nix ARGUMENTS`.
 const NIX: [(&str, &str, &[&str]); 12] = [
     (
         "2.8.0",
@@ -549,7 +549,7 @@ printf '%s\n' "$line" >>calls
 "#;
 
 #[test]
-fn arguments_of_nix_go_on() {
+fn nix_arguments_are_kept() {
     check(&NIX, |place, (version, arguments, calls)| {
         let nix = place.dir.path().join("bin/nix");
         fs::write(&nix, FAKE_NIX).unwrap();

@@ -314,7 +314,7 @@ fn an_interactive_shell_is_the_command() {
         &["nixmon", "run", "--", "bash", "--norc", "--noprofile", "--noediting", "-i"],
         &[
             ("", "echo $((6 * 7))0\n"),
-            // What is typed before it has died might still be read by it.
+            // It might still read text that is typed before it has died.
             (
                 "420",
                 "sh -c 'trap \"echo $((6 * 7))2; trap - INT; kill -INT \\$\\$\" INT; echo $((6 * 7))1; while read x; do echo $x; done'\n",

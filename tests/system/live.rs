@@ -74,7 +74,7 @@ const DIAMOND: &[(&str, &[&str])] =
     &[("lib", &[]), ("left", &["lib"]), ("right", &["lib"]), ("app", &["left", "right"])];
 
 #[test]
-fn each_once_below_what_needs_it() {
+fn rows_once_below_dependents() {
     check_rows(&["lib"], DIAMOND, 10, &["0:app 0", "1:left 0", "2:lib 3"]);
     check_rows(&["lib"], DIAMOND, 2, &["0:app 0", "1:~lib 3"]);
     check_rows(&["lib"], DIAMOND, 1, &["0:lib 3"]);
@@ -85,7 +85,7 @@ fn each_once_below_what_needs_it() {
 }
 
 #[test]
-fn what_has_no_room_is_counted() {
+fn rows_without_room_are_counted() {
     let wide: Vec<(&str, &[&str])> =
         vec![("a", &[]), ("b", &[]), ("c", &[]), ("d", &[]), ("all", &["a", "b", "c", "d"])];
     check_rows(&["a", "b", "c", "d"], &wide, 3, &["0:a 1", "0:b 1", "+2 +0"]);
@@ -94,7 +94,7 @@ fn what_has_no_room_is_counted() {
 }
 
 #[test]
-fn a_graph_that_turns_round_ends() {
+fn cyclic_graph_ends() {
     check_rows(&["a", "b"], &[("a", &["b"]), ("b", &["a"])], 10, &["0:a 1", "1:b 1"]);
 }
 
@@ -189,7 +189,7 @@ fn logs_are_shown_if_asked_for() {
 }
 
 #[test]
-fn what_stands_above_is_not_reported_again() {
+fn report_repeats_nothing_above() {
     let term = InMemoryTerm::new(40, 100);
     let mut live = Live::new(Box::new(OnTerm(term.clone())), options());
     let (mut state, mut reader, mut effects) = (State::new(), Reader::default(), Effects::default());
@@ -216,7 +216,7 @@ fn what_stands_above_is_not_reported_again() {
 }
 
 #[test]
-fn nothing_is_written_where_nothing_changes() {
+fn unchanged_frame_writes_nothing() {
     let term = InMemoryTerm::new(24, 80);
     let mut live = Live::new(Box::new(OnTerm(term.clone())), options());
     let state = State::new();
@@ -248,9 +248,9 @@ fn title_and_progress_are_put_back() {
     }
 }
 
-/// What a panic hook writes clears the view and nothing above it.
+/// The text of the panic hook clears the view and nothing above it.
 #[test]
-fn a_panic_finds_the_terminal_right() {
+fn panic_restores_terminal() {
     let term = InMemoryTerm::new(24, 80);
     let mut live = Live::new(Box::new(OnTerm(term.clone())), options());
     let mut state = State::new();

@@ -19,7 +19,7 @@ const EXPRESSION: &str = "{ bad ? false }: let make = name: script: derivation {
     \"read x < ${make \"dep\" (if bad then \"exit 7\" else \"echo made > $out\")}; echo $x > $out\"";
 
 #[test]
-fn it_knows_the_socket_and_every_command_goes_by_its_name() {
+fn version_and_command_names() {
     let Some(commands) = newer_nix() else { return };
     for name in ["nix", "nix-build", "nix-store"] {
         let version = detect(&[commands.join(name).into()]).unwrap();
@@ -56,7 +56,7 @@ fn it_builds() {
     assert!(stderr.contains("failed with exit code 7"), "{stderr}");
 }
 
-/// What is sent to the socket at `path`, one text for each connection, until `count` connections have ended.
+/// Returns the data sent to the socket at `path`, one text for each connection, until `count` connections have ended.
 fn listen(path: &Path, count: usize) -> thread::JoinHandle<Vec<String>> {
     let listener = UnixListener::bind(path).unwrap();
     thread::spawn(move || {

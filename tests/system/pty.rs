@@ -110,7 +110,7 @@ impl Session {
         }
     }
 
-    /// How many bytes were written.
+    /// Returns the number of bytes written.
     fn written(&self) -> usize {
         self.screen.lock().unwrap().bytes.len()
     }
@@ -129,7 +129,7 @@ impl Session {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                // What it has written last is still to be read.
+                // Its last bytes are still to be read.
                 thread::sleep(Duration::from_millis(100));
                 return status.code();
             }
@@ -202,7 +202,7 @@ fn one_view(lines: &[String], rows: u16, n_built: usize) -> bool {
         && count(lines, "/5 built") == 1
         && shown == running + 1
         && running == distinct.len()
-        // Of five rows one is for the status and one for what has no room.
+        // Two of five rows are for the status and for the builds without room.
         && running == if rows == 5 { 3 } else { 5 - n_built }
         // The keys leave nothing.
         && count(lines, "zzz") == 0
@@ -268,7 +268,7 @@ fn all_sizes() {
 }
 
 #[test]
-fn nothing_foreign_gets_through() {
+fn foreign_control_sequences_removed() {
     let mut session = Session::start(24, 80, &["--logs", "all"]);
     session.feed(&announce(&["alpha-1"]));
     session.feed(&start(1, "alpha-1"));
@@ -286,7 +286,7 @@ fn nothing_foreign_gets_through() {
 }
 
 #[test]
-fn a_failure_is_told_at_once_and_in_the_report() {
+fn failure_shown_at_once_and_in_report() {
     let mut session = Session::start(24, 100, &[]);
     session.feed(&announce(&["alpha-1", "beta-2"]));
     session.feed(&start(1, "alpha-1"));
@@ -355,7 +355,7 @@ fn stopped_and_continued() {
 }
 
 #[test]
-fn asked_how_it_stands() {
+fn status_on_sigusr1() {
     let mut session = Session::start(24, 80, &[]);
     session.feed(&announce(&["alpha-1"]));
     session.feed(&start(1, "alpha-1"));
@@ -388,7 +388,7 @@ fn a_slow_terminal_does_not_slow_the_build() {
     assert_eq!(count(&lines, "Complete: 1 built"), 1, "{lines:#?}");
 }
 
-/// Where a program turns the echo off to read a password, its question stays.
+/// A question stays if its program turns the echo off to read a password.
 #[test]
 fn a_password_is_asked_for() {
     let mut session = Session::start(24, 80, &[]);

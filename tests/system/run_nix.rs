@@ -124,7 +124,7 @@ impl World {
         self.summary(&output)
     }
 
-    /// What the last record says of the end, in words that are the same for another store.
+    /// Returns the last record, in words that are the same for another store.
     fn summary(&self, output: &Output) -> Value {
         let text = self.text(&output.stdout);
         let record: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -280,19 +280,19 @@ fn check(commands: Option<&Path>, cases: &[Case]) {
 }
 
 #[test]
-fn this_machines_nix_is_told_once() {
+fn installed_nix_events_once() {
     check(None, &DIRECT);
 }
 
 #[test]
-fn a_newer_nix_is_told_once() {
+fn newer_nix_events_once() {
     if let Some(commands) = newer_nix() {
         check(Some(&commands), &DIRECT);
     }
 }
 
 #[test]
-fn a_newer_nix_below_other_programs_is_told_once() {
+fn newer_nix_below_programs_events_once() {
     if let Some(commands) = newer_nix()
         && require("make").is_some()
     {
@@ -302,7 +302,7 @@ fn a_newer_nix_below_other_programs_is_told_once() {
 
 /// Below other programs this Nix has no other way than text, if it has no socket; where it has, so much the better.
 #[test]
-fn this_machines_nix_below_other_programs_is_read() {
+fn installed_nix_below_programs_is_read() {
     if require("make").is_none() {
         return;
     }
@@ -331,7 +331,7 @@ fn this_machines_nix_below_other_programs_is_read() {
     }
 }
 
-/// Where the output is a result, or a user has settings of his own, nothing of that changes.
+/// Checks that results, and users' own settings, do not change.
 fn check_results(commands: Option<&Path>) {
     for (words, run) in [
         (
@@ -364,12 +364,12 @@ fn check_results(commands: Option<&Path>) {
 }
 
 #[test]
-fn results_of_this_machines_nix_are_its_own() {
+fn results_pass_installed_nix() {
     check_results(None);
 }
 
 #[test]
-fn results_of_a_newer_nix_are_its_own() {
+fn results_pass_newer_nix() {
     if let Some(commands) = newer_nix() {
         check_results(Some(&commands));
     }
@@ -390,10 +390,10 @@ fn check_shells(commands: Option<&Path>) {
         assert_eq!(stderr.matches("the-hook-ran").count(), hooks, "{shown}");
         assert_eq!(stderr.matches("✓ ").count(), 1, "{shown}");
         assert!(RAW.iter().all(|part| !stderr.contains(part)), "{shown}");
-        // Of the command itself nothing is claimed.
+        // The status claims nothing about the command itself.
         let status = String::from_utf8_lossy(&world.nixmon(&["status", "1"]).stdout).into_owned();
         assert!(status.contains("only the build was monitored"), "{status}");
-        // What `nix print-dev-env` prints is for nobody, where both go to the same place too, and later.
+        // The output of `nix print-dev-env` is not shown, even if both go to the same place.
         let script = format!("exec {} \"$@\" 2>&1", env!("CARGO_BIN_EXE_nixmon"));
         let both = world.command("sh").args(["-c", &script, "sh"]).args(words).output().unwrap();
         let again = world.nixmon(&["replay", "1"]);
@@ -417,7 +417,7 @@ fn shells_of_a_newer_nix() {
 }
 
 #[test]
-fn the_users_settings_stay() {
+fn user_settings_kept() {
     let Some(commands) = newer_nix() else { return };
     let Some(world) = World::of_runs(Some(&commands)) else { return };
     let script = "nix config show cores; nix build --no-link -f default.nix top";

@@ -178,7 +178,7 @@ fn an_absent_store_has_no_runs() {
 }
 
 #[test]
-fn without_a_home_runs_have_no_place() {
+fn no_home_no_store() {
     let home = Home::new();
     for command in ["status", "wait", "log", "stop", "list"] {
         let output =
@@ -190,7 +190,7 @@ fn without_a_home_runs_have_no_place() {
 }
 
 #[test]
-fn a_run_that_is_not_there() {
+fn unknown_run() {
     let home = Home::new();
     home.ended("home", 0);
     for command in ["status", "wait", "log", "stop"] {
@@ -244,14 +244,14 @@ fn a_queued_run_waits() {
     home.run(&["status"]).check(0, &["run 2 (b: make home) queued behind run 1 for 1m0"]);
     home.run(&["list"]).check(0, &["queued"]);
     drop(queued.lock);
-    // Nobody begins it any more.
+    // It will never begin.
     home.run(&["status", "2"]).check(0, &["ended: not started", "died at", "before the command began"]);
     home.run(&["wait", "2"]).check(1, &["run 2 (b: make home) ended: not started"]);
     home.run(&["log", "2"]).check(66, &["run 2 has no recording"]);
 }
 
 #[test]
-fn a_lost_run_is_told_and_its_end_found_out() {
+fn lost_run_is_recovered() {
     let home = Home::new();
     let Created { dir, facts, lock } = home.abandoned("home");
     let sleeper = Sleeper::start("exec sleep 60");
@@ -292,7 +292,7 @@ fn a_lost_run_is_told_and_its_end_found_out() {
 }
 
 #[test]
-fn an_end_that_nobody_saw() {
+fn unseen_end() {
     let home = Home::new();
     for (input, torn, expected) in [
         (Some(FAILURE), &b""[..], "its end was not seen"),
@@ -315,7 +315,7 @@ fn an_end_that_nobody_saw() {
 }
 
 #[test]
-fn several_find_out_at_once() {
+fn concurrent_recovery() {
     let home = Home::new();
     let Created { dir, lock, .. } = home.abandoned("home");
     record(&dir.input(), FAILURE, b"");
@@ -334,7 +334,7 @@ fn several_find_out_at_once() {
 }
 
 #[test]
-fn other_formats_and_damage_are_told() {
+fn other_formats_and_damage() {
     let home = Home::new();
     home.ended("home", 0);
     let newer = home.ended("newer", 0);
@@ -402,7 +402,7 @@ fn a_store_that_cannot_be_written() {
 }
 
 #[test]
-fn waiting_prints_what_is_new() {
+fn wait_prints_new_lines() {
     let home = Home::new();
     let made = home.store.create(Facts { name: Some("home".to_owned()), ..facts() }, false).unwrap();
     let dir = &made.dir;
@@ -423,7 +423,7 @@ fn waiting_prints_what_is_new() {
     assert_eq!((&lines[1]["type"], &lines[1]["cursor"]), (&"status".into(), &2.into()));
     let change = home.spawn(&["wait", "--for", "change"]);
     let end = home.spawn(&["wait", "--since", "0"]);
-    // What is there before they look is not new to the first.
+    // Lines from before the first look are not new.
     std::thread::sleep(Duration::from_secs(2));
     std::fs::write(dir.lines(), "one\ntwo\nthree\n").unwrap();
     let ran = Ran::of(change.wait_with_output().unwrap());
@@ -437,7 +437,7 @@ fn waiting_prints_what_is_new() {
 }
 
 #[test]
-fn who_waits_late_is_told_how_it_ended() {
+fn late_wait_prints_end() {
     let home = Home::new();
     home.ended("home", 3);
     let status = home.run(&["status"]).out;
@@ -512,7 +512,7 @@ fn logs_are_readable() {
 }
 
 #[test]
-fn a_log_that_nix_has_kept() {
+fn log_kept_by_nix() {
     let home = Home::new();
     home.ended("home", 1);
     let log = |args: &[&str]| home.run(&[&["log"], args].concat());
@@ -533,7 +533,7 @@ fn a_log_that_nix_has_kept() {
 }
 
 #[test]
-fn what_status_points_at_is_there() {
+fn status_read_on_commands_work() {
     let home = Home::new();
     let path = "/nix/store/00000000000000000000000000000000-fo-1.0.drv";
     // The error is the last of what came, and nothing says that it is whole.
@@ -562,7 +562,7 @@ fn what_status_points_at_is_there() {
 }
 
 #[test]
-fn a_closed_pipe_is_a_normal_end() {
+fn closed_pipe() {
     let home = Home::new();
     let dir = home.ended("home", 0);
     record(&dir.input(), &"a line of a program\n".repeat(200_000), b"");
@@ -638,7 +638,7 @@ fn stopping_ends_the_process_group() {
     home.ended("other", 0);
     home.run(&["stop"]).check(66, &["no run is in progress"]);
     home.run(&["stop", "1"]).check(0, &["run 1 (other: make home) has ended already: success"]);
-    // Nobody watches any more, so this client finds out how it ended.
+    // The monitor has gone, so this client finds out how the run ended.
     for (script, args, expected) in [
         ("sleep 60 & touch ready; sleep 60", &["stop"][..], "was stopped: "),
         (
@@ -669,7 +669,7 @@ impl Sleeper {
 }
 
 #[test]
-fn stopping_asks_which_run() {
+fn stop_names_candidates() {
     let home = Home::new();
     let held: Vec<_> = ["a", "b"]
         .iter()
@@ -699,7 +699,7 @@ fn a_queued_run_is_stopped_by_its_monitor() {
 }
 
 #[test]
-fn pruning_says_what_it_removes() {
+fn prune_output() {
     let home = Home::new();
     for name in ["a", "b", "c"] {
         home.ended(name, 0);
@@ -742,7 +742,7 @@ fn a_thousand_runs_are_listed_quickly() {
     list.check(0, &["1000  home", "980 runs more: nixmon list --all"]);
 }
 
-/// Where [`makes_runs`] makes them.
+/// Variable with the directory for [`makes_runs`].
 const STORE: &str = "NIXMON_TEST_STORE";
 const RUNS_OF_EACH: usize = 10;
 

@@ -101,7 +101,7 @@ pub enum StoreError {
         id: RunId,
         /// It is queued behind another run.
         queued: bool,
-        /// How long it has been running or queued.
+        /// Time for which it has been running or queued.
         since: String,
     },
     /// There are no numbers left.

@@ -111,7 +111,7 @@ fn number(pid: i32) -> Option<Pid> {
 }
 
 fn exists(number: Pid) -> bool {
-    // Of another user's process it is refused.
+    // The system refuses it for another user's process.
     !matches!(rustix::process::test_kill_process(number), Err(rustix::io::Errno::SRCH))
 }
 
@@ -220,7 +220,7 @@ mod tests {
             session
         }
 
-        /// Of the session, but not of the group.
+        /// A process of the session that is not in the group.
         fn process(&self) -> ProcessId {
             ProcessId::of(i32::try_from(self.leader.id()).unwrap()).unwrap()
         }
@@ -228,7 +228,7 @@ mod tests {
 
     impl Drop for OwnSession {
         fn drop(&mut self) {
-            // What has ended needs no signal.
+            // A group that has ended needs no signal.
             let _ = rustix::process::kill_process_group(number(self.group.pid).unwrap(), Signal::KILL);
             let _ = self.leader.kill();
             let _ = self.leader.wait();

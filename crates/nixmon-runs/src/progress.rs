@@ -6,8 +6,8 @@ use nixmon_core::state::{Failure, Moment, Outcome, State};
 use nixmon_core::view::View;
 use nixmon_log::escapes::sanitize;
 
-/// What is known without the processes: how far it has come, and what has failed. `wanted` and `to_fetch` are as in a
-/// snapshot: what is known so far, announced or not.
+/// Returns the part of a status that the state gives: progress and failures. `wanted` and `to_fetch` are as in a
+/// snapshot: the known number, announced or not.
 pub fn progress(state: &State, at: Moment) -> Status {
     let view = View::new(state, at);
     let (builds, fetches) = (view.builds(), view.fetches());

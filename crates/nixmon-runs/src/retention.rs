@@ -109,7 +109,7 @@ impl Store {
                 id,
                 name: facts.as_ref().and_then(|facts| facts.name.clone()).or(status.name),
                 command: facts.map_or(status.command, |facts| facts.command),
-                // Where nothing says when, the directory does.
+                // The directory's time stands in for an unknown end.
                 at: if at > 0 { at } else { modified(dir.path()).unwrap_or(now) },
                 bytes: dir.size(),
                 reason: Reason::Age,

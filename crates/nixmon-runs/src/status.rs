@@ -33,7 +33,7 @@ pub struct Status {
     pub after: Option<RunId>,
     /// Activity of its processes, while it runs.
     pub activity: Option<Activity>,
-    /// How long it has printed nothing, in milliseconds.
+    /// Time for which it has printed nothing, in milliseconds.
     pub silent_ms: u64,
     /// Processor time of its processes so far, in milliseconds, if it is known.
     pub cpu_ms: Option<u64>,
@@ -45,7 +45,7 @@ pub struct Status {
     pub slow: Vec<String>,
     /// It has taken longer than its timeout.
     pub overdue: bool,
-    /// How long it usually takes, in milliseconds.
+    /// Its usual duration, in milliseconds.
     pub expected_ms: Option<u64>,
     /// Derivations wanted.
     pub wanted: usize,
@@ -65,7 +65,7 @@ pub struct Status {
     pub last_failure: Option<RootCause>,
     /// Place in the recording that says more about the failure than this status does.
     pub read_on: Option<ReadOn>,
-    /// How it ended.
+    /// The outcome of the run.
     pub outcome: Option<RunOutcome>,
     /// Exit status of the command as a shell reports it: 128+N if signal N killed it.
     pub exit_code: Option<i32>,
@@ -76,7 +76,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether the run has ended.
+    /// Returns whether the run has ended.
     pub fn has_ended(&self) -> bool {
         self.state == RunState::Ended
     }
@@ -136,7 +136,7 @@ pub enum RunState {
     Lost,
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
@@ -236,6 +236,6 @@ pub enum ReadOn {
 pub struct RootCause {
     /// The derivation, unit or step that failed.
     pub name: Option<String>,
-    /// How and why it failed, to be read after the name.
+    /// Manner and reason of the failure, to be read after the name.
     pub message: String,
 }

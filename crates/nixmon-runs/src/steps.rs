@@ -52,7 +52,7 @@ impl Steps {
             let Some(current) = &mut self.current else { return Ok(None) };
             let line = match current.line() {
                 Ok(line) => line,
-                // What stands behind the damage cannot be had.
+                // Data behind the damage cannot be read.
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
                     self.damaged = true;
                     current.is_over = true;
@@ -215,7 +215,7 @@ impl Growing {
             self.text.extend_from_slice(bytes);
             return Ok(n > 0);
         }
-        // Where nothing is left to unpack, so that it holds no more than the first bytes before a decoder is chosen.
+        // Nothing is left to unpack, so it holds only the first bytes before a decoder is chosen.
         self.packed.drain(..self.unpacked);
         self.unpacked = 0;
         self.packed.extend_from_slice(bytes);
@@ -266,7 +266,7 @@ mod tests {
         (temp, made)
     }
 
-    /// How many steps there are for now, and the time of the last.
+    /// Returns the number of steps so far, and the time of the last.
     fn drain(steps: &mut Steps) -> (usize, Duration) {
         let mut n = 0;
         while steps.next_step().unwrap().is_some() {
@@ -297,7 +297,7 @@ mod tests {
             }
             assert_eq!((n, steps.now()), (900, Duration::from_millis(899)));
             assert!(!steps.breaks_off() && !steps.is_damaged());
-            // What the guard keeps comes behind all of it, and times never go back.
+            // The guard's part comes last, and times never go back.
             file.write_all(b"").unwrap();
             std::fs::write(dir.rest(), "nixmon-recording 1\n5 x\n950 y\n951 torn").unwrap();
             assert_eq!(drain(&mut steps), (2, Duration::from_millis(950)));

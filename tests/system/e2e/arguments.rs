@@ -36,7 +36,7 @@ fn wrong_usage_ends_with_2_and_says_why() {
 }
 
 #[test]
-fn what_is_asked_of_the_program_itself() {
+fn help_and_version() {
     let cases: &[(&[&str], &str)] = &[
         (&["--version"], concat!("nixmon ", env!("CARGO_PKG_VERSION"), "\n")),
         (&["--help"], "130 interrupted"),
@@ -54,7 +54,7 @@ fn what_is_asked_of_the_program_itself() {
 }
 
 #[test]
-fn options_are_named_where_they_are_of_use() {
+fn help_hides_useless_options() {
     for (args, is_named) in [
         (&["--help"][..], true),
         (&["run", "-h"], true),
@@ -70,7 +70,7 @@ fn options_are_named_where_they_are_of_use() {
 }
 
 #[test]
-fn each_manual_page_that_is_named_is_written() {
+fn manual_pages_complete() {
     let dir = tempfile::tempdir().unwrap();
     let ended = Ended::of(nixmon(&["man", "--directory", dir.path().to_str().unwrap()]).spawn().unwrap());
     assert_eq!((ended.status, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "", ""));

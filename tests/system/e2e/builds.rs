@@ -1,4 +1,4 @@
-//! How builds of real Nix end, and what is said about them.
+//! Ends of builds by real Nix, and the reports about them.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -18,7 +18,7 @@ const EVALUATION_FAILED: &str = "✗ Evaluation failed after ";
 struct Case {
     /// Words of the command; `nix build` and `nix-build` are completed by [`Case::command`].
     command: &'static str,
-    /// What Nix ends with; nixmon ends with 1 where this is not 0.
+    /// Nix's exit status; nixmon's is 1 if this is not 0.
     status: i32,
     /// Parts of the summary: see [`matches`].
     summary: Value,
@@ -255,7 +255,7 @@ fn failed_builds() {
 }
 
 #[test]
-fn builds_that_are_not_let_end() {
+fn interrupted_builds() {
     let Some(nix) = Nix::new() else { return };
     let failed = |name: &str, kind: &str, more: Value| {
         let mut failure = json!({"name": name, "kind": kind});

@@ -37,7 +37,7 @@ pub(super) fn nixmon_beside(nix: &Nix, args: &[&str]) -> Command {
     command
 }
 
-/// What a process has left.
+/// The output and exit status of a process.
 #[derive(Debug)]
 pub(super) struct Ended {
     /// Its exit status; `None` if a signal has killed it.
@@ -95,7 +95,7 @@ pub(super) struct Pipeline {
     shown: Lines,
 }
 
-/// What a pipeline has left.
+/// The output and exit statuses of a pipeline.
 #[derive(Debug)]
 pub(super) struct PipelineEnded {
     pub(super) command: Option<i32>,
@@ -189,7 +189,7 @@ impl Lines {
     }
 }
 
-/// What came of a build: condensed lines and summary of the same run, and the exit statuses.
+/// The results of a build: condensed lines and summary of the same run, and the exit statuses.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) command: Option<i32>,
@@ -220,7 +220,7 @@ pub(super) fn watch(nix: &Nix, command: Command) -> Watched {
     Watched { command, nixmon: nixmon.status, lines: nixmon.stdout, summary }
 }
 
-/// What does not depend on when the clock ticks: texts that passed and the report, without `in 3s` and `after 3s`, and
+/// Returns the lines that do not depend on the clock: texts that passed and the report, without `in 3s` and `after 3s`, and
 /// without `, after 1s`, which a build of a second has or not.
 fn without_times(lines: &str) -> String {
     let report = lines.lines().filter(|line| line.starts_with('[')).count();
@@ -228,7 +228,7 @@ fn without_times(lines: &str) -> String {
     let mut kept = Vec::new();
     for line in lines.lines() {
         stamped += usize::from(line.starts_with('['));
-        // Of lines with a time the last is the first of the report.
+        // The last line with a time is the first of the report.
         if stamped == report || !line.starts_with('[') {
             kept.push(line);
         }
@@ -255,7 +255,7 @@ fn without_times(lines: &str) -> String {
     kept.iter().map(without).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a value is as expected: of an object only the keys that are expected count, `"…x"` is a text with x in it.
+/// Checks that a value is as expected: only the expected keys of an object count, `"…x"` is a text that contains x.
 pub(super) fn matches(value: &Value, expected: &Value) -> Result<(), String> {
     let differs = || Err(format!("{value} is not {expected}"));
     match (value, expected) {

@@ -1,4 +1,4 @@
-//! What goes through, and what happens when an end of the pipe is not as it should be.
+//! Text that passes through, and unusual ends of the pipe.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::harness::{Ended, Lines, Pipeline, closed_pipe, feed, nixmon, nixmon_beside, sh, wait, watch};
 use crate::common::nix::Nix;
 
-/// What the program prints on some input.
+/// Returns the program's output for an input.
 fn shown(args: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Ended {
     let mut command = nixmon(args);
     command.envs(environment.iter().copied()).stdin(Stdio::piped());
@@ -62,7 +62,7 @@ fn a_question_is_shown_though_there_is_no_room() {
 }
 
 #[test]
-fn nothing_of_ours_comes_between_a_prompt_and_its_answer() {
+fn prompt_and_answer_stay_together() {
     let mut command = nixmon(&[]);
     let mut child = command.env("LC_ALL", "C").stdin(Stdio::piped()).spawn().unwrap();
     let mut shown = Lines::of(child.stdout.take().unwrap());
@@ -129,7 +129,7 @@ fn output_that_fails_does_not_stop_the_build() {
 }
 
 #[test]
-fn all_of_the_input_is_read_when_nobody_reads_the_output() {
+fn input_is_read_without_a_reader() {
     let mut command = nixmon(&["--passthrough", "all"]);
     let mut child = command.stdin(Stdio::piped()).stdout(closed_pipe()).spawn().unwrap();
     let line = [b'x'; 99].iter().chain(b"\n").copied().collect::<Vec<u8>>();
@@ -142,7 +142,7 @@ fn all_of_the_input_is_read_when_nobody_reads_the_output() {
 }
 
 #[test]
-fn head_takes_what_it_wants() {
+fn closed_by_head() {
     let Some(nix) = Nix::new() else { return };
     // The line of a shell that people write, with the status of each command.
     let script = format!(
@@ -161,7 +161,7 @@ fn head_takes_what_it_wants() {
 }
 
 #[test]
-fn input_that_is_none() {
+fn empty_input() {
     let empty = shown(&[], &[], b"");
     assert_eq!((empty.status, empty.stderr.as_str()), (Some(0), ""), "{}", empty.stdout);
     assert!(empty.stdout.contains("✓ Complete in 0s\n"), "{}", empty.stdout);

@@ -36,7 +36,7 @@ const CASES: [Case; 4] = [
 ];
 
 #[test]
-fn the_last_words_of_a_script_are_told_and_kept() {
+fn last_words_of_a_script() {
     let Some(nix) = Nix::new() else { return };
     let builds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system/e2e/builds.nix");
     let state = nix.root().join("state");

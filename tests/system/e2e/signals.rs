@@ -25,7 +25,7 @@ const JSON: &[&str] =
 const TEXT: &[&str] = &["nix-build", "--no-out-link", BUILDS, "-A", "slow"];
 
 #[test]
-fn interrupt_of_both_is_told_as_one() {
+fn interrupt_of_both_reported_once() {
     let Some(nix) = Nix::new() else { return };
     for command in [JSON, TEXT] {
         let pipeline = slow_build(&nix, command);
@@ -61,7 +61,7 @@ fn a_build_whose_nix_is_killed_is_incomplete() {
 }
 
 #[test]
-fn user_signal_asks_how_it_stands() {
+fn sigusr1_prints_status() {
     let Some(nix) = Nix::new() else { return };
     let mut pipeline = slow_build(&nix, JSON);
     pipeline.signal_nixmon(Signal::USR1);
@@ -109,8 +109,8 @@ fn termination_ends_at_once_with_a_report() {
 }
 
 #[test]
-fn a_command_that_says_it_was_interrupted_is_believed() {
-    // Nobody has sent nixmon a signal: Nix was interrupted from another terminal.
+fn reported_interrupt() {
+    // nixmon got no signal: Nix was interrupted from another terminal.
     let command = sh("echo 'error: interrupted by the user' >&2; exit 1");
     let ended = Pipeline::start(command, nixmon(&[])).end();
     assert_eq!(ended.nixmon.status, Some(130), "{}", ended.nixmon.stdout);

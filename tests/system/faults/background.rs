@@ -130,7 +130,7 @@ fn a_start_returns_at_once_and_closes_its_output() {
 }
 
 #[test]
-fn what_cannot_be_started_has_ended_when_that_is_told() {
+fn failed_start_has_ended() {
     let home = Home::new();
     std::fs::write(home.path().join("text"), "no program").unwrap();
     for (id, program, status, why) in
@@ -245,7 +245,7 @@ fn silence_is_told_from_work() {
     std::fs::write(home.path().join(".config/nixmon/config.toml"), "[thresholds]\nquiet = 1\n").unwrap();
     let sleeps = home.start(&[], "sleep 60");
     let works = home.start(&[], "while :; do :; done");
-    // Of another group and session, with a parent that ends at once.
+    // A process of another group and session, whose parent ends at once.
     std::fs::write(home.path().join("go"), "").unwrap();
     let elsewhere = home.start(&[], "setsid -f sh -c 'while [ -e go ]; do :; done'; sleep 60");
     let activity = |dir: &RunDir| home.status(dir)["activity"].as_str().unwrap().to_owned();

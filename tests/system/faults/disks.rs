@@ -33,7 +33,7 @@ impl Drop for Mounted {
     }
 }
 
-/// What nixmon itself says, apart from the report.
+/// Counts nixmon's own messages, apart from the report.
 fn complaints(ran: &Ran) -> usize {
     ran.err.lines().filter(|line| line.starts_with("nixmon: ")).count()
 }
@@ -121,7 +121,7 @@ fn a_state_directory_that_is_read_only() {
 fn places_that_are_none() {
     let home = Home::new();
     write(home.path().join("file"), "");
-    /// What is set, or removed where it is empty.
+    /// Variables to set, or to remove if empty.
     type Changes<'a> = &'a [(&'a str, &'a str)];
     let with = |args: &[&str], changes: Changes<'_>| {
         let mut command = home.command(args);

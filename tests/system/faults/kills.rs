@@ -13,9 +13,9 @@ use crate::common::nix::Nix;
 
 /// Derivations of a build.
 const DERIVATIONS: usize = 200;
-/// How often each kind of death happens; the environment may ask for more.
+/// Variable for the number of deaths of each kind; the environment may ask for more.
 const MOMENTS: &str = "NIXMON_TEST_KILLS";
-/// Of what is a second old nothing may be missing.
+/// Age in seconds beyond which no output may be missing.
 const UNSYNCED: f64 = 1.0;
 
 /// Twenty chains of derivations. Each prints at which second of the machine it ran, and keeps it as its output.
@@ -161,7 +161,7 @@ fn kill(nix: &Nix, case: &Case, id: u64, wait: Duration) {
     );
 }
 
-/// Of a program in front of us; `start` has returned before.
+/// Reaps a program in front of us; `start` has returned before.
 fn reap(child: &mut Child) -> Option<i32> {
     let begun = std::time::Instant::now();
     loop {
@@ -173,7 +173,7 @@ fn reap(child: &mut Child) -> Option<i32> {
     }
 }
 
-/// Whoever died below the monitor was taken leave of, soon or when its run has ended.
+/// Checks that every process that died below the monitor is reaped, soon or when its run has ended.
 fn check_no_zombies(facts: &Facts, told: &str) {
     let guard = facts.guard.as_ref().unwrap().pid;
     wait_until(told, || {
@@ -206,7 +206,7 @@ fn check_end(case: &Case, hit: &[Victim], is_seen: bool, last: &Value, told: &st
     );
 }
 
-/// What was built and when is what the store says; what we kept of it is what the recording says.
+/// Compares the recording with the store, which knows the builds and their times.
 fn check_record(nix: &Nix, dir: &RunDir, hit: &[Victim], salt: &str, killed_at: f64, told: &str) {
     let store = nix.root().join("nix/store");
     let built: Vec<_> =

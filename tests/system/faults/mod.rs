@@ -1,4 +1,4 @@
-//! What may go wrong around a command that we watch: processes that are killed, disks that are full, and many at once.
+//! Faults around a watched command: killed processes, full disks, and many runs at once.
 
 #![cfg(target_os = "linux")]
 #![expect(

@@ -286,7 +286,7 @@ fn counts(state: &State) -> String {
     let unknown = state.derivations().counts().get(DerivationState::Ended);
     part(counts.cancelled + unknown, cancelled(state));
     let least = if state.wanted_is_least() { "at least " } else { "" };
-    // Where nothing failed they became valid in another way.
+    // If nothing failed, they became valid in another way.
     if counts.not_started > 0 && !(success && counts.failed == 0) {
         parts.push(format!("{least}{} not started", thousands(counts.not_started as u64)));
     }

@@ -1,4 +1,4 @@
-//! What must hold after every input, whatever the input was. For tests and fuzz targets: the cost grows with the state.
+//! Invariants that hold after every input. For tests and fuzz targets: the cost grows with the state.
 
 use super::State;
 use super::activity::{Kind, MAX_ACTIVITIES};

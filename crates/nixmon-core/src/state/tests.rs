@@ -111,7 +111,7 @@ impl Run {
     }
 }
 
-/// What became of the derivations of a stream without an exit status, the root causes, and the outcome.
+/// Checks the derivations of a stream without an exit status, the root causes, and the outcome.
 #[track_caller]
 fn check(lines: &[String], fates: &str, causes: &str, outcome: Outcome) {
     let mut run = Run::default();
@@ -249,7 +249,7 @@ fn a_timeout_without_a_name_is_that_of_the_build_that_ended() {
     ] {
         check(&lines, "a built, b failed", "b timeout", Failed);
     }
-    // Of no build at all it is a cause without a name.
+    // Without any build it is a cause without a name.
     check(&[timeout], "", "- timeout", Failed);
 }
 
@@ -353,7 +353,7 @@ fn hostile_derivations_do_not_lead_in_circles() {
     run.read("b", &["a"]);
     run.feed(&[build(1, "a"), error(&failed("a")), stop(1)]);
     assert_eq!(run.state.blocked_by(run.state.failures().next().unwrap().1), 1);
-    // Nobody asked for this one.
+    // This one was not requested.
     run.read("stranger", &["a"]);
     assert_eq!(run.state.derivations().find(&drv("stranger")), None);
 }
@@ -469,7 +469,7 @@ fn builders_lines_are_kept_with_their_build_only() {
     run.feed(&[error(&failed("a")), stop(1), stop(2)]);
     let (_, failure) = run.state.failures().next().unwrap();
     assert_eq!(failure.log_tail, ["of a"]);
-    // Nobody asks for the log of a good build.
+    // The log of a good build is not kept.
     let b = run.state.derivations().find(&drv("b")).unwrap();
     assert!(run.state.derivations().get(b).log.is_none());
     assert!(!run.effects.changes.iter().any(|change| matches!(change, Change::Text(..))));
@@ -534,7 +534,7 @@ fn an_error_that_names_an_output_is_about_the_last_build_that_was_started_with_i
     {
         assert_eq!(owner(&mut run, name), expected, "{name}");
     }
-    // What is started later counts too.
+    // A build that starts later counts too.
     run.feed(&[build(4, "c")]);
     assert_eq!(owner(&mut run, "c-dev"), "c");
     run.feed(&[mismatch(&format!("{digest}-c-dev"))]);

@@ -1,4 +1,4 @@
-//! What the reader makes of streams in which things are mixed, cut and mistaken.
+//! Tests of the reader with mixed, cut and misleading streams.
 
 use super::*;
 

@@ -82,7 +82,7 @@ fn unit_logs(
     let mut logs: Vec<ServiceLog> = Vec::new();
     for (file, configured) in configured.chain(named) {
         let Ok(metadata) = std::fs::metadata(&file) else { continue };
-        // What cannot be read is nowhere to look; of a pipe or a device the end would never come.
+        // An unreadable file is no help, and a pipe or a device has no end.
         if !metadata.is_file() || logs.iter().any(|log| log.file == file) {
             continue;
         }

@@ -265,7 +265,7 @@ mod tests {
             std::fs::write(of_process.join("stat"), stat).unwrap();
             std::fs::write(of_process.join("cmdline"), arguments.join("\0")).unwrap();
         }
-        // What else is there, and a process that has gone since.
+        // Other entries, and a process that has gone since.
         std::fs::write(directory.path().join("uptime"), "1 1").unwrap();
         std::fs::create_dir(directory.path().join("self")).unwrap();
         std::fs::create_dir(directory.path().join("4711")).unwrap();

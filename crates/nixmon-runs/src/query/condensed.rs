@@ -63,7 +63,7 @@ pub(super) fn catch_up(status: &mut Status, lines: &[String]) {
     status.cursor = lines.len() as u64;
 }
 
-/// What a line says of the run as a whole, which begins with a time; others quote a log or another program.
+/// Returns the text of a line about the whole run, which begins with a time; other lines quote a log or a program.
 fn of_the_run(line: &str) -> Option<&str> {
     let (time, said) = line.strip_prefix('[')?.split_once("] ")?;
     let is_time = time.starts_with(|c: char| c.is_ascii_digit())

@@ -277,7 +277,7 @@ fn choose(logs: &Logs<'_>, look: &Look, wanted: &str, style: Style, may_come: bo
     let by_output = derivations.find_by_output(wanted).map(|id| derivations.get(id).path.to_string());
     let wanted = by_output.unwrap_or_else(|| wanted.to_owned());
     let close = |path: &str, name: &str| Closeness::of(path, name, &wanted);
-    // Of some failures no more than the name is known.
+    // Some failures are known by name only.
     let failed = || state.failures().filter(|(_, failure)| failure.derivation.is_none());
     let failed = || failed().filter_map(|(_, failure)| failure.name.as_deref());
     let known = || derivations.iter().map(|(_, derivation)| (&*derivation.path, derivation.name()));
@@ -480,7 +480,7 @@ mod tests {
         let expected = "a-1.0> compiling\na-1.0> ld: no -lz\n✗ a-1.0 failed, exit 2\n";
         check(&input, &LogOf::Run, expected);
         check(&input, &of_a(), expected);
-        // What Nix quotes is all where the lines did not come.
+        // Nix's quotation is the whole log if the lines did not arrive.
         let quoted =
             format!("building '{A}'...\n{error};\n       last 2 log lines:\n       > one\n       > two\n");
         let expected = format!("✗ a-1.0 failed, exit 2\n    one\n    two\n    log: nix log {A}\n");

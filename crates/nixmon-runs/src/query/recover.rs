@@ -57,7 +57,7 @@ impl Recovery<'_> {
         tracing::debug!(run = %dir.id(), ?exit, "the monitor has died: its run is replayed");
         let mut on_step = (self.on_replay)(dir);
         let mut ticked = Moment::ZERO;
-        // Of what it has read, the monitor has written the lines, if it has written any.
+        // The monitor has written the lines for all that it read, if it has written any.
         let mut n_written = None;
         let has_lines = std::fs::read(dir.lines()).is_ok_and(|lines| !whole_lines(&lines).is_empty());
         while let Some((at, step)) =
@@ -66,7 +66,7 @@ impl Recovery<'_> {
             // The first that the guard wrote is when the monitor was gone.
             let takes_over = n_written.is_none() && steps.is_rest() && !matches!(step, Step::SeveralStreams);
             if takes_over && let Some(due) = pipeline.next_release() {
-                // What waits for a record that says the same was read by the monitor.
+                // Text that waits for its record was read by the monitor.
                 pipeline.release(due);
             }
             if at.saturating_sub(ticked) > LONGEST_PAUSE {

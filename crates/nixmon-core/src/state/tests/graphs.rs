@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// How a version tells the end of a build.
+/// Nix's message about the end of a build, by version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dialect {
     /// 2.8 and later: the count, the message, the end of the activity.

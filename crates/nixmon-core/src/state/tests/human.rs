@@ -3,7 +3,7 @@
 use super::*;
 use nixmon_log::nix::error::Stage;
 
-/// What a stream without records comes to.
+/// The result of a stream without records.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Told<'a> {
     /// `None` stands for the exit status alone.
@@ -11,7 +11,7 @@ struct Told<'a> {
     stage: Option<Stage>,
     /// Messages of the root causes.
     causes: &'a [&'a str],
-    /// What is shown of the first one's log.
+    /// The excerpt of the first one's log.
     evidence: &'a [&'a str],
     /// The last lines of other programs.
     words: &'a [&'a str],
@@ -120,7 +120,7 @@ fn what_follows_a_build_is_not_lost() {
     // A result is the word of a command that prints builders' lines as they are.
     let raw = ["hello", &begins, "one", &out("a"), "host unreachable"];
     tells(&raw, Some(5), Told { words: &["hello", "host unreachable"], ..FAILURE });
-    // What is before another command's list may be of a program between.
+    // Lines before another command's list may be of a program between.
     let two = [&begins, "one", "between", "this derivation will be built:", &building("b"), "two"];
     tells(&two, Some(5), Told { words: &["one", "between", "two"], unnamed: 3, ..FAILURE });
     // Nix quotes what it did not print.
@@ -152,7 +152,7 @@ fn errors_in_a_builders_text_are_lines_of_its_log() {
         Told { evidence: &compiler[..2], ..told },
     );
     tells(&[&a, compiler[2], &failed], None, Told { evidence: &[compiler[2]], ..told });
-    // Nobody knows whose the lines are.
+    // The owner of the lines is unknown.
     tells(&[&a, &b, "foo", "error: mid", "bar", &failed], None, Told { evidence: &[], ..told });
     // A good build may print one too.
     tells(&[&a, "error: harmless", "more", &out("a")], None, SUCCESS);
@@ -197,7 +197,7 @@ fn an_error_that_nix_shell_survives_is_no_cause() {
     run.feed(&[error(missing.strip_prefix("error: ").unwrap()), message(2, survives)]);
     run.end(Some(9));
     assert_eq!((run.causes().as_str(), run.state.failed_stage()), ("", None));
-    // What Nix ignores it survives, too.
+    // Nix survives the errors that it ignores.
     let ignored = "error (ignored): error: cannot unlink '/x'";
     tells(&["in", ignored], Some(9), Told { words: &["in", ignored], ..FAILURE });
     tells(&[ignored], None, Told { words: &[ignored], ..SUCCESS });

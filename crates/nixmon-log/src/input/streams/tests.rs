@@ -1,4 +1,4 @@
-//! What becomes of several streams that say the same, and of what only one of them says.
+//! Tests of several streams that carry the same events, and of events that only one carries.
 
 use proptest::prelude::*;
 
@@ -31,7 +31,7 @@ fn short(source: Source, event: &Event<'_>) -> String {
     format!("{from} {said}")
 }
 
-/// What is heard of the steps, with `|` where it was heard only when it was waited for.
+/// Returns the events of the steps; `|` marks one that was held back.
 fn heard(streams: &mut Streams, steps: &[Step<'_>]) -> Vec<String> {
     let mut heard = Vec::new();
     let mut keep = |source, event: Event<'_>| heard.push(short(source, &event));

@@ -90,7 +90,7 @@ fn check(case: &Case) {
             (text.msg.to_owned(), parse_error(&text))
         }
     };
-    // What Nix survives, and what its build hook says at another level.
+    // Errors that Nix survives, and messages of its build hook at another level.
     const NO_ERRORS: &[&str] = &["error (ignored):", "warning: error:", "Failed to find a machine"];
     let is_none = NO_ERRORS.iter().any(|start| strip_escapes(&msg).starts_with(start));
     assert_eq!(is_error(&msg), !is_none, "{}", case.origin);
@@ -233,7 +233,7 @@ fn frames_are_kept_where_somebody_asked_for_them() {
         in_record("while evaluating the attribute 'b'", "/home/me/a.nix"),
     ];
     check(message, &frames, &[b], false);
-    // Where nothing is the user's, what there is.
+    // All frames are kept if none is the user's.
     let internal = [frames[0], in_record("while calling the 'y' builtin", "<nix/y.nix>")];
     let y = "while calling the 'y' builtin <nix/y.nix>:3";
     check("error: infinite recursion encountered", &internal, &[y], false);
