@@ -400,7 +400,7 @@ mod tests {
         ] {
             check(&[(line, None, line); 1]);
         }
-        // Nix's words behind a time are no name of a program.
+        // Words of Nix behind a time are no name of a program.
         check(&[
             ("17:19:51 a", None, "17:19:51 a"),
             ("17:19:51 b", None, "17:19:51 b"),

@@ -80,7 +80,13 @@ pub fn ends_with_crash(line: &str) -> bool {
     line.contains(": Failed with result '") && !line.contains("result 'success'")
 }
 
-/// Shells' names of the signals that end a command and that no user sends.
+/// All other forms have a colon and a space. Nearly no line of a builder has, and this is asked of each.
+fn has_colon(line: &str) -> bool {
+    let bytes = line.as_bytes();
+    memchr::memchr_iter(b':', bytes).any(|at| bytes.get(at + 1) == Some(&b' '))
+}
+
+/// The names that shells have for the signals that end a command and that no user sends.
 const SIGNALS: [&str; 9] = [
     "Aborted",
     "Segmentation fault",
