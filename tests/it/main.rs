@@ -15,3 +15,4 @@ mod rules;
 mod schema;
 mod stalls;
 mod streams;
+mod text_streams;

@@ -15,3 +15,8 @@ pub mod state;
 pub mod text;
 pub mod view;
 pub mod wire;
+
+/// The example of the README, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

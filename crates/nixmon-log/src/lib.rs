@@ -9,3 +9,8 @@ pub mod escapes;
 pub mod input;
 pub mod nix;
 pub mod template;
+
+/// The example of the README, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

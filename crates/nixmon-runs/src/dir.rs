@@ -124,7 +124,7 @@ impl RunDir {
     }
 
     /// Removes that room and halves of files, of a run whose processes were killed.
-    pub fn remove_leftovers(&self) {
+    pub(crate) fn remove_leftovers(&self) {
         const REPLACED: [&str; 5] =
             [".facts.json.", ".status.json.", ".exit.json.", ".summary.json.", ".lines.txt."];
         self.remove_reserve();
@@ -276,7 +276,7 @@ impl RunDir {
     /// # Errors
     ///
     /// If it cannot be taken at all.
-    pub fn lock_recovery(&self) -> Result<Lock, StoreError> {
+    pub(crate) fn lock_recovery(&self) -> Result<Lock, StoreError> {
         files::lock(&self.file("recovery.lock"))
     }
 
@@ -347,7 +347,7 @@ impl RunDir {
     }
 
     /// Removes the socket of a run that has ended. One that is not there is no error.
-    pub fn remove_socket(&self, facts: &Facts) {
+    pub(crate) fn remove_socket(&self, facts: &Facts) {
         let Some(socket) = facts.socket.as_deref().map(Path::new) else { return };
         if socket.file_name().is_none_or(|name| name != super::socket::NAME) {
             return;

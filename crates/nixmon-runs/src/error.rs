@@ -141,7 +141,7 @@ impl StoreError {
     }
 
     /// Returns whether the place is read-only or full. What is known can be reported all the same.
-    pub fn is_unwritable(&self) -> bool {
+    pub(crate) fn is_unwritable(&self) -> bool {
         use std::io::ErrorKind;
         matches!(self, Self::Io { source, .. }
         if matches!(

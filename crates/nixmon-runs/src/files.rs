@@ -28,16 +28,10 @@ pub(super) enum Durability {
     Cached,
 }
 
-/// A held lock; it ends with the value, or with the process, whatever ends it.
+/// A held lock; it ends with the value, or with the process, whatever ends it. A process that inherits the file holds it
+/// too, until the last of them has closed it.
 #[derive(Debug)]
-pub struct Lock(File);
-
-impl Lock {
-    /// The locked file. A process that inherits it holds the lock too, until the last of them has closed it.
-    pub fn into_file(self) -> File {
-        self.0
-    }
-}
+pub struct Lock(#[expect(dead_code, reason = "the lock is held until the file is closed")] File);
 
 /// Takes a lock; `None` if another process has it.
 pub(super) fn try_lock(path: &Path) -> Result<Option<Lock>, StoreError> {

@@ -84,3 +84,8 @@ impl std::fmt::Display for RunId {
         self.0.fmt(f)
     }
 }
+
+/// The example of the README, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -27,11 +27,11 @@ use nixmon_log::escapes::sanitize;
 use nixmon_log::input::Source;
 
 /// The first line of every recording begins with it; the version of the format follows.
-pub const HEADER: &str = "nixmon-recording ";
+pub(crate) const HEADER: &str = "nixmon-recording ";
 /// The version for one stream.
 const ONE_STREAM: &str = "1";
 /// The version for several.
-pub const SEVERAL_STREAMS: &str = "2";
+pub(crate) const SEVERAL_STREAMS: &str = "2";
 
 /// A failure to write or read a recording.
 #[derive(Debug, thiserror::Error)]
@@ -223,7 +223,7 @@ pub struct Recording {
 }
 
 /// The magic number of a zstd frame.
-pub const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(crate) const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Plain logs are fed in pieces of this size.
 const PIECE: usize = 64 << 10;
 

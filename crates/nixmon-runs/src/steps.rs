@@ -87,7 +87,7 @@ impl Steps {
     }
 
     /// Returns whether the last step was recorded by the guard.
-    pub fn is_rest(&self) -> bool {
+    pub(crate) fn is_rest(&self) -> bool {
         self.files.is_empty()
     }
 

@@ -5,7 +5,7 @@ use super::score::{self, Score, contains};
 /// Lines after an error line that can belong to it.
 ///
 /// A caller that keeps only the error lines of a long log should keep as many lines after each.
-pub const BLOCK_LEN: usize = 16;
+pub(crate) const BLOCK_LEN: usize = 16;
 
 /// Lines before an error line that are searched for its place (`File "a.ml", line 3:`, `patching file a.c`).
 const N_BEFORE: usize = 8;

@@ -14,9 +14,8 @@ use std::collections::{BTreeSet, HashSet};
 
 use block::{Block, Log};
 
-pub use block::BLOCK_LEN;
-pub use score::{Score, is_error_line, score};
-pub use search::ErrorLines;
+pub(crate) use score::{Score, is_error_line, score};
+pub(crate) use search::ErrorLines;
 
 /// One line of an excerpt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ const N_READ: usize = 4096;
 
 /// Score of a line as the reason of a failure; the order is the order of interest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Score {
+pub(crate) enum Score {
     /// Not remarkable: a step, a passing test, a warning, a count of zero errors, a file called `error.c`.
     None,
     /// Says that something else failed before: `make: *** [Makefile:7: a.o] Error 1`, `ninja: build stopped`,
@@ -27,7 +27,7 @@ pub enum Score {
 }
 
 /// Judges one line by its own text.
-pub fn score(line: &str) -> Score {
+pub(crate) fn score(line: &str) -> Score {
     score_bytes(line.as_bytes())
 }
 
@@ -35,7 +35,7 @@ pub fn score(line: &str) -> Score {
 ///
 /// Lines without any of the words in question, nearly all, cost one pass of a few instructions per byte; the others are
 /// judged as [`score`] does. [`ErrorLines`](super::ErrorLines) does the same for many lines at once.
-pub fn is_error_line(line: &[u8]) -> bool {
+pub(crate) fn is_error_line(line: &[u8]) -> bool {
     let line = readable(line);
     let hits = Hits::of(line);
     // Most lines with such words are warnings and steps, which are told soonest.

@@ -25,7 +25,7 @@ fn searcher() -> Option<&'static Searcher> {
 
 /// A text, prepared for the search.
 #[derive(Debug)]
-pub struct ErrorLines<'a> {
+pub(crate) struct ErrorLines<'a> {
     text: &'a str,
     lowercase: Vec<u8>,
     searcher: Option<&'static Searcher>,
@@ -35,14 +35,14 @@ pub struct ErrorLines<'a> {
 
 impl<'a> ErrorLines<'a> {
     /// Takes whole lines.
-    pub fn of(text: &'a str) -> Self {
+    pub(crate) fn of(text: &'a str) -> Self {
         let lowercase = text.as_bytes().to_ascii_lowercase();
         Self { text, lowercase, searcher: searcher(), tex: 0 }
     }
 
     /// Returns the beginning of the first line that looks like an error as [`is_error_line`] says. `from` is the
     /// beginning of a line; only it and those behind it count.
-    pub fn next(&mut self, from: usize) -> Option<usize> {
+    pub(crate) fn next(&mut self, from: usize) -> Option<usize> {
         let mut line = from;
         loop {
             let end = self.end_of(line);

@@ -21,7 +21,7 @@ impl Default for Limits {
 
 /// The purpose of a line. Each purpose has its share of the budget, so that none starves another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Share {
+pub(crate) enum Share {
     /// Changes of phase, and failures as they happen.
     Events,
     /// Text from Nix and from other programs.
@@ -53,7 +53,7 @@ impl Room {
 
 /// The rest of the limits.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     every: Duration,
     events: Room,
     text: Room,
@@ -68,7 +68,7 @@ const PART: u32 = 4;
 
 impl Budget {
     /// Makes a budget with all of the limits.
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         // Heartbeats are most of the output of a long run; the report matters most.
         let small = Room::of(&limits, 2, 15);
         let heartbeats = Room::of(&limits, 7, 15);
@@ -87,7 +87,7 @@ impl Budget {
     }
 
     /// Returns whether a line of this many bytes has room. A caller need not make a line without room.
-    pub fn fits(&self, share: Share, bytes: usize) -> bool {
+    pub(crate) fn fits(&self, share: Share, bytes: usize) -> bool {
         let room = match share {
             Share::Events => &self.events,
             Share::Text => &self.text,
@@ -97,7 +97,7 @@ impl Budget {
     }
 
     /// Takes room for a line of this many bytes and returns true, if there is any.
-    pub fn take(&mut self, share: Share, bytes: usize) -> bool {
+    pub(crate) fn take(&mut self, share: Share, bytes: usize) -> bool {
         let fits = self.fits(share, bytes);
         if fits {
             self.room_mut(share).spend(bytes);
@@ -106,7 +106,7 @@ impl Budget {
     }
 
     /// Takes room for more bytes of the same line and returns true, if there is any.
-    pub fn take_more(&mut self, share: Share, bytes: usize) -> bool {
+    pub(crate) fn take_more(&mut self, share: Share, bytes: usize) -> bool {
         let room = self.room_mut(share);
         let left = room.bytes.checked_sub(bytes);
         room.bytes = left.unwrap_or(room.bytes);
@@ -122,7 +122,7 @@ impl Budget {
     }
 
     /// Returns whether a heartbeat is due: the fewer are left, the longer the wait, in proportion to the elapsed time.
-    pub fn heartbeat_is_due(&self, now: Duration) -> bool {
+    pub(crate) fn heartbeat_is_due(&self, now: Duration) -> bool {
         let Ok(left) = u32::try_from(self.heartbeats.lines) else { return false };
         if left == 0 {
             return false;
@@ -132,12 +132,12 @@ impl Budget {
     }
 
     /// Notes that a line showed life, so that the next heartbeat can wait.
-    pub fn heard(&mut self, now: Duration) {
+    pub(crate) fn heard(&mut self, now: Duration) {
         self.last_heartbeat = now;
     }
 
     /// Returns the lines and bytes for the report: its own share and the rest of events and text.
-    pub fn report(&self) -> (usize, usize) {
+    pub(crate) fn report(&self) -> (usize, usize) {
         let rooms = [self.report, self.events, self.text];
         (rooms.iter().map(|room| room.lines).sum(), rooms.iter().map(|room| room.bytes).sum())
     }

@@ -26,7 +26,7 @@ pub enum Passthrough {
 }
 
 /// The look and the number of condensed lines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LinesOptions {
     /// Colours.
     pub palette: Palette,
@@ -42,7 +42,7 @@ pub struct LinesOptions {
 
 impl LinesOptions {
     /// Returns whether lines of unknown origin are shown: if all lines of builders or of other programs are.
-    pub fn tells_unnamed(&self) -> bool {
+    pub(crate) fn tells_unnamed(&self) -> bool {
         self.passthrough == Passthrough::All || self.logs == LogLines::All(None)
     }
 }
@@ -246,7 +246,7 @@ impl<W: Write> Lines<W> {
     }
 
     /// Returns whether lines of unknown origin are shown.
-    pub fn tells_unnamed(&self) -> bool {
+    pub(crate) fn tells_unnamed(&self) -> bool {
         self.options.tells_unnamed()
     }
 

@@ -36,7 +36,7 @@ pub struct LiveOptions {
 
 impl LiveOptions {
     /// Returns whether lines of unknown origin are shown: if all lines of builders or of other programs are.
-    pub fn tells_unnamed(&self) -> bool {
+    pub(crate) fn tells_unnamed(&self) -> bool {
         self.passthrough == Passthrough::All || self.logs == LogLines::All(None)
     }
 }
@@ -344,7 +344,7 @@ impl Live {
     }
 
     /// Returns whether lines of unknown origin are shown.
-    pub fn tells_unnamed(&self) -> bool {
+    pub(crate) fn tells_unnamed(&self) -> bool {
         self.options.tells_unnamed()
     }
 

@@ -14,7 +14,7 @@ mod results;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
-pub use budget::{Budget, Limits};
+pub use budget::Limits;
 pub use canvas::Screen;
 pub use json::{Json, json_line};
 pub use lines::{Lines, LinesOptions, Passthrough};
@@ -52,7 +52,7 @@ impl Default for LogLines {
 
 impl LogLines {
     /// Returns the largest number of log lines for one failure.
-    pub fn of_failure(self) -> usize {
+    pub(crate) fn of_failure(self) -> usize {
         match self {
             Self::None => 0,
             Self::Failed(lines) => lines,
@@ -85,7 +85,7 @@ impl<W: Write> StickyWriter<W> {
     }
 
     /// Writes what can wait for more, or does nothing any more.
-    pub fn write_buffered(&mut self, bytes: &[u8]) {
+    pub(crate) fn write_buffered(&mut self, bytes: &[u8]) {
         if self.broken.is_none()
             && let Err(error) = self.writer.write_all(bytes)
         {

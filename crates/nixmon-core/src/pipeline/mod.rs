@@ -20,6 +20,7 @@ pub use step::Step;
 
 /// The end of a command.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct End {
     /// The outcome's name in the summary record.
     pub outcome: &'static str,
@@ -36,9 +37,9 @@ pub struct End {
 /// use std::rc::Rc;
 /// use std::time::Duration;
 ///
-/// use nixmon::frontend::{Json, LogLines};
-/// use nixmon::pipeline::Pipeline;
-/// use nixmon::view::Evidence;
+/// use nixmon_core::frontend::{Json, LogLines};
+/// use nixmon_core::pipeline::Pipeline;
+/// use nixmon_core::view::Evidence;
 ///
 /// let json = Rc::new(RefCell::new(Json::new(Vec::new(), None)));
 /// let mut pipeline = Pipeline::new(Rc::clone(&json), LogLines::default());

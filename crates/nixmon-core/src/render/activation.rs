@@ -22,7 +22,7 @@ const LONG: usize = 120;
 const RUNS: usize = 8;
 
 /// Lists the names of a few units, or counts many.
-pub fn unit_names(units: &[Unit]) -> String {
+pub(crate) fn unit_names(units: &[Unit]) -> String {
     if units.len() > NAMED {
         return format!("{} units", thousands(units.len() as u64));
     }
@@ -30,7 +30,7 @@ pub fn unit_names(units: &[Unit]) -> String {
 }
 
 /// Lists what was done to units: each verb with its units, without those that have none. Failures are not among them.
-pub fn unit_actions(units: &Units) -> impl Iterator<Item = (&'static str, &[Unit])> {
+pub(crate) fn unit_actions(units: &Units) -> impl Iterator<Item = (&'static str, &[Unit])> {
     let Units { started, restarted, stopped, reloaded, failed: _ } = units;
     [("started", started), ("restarted", restarted), ("stopped", stopped), ("reloaded", reloaded)]
         .into_iter()

@@ -19,7 +19,7 @@ const FRAME_COLUMNS: usize = 100;
 const LAST_WORDS: usize = 4;
 
 /// Makes all lines about a failure, with at most `log_lines` lines of the log.
-pub fn failure_block(state: &State, failure: &Failure, log_lines: usize, style: &Style) -> Vec<Line> {
+pub(crate) fn failure_block(state: &State, failure: &Failure, log_lines: usize, style: &Style) -> Vec<Line> {
     block(state, failure, log_lines, style).into_lines().collect()
 }
 

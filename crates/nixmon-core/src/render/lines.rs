@@ -209,7 +209,7 @@ fn waiting(state: &State, n: usize) -> String {
 }
 
 /// `✗ badlib-0.9 failed in buildPhase, exit 2, after 12s · blocks 4`.
-pub fn build_failed(state: &State, failure: &Failure, style: &Style) -> Line {
+pub(crate) fn build_failed(state: &State, failure: &Failure, style: &Style) -> Line {
     let mut line = Line::new().with(Role::Failure, format!("{} ", style.symbols.failure));
     let name = failure.name.as_deref().unwrap_or("build");
     line.push(Role::Name, name);

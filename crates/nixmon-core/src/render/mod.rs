@@ -9,9 +9,11 @@ mod stalls;
 mod tree;
 mod updates;
 
-pub use activation::{unit_actions, unit_names};
-pub use failure::{failure_block, failure_in_short, is_said_by_heading};
-pub use lines::{announcement, build_failed, heartbeat, phase, text};
+pub(crate) use activation::{unit_actions, unit_names};
+pub(crate) use failure::failure_block;
+pub use failure::{failure_in_short, is_said_by_heading};
+pub(crate) use lines::build_failed;
+pub use lines::{announcement, heartbeat, phase, text};
 pub use report::{Extent, Passed, log_files, log_files_of, report, verdict};
 pub use stalls::{rough, stalls};
 pub use tree::{BegunStep, Memory, Viewport, frame, status};
@@ -26,7 +28,7 @@ use nixmon_log::nix::store_path;
 pub const LOG_LINES: usize = 8;
 
 /// The abilities of the output.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
     /// Symbols for the locale.
     pub symbols: Symbols,

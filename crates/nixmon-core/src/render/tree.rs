@@ -57,7 +57,7 @@ const NAME_STEP: usize = 8;
 
 impl Viewport {
     /// Returns the largest height of a frame: half of the terminal is left for scrolling text.
-    pub fn frame_rows(self) -> usize {
+    pub(crate) fn frame_rows(self) -> usize {
         if self.rows <= SMALL { self.rows } else { (self.rows / 2).clamp(SMALL, MAX_ROWS) }
     }
 }

@@ -93,6 +93,7 @@ pub enum TextKind {
 
 /// A difference that the state has accepted, in order and without loss.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Change {
     /// The run does something else now.
     Phase(Phase),

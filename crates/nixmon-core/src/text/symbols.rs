@@ -41,6 +41,12 @@ pub struct Symbols {
     pub trunk: &'static str,
 }
 
+impl Default for Symbols {
+    fn default() -> Self {
+        Self::unicode()
+    }
+}
+
 impl Symbols {
     /// The symbols for a terminal or a file: Unicode, or ASCII only.
     pub const fn new(ascii: bool) -> Self {

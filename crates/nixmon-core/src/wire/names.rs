@@ -36,14 +36,6 @@ macro_rules! names {
         }
 
         impl $name {
-            /// Returns the value with this name.
-            pub fn from_name(name: &str) -> Self {
-                match name {
-                    $( $text => Self::$variant, )+
-                    name => Self::Unlisted(name.to_owned()),
-                }
-            }
-
             /// Returns the name.
             pub fn as_str(&self) -> &str {
                 match self {

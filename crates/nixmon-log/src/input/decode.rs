@@ -7,6 +7,7 @@ use crate::nix::log::LogMessage;
 
 /// Why a record could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// No JSON: torn, cut off, or never a record.
     #[error("record is no JSON")]

@@ -107,7 +107,10 @@ pub fn parse(line: &str) -> HumanLine<'_> {
 
 /// Returns the text that stands right behind a line of the progress bar, which has no newline where Nix was interrupted or
 /// killed; else the line itself.
-pub fn behind_bar(line: &str) -> &str {
+pub(crate) fn behind_bar(line: &str) -> &str {
+    if !matches!(line.as_bytes().first(), Some(b's' | b'e' | b'q' | b'[')) {
+        return line;
+    }
     let is_bar = ["shutting down", "evaluating ", "querying "].iter().any(|start| line.starts_with(start))
         || line.strip_prefix('[').is_some_and(|rest| {
             rest.starts_with(|c: char| c.is_ascii_digit())
@@ -150,7 +153,7 @@ pub(super) const OPENINGS: [&str; 13] = [
 ];
 
 /// `/nix/store/<32 characters>-name`, in any store directory, and nothing after it.
-pub fn is_store_path(text: &str) -> bool {
+pub(crate) fn is_store_path(text: &str) -> bool {
     let Some((dir, base)) = text.rsplit_once('/') else { return false };
     let base = base.as_bytes();
     dir.starts_with('/')

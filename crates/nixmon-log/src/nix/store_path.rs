@@ -28,6 +28,7 @@ pub const DRV_EXTENSION: &str = ".drv";
 
 /// Why a text is not a store path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParseStorePathError {
     /// The path is not absolute or not inside the store directory.
     #[error("path is not in the store directory")]

@@ -25,7 +25,7 @@ impl Proc {
     }
 
     /// Returns the numbers of all visible processes; `None` if the directory cannot be read.
-    pub fn pids(&self) -> Option<impl Iterator<Item = i32> + use<>> {
+    pub(crate) fn pids(&self) -> Option<impl Iterator<Item = i32> + use<>> {
         let entries = std::fs::read_dir(&self.0).ok()?.flatten();
         Some(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
     }
@@ -57,7 +57,7 @@ impl Proc {
     }
 
     /// Reads the number of the machine's last start.
-    pub fn boot_id(&self) -> Option<String> {
+    pub(crate) fn boot_id(&self) -> Option<String> {
         let boot = std::fs::read_to_string(self.0.join("sys/kernel/random/boot_id")).ok()?;
         Some(boot.trim().to_owned())
     }
@@ -105,12 +105,12 @@ impl Stat {
     }
 
     /// Returns group and session. Both are zero if they are outside our namespace, and then they identify nothing.
-    pub fn group_and_session(&self) -> Option<(i32, i32)> {
+    pub(crate) fn group_and_session(&self) -> Option<(i32, i32)> {
         Some((self.group()?, self.field(6)?)).filter(|of| of.1 > 0)
     }
 
     /// Returns processor time in ticks, with that of children which were waited for.
-    pub fn cpu_ticks(&self) -> Option<u64> {
+    pub(crate) fn cpu_ticks(&self) -> Option<u64> {
         // utime, stime, cutime, cstime; some kernels have had negative ones of children.
         let mut fields = self.fields.split_ascii_whitespace().skip(14 - 3);
         (14..=17).try_fold(0_u64, |sum, _| {
@@ -120,7 +120,7 @@ impl Stat {
     }
 
     /// Returns when it began, in ticks since the machine did.
-    pub fn begin_ticks(&self) -> Option<u64> {
+    pub(crate) fn begin_ticks(&self) -> Option<u64> {
         self.field(22)
     }
 

@@ -19,6 +19,7 @@ pub struct Follow {
 
 /// The news of a run since the last look.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Followed {
     /// The new lines.
     pub lines: Vec<NewLine>,

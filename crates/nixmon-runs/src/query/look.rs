@@ -10,6 +10,7 @@ use nixmon_core::wire;
 
 /// A run, looked at.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Look {
     /// Its directory.
     pub dir: RunDir,

@@ -44,6 +44,7 @@ impl std::fmt::Debug for Runs<'_> {
 
 /// A run in a list.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Listed {
     /// The number of the run.
     pub id: RunId,

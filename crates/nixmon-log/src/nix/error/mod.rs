@@ -89,6 +89,7 @@ pub struct HashMismatch {
 
 /// The meaning of an error. All texts are free of escapes and control characters, and bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NixError {
     /// The kind of failure.
     pub kind: FailureKind,
@@ -236,7 +237,7 @@ pub const IGNORED: &str = "error (ignored):";
 ///
 /// `previous` is the line before. Empty lines belong to an error only if more of it follows, so the caller holds them
 /// back; this function says yes to them.
-pub fn continues_error(first: &str, previous: &str, line: &str) -> bool {
+pub(crate) fn continues_error(first: &str, previous: &str, line: &str) -> bool {
     let line = strip_escapes(limits::clip(line));
     let line = line.trim_end();
     let first = strip_escapes(limits::clip(layout::shown(first)));

@@ -1,14 +1,9 @@
 //! Streams of text without an exit status: a success needs evidence, and what failed is found behind prefixes, in the last
 //! words of an activation, and where the beginning or the end is missing.
 
-#![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common {
-    pub(crate) mod play;
-}
-
-use common::play::summary;
+use crate::common::play::summary;
 
 /// A stream, its outcome, and what its failures say: `kind name step message`, each word of a line in one of them.
 struct Case {
