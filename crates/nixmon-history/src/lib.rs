@@ -1,0 +1,13 @@
+//! Remembers Nix builds, and says when a running one will end.
+
+pub mod estimate;
+#[cfg(feature = "sqlite")]
+pub mod export;
+#[cfg(feature = "sqlite")]
+pub mod import;
+pub mod jobs;
+pub mod name;
+pub mod record;
+pub mod stats;
+#[cfg(feature = "sqlite")]
+pub mod store;
