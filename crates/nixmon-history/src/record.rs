@@ -207,6 +207,9 @@ pub struct BuildRecord {
     pub elapsed_ms: u64,
     /// Its end.
     pub outcome: BuildOutcome,
+    /// The derivations it depended on that were built in this run before it: paths or digests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
     /// The phases.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<PhaseRecord>,

@@ -24,7 +24,8 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-const TABLES: [&str; 7] = ["derivation", "phase", "download", "unit", "package", "prediction", "run"];
+const TABLES: [&str; 8] =
+    ["derivation", "dependency", "phase", "download", "unit", "package", "prediction", "run"];
 
 impl Store {
     /// Removes the runs beyond the bounds, the oldest first, and gives the room back to the disk.

@@ -6,11 +6,13 @@ use rusqlite::{Row, params};
 
 use super::{RunId, Store, StoreError};
 use crate::estimate::{Past, PastRun, Sample, StageTimes, TargetPast, conformal_factor};
+use crate::jobs::{JobsRun, Span};
 use crate::name::DrvName;
 use crate::record::{
     BuildOutcome, BuildRecord, DownloadRecord, PackageRecord, PhaseRecord, PredictionRecord, Resources,
     RunOutcome, RunRecord, UnitRecord, format_moment,
 };
+use crate::stats::{Attempt, Foretold, Regression, TrendPoint, regression};
 
 /// A run as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -228,6 +230,15 @@ impl Store {
 
     /// Reads the builds of a run, in the order in which they ended.
     pub fn builds(&self, run: &StoredRun) -> Result<Vec<BuildRecord>, StoreError> {
+        let mut needs: HashMap<i64, Vec<String>> = HashMap::new();
+        let mut query = self.connection.prepare_cached(
+            "SELECT n.seq, d.drv FROM dependency n JOIN derivation d INDEXED BY derivation_run ON d.run = n.run AND d.seq = n.needs
+             WHERE n.run = ?1 AND d.drv IS NOT NULL ORDER BY n.seq, n.needs",
+        )?;
+        let mut rows = query.query([run.id.0])?;
+        while let Some(row) = rows.next()? {
+            needs.entry(row.get(0)?).or_default().push(row.get(1)?);
+        }
         let mut phases: HashMap<i64, Vec<PhaseRecord>> = HashMap::new();
         let mut query = self.connection.prepare_cached(
             "SELECT seq, name, started_ms, elapsed_ms FROM phase WHERE run = ?1 ORDER BY seq, position",
@@ -255,6 +266,7 @@ impl Store {
                 started_ms: unsigned(row.get(5)?),
                 elapsed_ms: unsigned(row.get(6)?),
                 outcome: BuildOutcome::parse(&row.get::<_, String>(7)?),
+                needs: needs.remove(&row.get::<_, i64>(10)?).unwrap_or_default(),
                 phases: phases.remove(&row.get::<_, i64>(10)?).unwrap_or_default(),
                 log_bytes: row.get::<_, Option<i64>>(9)?.map(unsigned),
                 concurrency: row.get(8)?,
@@ -350,6 +362,165 @@ impl Store {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Reads a run as the analysis of jobs and the chain of a run take it: its builds, or its units where it has none.
+    pub fn spans(&self, run: &StoredRun) -> Result<Vec<Span>, StoreError> {
+        let builds = self.builds(run)?;
+        let numbers: HashMap<&str, usize> =
+            builds.iter().enumerate().filter_map(|(i, b)| Some((b.drv.as_deref()?, i))).collect();
+        let mut spans: Vec<Span> = builds
+            .iter()
+            .map(|b| Span {
+                name: b.name.clone(),
+                start_ms: b.started_ms,
+                stop_ms: b.started_ms.saturating_add(b.elapsed_ms),
+                needs: b.needs.iter().filter_map(|n| numbers.get(n.as_str()).copied()).collect(),
+                peak_bytes: b.resources.as_ref().and_then(|r| r.peak_rss_bytes),
+            })
+            .collect();
+        if spans.is_empty() {
+            spans.extend(self.units(run)?.into_iter().map(|u| Span {
+                name: u.file,
+                start_ms: u.started_ms,
+                stop_ms: u.started_ms.saturating_add(u.elapsed_ms),
+                ..Span::default()
+            }));
+        }
+        Ok(spans)
+    }
+
+    /// Reads the successful runs of a target on a host for [`jobs::analyse`](crate::jobs::analyse), the oldest first.
+    ///
+    /// The number of jobs is `-j` of the tool where the run has one, and else `max-jobs`. Runs that built nothing are left out.
+    pub fn jobs_runs(&self, target: &str, host: &str, limit: u32) -> Result<Vec<JobsRun>, StoreError> {
+        let filter =
+            RunFilter { target: Some(target), host: Some(host), limit: Some(limit), ..RunFilter::default() };
+        let mut runs = Vec::new();
+        for run in self.runs(&filter)? {
+            let record = &run.record;
+            let (Some(jobs), Some(elapsed_ms)) = (record.tool_jobs.or(record.max_jobs), record.elapsed_ms)
+            else {
+                continue;
+            };
+            if record.outcome != RunOutcome::Success || record.built == Some(0) {
+                continue;
+            }
+            runs.push(JobsRun {
+                jobs,
+                cores: record.cores,
+                started_ms: run.started_ms,
+                elapsed_ms,
+                spans: self.spans(&run)?,
+                peak_bytes: record.resources.as_ref().and_then(|r| r.peak_rss_bytes),
+                cpu_s: record.resources.as_ref().and_then(|r| r.cpu_s),
+            });
+        }
+        runs.reverse();
+        Ok(runs)
+    }
+
+    /// Reads the predictions of the newest runs that succeeded, with what was true, for
+    /// [`stats::accuracy`](crate::stats::accuracy()).
+    pub fn foretold(&self, target: Option<&str>, runs: u32) -> Result<Vec<Foretold>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "WITH newest AS (SELECT id, elapsed_ms FROM run WHERE outcome = 'success' AND elapsed_ms IS NOT NULL
+             AND (?1 IS NULL OR target = ?1) AND EXISTS (SELECT 1 FROM prediction WHERE prediction.run = run.id)
+             ORDER BY started_ms DESC LIMIT ?2)
+             SELECT percent, elapsed_ms - at_ms, remaining_ms, low_ms, high_ms, by_count_ms, by_sum_ms, by_share_ms, by_chain_ms
+             FROM prediction JOIN newest ON newest.id = prediction.run WHERE elapsed_ms > at_ms ORDER BY run, percent",
+        )?;
+        let rows = query.query_map(params![target, runs], |row| {
+            let ms = |at: usize| -> rusqlite::Result<Option<u64>> {
+                Ok(row.get::<_, Option<i64>>(at)?.map(unsigned))
+            };
+            Ok(Foretold {
+                percent: row.get(0)?,
+                truth_ms: unsigned(row.get(1)?),
+                remaining_ms: unsigned(row.get(2)?),
+                low_ms: unsigned(row.get(3)?),
+                high_ms: unsigned(row.get(4)?),
+                simple_ms: [ms(5)?, ms(6)?, ms(7)?, ms(8)?],
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Reads the attempts at a target, the oldest first, for [`stats::health`](crate::stats::health()).
+    pub fn target_attempts(
+        &self,
+        target: &str,
+        limit: u32,
+    ) -> Result<Vec<(TrendPoint, Attempt)>, StoreError> {
+        let filter = RunFilter { target: Some(target), limit: Some(limit), ..RunFilter::default() };
+        let ended = |run: StoredRun| {
+            let ok = match run.record.outcome {
+                RunOutcome::Success => true,
+                RunOutcome::Failure => false,
+                RunOutcome::Cancelled | RunOutcome::Unknown => return None,
+            };
+            let elapsed_ms = run.record.elapsed_ms?;
+            let jobs = run.record.tool_jobs.or(run.record.max_jobs);
+            let point = TrendPoint { started_ms: run.started_ms, elapsed_ms, jobs, ok };
+            Some((point, Attempt { inputs: None, ok, elapsed_ms }))
+        };
+        let mut attempts: Vec<_> = self.runs(&filter)?.into_iter().filter_map(ended).collect();
+        attempts.reverse();
+        Ok(attempts)
+    }
+
+    /// Reads the newest builds of a package on a host, the oldest first: for trends, health and regressions.
+    pub fn package_attempts(
+        &self,
+        pname: &str,
+        host: &str,
+        limit: u32,
+    ) -> Result<Vec<(TrendPoint, Attempt)>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT r.started_ms + d.started_ms, d.elapsed_ms, r.max_jobs, d.outcome, d.drv FROM derivation d JOIN run r ON r.id = d.run
+             WHERE d.pname = ?1 AND coalesce(d.machine, r.host) = ?2 AND d.outcome <> 'cancelled' ORDER BY d.run DESC LIMIT ?3",
+        )?;
+        let rows = query.query_map(params![pname, host, limit], |row| {
+            let elapsed_ms = unsigned(row.get(1)?);
+            let ok = BuildOutcome::parse(row.get_ref(3)?.as_str().unwrap_or("")) == BuildOutcome::Built;
+            let point = TrendPoint { started_ms: row.get(0)?, elapsed_ms, jobs: row.get(2)?, ok };
+            Ok((point, Attempt { inputs: row.get(4)?, ok, elapsed_ms }))
+        })?;
+        let mut attempts: Vec<(TrendPoint, Attempt)> = rows.collect::<Result<_, _>>()?;
+        attempts.sort_by_key(|(point, _)| point.started_ms);
+        Ok(attempts)
+    }
+
+    /// Returns the regressions that a run shows: packages that now take longer than they did on its host.
+    ///
+    /// Packages of which one run builds several, as generated files, are left out: their times are those of different things.
+    pub fn regressions(&self, run: &StoredRun) -> Result<Vec<(String, Regression)>, StoreError> {
+        let host = run.record.host.as_deref().unwrap_or("");
+        let builds = self.builds(run)?;
+        let mut names: Vec<String> = builds
+            .iter()
+            .filter(|b| b.outcome == BuildOutcome::Built && b.machine.as_deref().is_none_or(|m| m == host))
+            .map(|b| DrvName::parse(&b.name).pname)
+            .collect();
+        names.sort();
+        let mut found = Vec::new();
+        for group in names.chunk_by(|a, b| a == b).filter(|group| group.len() == 1) {
+            let attempts = self.package_attempts(&group[0], host, 30)?;
+            let times: Vec<u64> = attempts.iter().filter(|(_, a)| a.ok).map(|(_, a)| a.elapsed_ms).collect();
+            found.extend(regression(&times).map(|r| (group[0].clone(), r)));
+        }
+        found.sort_by_key(|(_, r)| std::cmp::Reverse(r.after_ms - r.before_ms));
+        Ok(found)
+    }
+
+    /// Reads the builds of the newest runs of a target, or of all, for [`stats::slowest`](crate::stats::slowest).
+    pub fn newest_builds(&self, target: Option<&str>, runs: u32) -> Result<Vec<BuildRecord>, StoreError> {
+        let filter = RunFilter { target, limit: Some(runs), ..RunFilter::default() };
+        let mut builds = Vec::new();
+        for run in self.runs(&filter)? {
+            builds.extend(self.builds(&run)?);
+        }
+        Ok(builds)
     }
 
     /// Reads the units of the newest runs of a target that had any, by the names of their files: the seconds each file took, so

@@ -53,6 +53,14 @@ CREATE TABLE derivation (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX derivation_run ON derivation (run, seq);
 
+-- The graph among the builds of a run: for each build those it depended on.
+CREATE TABLE dependency (
+    run INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    needs INTEGER NOT NULL,
+    PRIMARY KEY (run, seq, needs)
+) WITHOUT ROWID;
+
 CREATE TABLE phase (
     run INTEGER NOT NULL,
     seq INTEGER NOT NULL,

@@ -215,11 +215,11 @@ fn next(connection: &Connection, table: &str, run: RunId) -> Result<i64, StoreEr
 
 fn insert_batch(connection: &Connection, run: RunId, batch: &Batch) -> Result<usize, StoreError> {
     if !batch.builds.is_empty() {
-        let mut seq = next(connection, "derivation", run)?;
-        for build in &batch.builds {
+        let first = next(connection, "derivation", run)?;
+        for (seq, build) in (first..).zip(&batch.builds) {
             insert_build(connection, run, seq, build)?;
-            seq += 1;
         }
+        insert_needs(connection, run, first, &batch.builds)?;
     }
     if !batch.downloads.is_empty() {
         let mut seq = next(connection, "download", run)?;
@@ -302,6 +302,34 @@ fn insert_batch(connection: &Connection, run: RunId, batch: &Batch) -> Result<us
     Ok(batch.len() - batch.predictions.len() + predictions)
 }
 
+/// Notes the dependencies of builds, of which the first has the number `first`. Those that the run has not built are left out.
+fn insert_needs(
+    connection: &Connection,
+    run: RunId,
+    first: i64,
+    builds: &[BuildRecord],
+) -> Result<(), StoreError> {
+    if builds.iter().all(|build| build.needs.is_empty()) {
+        return Ok(());
+    }
+    let mut query =
+        connection.prepare_cached("SELECT drv, seq FROM derivation WHERE run = ?1 AND drv IS NOT NULL")?;
+    let numbers: std::collections::HashMap<String, i64> =
+        query.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO dependency VALUES (?1, ?2, ?3)")?;
+    for (seq, build) in (first..).zip(builds) {
+        for needs in build.needs.iter().filter_map(|drv| numbers.get(digest(drv))) {
+            insert.execute(params![run.0, seq, needs])?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the digest of a derivation that is named by its path or its digest.
+fn digest(drv: &str) -> &str {
+    drv_parts(drv).map_or(drv, |(digest, _)| digest)
+}
+
 fn insert_build(
     connection: &Connection,
     run: RunId,
@@ -309,7 +337,7 @@ fn insert_build(
     build: &BuildRecord,
 ) -> Result<(), StoreError> {
     let name = DrvName::parse(&build.name);
-    let drv = build.drv.as_deref().map(|drv| drv_parts(drv).map_or(drv, |(digest, _)| digest));
+    let drv = build.drv.as_deref().map(digest);
     let none = Resources::default();
     let resources = build.resources.as_ref();
     let measured = resources.unwrap_or(&none);
