@@ -1,4 +1,4 @@
-//! Remembers Nix builds, and says when a running one will end.
+#![doc = include_str!("../README.md")]
 
 pub mod estimate;
 #[cfg(feature = "sqlite")]

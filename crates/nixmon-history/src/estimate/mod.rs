@@ -21,4 +21,4 @@ pub use past::{Past, PastRun, Sample, concurrency};
 pub use path::{CriticalPath, Step};
 pub use plan::{Machine, MachineId, Node, NodeId, Plan, Stage, Work};
 pub use schedule::Slowdown;
-pub use stages::{StageTimes, TargetPast};
+pub use stages::{Foreseen, StageTimes, TargetPast};

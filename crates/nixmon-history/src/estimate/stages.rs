@@ -14,6 +14,17 @@ pub struct StageTimes {
     pub total_ms: u64,
     /// The number of derivations that were built.
     pub built: u32,
+    /// The number of jobs.
+    pub jobs: Option<u32>,
+}
+
+/// A run foreseen from its target's past.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Foreseen {
+    /// The end.
+    pub eta: Eta,
+    /// True if runs with another number of jobs are in it, since none had this one; it must then be said.
+    pub other_jobs: bool,
 }
 
 /// The successful past runs of a target on this host, the newest first.
@@ -45,10 +56,16 @@ impl TargetPast {
         Some((mean, variance.sqrt()))
     }
 
-    /// Foresees the whole run from past runs alone, while no plan is known.
-    pub fn foresee(&self, elapsed_ms: u64) -> Option<Eta> {
-        let (mean, sd) = Self::spread(self.runs.iter().map(|r| r.total_ms))?;
-        Some(conditional(mean, sd, elapsed_ms))
+    /// Foresees the whole run from past runs with as many jobs, while no plan is known; where there are none, from all.
+    pub fn foresee(&self, elapsed_ms: u64, jobs: Option<u32>) -> Option<Foreseen> {
+        let alike = || self.runs.iter().filter(|r| jobs.is_none() || r.jobs == jobs);
+        let other_jobs = alike().next().is_none();
+        let (mean, sd) = if other_jobs {
+            Self::spread(self.runs.iter().map(|r| r.total_ms))?
+        } else {
+            Self::spread(alike().map(|r| r.total_ms))?
+        };
+        Some(Foreseen { eta: conditional(mean, sd, elapsed_ms), other_jobs })
     }
 
     /// Foresees the rest of the evaluation.

@@ -190,7 +190,7 @@ impl Store {
     /// Reads the stage times of a target's successful runs on a host, the newest first.
     pub fn target_past(&self, target: &str, host: &str) -> Result<TargetPast, StoreError> {
         let mut query = self.connection.prepare_cached(
-            "SELECT evaluation_ms, activation_ms, elapsed_ms, built FROM run
+            "SELECT evaluation_ms, activation_ms, elapsed_ms, built, coalesce(tool_jobs, max_jobs) FROM run
              WHERE target = ?1 AND host = ?2 AND outcome = 'success' AND elapsed_ms IS NOT NULL ORDER BY started_ms DESC LIMIT 20",
         )?;
         let rows = query.query_map(params![target, host], |row| {
@@ -199,6 +199,7 @@ impl Store {
                 activation_ms: row.get::<_, Option<i64>>(1)?.map(unsigned),
                 total_ms: unsigned(row.get(2)?),
                 built: row.get::<_, Option<u32>>(3)?.unwrap_or(0),
+                jobs: row.get(4)?,
             })
         })?;
         Ok(TargetPast { runs: rows.collect::<Result<_, _>>()? })
