@@ -64,17 +64,21 @@ impl DrvName {
     /// It is the suffix of generated files (`.service`, `-wrapper`, `.tar.gz`), or else the prefix of a family of packages
     /// (`python3.12-`, `perl5.40-`, `unit-`), or else empty.
     pub fn class(&self) -> &str {
+        Self::class_of(&self.pname, &self.version)
+    }
+
+    pub(crate) fn class_of<'a>(pname: &'a str, version: &'a str) -> &'a str {
         const SUFFIXES: [&str; 24] = [
             ".service", ".socket", ".timer", ".target", ".conf", ".json", ".yaml", ".toml", ".xml", ".sh",
             ".patch", ".tar.gz", ".tar.xz", ".tar.bz2", ".zip", ".crate", "-wrapper", "-wrapped", "-source",
             "-env", "-man", "-doc", "-hook", "-vendor",
         ];
-        let last = if self.version.is_empty() { &self.pname } else { &self.version };
+        let last = if version.is_empty() { pname } else { version };
         if let Some(suffix) = SUFFIXES.iter().find(|suffix| last.ends_with(**suffix)) {
             return suffix;
         }
-        match self.pname.find('-') {
-            Some(dash) if dash >= 3 => &self.pname[..=dash],
+        match pname.find('-') {
+            Some(dash) if dash >= 3 => &pname[..=dash],
             _ => "",
         }
     }

@@ -5,6 +5,7 @@
 
 mod eta;
 mod factors;
+mod fit;
 mod model;
 mod past;
 mod path;

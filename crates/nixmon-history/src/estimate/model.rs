@@ -5,6 +5,7 @@
 //! with each new version; so old versions count less, by what a new version usually changes.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::past::Past;
 use super::schedule::{KNOTS, Slowdown, pieces};
@@ -101,8 +102,8 @@ impl Default for Tuning {
 /// The shortest time that is told from nothing.
 const FLOOR_S: f64 = 0.1;
 /// The seconds up to which builds are short, and from which on they are long: their times repeat differently well.
-const SHORT_S: f64 = 5.0;
-const LONG_S: f64 = 60.0;
+pub(super) const SHORT_S: f64 = 5.0;
+pub(super) const LONG_S: f64 = 60.0;
 /// The number of samples that are used of one package on one machine.
 const NEWEST: usize = 20;
 
@@ -120,53 +121,69 @@ pub(crate) struct Level {
 }
 
 #[derive(Clone, Debug)]
-struct Obs {
-    log: f64,
+pub(super) struct Obs {
+    pub(super) log: f64,
     /// Variance by rounding of short times.
-    rounding: f64,
-    run_host: usize,
-    host: u32,
-    version: u32,
-    system: u32,
-    drv: Option<Box<str>>,
-    pieces: [f64; KNOTS],
+    pub(super) rounding: f64,
+    pub(super) run_host: usize,
+    pub(super) group: u32,
+    pub(super) host: u32,
+    pub(super) system: u32,
+    pub(super) version: u32,
+    /// The hash of the derivation's digest.
+    drv: Option<u64>,
+    pub(super) pieces: [f64; KNOTS],
+}
+
+/// The observations of one version of one name on one machine. They stand together in [`Model::obs`].
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    pub(super) obs: Range<usize>,
+    pub(super) group: u32,
+    pub(super) host: u32,
+    pub(super) system: u32,
+    pub(super) version: u32,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Group {
-    obs: Vec<usize>,
+pub(super) struct Group {
+    pub(super) obs: Range<usize>,
     /// The versions in the order in which they came.
-    versions: Vec<Box<str>>,
+    pub(super) versions: Vec<Box<str>>,
     /// True if one run held several of its names: then names are members and not versions.
-    is_class: bool,
+    pub(super) is_class: bool,
 }
 
 /// The fitted model.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
-    tuning: Tuning,
-    obs: Vec<Obs>,
-    groups: Vec<Group>,
-    by_shape: HashMap<(String, String), usize>,
-    by_pname: HashMap<String, Vec<usize>>,
+    pub(super) tuning: Tuning,
+    pub(super) obs: Vec<Obs>,
+    pub(super) cells: Vec<Cell>,
+    pub(super) groups: Vec<Group>,
+    /// The groups of each package name, with the shapes of their versions.
+    pub(super) by_pname: HashMap<String, Vec<(String, u32)>>,
     hosts: Vec<String>,
     systems: Vec<String>,
-    run_host_factor: Vec<f64>,
+    pub(super) run_host_factor: Vec<f64>,
     /// The logarithm of another machine's time over this one's, per host: mean and variance.
     pub(crate) slow: Slowdown,
     /// The scale of the rest, of short and long builds.
-    scales: [f64; 2],
+    pub(super) scales: [f64; 2],
     /// Variance of this run's factor, per host index.
-    run_variance: f64,
+    pub(super) run_variance: f64,
     runs_of_host: Vec<u32>,
-    classes: HashMap<String, (f64, f64, u32)>,
-    any: Option<(f64, f64, u32)>,
+    pub(super) classes: HashMap<String, (f64, f64, u32)>,
+    pub(super) any: Option<(f64, f64, u32)>,
 }
 
 /// Returns location and variance of some values of which the squares of the scales are known, by the likelihood of Student's
 /// distribution with two degrees of freedom: a build that took far longer than the others says little of the next one.
-fn location(values: &mut [(f64, f64)]) -> (f64, f64) {
-    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+pub(super) fn location(values: &mut [(f64, f64)]) -> (f64, f64) {
+    if let [(value, spread)] = values {
+        return (*value, *spread / 0.6);
+    }
+    values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let n = values.len();
     let mut center = (values[(n - 1) / 2].0 + values[n / 2].0) / 2.0;
     let mut precision = 0.0;
@@ -184,8 +201,13 @@ fn location(values: &mut [(f64, f64)]) -> (f64, f64) {
     (center, 1.0 / (precision * 0.4).max(1e-9))
 }
 
+/// Hashes a text (FNV-1a): for equality within a process.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
 /// Returns the number of steps between two versions, and with its direction.
-fn steps(steps: f64) -> (f64, f64) {
+pub(super) fn steps(steps: f64) -> (f64, f64) {
     (steps.abs(), steps)
 }
 
@@ -205,8 +227,8 @@ impl Model {
             run_variance: tuning.run * tuning.run,
             tuning,
             obs: Vec::new(),
+            cells: Vec::new(),
             groups: Vec::new(),
-            by_shape: HashMap::new(),
             by_pname: HashMap::new(),
             hosts: Vec::new(),
             systems: Vec::new(),
@@ -216,6 +238,7 @@ impl Model {
             any: None,
         };
         model.read(past);
+        model.find_cells();
         for _ in 0..model.tuning.rounds {
             model.fit_residual();
             model.fit_runs();
@@ -242,12 +265,7 @@ impl Model {
         // From the newest on, so that what is too old is left out.
         for &i in order.iter().rev() {
             let sample = &past.samples[i];
-            let key = (sample.name.pname.clone(), sample.name.shape());
-            let group = *self.by_shape.entry(key).or_insert_with(|| {
-                self.groups.push(Group::default());
-                self.by_pname.entry(sample.name.pname.clone()).or_default().push(self.groups.len() - 1);
-                self.groups.len() - 1
-            });
+            let group = self.group_for(&sample.name);
             let host = index_of(&mut self.hosts, past.host_of(sample));
             let versions = &mut self.groups[group].versions;
             let version = versions.iter().position(|v| **v == *sample.name.version).unwrap_or_else(|| {
@@ -268,7 +286,6 @@ impl Model {
             let run_host = *run_hosts.entry((sample.run, host)).or_insert(next);
             let seconds = sample.seconds().max(FLOOR_S);
             let system = index_of(&mut self.systems, sample.system.as_deref().unwrap_or(""));
-            self.groups[group].obs.push(self.obs.len());
             self.obs.push(Obs {
                 log: seconds.ln(),
                 rounding: (0.06 / seconds).powi(2),
@@ -276,17 +293,18 @@ impl Model {
                 host,
                 version,
                 system,
-                drv: sample.drv.as_deref().map(Into::into),
+                drv: sample.drv.as_deref().map(hash),
+                group: group as u32,
                 pieces: pieces(sample.concurrency.unwrap_or(1.0)),
             });
         }
         // Versions were met from the newest on.
         for group in &mut self.groups {
             group.versions.reverse();
-            let last = group.versions.len().saturating_sub(1) as u32;
-            for &o in &group.obs {
-                self.obs[o].version = last - self.obs[o].version;
-            }
+        }
+        for o in &mut self.obs {
+            let last = self.groups[o.group as usize].versions.len().saturating_sub(1) as u32;
+            o.version = last - o.version;
         }
         self.run_host_factor = vec![0.0; run_hosts.len()];
         self.runs_of_host = vec![0; self.hosts.len()];
@@ -297,8 +315,42 @@ impl Model {
         }
     }
 
+    /// Returns the number of the group of a name, and makes it if need be.
+    fn group_for(&mut self, name: &DrvName) -> usize {
+        let shape = name.shape();
+        if !self.by_pname.contains_key(&name.pname) {
+            self.by_pname.insert(name.pname.clone(), Vec::new());
+        }
+        let groups = &mut self.groups;
+        let Some(of_pname) = self.by_pname.get_mut(&name.pname) else { return 0 };
+        if let Some((_, group)) = of_pname.iter().find(|(known, _)| *known == shape) {
+            return *group as usize;
+        }
+        of_pname.push((shape, groups.len() as u32));
+        groups.push(Group::default());
+        groups.len() - 1
+    }
+
+    /// Puts the observations of each group, and in it of each cell, together.
+    fn find_cells(&mut self) {
+        let place = |o: &Obs| (o.group, o.host, o.system, o.version);
+        // Stable: within a cell the newest stay first.
+        self.obs.sort_by_key(place);
+        let mut at = 0;
+        for cell in self.obs.chunk_by(|a, b| place(a) == place(b)) {
+            let (group, host, system, version) = place(&cell[0]);
+            self.cells.push(Cell { obs: at..at + cell.len(), group, host, system, version });
+            let range = &mut self.groups[group as usize].obs;
+            if range.is_empty() {
+                *range = at..at;
+            }
+            at += cell.len();
+            range.end = at;
+        }
+    }
+
     /// Returns what an observation says of its level, without the factors of its run.
-    fn adjusted(&self, o: &Obs) -> f64 {
+    pub(super) fn adjusted(&self, o: &Obs) -> f64 {
         let slow: f64 = o.pieces.iter().zip(self.slow.slopes).map(|(p, s)| p * s).sum();
         o.log - slow - self.run_host_factor[o.run_host]
     }
@@ -336,187 +388,6 @@ impl Model {
         (precision > 0.0).then(|| (sum / precision, 1.0 / precision, near))
     }
 
-    fn fit_residual(&mut self) {
-        let mut differences: [Vec<f64>; 2] = Default::default();
-        for group in &self.groups {
-            let mut cells: HashMap<(u32, u32, u32), Vec<f64>> = HashMap::new();
-            for &i in &group.obs {
-                let o = &self.obs[i];
-                if o.rounding < 0.002 {
-                    cells.entry((o.host, o.version, o.system)).or_default().push(self.adjusted(o));
-                }
-            }
-            for values in cells.into_values() {
-                for pair in values.windows(2) {
-                    let of = usize::from(pair[0] + pair[1] > 2.0 * (SHORT_S * LONG_S).sqrt().ln());
-                    differences[of].push((pair[0] - pair[1]).abs());
-                }
-            }
-        }
-        let priors = [self.tuning.short, self.tuning.long];
-        for ((scale, prior), differences) in self.scales.iter_mut().zip(priors).zip(&mut differences) {
-            differences.sort_by(f64::total_cmp);
-            let n = differences.len() as f64;
-            // Half of the differences between two draws of the distribution are below 1.3 of its scale.
-            let seen = differences.get(differences.len() / 2).map_or(prior, |d| d / 1.3);
-            let weight = self.tuning.residual_weight;
-            *scale = ((n * seen + weight * prior) / (n + weight)).clamp(0.02, 0.8);
-        }
-    }
-
-    /// Returns for each observation what its level leaves unexplained of its adjusted logarithm.
-    fn rests(&self) -> Vec<f64> {
-        let mut rests = vec![0.0; self.obs.len()];
-        for group in &self.groups {
-            let mut lines: Vec<((u32, u32), Vec<usize>)> = Vec::new();
-            for &i in &group.obs {
-                let key = (self.obs[i].host, self.obs[i].system);
-                match lines.iter_mut().find(|line| line.0 == key) {
-                    Some(line) => line.1.push(i),
-                    None => lines.push((key, vec![i])),
-                }
-            }
-            for (_, line) in lines {
-                let mut versions: Vec<u32> = line.iter().map(|&i| self.obs[i].version).collect();
-                versions.sort_unstable();
-                versions.dedup();
-                for version in versions {
-                    let chosen: Vec<usize>;
-                    let same: Vec<usize> =
-                        line.iter().copied().filter(|&i| self.obs[i].version == version).collect();
-                    let level = if group.is_class {
-                        chosen = same.clone();
-                        self.level(&chosen, |_| (0.0, 0.0))
-                    } else {
-                        self.level(&line, |o| steps(f64::from(version) - f64::from(o.version)))
-                    };
-                    if let Some((mean, _, _)) = level {
-                        for i in same {
-                            rests[i] = self.adjusted(&self.obs[i]) - mean;
-                        }
-                    }
-                }
-            }
-        }
-        rests
-    }
-
-    fn fit_runs(&mut self) {
-        let rests = self.rests();
-        let n = self.run_host_factor.len();
-        let (mut weight, mut sum, mut spread) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-        for (o, rest) in self.obs.iter().zip(&rests) {
-            let value = rest + self.run_host_factor[o.run_host];
-            let level = self.adjusted(o) - rest;
-            let noise = self.scale(level).powi(2);
-            let doubt = 1.0 / (1.0 + rest * rest / (2.0 * (noise + o.rounding)));
-            let w = level.exp().powf(self.tuning.seconds_power) * doubt;
-            weight[o.run_host] += w;
-            sum[o.run_host] += w * value;
-            spread[o.run_host] += w * w * (noise + o.rounding);
-        }
-        let prior = self.tuning.run * self.tuning.run;
-        let (mut squares, mut count) = (0.0, 0.0);
-        for i in 0..n {
-            if weight[i] > 0.0 {
-                let mean = sum[i] / weight[i];
-                let error = spread[i] / (weight[i] * weight[i]);
-                self.run_host_factor[i] = mean * self.run_variance / (self.run_variance + error);
-                squares += (mean * mean - error).max(0.0);
-                count += 1.0;
-            }
-        }
-        let w = self.tuning.run_weight;
-        if count > 1.0 {
-            self.run_variance = ((squares + w * prior) / (count - 1.0 + w)).max(0.0025);
-        }
-    }
-
-    fn fit_slowdown(&mut self) {
-        // Within one package and version on one machine, the differences in concurrency against those in time.
-        let mut normal = [[0.0; KNOTS]; KNOTS];
-        let mut right = [0.0; KNOTS];
-        for group in &self.groups {
-            let mut cells: HashMap<(u32, u32, u32), Vec<usize>> = HashMap::new();
-            for &i in &group.obs {
-                let o = &self.obs[i];
-                cells.entry((o.host, o.version, o.system)).or_default().push(i);
-            }
-            let mut keys: Vec<_> = cells.keys().copied().collect();
-            keys.sort_unstable();
-            for key in keys {
-                let cell = &cells[&key];
-                if cell.len() < 2 {
-                    continue;
-                }
-                let value = |o: &Obs| o.log - self.run_host_factor[o.run_host];
-                let n = cell.len() as f64;
-                let mean = cell.iter().map(|&i| value(&self.obs[i])).sum::<f64>() / n;
-                let mut pieces = [0.0; KNOTS];
-                for &i in cell {
-                    for (sum, piece) in pieces.iter_mut().zip(self.obs[i].pieces) {
-                        *sum += piece / n;
-                    }
-                }
-                for &i in cell {
-                    let o = &self.obs[i];
-                    let x: [f64; KNOTS] = std::array::from_fn(|k| o.pieces[k] - pieces[k]);
-                    let y = value(o) - mean;
-                    let fit: f64 = x.iter().zip(self.slow.slopes).map(|(x, s)| x * s).sum();
-                    let noise = self.scale(mean).powi(2);
-                    let spread = noise + o.rounding;
-                    let weight = noise / spread / (1.0 + (y - fit).powi(2) / (2.0 * spread));
-                    for a in 0..KNOTS {
-                        right[a] += weight * x[a] * y;
-                        for b in 0..KNOTS {
-                            normal[a][b] += weight * x[a] * x[b];
-                        }
-                    }
-                }
-            }
-        }
-        // Ridge towards the slope before; by coordinates, since no slope is negative.
-        let mut slopes = self.slow.slopes;
-        for _ in 0..30 {
-            for a in 0..KNOTS {
-                let prior = if a == 0 { self.tuning.slope } else { slopes[a - 1] };
-                let weight = self.tuning.slope_weight;
-                let others: f64 = (0..KNOTS).filter(|&b| b != a).map(|b| normal[a][b] * slopes[b]).sum();
-                slopes[a] = ((right[a] - others + weight * prior) / (normal[a][a] + weight)).clamp(0.0, 1.2);
-            }
-        }
-        self.slow = Slowdown::new(slopes);
-    }
-
-    fn fit_classes(&mut self) {
-        let mut sums: HashMap<String, (f64, f64, u32)> = HashMap::new();
-        let mut names: Vec<(&(String, String), &usize)> = self.by_shape.iter().collect();
-        names.sort_unstable();
-        let mut any = (0.0, 0.0, 0u32);
-        for ((pname, shape), &group) in names {
-            let name = DrvName { pname: pname.clone(), version: shape.clone() };
-            let obs = &self.groups[group].obs;
-            let mean = obs.iter().map(|&i| self.adjusted(&self.obs[i])).sum::<f64>() / obs.len() as f64;
-            for sum in [sums.entry(name.class().to_owned()).or_default(), &mut any] {
-                sum.0 += mean;
-                sum.1 += mean * mean;
-                sum.2 += 1;
-            }
-        }
-        let finish = |(sum, square, n): (f64, f64, u32)| {
-            let mean = sum / f64::from(n);
-            // A few are no measure of a spread.
-            let variance = (square - sum * mean).max(0.0);
-            (mean, (variance + 2.0 * 1.0) / (f64::from(n) - 1.0 + 2.0).max(1.0), n)
-        };
-        self.any = (any.2 > 0).then(|| finish(any));
-        self.classes = sums
-            .into_iter()
-            .filter(|(class, s)| !class.is_empty() && s.2 >= 2)
-            .map(|(c, s)| (c, finish(s)))
-            .collect();
-    }
-
     /// Returns the number of a host, if it has built anything.
     pub(crate) fn host(&self, name: &str) -> Option<u32> {
         self.hosts.iter().position(|h| h == name).map(|h| h as u32)
@@ -540,7 +411,7 @@ impl Model {
         let (mut precision, mut sum, mut count) = (0.0, 0.0, 0);
         for group in &self.groups {
             let of = |host: u32| -> Vec<usize> {
-                group.obs.iter().copied().filter(|&i| self.obs[i].host == host).collect()
+                group.obs.clone().filter(|&i| self.obs[i].host == host).collect()
             };
             let (here, there) = (of(own), of(other));
             if here.is_empty() || there.is_empty() || group.is_class {
@@ -573,13 +444,14 @@ impl Model {
         offsets: &[(f64, f64)],
     ) -> Option<Level> {
         let shape = name.shape();
-        if let Some(&group) = self.by_shape.get(&(name.pname.clone(), shape)) {
+        let of_pname = || self.by_pname.get(&name.pname).into_iter().flatten();
+        if let Some(&(_, group)) = of_pname().find(|(known, _)| *known == shape) {
             if let Some(level) = self.expect_in(group, name, drv, system, own, offsets, 0.0) {
                 return Some(level);
             }
         }
         let widening = self.tuning.shape.powi(2);
-        for &group in self.by_pname.get(&name.pname).into_iter().flatten() {
+        for &(_, group) in of_pname() {
             if let Some(level) = self.expect_in(group, name, drv, system, own, offsets, widening) {
                 return Some(Level { rung: level.rung.max(Rung::SamePackage), ..level });
             }
@@ -605,7 +477,7 @@ impl Model {
     #[expect(clippy::too_many_arguments, reason = "the one caller has all of them at hand")]
     fn expect_in(
         &self,
-        group: usize,
+        group: u32,
         name: &DrvName,
         drv: Option<&str>,
         system: Option<&str>,
@@ -613,7 +485,7 @@ impl Model {
         offsets: &[(f64, f64)],
         widening: f64,
     ) -> Option<Level> {
-        let group = &self.groups[group];
+        let group = &self.groups[group as usize];
         let system = system.and_then(|s| self.systems.iter().position(|known| known == s)).map(|s| s as u32);
         let unnamed = self.systems.iter().position(String::is_empty).map(|s| s as u32);
         let fits = |o: &Obs| system.is_none() || Some(o.system) == system || Some(o.system) == unnamed;
@@ -624,7 +496,7 @@ impl Model {
             version.bytes().zip(name.version.bytes()).take_while(|(a, b)| a == b).count()
         };
         let most = if group.is_class && wanted.is_none() {
-            group.obs.iter().map(|&i| likeness(&self.obs[i])).max()
+            self.obs[group.obs.clone()].iter().map(likeness).max()
         } else {
             None
         };
@@ -636,7 +508,7 @@ impl Model {
         };
         let chosen = |host: u32| -> Vec<usize> {
             let of_host =
-                group.obs.iter().copied().filter(|&i| self.obs[i].host == host && fits(&self.obs[i]));
+                group.obs.clone().filter(|&i| self.obs[i].host == host && fits(&self.obs[i]));
             let mut of_host: Vec<usize> = of_host.collect();
             if group.is_class && of_host.iter().any(|&i| far(&self.obs[i]).0 == 0.0) {
                 of_host.retain(|&i| far(&self.obs[i]).0 == 0.0);
@@ -649,7 +521,7 @@ impl Model {
         if let Some(own) = own {
             let here = chosen(own);
             if let Some((mean, variance, near)) = self.level(&here, far) {
-                let rung = if drv.is_some() && here.iter().any(|&i| self.obs[i].drv.as_deref() == drv) {
+                let rung = if drv.is_some() && here.iter().any(|&i| self.obs[i].drv == drv.map(hash)) {
                     Rung::SameDerivation
                 } else if near == 0.0 {
                     Rung::SameVersion

@@ -39,7 +39,7 @@ pub struct RunFilter<'a> {
 }
 
 /// The builds that are read of one package, the newest.
-const PER_PACKAGE: i64 = 60;
+const PER_PACKAGE: i64 = 30;
 /// The same where one run holds many of that name.
 const PER_CLASS: i64 = 400;
 
