@@ -64,7 +64,8 @@ fn measure<T>(label: &str, limit_ms: u64, mut f: impl FnMut() -> T) -> T {
 fn main() {
     let large = past(100_000);
     let mut plan_100k = plan(100_000);
-    let mut estimator = measure("fit of 200,000 samples of 100,000 packages", 5_000, || Estimator::new(&large));
+    let mut estimator =
+        measure("fit of 200,000 samples of 100,000 packages", 5_000, || Estimator::new(&large));
     estimator.estimate(&plan_100k, 0);
     measure("simulation of 100,000 derivations", 100, || estimator.timeline(&plan_100k, 0).len());
     measure("estimate of 100,000 open derivations (bound)", 100, || estimator.estimate(&plan_100k, 0));
@@ -117,7 +118,9 @@ fn main() {
         Estimator::new(&store.past(&wanted).unwrap()).estimate(&plan_1k, 0)
     });
     measure("  of which reading", 50, || store.past(&wanted).unwrap().samples.len());
-    measure("the newest 50 runs", 200, || store.runs(&RunFilter { limit: Some(50), ..RunFilter::default() }).unwrap());
+    measure("the newest 50 runs", 200, || {
+        store.runs(&RunFilter { limit: Some(50), ..RunFilter::default() }).unwrap()
+    });
     let run = store.runs(&RunFilter { limit: Some(1), ..RunFilter::default() }).unwrap().remove(0);
     measure("regressions of a run of 4,000 builds", 200, || store.regressions(&run).unwrap());
     measure("runs of a target for jobs", 200, || store.jobs_runs("t3", "here", 20).unwrap());

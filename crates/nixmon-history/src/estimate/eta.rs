@@ -245,7 +245,6 @@ struct Task {
 
 /// A plan at a moment, ready to be simulated.
 struct View {
-    now_s: f64,
     schedule: Schedule,
     tasks: Vec<Task>,
     factors: Factors,
@@ -337,7 +336,7 @@ impl View {
             })
             .collect();
         let rate = rate.unwrap_or(1e6);
-        Some(View { now_s: now_ms as f64 / 1000.0, schedule, tasks, factors, rate, known, unknown })
+        Some(View { schedule, tasks, factors, rate, known, unknown })
     }
 
     fn eta(&self, e: &Estimator, scratch: &mut Scratch) -> Eta {
@@ -350,7 +349,7 @@ impl View {
             ends[low] * (1.0 - part) + ends[(low + 1).min(ends.len() - 1)] * part
         };
         let middle = at(0.5);
-        let (low, high) = band(self.now_s, middle, at(0.1), at(0.9), e.band_factor);
+        let (low, high) = band(middle, at(0.1), at(0.9), e.band_factor);
         let ms = |seconds: f64| (seconds * 1000.0).round() as u64;
         Eta {
             remaining_ms: ms(middle),
@@ -561,12 +560,14 @@ fn online_factors(e: &Estimator, plan: &Plan, now_ms: u64) -> Factors {
     factors
 }
 
-/// Widens the quantiles of the simulations to a band that holds what it promises.
-fn band(elapsed: f64, middle: f64, low: f64, high: f64, factor: f64) -> (f64, f64) {
-    let progress = elapsed / (elapsed + middle).max(1e-3);
-    let _ = progress;
-    let log = |x: f64| (x.max(1e-3) / middle.max(1e-3)).ln();
-    (middle * (factor * log(low)).exp(), middle * (factor * log(high)).exp())
+/// The factor by which bands of simulations were too narrow on resampled real runs; see decision 18.
+const CONFORMAL: f64 = 1.42;
+
+/// Widens the quantiles of the simulations, in logarithms, to a band that holds what it promises.
+fn band(middle: f64, low: f64, high: f64, factor: f64) -> (f64, f64) {
+    let floor = 1e-3;
+    let wider = |x: f64| middle * (CONFORMAL * factor * (x.max(floor) / middle.max(floor)).ln()).exp();
+    (wider(low).min(middle), wider(high).max(middle))
 }
 
 /// Returns the factor that would have made past bands hold four of five truths, from pairs of the distance of the truth from the

@@ -24,7 +24,11 @@ impl Model {
         for ((scale, prior), differences) in self.scales.iter_mut().zip(priors).zip(&mut differences) {
             let n = differences.len();
             // Half of the differences between two draws of the distribution are below 1.3 of its scale.
-            let seen = if n == 0 { prior } else { *differences.select_nth_unstable_by(n / 2, f64::total_cmp).1 / 1.3 };
+            let seen = if n == 0 {
+                prior
+            } else {
+                *differences.select_nth_unstable_by(n / 2, f64::total_cmp).1 / 1.3
+            };
             let weight = self.tuning.residual_weight;
             *scale = ((n as f64 * seen + weight * prior) / (n as f64 + weight)).clamp(0.02, 0.8);
         }
@@ -145,8 +149,11 @@ impl Model {
 
     pub(super) fn fit_classes(&mut self) {
         let mut sums: HashMap<String, (f64, f64, u32)> = HashMap::new();
-        let mut names: Vec<(&String, &(String, u32))> =
-            self.by_pname.iter().flat_map(|(pname, groups)| groups.iter().map(move |group| (pname, group))).collect();
+        let mut names: Vec<(&String, &(String, u32))> = self
+            .by_pname
+            .iter()
+            .flat_map(|(pname, groups)| groups.iter().map(move |group| (pname, group)))
+            .collect();
         names.sort_unstable();
         let mut any = (0.0, 0.0, 0u32);
         for (pname, (shape, group)) in names {
@@ -169,6 +176,7 @@ impl Model {
             (mean, (variance + 2.0 * 1.0) / (f64::from(n) - 1.0 + 2.0).max(1.0), n)
         };
         self.any = (any.2 > 0).then(|| finish(any));
-        self.classes = sums.into_iter().filter(|(_, sum)| sum.2 >= 2).map(|(class, sum)| (class, finish(sum))).collect();
+        self.classes =
+            sums.into_iter().filter(|(_, sum)| sum.2 >= 2).map(|(class, sum)| (class, finish(sum))).collect();
     }
 }

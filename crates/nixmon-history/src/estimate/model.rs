@@ -507,8 +507,7 @@ impl Model {
             None => steps(group.versions.len() as f64 - f64::from(o.version)),
         };
         let chosen = |host: u32| -> Vec<usize> {
-            let of_host =
-                group.obs.clone().filter(|&i| self.obs[i].host == host && fits(&self.obs[i]));
+            let of_host = group.obs.clone().filter(|&i| self.obs[i].host == host && fits(&self.obs[i]));
             let mut of_host: Vec<usize> = of_host.collect();
             if group.is_class && of_host.iter().any(|&i| far(&self.obs[i]).0 == 0.0) {
                 of_host.retain(|&i| far(&self.obs[i]).0 == 0.0);
