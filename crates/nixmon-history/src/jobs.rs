@@ -403,10 +403,11 @@ fn recommend(report: &JobsReport, last: u32, machine: MachineSize) -> Vec<String
                 .to_owned(),
         );
     }
-    if let Some(efficiency) = report.parallel_efficiency {
-        if efficiency < 50.0 && last > 1 {
-            said.push(format!("Only {efficiency:.0} % of {last} {} were busy: most of the time jobs waited for dependencies.", noun(last)));
-        }
+    if let Some(efficiency) = report.parallel_efficiency.filter(|e| *e < 50.0 && last > 1) {
+        said.push(format!(
+            "Only {efficiency:.0} % of {last} {} were busy: most of the time jobs waited for dependencies.",
+            noun(last)
+        ));
     }
     let few: u32 = report.rows.iter().map(|row| row.runs).sum();
     if few < 3 {

@@ -1,6 +1,5 @@
 //! The documented schema of an export is the one of the types.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "it reads and writes the document")]
 
 use nixmon_history::record::{Line, schema};

@@ -341,7 +341,7 @@ impl Model {
             let (group, host, system, version) = place(&cell[0]);
             self.cells.push(Cell { obs: at..at + cell.len(), group, host, system, version });
             let range = &mut self.groups[group as usize].obs;
-            if range.is_empty() {
+            if range.start == range.end {
                 *range = at..at;
             }
             at += cell.len();
@@ -445,10 +445,10 @@ impl Model {
     ) -> Option<Level> {
         let shape = name.shape();
         let of_pname = || self.by_pname.get(&name.pname).into_iter().flatten();
-        if let Some(&(_, group)) = of_pname().find(|(known, _)| *known == shape) {
-            if let Some(level) = self.expect_in(group, name, drv, system, own, offsets, 0.0) {
-                return Some(level);
-            }
+        if let Some(&(_, group)) = of_pname().find(|(known, _)| *known == shape)
+            && let Some(level) = self.expect_in(group, name, drv, system, own, offsets, 0.0)
+        {
+            return Some(level);
         }
         let widening = self.tuning.shape.powi(2);
         for &(_, group) in of_pname() {

@@ -42,8 +42,8 @@ fn chains(schedule: &Schedule, work: &[f64], rate: f64) -> (Vec<Option<u32>>, Ve
     // An order in which each comes after those that use it: by counting, from those that nothing uses.
     let mut open_users = vec![0u32; n];
     let mut deps: Vec<Vec<u32>> = vec![Vec::new(); n];
-    for rank in 0..n {
-        open_users[rank] = schedule.users(rank).len() as u32;
+    for (rank, open) in open_users.iter_mut().enumerate() {
+        *open = schedule.users(rank).len() as u32;
         for &user in schedule.users(rank) {
             deps[user as usize].push(rank as u32);
         }

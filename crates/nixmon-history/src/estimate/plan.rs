@@ -146,21 +146,21 @@ impl Plan {
 
     /// Notes that `node` needs `dependency` first. An unknown number is ignored.
     pub fn depends(&mut self, node: NodeId, dependency: NodeId) {
-        if node != dependency && dependency.index() < self.nodes.len() {
-            if let Some(node) = self.nodes.get_mut(node.index()) {
-                node.deps.push(dependency);
-                self.revision += 1;
-            }
+        if node == dependency || dependency.index() >= self.nodes.len() {
+            return;
+        }
+        if let Some(node) = self.nodes.get_mut(node.index()) {
+            node.deps.push(dependency);
+            self.revision += 1;
         }
     }
 
     /// Notes the stage of a node. An unknown number is ignored.
     pub fn set(&mut self, node: NodeId, stage: Stage) {
-        if let Some(node) = self.nodes.get_mut(node.index()) {
-            if node.stage != stage {
-                node.stage = stage;
-                self.revision += 1;
-            }
+        let node = self.nodes.get_mut(node.index());
+        if let Some(node) = node.filter(|node| node.stage != stage) {
+            node.stage = stage;
+            self.revision += 1;
         }
     }
 

@@ -212,9 +212,9 @@ impl Schedule {
             trace.clear();
             trace.resize(self.len(), (0.0, 0.0));
         }
-        for rank in 0..self.len() {
+        for (rank, &work) in work.iter().enumerate() {
             if let Some(resource) = self.running[rank] {
-                scratch.heaps[resource as usize].push(Reverse((key(work[rank]), rank as u32)));
+                scratch.heaps[resource as usize].push(Reverse((key(work), rank as u32)));
             } else if self.need[rank] == 0 {
                 if self.is_download[rank] {
                     scratch.fetches.push(Reverse(rank as u32));

@@ -52,7 +52,7 @@ fn shift(times_ms: &[u64]) -> Option<Regression> {
         return None;
     }
     let p = mann_whitney(old, new);
-    (p <= CHANCE + 1e-9).then(|| Regression {
+    (p <= CHANCE + 1e-9).then_some(Regression {
         before_ms: before as u64,
         after_ms: after as u64,
         before: old.len() as u32,

@@ -222,10 +222,10 @@ fn insert_batch(connection: &Connection, run: RunId, batch: &Batch) -> Result<us
         insert_needs(connection, run, first, &batch.builds)?;
     }
     if !batch.downloads.is_empty() {
-        let mut seq = next(connection, "download", run)?;
+        let first = next(connection, "download", run)?;
         let mut insert =
             connection.prepare_cached("INSERT INTO download VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-        for d in &batch.downloads {
+        for (seq, d) in (first..).zip(&batch.downloads) {
             insert.execute(params![
                 run.0,
                 seq,
@@ -235,14 +235,13 @@ fn insert_batch(connection: &Connection, run: RunId, batch: &Batch) -> Result<us
                 signed(d.started_ms),
                 signed(d.elapsed_ms)
             ])?;
-            seq += 1;
         }
     }
     if !batch.units.is_empty() {
-        let mut seq = next(connection, "unit", run)?;
+        let first = next(connection, "unit", run)?;
         let mut insert =
             connection.prepare_cached("INSERT INTO unit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
-        for u in &batch.units {
+        for (seq, u) in (first..).zip(&batch.units) {
             let (started, elapsed) = (signed(u.started_ms), signed(u.elapsed_ms));
             insert.execute(params![
                 run.0,
@@ -255,14 +254,13 @@ fn insert_batch(connection: &Connection, run: RunId, batch: &Batch) -> Result<us
                 elapsed,
                 u.outcome.as_str()
             ])?;
-            seq += 1;
         }
     }
     if !batch.packages.is_empty() {
-        let mut seq = next(connection, "package", run)?;
+        let first = next(connection, "package", run)?;
         let mut insert = connection
             .prepare_cached("INSERT INTO package VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?;
-        for p in &batch.packages {
+        for (seq, p) in (first..).zip(&batch.packages) {
             insert.execute(params![
                 run.0,
                 seq,
@@ -276,7 +274,6 @@ fn insert_batch(connection: &Connection, run: RunId, batch: &Batch) -> Result<us
                 p.link_ms.map(signed),
                 p.outcome.as_str(),
             ])?;
-            seq += 1;
         }
     }
     let mut predictions = 0;
