@@ -39,6 +39,7 @@ pub(crate) struct Row {
     pub(crate) form: &'static str,
     pub(crate) effect: Effect,
     /// The file of the tool's sources, or the version whose output was read, that shows the form.
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is for readers, and a test asks for it"))]
     pub(crate) source: &'static str,
     /// Whether the line is believed only after a line that opens the tool.
     pub(crate) inner: bool,
@@ -175,9 +176,16 @@ pub(crate) struct Form {
 impl Form {
     /// Reads a form. Returns nothing for one with an unknown or unclosed hole, which a test of all tables rules out.
     pub(crate) fn new(form: &'static str) -> Option<Self> {
-        let mut pieces = form.split('{');
-        let head = pieces.next()?;
-        let tail = pieces
+        // `{{` at the beginning is a brace.
+        let (form, from) = match form.strip_prefix('{').filter(|rest| rest.starts_with('{')) {
+            Some(rest) => (rest, 1),
+            None => (form, 0),
+        };
+        let open = form.get(from..)?.find('{').map_or(form.len(), |at| at + from);
+        let (head, holes) = form.split_at_checked(open)?;
+        let tail = holes
+            .split('{')
+            .skip(1)
             .map(|piece| {
                 let (name, literal) = piece.split_once('}')?;
                 Some((Hole::named(name)?, literal))
@@ -235,7 +243,8 @@ fn fill<'l>(sighting: &mut Sighting<'l>, hole: Hole, text: &'l str) -> Option<()
             return Some(());
         }
         Hole::Package => {
-            if !is_word(text) {
+            // `Building jar: /x` names no package.
+            if !is_word(text) || text.ends_with(':') {
                 return None;
             }
             sighting.package.get_or_insert(text);
@@ -266,9 +275,9 @@ fn is_object(path: &str) -> bool {
     })
 }
 
-/// Reads a number, which may be padded with blanks and grouped by commas.
+/// Reads a number, which may have blanks before it and be grouped by commas.
 pub(crate) fn number(text: &str) -> Option<u64> {
-    let text = text.trim_matches(' ');
+    let text = text.trim_start_matches(' ');
     if text.is_empty() || text.len() > 15 {
         return None;
     }
@@ -289,12 +298,13 @@ mod tests {
 
     #[test]
     fn forms() {
-        let cases: [(&str, &str, bool); 12] = [
+        let cases: [(&str, &str, bool); 13] = [
             ("[{done}/{total}] {item}", "[12/345] CC a.o", true),
             ("[{done}/{total}] {item}", "[12/345]", false),
             ("[{done}/{total}] {item}", "[a/345] x", false),
             ("[{done} / {total}] {item}", "[1,234 / 5,678] Compiling a.cc", true),
             ("[{done} / {total}] {item}", "[1,2 / 5] Compiling a.cc", false),
+            ("[{done}/{total}] {item}", "[1 / 5] Compiling a.cc", false),
             ("[{percent}%] {item}", "[  7%] Building C object a.o", true),
             ("Compiling {package} v{word} {any}", "Compiling a b v1 (x)", false),
             ("CC {object}", "CC       src/a.o", true),

@@ -141,13 +141,13 @@ impl Learner {
             *self = Self { shape, last: numbers, agreeing: 0, roles: None };
             return None;
         }
-        let roles = roles(&self.last, &numbers);
-        if self.roles.is_none() || roles.is_some() {
-            if roles.is_some() && roles == self.roles {
-                self.agreeing = self.agreeing.saturating_add(1);
-            } else {
-                self.roles = roles;
-                self.agreeing = u8::from(roles.is_some());
+        // Other numbers may move by one, too, now and then: a role that still fits stays.
+        match self.roles {
+            Some(roles) if still_fits(roles, &self.last, &numbers) => self.agreeing = self.agreeing.saturating_add(1),
+            Some(_) if self.agreeing > N_AGREEING => {}
+            _ => {
+                self.roles = roles(&self.last, &numbers);
+                self.agreeing = u8::from(self.roles.is_some());
             }
         }
         self.last = numbers;
@@ -159,6 +159,16 @@ impl Learner {
         };
         (done <= total).then_some((done, total))
     }
+}
+
+/// Whether the numbers of a line moved on as their roles say.
+fn still_fits((role, total): (Role, usize), before: &[u64], now: &[u64]) -> bool {
+    let pair = |at: usize| before.get(at).copied().zip(now.get(at).copied());
+    let moved = match role {
+        Role::Done(at) => pair(at).is_some_and(|(before, now)| now == before + 1),
+        Role::Remaining(at) => pair(at).is_some_and(|(before, now)| now + 1 == before),
+    };
+    moved && pair(total).is_some_and(|(before, now)| before == now)
 }
 
 /// Finds a number that moved by one and a larger one that stayed.

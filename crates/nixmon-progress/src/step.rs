@@ -113,12 +113,6 @@ pub(crate) fn is_source(path: &str) -> bool {
 
 /// Reads a command that make printed before it ran it.
 pub(crate) fn recipe(line: &str) -> Option<Sighting<'_>> {
-    // What libtool says of itself: the command follows.
-    if let Some((_, rest)) = line.split_once("libtool: compile:").or_else(|| line.split_once("libtool: link:")) {
-        // The command that make printed was counted.
-        let _ = rest;
-        return None;
-    }
     command(line)
 }
 

@@ -107,6 +107,9 @@ impl Build {
         let finished = self.steps.end(success, self.now);
         self.close(&finished);
         self.packages.end(success, self.now);
+        if success {
+            self.works.iter_mut().for_each(Work::end);
+        }
     }
 
     fn apply(&mut self, tool: Tool, sighting: &Sighting<'_>, now: f64) {
@@ -125,7 +128,8 @@ impl Build {
             let is_known = work.is_open
                 || matches!(tool, Tool::Ghc | Tool::Git | Tool::Webpack | Tool::Gradle | Tool::Pnpm | Tool::Cargo)
                 || described.is_some_and(|step| step.is_known);
-            let verdict = work.count(sighting, is_known);
+            let is_described = described.is_some_and(|step| step.is_known);
+            let verdict = work.count(sighting, is_known, is_described);
             if verdict == Verdict::Doubted {
                 return;
             }
@@ -344,10 +348,10 @@ impl Build {
             .collect();
         // A step's package is of the moment only while the step is likely to run.
         if let Some(first) = units.first_mut()
-            && let Some(moment) = self.steps.moment(at)
             && matches!(first.tool, Tool::Ninja | Tool::CMake)
+            && self.steps.has_begun()
         {
-            first.package = moment;
+            first.package = self.steps.moment(at);
         }
         units
     }
@@ -365,11 +369,7 @@ impl Build {
     /// Returns all packages, sorted by name.
     pub fn packages(&self, now: Duration) -> Vec<Package> {
         let now = now.as_secs_f64().max(self.now);
-        let mut packages = self.packages.list(&self.steps, self.timeline.as_ref().map(Timeline::past), now);
-        if self.ended.is_none() {
-            self.steps.mark_running(&mut packages, now);
-        }
-        packages
+        self.packages.list(&self.steps, self.timeline.as_ref().map(Timeline::past), now)
     }
 
     /// Returns the files that ended so far, in the order in which they did, with their times as far as lines tell them.

@@ -74,7 +74,6 @@ pub(super) struct Steps {
     /// The costs of the latest steps, for builds without a plan.
     recent: std::collections::VecDeque<f64>,
     last_end: f64,
-    last_end_package: Option<String>,
     /// Whether any step's begin was seen.
     sees_begins: bool,
 }
@@ -333,7 +332,6 @@ impl Steps {
             self.recent.pop_front();
         }
         self.last_end = now;
-        self.last_end_package.clone_from(&finished.package);
         self.n_ended += 1;
         self.finished.push(finished.clone());
         Some(finished)
@@ -381,14 +379,14 @@ impl Steps {
         self.running.iter().map(done).sum()
     }
 
-    /// Returns the package of the moment, if this knows better than the latest line.
-    pub(super) fn moment(&self, now: f64) -> Option<Option<String>> {
+    /// Returns the package of which a file is being compiled. A link is named by its output.
+    pub(super) fn moment(&self, now: f64) -> Option<String> {
         if !self.sees_begins {
-            return Some(self.last_end_package.clone().filter(|_| now - self.last_end <= MOMENT));
+            let last = self.finished.last().filter(|last| !last.is_link && now - last.ended <= MOMENT);
+            return last.and_then(|last| last.package.clone());
         }
         let compiling = self.running.iter().rev().filter_map(|at| self.steps.get(*at)).find(|step| !step.is_link);
-        let running = self.running.last().and_then(|at| self.steps.get(*at));
-        Some(compiling.or(running).and_then(|step| step.package.clone()))
+        compiling.and_then(|step| step.package.clone())
     }
 
     /// Returns the file of the package that runs, and when it began.
@@ -409,9 +407,6 @@ impl Steps {
             (total + cost, left + if matches!(step.state, State::Ended) { 0.0 } else { cost })
         })
     }
-
-    /// Marks packages that are likely to run although only ends are printed.
-    pub(super) fn mark_running(&self, _packages: &mut [super::Package], _now: f64) {}
 
     /// Returns how many jobs may run.
     pub(super) fn jobs(&self) -> usize {

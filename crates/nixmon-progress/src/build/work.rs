@@ -6,6 +6,9 @@ use crate::{
     unit::{Stage, Tests, Tool, Unit},
 };
 
+/// Points by which a percent may leap in a line of free text.
+const MOST_LEAP: f64 = 5.0;
+
 /// The work of one tool.
 #[derive(Clone, Debug)]
 pub(super) struct Work {
@@ -27,6 +30,8 @@ pub(super) struct Work {
     begun: u64,
     /// Ends that the tool reported one by one.
     reported: u64,
+    /// Lines with a percent.
+    counted: u64,
     seen: u64,
 }
 
@@ -47,25 +52,34 @@ impl Work {
             before: Count { done: 0, total: 0 },
             begun: 0,
             reported: 0,
+            counted: 0,
             seen: 0,
         }
     }
 
     /// Judges a count, and takes it if it is believed.
-    pub(super) fn count(&mut self, sighting: &Sighting<'_>, is_known: bool) -> Verdict {
+    ///
+    /// `is_described` says that a known generator wrote the line's text.
+    pub(super) fn count(&mut self, sighting: &Sighting<'_>, is_known: bool, is_described: bool) -> Verdict {
         let count = match (sighting.done, sighting.total, sighting.percent) {
             (Some(done), Some(total), _) => Count { done, total },
             (_, _, Some(percent)) => {
                 // A percent leaps in a small project: only that it does not fall is asked of a line in known words.
                 let percent = percent as f64;
-                if percent > 100.0 || !is_known {
+                // What a custom command prints is free text: it may not leap.
+                let leaps = !is_described && self.tool == Tool::CMake
+                    && percent > self.percent.unwrap_or(0.0) + MOST_LEAP;
+                if percent > 100.0 || !is_known || leaps {
                     return Verdict::Doubted;
+                }
+                if self.tool == Tool::CMake {
+                    self.counted += 1;
+                    self.done = self.counted;
                 }
                 if self.percent.is_none_or(|before| percent >= before) {
                     self.percent = Some(percent);
                 }
                 self.seen += 1;
-                self.done = self.seen;
                 return Verdict::Continues;
             }
             // A count without a total, such as Vite's modules.
@@ -121,7 +135,7 @@ impl Work {
                 self.seen += 1;
                 // cargo's JSON messages are exact; what was told from the lines for begins gives way.
                 self.reported += 1;
-                self.done = self.reported;
+                self.done = if self.tool == Tool::Cargo { self.reported } else { self.done.max(self.reported) };
             }
             Kind::Counts => {
                 if let Some(percent) = sighting.percent.filter(|_| self.tool == Tool::Pytest) {
@@ -214,6 +228,19 @@ impl Work {
         }
     }
 
+    /// Takes the good end of the build: what has begun has ended.
+    pub(super) fn end(&mut self) {
+        let is_exact = self.counted > 0 || self.tool == Tool::Cargo && self.reported > 0;
+        if !is_exact && !self.tool.runs_tests() {
+            self.done = self.done.max(self.begun);
+        }
+        if matches!(self.tool, Tool::Ghc | Tool::Maven | Tool::Ninja)
+            && let Some(total) = self.total
+        {
+            self.done = total;
+        }
+    }
+
     pub(super) fn has_progress(&self) -> bool {
         self.seen > 0
     }
@@ -221,7 +248,11 @@ impl Work {
     /// Returns the count of all runs of the tool together.
     pub(super) fn count_of_all(&self) -> Option<Count> {
         let total = self.total?;
-        let done = if self.tool == Tool::Cargo { self.done.min(total) } else { self.done };
+        // A hint that proved wrong is none.
+        let done = self.done;
+        if self.tool == Tool::Cargo && done > total {
+            return None;
+        }
         Some(Count { done: self.before.done + done, total: self.before.total + total })
     }
 
@@ -240,11 +271,12 @@ impl Work {
     pub(super) fn unit(&self) -> Unit {
         let tests = self.tests.filter(|tests| tests.done > 0 || tests.total.is_some());
         let is_test = self.tool.runs_tests();
+        let of_all = self.count_of_all();
         Unit {
             tool: self.tool,
             stage: self.stage,
-            done: if is_test { tests.map_or(0, |tests| tests.done) } else { self.done },
-            total: if is_test { tests.and_then(|tests| tests.total) } else { self.total },
+            done: if is_test { tests.map_or(0, |tests| tests.done) } else { of_all.map_or(self.done, |count| count.done) },
+            total: if is_test { tests.and_then(|tests| tests.total) } else { of_all.map(|count| count.total) },
             percent: self.share().map(|share| 100.0 * share),
             estimated: false,
             current: self.current.clone(),

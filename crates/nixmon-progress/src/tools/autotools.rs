@@ -2,7 +2,6 @@
 
 use crate::{
     form::{Effect::*, Table, inner, row},
-    step,
     unit::{Stage, Tool},
 };
 
@@ -21,10 +20,6 @@ pub(super) static TABLE: Table = Table {
         row("checking {item}...{any}", Begins(Stage::Configure), AUTOCONF),
         row("configure: creating ./config.status", Opens(Stage::Configure), AUTOCONF),
         row("config.status: creating {item}", Ends(Stage::Configure), AUTOCONF),
-        row("libtool: compile: {any}", Custom(step::recipe), LIBTOOL),
-        row("libtool: link: {any}", Custom(step::recipe), LIBTOOL),
-        row("/bin/bash {any}", Custom(step::recipe), "automake 1.16.5 lib/am/ltlib.am"),
-        row("/bin/sh {any}", Custom(step::recipe), "automake 1.16.5 lib/am/ltlib.am"),
         row("libtool: install: /usr/bin/install -c {item}", Ends(Stage::Install), LIBTOOL),
         row("Making all in {package}", Opens(Stage::Compile), SUBDIRS),
         row("Making check in {package}", Opens(Stage::Test), SUBDIRS),

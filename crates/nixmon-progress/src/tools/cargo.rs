@@ -24,7 +24,7 @@ pub(super) static TABLE: Table = Table {
         row("Building [{any}] {done}/{total}", Counts(Stage::Compile), PROGRESS),
         row("Finished {any} target(s) in {any}", Closes, QUEUE),
         row("error: could not compile `{package}` {any}", Fails, QUEUE),
-        row("{\"reason\":\"{any}", Custom(message), MESSAGES),
+        row("{{\"reason\":\"{any}", Custom(message), MESSAGES),
     ],
 };
 

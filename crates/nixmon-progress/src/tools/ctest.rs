@@ -1,7 +1,7 @@
 //! CTest: each test with its number, and the counts at the end.
 
 use crate::{
-    form::{Effect::*, Kind, Sighting, Table, number, inner, row},
+    form::{Effect::*, Kind, Sighting, Table, inner, number, row},
     unit::{Stage, Tool},
 };
 
@@ -15,7 +15,7 @@ pub(super) static TABLE: Table = Table {
         row("Test project {item}", Opens(Stage::Test), "CMake 3.25 Source/cmCTest.cxx"),
         inner("Start {n}: {item}", Begins(Stage::Test), RUN),
         inner("{done}/{total} Test {any}#{n}: {item} .{any}", Custom(result), RUN),
-        row("{percent}% tests passed, {failed} tests failed out of {total}", Tally, HANDLER),
+        inner("{percent}% tests passed, {failed} tests failed out of {total}", Tally, HANDLER),
     ],
 };
 

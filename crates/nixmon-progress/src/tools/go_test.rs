@@ -22,7 +22,7 @@ pub(super) static TABLE: Table = Table {
         row("ok  \t{package}\t(cached)", Built, TEST),
         row("FAIL\t{package}\t{any}", Fails, TEST),
         row("?   \t{package}\t[no test files]", Built, TEST),
-        row("{\"Time\":\"{any}", Custom(event), JSON),
+        row("{{\"Time\":\"{any}", Custom(event), JSON),
     ],
 };
 

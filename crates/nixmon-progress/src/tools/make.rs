@@ -35,6 +35,8 @@ pub(super) static TABLE: Table = Table {
         row("aarch64-{any}", Custom(step::recipe), RECIPE),
         row("/usr/bin/{any}", Custom(step::recipe), RECIPE),
         row("/nix/store/{any}", Custom(step::recipe), RECIPE),
+        row("/bin/bash {any}", Custom(step::recipe), "automake 1.16.5 lib/am/ltlib.am"),
+        row("/bin/sh {any}", Custom(step::recipe), "automake 1.16.5 lib/am/ltlib.am"),
         row("ar {any}", Custom(step::recipe), RECIPE),
         row("ld {any}", Custom(step::recipe), RECIPE),
         row("CC {object}", Begins(Stage::Compile), KBUILD),

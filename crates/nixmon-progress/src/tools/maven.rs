@@ -14,7 +14,7 @@ pub(super) static TABLE: Table = Table {
     within: &[],
     rows: &[
         row("[INFO] Scanning for projects...", Opens(Stage::Configure), EVENTS),
-        inner("[INFO] Building {package} {word} [{done}/{total}]", Counts(Stage::Compile), EVENTS),
+        inner("[INFO] Building {package} {any}[{done}/{total}]", Counts(Stage::Compile), EVENTS),
         inner("[INFO] Building {package} {word}", Begins(Stage::Compile), EVENTS),
         inner("[INFO] --- {any}compile ({any}) @ {package} ---", Opens(Stage::Compile), EVENTS),
         inner("[INFO] --- {any}:test ({any}) @ {package} ---", Opens(Stage::Test), EVENTS),

@@ -18,7 +18,7 @@ pub(super) static TABLE: Table = Table {
         row("npm WARN {any}", Opens(Stage::Configure), "npm 9 npmlog"),
         row("npm error {any}", Opens(Stage::Configure), "npm 11 proc-log"),
         row("npm ERR! {any}", Opens(Stage::Configure), "npm 9 npmlog"),
-        row("added {n} packages{any} in {any}", Opens(Stage::Configure), REIFY),
+        row("added {total} packages{any} in {any}", Totals(Stage::Download), REIFY),
         inner("> {package}@{word} {item}", Begins(Stage::Compile), SCRIPT),
     ],
 };

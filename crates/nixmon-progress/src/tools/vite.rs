@@ -16,7 +16,7 @@ pub(super) static TABLE: Table = Table {
         inner("transforming ({done}) {item}", Counts(Stage::Compile), REPORTER),
         inner("✓ {total} modules transformed.", Totals(Stage::Link), REPORTER),
         inner("rendering chunks{any}", Opens(Stage::Link), REPORTER),
-        inner("dist/{item} kB{any}", Ends(Stage::Link), REPORTER),
+        inner("dist/{any} kB{any}", Opens(Stage::Link), REPORTER),
         inner("✓ built in {any}", Closes, BUILD),
     ],
 };
