@@ -4,7 +4,12 @@
 //! `project` (a build directory's `.cmake`) and `cause.json`. `OTHER` is a directory of the same form, whose truth is taken
 //! as an earlier run. A snapshot is taken every second of the recording.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, reason = "a program for developers")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a program for developers"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -73,12 +78,15 @@ fn score(dir: &str, past: Option<&str>) -> BTreeMap<&'static str, (usize, usize)
         .collect();
     let end = truth["elapsed_ms"].as_u64().unwrap();
     let success = truth["exit_status"] == 0;
-    let argv: Vec<&str> = truth["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    let argv: Vec<&str> =
+        truth["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     // A replay does not know the command line of a recorded filter.
-    let jobs = std::env::var("JOBS").ok().map_or(nixmon_progress::jobs(&argv, |_| None), |jobs| jobs.parse().ok());
+    let jobs =
+        std::env::var("JOBS").ok().map_or(nixmon_progress::jobs(&argv, |_| None), |jobs| jobs.parse().ok());
     let mut build = Build::new(Hints {
         jobs,
-        project: Project::read(&Disk::new(format!("{dir}/project"))),
+        project: Project::read(&Disk::new(format!("{dir}/project")))
+            .filter(|_| std::env::var_os("NO_PROJECT").is_none()),
         past: past.and_then(past_of),
         ..Hints::default()
     });
@@ -99,7 +107,11 @@ fn score(dir: &str, past: Option<&str>) -> BTreeMap<&'static str, (usize, usize)
     for record in text.lines().skip(1).map(Some).chain([None]) {
         let parsed = record.and_then(|record| {
             let digits = record.find(|c: char| !c.is_ascii_digit())?;
-            Some((record[..digits].parse::<u64>().unwrap(), record[digits..].chars().next()?, &record[digits + 1..]))
+            Some((
+                record[..digits].parse::<u64>().unwrap(),
+                record[digits..].chars().next()?,
+                &record[digits + 1..],
+            ))
         });
         let at = parsed.map_or(end, |(at, _, _)| at);
         while next <= at.min(end) {
@@ -114,14 +126,20 @@ fn score(dir: &str, past: Option<&str>) -> BTreeMap<&'static str, (usize, usize)
                 last = percent;
                 distances.push((percent - share).abs());
                 if trace && next % 20_000 == 0 {
-                    println!("{:4} s: {share:5.1} % of the time, {percent:5.1} % said, {:?} {:?}", next / 1000, unit.package, unit.current);
+                    println!(
+                        "{:4} s: {share:5.1} % of the time, {percent:5.1} % said, {:?} {:?}",
+                        next / 1000,
+                        unit.package,
+                        unit.current
+                    );
                 }
             }
             if let Some(total) = unit.total.filter(|_| unit.tool == Tool::Ninja) {
                 own.push((100.0 * unit.done as f64 / total as f64 - share).abs());
             }
             let is_now = |file: &&File| file.begin.saturating_sub(SLACK) <= next && next <= file.end + SLACK;
-            let running: BTreeSet<&str> = files.iter().filter(is_now).map(|file| file.package.as_str()).collect();
+            let running: BTreeSet<&str> =
+                files.iter().filter(is_now).map(|file| file.package.as_str()).collect();
             if let Some(package) = &unit.package
                 && !running.is_empty()
             {
@@ -134,10 +152,17 @@ fn score(dir: &str, past: Option<&str>) -> BTreeMap<&'static str, (usize, usize)
                 let Some(begun) = of.iter().map(|file| file.begin).min() else { continue };
                 let ended = of.iter().map(|file| file.end).max().unwrap();
                 if next + SLACK < begun {
-                    ask("status", package.status == Status::Queued, &|| format!("{} {:?} at {next}, begins {begun}", package.name, package.status));
+                    ask("status", package.status == Status::Queued, &|| {
+                        format!("{} {:?} at {next}, begins {begun}", package.name, package.status)
+                    });
                 } else if begun + SLACK < next && next + SLACK < ended {
                     let right = package.status == Status::Compiling || of.iter().any(|file| file.failed);
-                    ask("status", right, &|| format!("{} {:?} at {next}, compiles {begun} to {ended}", package.name, package.status));
+                    ask("status", right, &|| {
+                        format!(
+                            "{} {:?} at {next}, compiles {begun} to {ended}",
+                            package.name, package.status
+                        )
+                    });
                     let low = of.iter().filter(|file| file.end + SLACK < next).count() as u64;
                     let high = of.iter().filter(|file| file.begin < next + SLACK).count() as u64;
                     ask("files done", (low..=high).contains(&package.done), &|| {
@@ -165,16 +190,21 @@ fn score(dir: &str, past: Option<&str>) -> BTreeMap<&'static str, (usize, usize)
         let found = packages.iter().find(|package| package.name == name);
         if failed || success {
             let expected = if failed { Status::Failed } else { Status::Built };
-            ask("package at the end", found.is_some_and(|package| package.status == expected), &|| format!("{name} {:?}", found.map(|p| p.status)));
+            ask("package at the end", found.is_some_and(|package| package.status == expected), &|| {
+                format!("{name} {:?}", found.map(|p| p.status))
+            });
         }
         if success {
-            ask("files at the end", found.is_some_and(|package| package.done == of.len() as u64), &|| format!("{name} {:?} of {}", found.map(|p| p.done), of.len()));
+            ask("files at the end", found.is_some_and(|package| package.done == of.len() as u64), &|| {
+                format!("{name} {:?} of {}", found.map(|p| p.done), of.len())
+            });
         }
     }
     for package in truth["packages"].as_array().unwrap() {
         let name = package["name"].as_str().unwrap();
         let Some(found) = packages.iter().find(|found| found.name == name) else { continue };
-        let expected: BTreeSet<&str> = package["depends_on"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let expected: BTreeSet<&str> =
+            package["depends_on"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         let said: BTreeSet<&str> = found.depends_on.iter().map(String::as_str).collect();
         ask("dependencies", said == expected, &|| format!("{name}"));
     }
@@ -183,14 +213,24 @@ fn score(dir: &str, past: Option<&str>) -> BTreeMap<&'static str, (usize, usize)
         let causes = build.causes();
         let hit = causes.iter().find(|found| {
             found.place.as_ref().is_some_and(|place| {
-                place.file.ends_with(cause["file"].as_str().unwrap()) && place.line.map(u64::from) == cause["line"].as_u64()
+                place.file.ends_with(cause["file"].as_str().unwrap())
+                    && place.line.map(u64::from) == cause["line"].as_u64()
             }) && found.message.contains(cause["message~"].as_str().unwrap())
         });
         ask("cause", hit.is_some(), &|| format!("{causes:?}"));
-        ask("package of the cause", hit.is_some_and(|hit| hit.package.as_deref() == cause["package"].as_str()), &|| format!("{hit:?}"));
+        ask(
+            "package of the cause",
+            hit.is_some_and(|hit| hit.package.as_deref() == cause["package"].as_str()),
+            &|| format!("{hit:?}"),
+        );
     }
     let mean = |list: &[f64]| list.iter().sum::<f64>() / list.len().max(1) as f64;
-    println!("{dir}: mean distance {:.1} points of {} snapshots; by ninja's own count {:.1}", mean(&distances), distances.len(), mean(&own));
+    println!(
+        "{dir}: mean distance {:.1} points of {} snapshots; by ninja's own count {:.1}",
+        mean(&distances),
+        distances.len(),
+        mean(&own)
+    );
     for note in notes.iter().take(40) {
         println!("  wrong: {note}");
     }

@@ -30,5 +30,9 @@ fn main() {
         best = best.min(begun.elapsed());
     }
     let each = best.as_nanos() as f64 / lines.len() as f64;
-    println!("{} lines, {seen} of progress: {each:.1} ns a line, {:.0} MB/s", lines.len(), text.len() as f64 / 1e6 / best.as_secs_f64());
+    println!(
+        "{} lines, {seen} of progress: {each:.1} ns a line, {:.0} MB/s",
+        lines.len(),
+        text.len() as f64 / 1e6 / best.as_secs_f64()
+    );
 }

@@ -12,9 +12,7 @@ fn follows(before: Count, now: Count) -> bool {
     let leap = (before.total / 20).max(8);
     // ninja's total falls when outputs turn out unchanged, and grows with dynamic dependencies.
     let change = (before.total / 4).max(2);
-    now.done >= before.done
-        && now.done - before.done <= leap
-        && now.total.abs_diff(before.total) <= change
+    now.done >= before.done && now.done - before.done <= leap && now.total.abs_diff(before.total) <= change
 }
 
 /// Accepts counts that make a sequence.
@@ -57,7 +55,9 @@ impl Belief {
             self.n_following = 0;
             return Verdict::Continues;
         }
-        if known && count.done <= 1 && self.accepted.is_none_or(|before| before.done >= before.total || count.done == 1)
+        if known
+            && count.done <= 1
+            && self.accepted.is_none_or(|before| before.done >= before.total || count.done == 1)
         {
             self.accept(count);
             return Verdict::Starts;
@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn counts() {
         use Verdict::*;
-        let cases: [(bool, &[(u64, u64, Verdict)]); 7] = [
+        type Case = (bool, &'static [(u64, u64, Verdict)]);
+        let cases: [Case; 7] = [
             (true, &[(1, 10, Starts), (2, 10, Continues), (3, 10, Continues)]),
             (false, &[(1, 10, Doubted), (2, 10, Doubted), (3, 10, Starts), (4, 10, Continues)]),
             // A sentence amid a real sequence.

@@ -270,8 +270,10 @@ fn is_word(text: &str) -> bool {
 fn is_object(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rsplit_once('.').is_none_or(|(_, extension)| {
-        matches!(extension, "o" | "lo" | "la" | "a" | "obj" | "so" | "ko" | "c" | "cc" | "cpp" | "cxx" | "S" | "s")
-            || extension.bytes().all(|byte| byte.is_ascii_digit())
+        matches!(
+            extension,
+            "o" | "lo" | "la" | "a" | "obj" | "so" | "ko" | "c" | "cc" | "cpp" | "cxx" | "S" | "s"
+        ) || extension.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
@@ -285,7 +287,7 @@ pub(crate) fn number(text: &str) -> Option<u64> {
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'0'..=b'9' => number = number * 10 + u64::from(byte - b'0'),
-            b',' if at > 0 && (text.len() - at) % 4 == 0 => {}
+            b',' if at > 0 && (text.len() - at).is_multiple_of(4) => {}
             _ => return None,
         }
     }

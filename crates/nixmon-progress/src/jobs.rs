@@ -8,7 +8,9 @@ pub fn jobs<'a>(argv: &[&str], env: impl Fn(&str) -> Option<&'a str>) -> Option<
     let (program, args) = argv.split_first()?;
     let program = program.rsplit('/').next().unwrap_or(program);
     match program {
-        "make" | "gmake" => option(args, &["-j", "--jobs"]).unwrap_or_else(|| env("MAKEFLAGS").and_then(makeflags)),
+        "make" | "gmake" => {
+            option(args, &["-j", "--jobs"]).unwrap_or_else(|| env("MAKEFLAGS").and_then(makeflags))
+        }
         // ninja takes no variable, but CMake passes its own on.
         "ninja" | "samu" | "ninja-build" => option(args, &["-j"]).flatten(),
         "cmake" => cmake(args, &env),
@@ -76,7 +78,8 @@ mod tests {
 
     #[test]
     fn command_lines() {
-        let cases: [(&str, &[(&str, &str)], Option<u32>); 26] = [
+        type Case = (&'static str, &'static [(&'static str, &'static str)], Option<u32>);
+        let cases: [Case; 26] = [
             ("make -j4", &[], Some(4)),
             ("make -j 4 all", &[], Some(4)),
             ("make --jobs=3", &[], Some(3)),

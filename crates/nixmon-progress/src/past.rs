@@ -264,8 +264,11 @@ mod tests {
     #[test]
     fn time_is_divided_among_files() {
         // a and b share 10 seconds, then a link of 70, then c.
-        let past =
-            Past::new(Duration::from_secs(100), [unit("/a.c", 0, 10), unit("/b.c", 0, 10), unit("/c.c", 80, 20)]).unwrap();
+        let past = Past::new(
+            Duration::from_secs(100),
+            [unit("/a.c", 0, 10), unit("/b.c", 0, 10), unit("/c.c", 80, 20)],
+        )
+        .unwrap();
         let mut timeline = Timeline::new(past);
         timeline.end(Some("p"), "a.c", 10.0);
         assert!((timeline.share(10.0) - 0.05).abs() < 1e-9);

@@ -101,8 +101,10 @@ pub(crate) struct Scanner {
 impl Scanner {
     /// Makes a scanner that knows `NINJA_STATUS` and the tools of the command line.
     pub(crate) fn new(ninja_status: Option<&str>, tools: impl IntoIterator<Item = Tool>) -> Self {
-        let mut scanner =
-            Self { format: ninja_status.filter(|v| *v != "[%f/%t] ").and_then(Format::new), ..Self::default() };
+        let mut scanner = Self {
+            format: ninja_status.filter(|v| *v != "[%f/%t] ").and_then(Format::new),
+            ..Self::default()
+        };
         tools.into_iter().for_each(|tool| scanner.open(tool));
         scanner
     }
@@ -129,7 +131,11 @@ impl Scanner {
             }
             _ => false,
         };
-        if !is_candidate && self.running & index.with_open == 0 && self.format.is_none() && !self.learns(bytes) {
+        if !is_candidate
+            && self.running & index.with_open == 0
+            && self.format.is_none()
+            && !self.learns(bytes)
+        {
             return None;
         }
         self.slow(index, line, at)
@@ -239,7 +245,7 @@ mod tests {
             for row in table.rows {
                 let form = Form::new(row.form).unwrap_or_else(|| panic!("{}: unknown hole", row.form));
                 assert!(!row.source.is_empty(), "{}: no source", row.form);
-                assert!(row.inner || form.head.len() > 0, "{}: fits anything, and is not inner", row.form);
+                assert!(row.inner || !form.head.is_empty(), "{}: fits anything, and is not inner", row.form);
                 assert!(!seen.contains(&row.form) || row.inner, "{}: listed twice", row.form);
                 seen.push(row.form);
             }

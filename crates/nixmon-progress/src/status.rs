@@ -70,7 +70,8 @@ impl Format {
             pieces.push(Piece::Literal(literal.to_owned()));
         }
         let says = |piece: &Piece| pieces.contains(piece);
-        let is_useful = says(&Piece::Percent) || says(&Piece::Total) && (says(&Piece::Done) || says(&Piece::Remaining));
+        let is_useful =
+            says(&Piece::Percent) || says(&Piece::Total) && (says(&Piece::Done) || says(&Piece::Remaining));
         is_useful.then_some(Self { pieces })
     }
 
@@ -143,7 +144,9 @@ impl Learner {
         }
         // Other numbers may move by one, too, now and then: a role that still fits stays.
         match self.roles {
-            Some(roles) if still_fits(roles, &self.last, &numbers) => self.agreeing = self.agreeing.saturating_add(1),
+            Some(roles) if still_fits(roles, &self.last, &numbers) => {
+                self.agreeing = self.agreeing.saturating_add(1)
+            }
             Some(_) if self.agreeing > N_AGREEING => {}
             _ => {
                 self.roles = roles(&self.last, &numbers);
@@ -173,9 +176,8 @@ fn still_fits((role, total): (Role, usize), before: &[u64], now: &[u64]) -> bool
 
 /// Finds a number that moved by one and a larger one that stayed.
 fn roles(before: &[u64], now: &[u64]) -> Option<(Role, usize)> {
-    let at = |moved: fn(u64, u64) -> bool| {
-        before.iter().zip(now).position(|(before, now)| moved(*before, *now))
-    };
+    let at =
+        |moved: fn(u64, u64) -> bool| before.iter().zip(now).position(|(before, now)| moved(*before, *now));
     let total_above = |least: u64| {
         before
             .iter()
@@ -224,7 +226,11 @@ mod tests {
         let cases = [
             ("[%f/%t] ", "[3/10] CC a.o", Some((Some(3), Some(10), None, "CC a.o"))),
             ("[%p %f/%t %es] ", "[  1% 1/51 0.097s] CC a.o", Some((Some(1), Some(51), Some(1), "CC a.o"))),
-            ("(%u left, %r running) %s-%t ", "(50 left, 2 running) 2-51 CC a.o", Some((Some(1), Some(51), None, "CC a.o"))),
+            (
+                "(%u left, %r running) %s-%t ",
+                "(50 left, 2 running) 2-51 CC a.o",
+                Some((Some(1), Some(51), None, "CC a.o")),
+            ),
             ("[%f/%t] ", "nothing", None),
         ];
         for (variable, line, expected) in cases {

@@ -68,7 +68,12 @@ pub(crate) fn describe(text: &str) -> Step<'_> {
         };
     }
     let last = text.rsplit(' ').next().unwrap_or(text);
-    Step { stage: Stage::Compile, output: if last.contains('.') { last } else { text }, package: None, is_known: false }
+    Step {
+        stage: Stage::Compile,
+        output: if last.contains('.') { last } else { text },
+        package: None,
+        is_known: false,
+    }
 }
 
 /// Returns the target in an object's path: `src/CMakeFiles/TARGET.dir/a.cc.o`, `src/libTARGET.a.p/a.c.o`.
@@ -101,8 +106,8 @@ pub(crate) fn source_of(object: &str) -> String {
 
 /// Extensions of sources that a compiler gets.
 const SOURCES: [&str; 24] = [
-    "c", "cc", "cpp", "cxx", "c++", "C", "m", "mm", "S", "s", "asm", "f", "f90", "F90", "f77", "rs", "d", "go", "cu",
-    "hs", "java", "vala", "adb", "swift",
+    "c", "cc", "cpp", "cxx", "c++", "C", "m", "mm", "S", "s", "asm", "f", "f90", "F90", "f77", "rs", "d",
+    "go", "cu", "hs", "java", "vala", "adb", "swift",
 ];
 
 /// Whether a path is a source that compilers take.
@@ -176,7 +181,9 @@ fn compile_or_link<'l>(words: impl Iterator<Item = &'l str>) -> Option<Sighting<
             // Preprocessing and dependency files are no steps.
             "-E" | "-M" | "-MM" | "--version" | "-dumpversion" => return None,
             ";" | "&&" | "||" | "|" => break,
-            _ if word.starts_with("--mode=") && word != "--mode=compile" && word != "--mode=link" => return None,
+            _ if word.starts_with("--mode=") && word != "--mode=compile" && word != "--mode=link" => {
+                return None;
+            }
             // automake's `test -f 'a.c' || echo './'` ends in a quote: `a.c.
             _ if !word.starts_with('-') && is_source(word) => source = Some(word.trim_start_matches('`')),
             _ => {}
@@ -212,7 +219,11 @@ mod tests {
         ];
         for (text, stage, output, package) in cases {
             let step = describe(text);
-            assert_eq!((step.stage, step.output, step.package, step.is_known), (stage, output, package, true), "{text}");
+            assert_eq!(
+                (step.stage, step.output, step.package, step.is_known),
+                (stage, output, package, true),
+                "{text}"
+            );
         }
         assert!(!describe("almost there").is_known);
     }
@@ -223,7 +234,10 @@ mod tests {
             ("gcc -O3 -c -o tree.o tree.c", Some((Stage::Compile, "tree.c"))),
             ("cc -O2 -shared a.c b.c -fPIC -o liba.so", Some((Stage::Compile, "b.c"))),
             ("/usr/bin/x86_64-linux-gnu-g++-12 -c a.cc", Some((Stage::Compile, "a.cc"))),
-            ("/bin/bash ../libtool --tag=CC --mode=compile gcc -c -o a.lo a.c", Some((Stage::Compile, "a.c"))),
+            (
+                "/bin/bash ../libtool --tag=CC --mode=compile gcc -c -o a.lo a.c",
+                Some((Stage::Compile, "a.c")),
+            ),
             ("/bin/sh ./libtool --mode=link gcc -o liba.la a.lo", Some((Stage::Link, "liba.la"))),
             ("/bin/sh ./libtool --mode=install install -c liba.la /usr/lib", None),
             ("ar rcs liblz4.a lz4.o", Some((Stage::Link, "liblz4.a"))),

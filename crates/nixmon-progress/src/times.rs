@@ -103,7 +103,8 @@ mod tests {
     fn ninja_logs() {
         let text = "# ninja log v5\n0\t100\t1\ta.o\tff\n0\t120\t1\tb.o\tee\n0\t120\t1\tb.d\tee\n1\t30\t2\ta.o\tff\n2\t60\t2\tx\tdd\n";
         let times = ninja_log(text).unwrap();
-        let names: Vec<(&str, u128)> = times.iter().map(|t| (t.name.as_str(), t.elapsed.as_millis())).collect();
+        let names: Vec<(&str, u128)> =
+            times.iter().map(|t| (t.name.as_str(), t.elapsed.as_millis())).collect();
         assert_eq!(names, [("a.o", 29), ("x", 58)]);
         assert_eq!(ninja_log("# ninja log v4\n"), None);
         assert_eq!(ninja_log("garbage"), None);

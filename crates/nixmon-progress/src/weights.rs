@@ -90,7 +90,9 @@ impl Class {
 
     pub(crate) fn index(self) -> usize {
         match self {
-            Self::Source(language) => Self::LANGUAGES.iter().position(|other| *other == language).unwrap_or(0),
+            Self::Source(language) => {
+                Self::LANGUAGES.iter().position(|other| *other == language).unwrap_or(0)
+            }
             Self::Archive => Self::LANGUAGES.len(),
             Self::Link => Self::LANGUAGES.len() + 1,
             Self::LtoLink => Self::LANGUAGES.len() + 2,

@@ -1,6 +1,10 @@
 //! Recordings of real builds: what is said at their end, of each second of one with a known truth, and of their failures.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test reads its fixtures, and fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test reads its fixtures, and fails by panicking"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -133,37 +137,132 @@ fn text_that_looks_like_progress_is_not_believed() {
             &["ninja: Entering directory `b'", "[1/300] Building C object CMakeFiles/a.dir/a.c.o"],
             &["[99/100] almost there", "[301/300] x", "[299/300] Building C object CMakeFiles/a.dir/z.c.o"],
         ),
-        (Tool::CMake, &["[  3%] Building C object CMakeFiles/a.dir/a.c.o"], &["[ 90%] nearly done", "[190%] Building C object a.o"]),
-        (Tool::Make, &["make: Entering directory '/b'", "cc -c a.c"], &["cc me on this", "gcc is a compiler", "CC the list", "ar the pirates said"]),
-        (Tool::Meson, &["The Meson build system", "Project name: x"], &["Build targets in project: many", "Project name:"]),
-        (Tool::Autotools, &["checking for gcc... gcc"], &["checking the weather", "PASS the salt", "libtool is a tool"]),
-        (Tool::Cargo, &["   Compiling a v1.0.0"], &["Compiling the list v of things to do", "Compiling shaders", "Finished reading", "Fresh air"]),
+        (
+            Tool::CMake,
+            &["[  3%] Building C object CMakeFiles/a.dir/a.c.o"],
+            &["[ 90%] nearly done", "[190%] Building C object a.o"],
+        ),
+        (
+            Tool::Make,
+            &["make: Entering directory '/b'", "cc -c a.c"],
+            &["cc me on this", "gcc is a compiler", "CC the list", "ar the pirates said"],
+        ),
+        (
+            Tool::Meson,
+            &["The Meson build system", "Project name: x"],
+            &["Build targets in project: many", "Project name:"],
+        ),
+        (
+            Tool::Autotools,
+            &["checking for gcc... gcc"],
+            &["checking the weather", "PASS the salt", "libtool is a tool"],
+        ),
+        (
+            Tool::Cargo,
+            &["   Compiling a v1.0.0"],
+            &["Compiling the list v of things to do", "Compiling shaders", "Finished reading", "Fresh air"],
+        ),
         (Tool::Rustc, &["rustc --crate-name a src/lib.rs"], &["rustc is a compiler", "Running `rustc`"]),
-        (Tool::Ghc, &["[1 of 6] Compiling A ( A.hs, A.o )"], &["[7 of 6] Compiling B ( B.hs, B.o )", "[5 of 6] things are fine", "[ of ] Compiling"]),
-        (Tool::Go, &["WORK=/tmp/go-build12", "net/http"], &["and/or maybe", "http://example.org/x", "hello", "tests done: 5/7"]),
-        (Tool::Npm, &["added 5 packages in 3s"], &["added some packages", "> a quote", "added five packages in a hurry"]),
-        (Tool::Pnpm, &["Progress: resolved 10, reused 0, downloaded 2, added 1"], &["Progress: resolved all, reused 0", "Progress: 90%"]),
-        (Tool::Vite, &["vite v5.4.21 building for production...", "transforming (3) src/a.js"], &["✓ all modules transformed.", "transforming the world"]),
-        (Tool::Webpack, &["<s> [webpack.Progress] 10% building"], &["<s> [webpack.Progress] 250% x", "webpack is at 90%", "[webpack.Progress] 90% x"]),
-        (Tool::Gradle, &["> Task :compileJava"], &["> Task list follows", "> Task :compile java now please", "< nothing"]),
-        (Tool::Maven, &["[INFO] Scanning for projects...", "[INFO] Building a 1 [1/3]"], &["[INFO] Building a bridge 1 [9/3]", "[INFO] Building [3/3]", "[INFO] BUILD IS FUN"]),
+        (
+            Tool::Ghc,
+            &["[1 of 6] Compiling A ( A.hs, A.o )"],
+            &["[7 of 6] Compiling B ( B.hs, B.o )", "[5 of 6] things are fine", "[ of ] Compiling"],
+        ),
+        (
+            Tool::Go,
+            &["WORK=/tmp/go-build12", "net/http"],
+            &["and/or maybe", "http://example.org/x", "hello", "tests done: 5/7"],
+        ),
+        (
+            Tool::Npm,
+            &["added 5 packages in 3s"],
+            &["added some packages", "> a quote", "added five packages in a hurry"],
+        ),
+        (
+            Tool::Pnpm,
+            &["Progress: resolved 10, reused 0, downloaded 2, added 1"],
+            &["Progress: resolved all, reused 0", "Progress: 90%"],
+        ),
+        (
+            Tool::Vite,
+            &["vite v5.4.21 building for production...", "transforming (3) src/a.js"],
+            &["✓ all modules transformed.", "transforming the world"],
+        ),
+        (
+            Tool::Webpack,
+            &["<s> [webpack.Progress] 10% building"],
+            &["<s> [webpack.Progress] 250% x", "webpack is at 90%", "[webpack.Progress] 90% x"],
+        ),
+        (
+            Tool::Gradle,
+            &["> Task :compileJava"],
+            &["> Task list follows", "> Task :compile java now please", "< nothing"],
+        ),
+        (
+            Tool::Maven,
+            &["[INFO] Scanning for projects...", "[INFO] Building a 1 [1/3]"],
+            &["[INFO] Building a bridge 1 [9/3]", "[INFO] Building [3/3]", "[INFO] BUILD IS FUN"],
+        ),
         (Tool::Pip, &["Collecting a"], &["Building wheel for fun", "Collecting", "Processing words"]),
-        (Tool::Latex, &["This is pdfTeX, Version 3.14", "[1] [2]"], &["[a] (b)", "[100000000] (x", "Output written on paper"]),
-        (Tool::Bazel, &["INFO: Analyzed target //a:b (1 packages loaded).", "[10 / 100] Compiling a.cc"], &["[300 / 100] Compiling b.cc", "[x / y] z"]),
-        (Tool::CTest, &["Test project /b", "1/4 Test #1: a ......   Passed    0.01 sec"], &["4/4 Tests are fun", "9/4 Test #9: z ......   Passed    0.01 sec", "2/4 Test #2: b"]),
-        (Tool::CargoTest, &["     Running unittests src/lib.rs (target/x)", "running 1 test", "test a ... ok"], &["test of patience ... ok", "test b ... ok", "testing ... ok"]),
-        (Tool::Nextest, &["Starting 2 tests across 1 binaries", "PASS [   0.008s] a b"], &["PASS the salt", "FAIL early"]),
-        (Tool::Pytest, &["===== test session starts =====", "collected 4 items", "a.py .. [ 50%]"], &["a.py ..... [ 99%]", "loading [ 99%]", "b.py .. [ 60%]"]),
-        (Tool::GoTest, &["=== RUN   TestA", "--- PASS: TestA (0.00s)"], &["--- PASS the salt", "--- PASS: (0s)", "ok then"]),
+        (
+            Tool::Latex,
+            &["This is pdfTeX, Version 3.14", "[1] [2]"],
+            &["[a] (b)", "[100000000] (x", "Output written on paper"],
+        ),
+        (
+            Tool::Bazel,
+            &["INFO: Analyzed target //a:b (1 packages loaded).", "[10 / 100] Compiling a.cc"],
+            &["[300 / 100] Compiling b.cc", "[x / y] z"],
+        ),
+        (
+            Tool::CTest,
+            &["Test project /b", "1/4 Test #1: a ......   Passed    0.01 sec"],
+            &["4/4 Tests are fun", "9/4 Test #9: z ......   Passed    0.01 sec", "2/4 Test #2: b"],
+        ),
+        (
+            Tool::CargoTest,
+            &["     Running unittests src/lib.rs (target/x)", "running 1 test", "test a ... ok"],
+            &["test of patience ... ok", "test b ... ok", "testing ... ok"],
+        ),
+        (
+            Tool::Nextest,
+            &["Starting 2 tests across 1 binaries", "PASS [   0.008s] a b"],
+            &["PASS the salt", "FAIL early"],
+        ),
+        (
+            Tool::Pytest,
+            &["===== test session starts =====", "collected 4 items", "a.py .. [ 50%]"],
+            &["a.py ..... [ 99%]", "loading [ 99%]", "b.py .. [ 60%]"],
+        ),
+        (
+            Tool::GoTest,
+            &["=== RUN   TestA", "--- PASS: TestA (0.00s)"],
+            &["--- PASS the salt", "--- PASS: (0s)", "ok then"],
+        ),
         (Tool::Prove, &["t/a.t .. ok"], &["t/b.txt .. ok", "t/ is a directory", "t/c.t . ok"]),
-        (Tool::MesonTest, &["ninja: Entering directory `b'", "1/5 a OK 0.04s"], &["2/5 of them are OK", "9/5 x OK 0.1s", "4/5 stars"]),
+        (
+            Tool::MesonTest,
+            &["ninja: Entering directory `b'", "1/5 a OK 0.04s"],
+            &["2/5 of them are OK", "9/5 x OK 0.1s", "4/5 stars"],
+        ),
         (
             Tool::Curl,
-            &["  % Total    % Received % Xferd  Average Speed   Time    Time     Time  Current", " 10 28.6M   10 2.9M    0     0  8192k      0  0:00:03  0:00:01  0:00:02 8191k"],
+            &[
+                "  % Total    % Received % Xferd  Average Speed   Time    Time     Time  Current",
+                " 10 28.6M   10 2.9M    0     0  8192k      0  0:00:03  0:00:01  0:00:02 8191k",
+            ],
             &["90 bottles of beer", "99 1 2 3 4 5 6 7 8 9 10 11"],
         ),
-        (Tool::Git, &["Cloning into 'x'...", "Receiving objects:  10% (1/10)"], &["Receiving objects: 900% (90/10)", "Receiving guests: 90% (9/10)"]),
-        (Tool::CargoFetch, &["  Downloading crates ...", "  Downloaded a v1.0.0"], &["Downloaded everything", "Downloaded all v", "Downloading the internet"]),
+        (
+            Tool::Git,
+            &["Cloning into 'x'...", "Receiving objects:  10% (1/10)"],
+            &["Receiving objects: 900% (90/10)", "Receiving guests: 90% (9/10)"],
+        ),
+        (
+            Tool::CargoFetch,
+            &["  Downloading crates ...", "  Downloaded a v1.0.0"],
+            &["Downloaded everything", "Downloaded all v", "Downloading the internet"],
+        ),
     ];
     let tools: BTreeSet<Tool> = cases.iter().map(|(tool, _, _)| *tool).collect();
     assert_eq!(tools.len(), Tool::ALL.len(), "each tool has a case");
@@ -179,7 +278,9 @@ fn text_that_looks_like_progress_is_not_believed() {
         for spoof in spoofs {
             build.line(spoof, at);
             let (now, before) = (of(&mut build).unwrap(), before.clone().unwrap());
-            let counts = |unit: &nixmon_progress::Unit| (unit.done, unit.total, unit.tests, unit.percent.map(|p| p as u64));
+            let counts = |unit: &nixmon_progress::Unit| {
+                (unit.done, unit.total, unit.tests, unit.percent.map(|p| p as u64))
+            };
             assert_eq!(counts(&now), counts(&before), "{}: believed {spoof:?}", tool.name());
         }
         // Without the tool's own lines a bare count is nobody's.
@@ -192,56 +293,100 @@ fn text_that_looks_like_progress_is_not_believed() {
     }
 }
 
+/// Lines of all recordings, cut, doubled, shuffled and with bytes changed: nothing panics, and every number keeps its bounds.
+#[test]
+fn hostile_lines() {
+    let dir = format!("{}/tests/fixtures", env!("CARGO_MANIFEST_DIR"));
+    let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    let texts = names.iter().filter(|path| path.is_file()).map(|path| std::fs::read_to_string(path).unwrap());
+    let lines: Vec<String> = texts
+        .flat_map(|text| {
+            text.lines()
+                .map(|line| line.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    // A linear congruential generator: the same lines each time.
+    let mut state = 7_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    for round in 0..8 {
+        let tools = if round % 2 == 0 { Tool::ALL.to_vec() } else { Vec::new() };
+        let mut build = Build::new(Hints {
+            tools,
+            jobs: Some(3),
+            project: (round % 3 == 0).then(fluffos),
+            ..Hints::default()
+        });
+        let mut last = 0.0;
+        for at in 0..2000 {
+            let mut line: Vec<char> = lines[random(lines.len())].chars().collect();
+            match random(4) {
+                0 => line.truncate(random(line.len())),
+                1 if !line.is_empty() => {
+                    let at = random(line.len());
+                    line[at] = ['9', '/', ' ', '\u{301}', '[', '%', 'é'][random(7)];
+                }
+                2 => line.extend(lines[random(lines.len())].chars()),
+                _ => {}
+            }
+            let line: String = line.into_iter().collect();
+            let now = Duration::from_millis(at * 50);
+            build.line(&line, now);
+            build.error_line(&line);
+            for unit in build.units(now) {
+                assert!(unit.total.is_none_or(|total| unit.done <= total), "{unit:?} after {line:?}");
+                assert!(
+                    unit.percent.is_none_or(|percent| (0.0..=100.0).contains(&percent)),
+                    "{unit:?} after {line:?}"
+                );
+            }
+            if let Some((percent, _)) = build.percent(now) {
+                assert!(percent >= last, "{last} then {percent} after {line:?}");
+                last = percent;
+            }
+        }
+    }
+}
+
 #[test]
 fn causes_of_recordings() {
     let cases: [(&str, &[&str]); 15] = [
         (
             "gcc-fail",
-            &["Gcc a.c:2:31 [‘undefined_name’ undeclared (first use in this function)] a -", "Ld b.c:-:- [undefined reference to `missing'] b -", "Gcc d.c:1:10 [nothere.h: No such file or directory] d -"],
+            &[
+                "Gcc a.c:2:31 [‘undefined_name’ undeclared (first use in this function)] a -",
+                "Ld b.c:-:- [undefined reference to `missing'] b -",
+                "Gcc d.c:1:10 [nothere.h: No such file or directory] d -",
+            ],
         ),
-        (
-            "clang-fail",
-            &["Gcc a.c:2:31 [use of undeclared identifier 'undefined_name'] - -"],
-        ),
-        (
-            "lld-fail",
-            &["Ld - [undefined symbol: missing] - -"],
-        ),
+        ("clang-fail", &["Gcc a.c:2:31 [use of undeclared identifier 'undefined_name'] - -"]),
+        ("lld-fail", &["Ld - [undefined symbol: missing] - -"]),
         (
             "javac-fail",
-            &["Javac A.java:1:- [incompatible types: String cannot be converted to int] - -", "Javac A.java:1:- [cannot find symbol] - -"],
+            &[
+                "Javac A.java:1:- [incompatible types: String cannot be converted to int] - -",
+                "Javac A.java:1:- [cannot find symbol] - -",
+            ],
         ),
-        (
-            "python-fail",
-            &["Python /build/c/e.py:1:- [SyntaxError: invalid syntax] - -"],
-        ),
-        (
-            "python-fail2",
-            &["Python /build/c/g.py:1:- [ModuleNotFoundError: No module named 'nothere'] - -"],
-        ),
-        (
-            "rustc-fail",
-            &["Rustc r.rs:1:25 [mismatched types] - -"],
-        ),
+        ("python-fail", &["Python /build/c/e.py:1:- [SyntaxError: invalid syntax] - -"]),
+        ("python-fail2", &["Python /build/c/g.py:1:- [ModuleNotFoundError: No module named 'nothere'] - -"]),
+        ("rustc-fail", &["Rustc r.rs:1:25 [mismatched types] - -"]),
         (
             "cargo-fail",
             &["Rustc alpha/src/lib.rs:3:18 [cannot find value `undefined_thing` in this scope] - alpha"],
         ),
-        (
-            "go-fail",
-            &["Go p1/a.go:2:11 [undefined: undefinedThing] - demo/p1"],
-        ),
-        (
-            "ghc-fail",
-            &["Ghc Main.hs:8:15 [Variable not in scope: undefinedThing :: Int] - -"],
-        ),
-        (
-            "tsc-fail",
-            &["Tsc src/t.ts:1:7 [TS2322: Type 'string' is not assignable to type 'number'.] - -"],
-        ),
+        ("go-fail", &["Go p1/a.go:2:11 [undefined: undefinedThing] - demo/p1"]),
+        ("ghc-fail", &["Ghc Main.hs:8:15 [Variable not in scope: undefinedThing :: Int] - -"]),
+        ("tsc-fail", &["Tsc src/t.ts:1:7 [TS2322: Type 'string' is not assignable to type 'number'.] - -"]),
         (
             "fluffos/make-fail",
-            &["Gcc /home/demo/fluffos/src/packages/sockets/socket_efuns.cc:120:34 [‘undefined_name’ was not declared in this scope; did you mean ‘get_defined_name’?] src/packages/sockets/CMakeFiles/package_sockets.dir/socket_efuns.cc.o -"],
+            &[
+                "Gcc /home/demo/fluffos/src/packages/sockets/socket_efuns.cc:120:34 [‘undefined_name’ was not declared in this scope; did you mean ‘get_defined_name’?] src/packages/sockets/CMakeFiles/package_sockets.dir/socket_efuns.cc.o -",
+            ],
         ),
         ("make-tree", &[]),
         ("cargo-build", &[]),
@@ -257,8 +402,17 @@ fn causes_of_recordings() {
         });
         let texts = causes::causes(lines, 10).into_iter().map(|cause| {
             let number = |n: Option<u32>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
-            let place = cause.place.map_or_else(|| "-".to_owned(), |p| format!("{}:{}:{}", p.file, number(p.line), number(p.column)));
-            format!("{:?} {place} [{}] {} {}", cause.reporter, cause.message, cause.target.as_deref().unwrap_or("-"), cause.package.as_deref().unwrap_or("-"))
+            let place = cause.place.map_or_else(
+                || "-".to_owned(),
+                |p| format!("{}:{}:{}", p.file, number(p.line), number(p.column)),
+            );
+            format!(
+                "{:?} {place} [{}] {} {}",
+                cause.reporter,
+                cause.message,
+                cause.target.as_deref().unwrap_or("-"),
+                cause.package.as_deref().unwrap_or("-")
+            )
         });
         let said: Vec<String> = texts.collect();
         if said != expected {
@@ -385,10 +539,17 @@ fn failure_of_fluffos() {
     let causes = build.causes();
     let cause = causes.first().unwrap();
     let place = cause.place.as_ref().unwrap();
-    assert_eq!((place.file.as_str(), place.line, place.column), ("/home/demo/fluffos/src/packages/sockets/socket_efuns.cc", Some(120), Some(34)));
+    assert_eq!(
+        (place.file.as_str(), place.line, place.column),
+        ("/home/demo/fluffos/src/packages/sockets/socket_efuns.cc", Some(120), Some(34))
+    );
     assert_eq!(cause.package.as_deref(), Some("package_sockets"));
-    let failed: Vec<String> =
-        build.packages(Duration::ZERO).into_iter().filter(|package| package.status == Status::Failed).map(|p| p.name).collect();
+    let failed: Vec<String> = build
+        .packages(Duration::ZERO)
+        .into_iter()
+        .filter(|package| package.status == Status::Failed)
+        .map(|p| p.name)
+        .collect();
     assert_eq!(failed, ["package_sockets"]);
     let packages = build.packages(Duration::ZERO);
     let driver = packages.iter().find(|package| package.name == "driver").unwrap();

@@ -126,7 +126,10 @@ impl Build {
             // Its own words: a known description, or a tool that opened.
             let described = sighting.item.map(step::describe);
             let is_known = work.is_open
-                || matches!(tool, Tool::Ghc | Tool::Git | Tool::Webpack | Tool::Gradle | Tool::Pnpm | Tool::Cargo)
+                || matches!(
+                    tool,
+                    Tool::Ghc | Tool::Git | Tool::Webpack | Tool::Gradle | Tool::Pnpm | Tool::Cargo
+                )
                 || described.is_some_and(|step| step.is_known);
             let is_described = described.is_some_and(|step| step.is_known);
             let verdict = work.count(sighting, is_known, is_described);
@@ -283,7 +286,12 @@ impl Build {
             return Some((100.0 * self.steps.share(Some(count), now), self.steps.has_begun()));
         }
         if let Some(percent) = building.and_then(|work| work.percent) {
-            return Some((percent, false));
+            // CMake's Makefiles count steps, too, and only tell the quotient.
+            let count = building.and_then(|work| work.count_by_percent(self.steps.n_ended()));
+            return Some(match count {
+                Some(count) => (100.0 * self.steps.share(Some(count), now), true),
+                None => (percent, false),
+            });
         }
         // Nothing is built here, so a run of tests or a download is all there is.
         let only = self.works.iter().rev().find(|work| work.share().is_some());
@@ -292,9 +300,10 @@ impl Build {
 
     /// Whether the tool's own total is about that of the earlier run: an incremental build is measured by itself.
     fn is_comparable(&self) -> bool {
-        let (Some(timeline), Some(count)) =
-            (&self.timeline, self.building().filter(|work| work.tool == Tool::Ninja).and_then(Work::count_of_all))
-        else {
+        let (Some(timeline), Some(count)) = (
+            &self.timeline,
+            self.building().filter(|work| work.tool == Tool::Ninja).and_then(Work::count_of_all),
+        ) else {
             return true;
         };
         crate::times::Extent::of(count.total, timeline.past().n_files() as u64) == crate::times::Extent::Full
@@ -303,9 +312,15 @@ impl Build {
     /// Returns the work of the tool that builds, not that of one that tests, configures or fetches.
     fn building(&self) -> Option<&Work> {
         let builds = |work: &&Work| {
-            !work.tool.runs_tests() && !work.tool.downloads() && work.stage != Stage::Configure && work.has_progress()
+            !work.tool.runs_tests()
+                && !work.tool.downloads()
+                && work.stage != Stage::Configure
+                && work.has_progress()
         };
-        self.works.iter().filter(builds).max_by_key(|work| (work.total.is_some() || work.percent.is_some(), work.done))
+        self.works
+            .iter()
+            .filter(builds)
+            .max_by_key(|work| (work.total.is_some() || work.percent.is_some(), work.done))
     }
 
     /// Returns the expected time to the end, where an earlier run or the pace so far tells it.
@@ -384,7 +399,9 @@ impl Build {
             cause.package = cause
                 .target
                 .as_deref()
-                .and_then(|target| self.steps.package_of(target).or_else(|| step::target_of(target).map(str::to_owned)))
+                .and_then(|target| {
+                    self.steps.package_of(target).or_else(|| step::target_of(target).map(str::to_owned))
+                })
                 .or_else(|| self.steps.package_of_source(&cause.place.as_ref()?.file))
                 .or_else(|| cause.package.take());
         }
@@ -396,6 +413,13 @@ impl Build {
 fn counts_steps(tool: Tool) -> bool {
     matches!(
         tool,
-        Tool::Make | Tool::Autotools | Tool::Cargo | Tool::Go | Tool::Ghc | Tool::Gradle | Tool::Rustc | Tool::Maven
+        Tool::Make
+            | Tool::Autotools
+            | Tool::Cargo
+            | Tool::Go
+            | Tool::Ghc
+            | Tool::Gradle
+            | Tool::Rustc
+            | Tool::Maven
     )
 }

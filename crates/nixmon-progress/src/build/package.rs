@@ -6,7 +6,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::steps::{Finished, Steps};
-use crate::{packages::{Project, TargetKind}, past::Past, weights};
+use crate::{
+    packages::{Project, TargetKind},
+    past::Past,
+    weights,
+};
 
 /// The state of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -146,7 +150,9 @@ impl Packages {
 
     /// Ends the build: what has begun in a good one is done.
     pub(super) fn end(&mut self, success: bool, now: f64) {
-        for entry in self.entries.values_mut().filter(|entry| success && entry.begun.is_some() && !entry.failed) {
+        for entry in
+            self.entries.values_mut().filter(|entry| success && entry.begun.is_some() && !entry.failed)
+        {
             entry.built = true;
             entry.ended.get_or_insert(now);
         }
@@ -183,7 +189,8 @@ impl Packages {
                     _ => None,
                 },
                 elapsed: elapsed.map(weights::duration),
-                eta: (is_running && entry.total.is_some()).then(|| weights::duration(left / steps.jobs() as f64)),
+                eta: (is_running && entry.total.is_some())
+                    .then(|| weights::duration(left / steps.jobs() as f64)),
                 depends_on: entry.depends_on.clone(),
                 health,
             }

@@ -169,8 +169,11 @@ impl Steps {
     /// Returns the package that a source belongs to, if only one has it.
     pub(super) fn package_of_source(&self, path: &str) -> Option<String> {
         let candidates = self.by_source.get(base_name(path))?;
-        let fits = |step: &&Step| step.file == path || step.file.ends_with(&format!("/{}", path.trim_start_matches("../")));
-        let mut packages = candidates.iter().filter_map(|at| self.steps.get(*at)).filter(fits).map(|step| &step.package);
+        let fits = |step: &&Step| {
+            step.file == path || step.file.ends_with(&format!("/{}", path.trim_start_matches("../")))
+        };
+        let mut packages =
+            candidates.iter().filter_map(|at| self.steps.get(*at)).filter(fits).map(|step| &step.package);
         let first = packages.next()?.clone();
         packages.all(|other| *other == first).then_some(first)?
     }
@@ -248,7 +251,8 @@ impl Steps {
             let needed = self.depends_on.get(package).cloned().unwrap_or_default();
             let must_end = |step: &Step| {
                 let of = step.package.as_deref();
-                key.is_link && of == Some(package) || of.is_some_and(|of| needed.iter().any(|name| name == of))
+                key.is_link && of == Some(package)
+                    || of.is_some_and(|of| needed.iter().any(|name| name == of))
             };
             let over: Vec<usize> =
                 self.running.iter().copied().filter(|at| self.steps.get(*at).is_some_and(must_end)).collect();
@@ -262,7 +266,9 @@ impl Steps {
                     _ => 0.0,
                 })
             };
-            let Some(over) = self.running.iter().copied().min_by(|a, b| left(*a).total_cmp(&left(*b))) else { break };
+            let Some(over) = self.running.iter().copied().min_by(|a, b| left(*a).total_cmp(&left(*b))) else {
+                break;
+            };
             ended.extend(self.finish_at(over, now, false));
         }
         if let Some(step) = self.steps.get_mut(at) {
@@ -280,7 +286,8 @@ impl Steps {
 
     /// Takes the end of all steps of a package.
     pub(super) fn finish_package(&mut self, package: &str, now: f64) -> Vec<Finished> {
-        let of = |at: &usize| self.steps.get(*at).is_some_and(|step| step.package.as_deref() == Some(package));
+        let of =
+            |at: &usize| self.steps.get(*at).is_some_and(|step| step.package.as_deref() == Some(package));
         let over: Vec<usize> = self.running.iter().copied().filter(of).collect();
         over.into_iter().filter_map(|at| self.finish_at(at, now, false)).collect()
     }
@@ -356,10 +363,25 @@ impl Steps {
         // that it brings, and its programs come last.
         let spent: f64 = self.finished.iter().map(|step| step.ended - step.started).sum();
         let usual = spent / self.finished.len().max(1) as f64;
-        let latest = self.recent.iter().sum::<f64>() / self.recent.len() as f64 / if self.sees_begins { 1.0 } else { self.jobs as f64 };
+        // What runs now counts with the time that it has taken so far: a link that takes minutes tells of the others.
+        let running = self.running_times(now);
+        let seen = self.recent.iter().sum::<f64>() / if self.sees_begins { 1.0 } else { self.jobs as f64 };
+        let latest = (seen + running.iter().sum::<f64>()) / (self.recent.len() + running.len()) as f64;
         let left = (count.total - count.done) as f64 * usual.midpoint(latest.max(usual));
         let spent = spent + self.running_cost(now);
         if spent + left > 0.0 { spent / (spent + left) } else { plain }
+    }
+
+    /// Returns how long the running steps have run, where begins are printed, else the time since the last end.
+    fn running_times(&self, now: f64) -> Vec<f64> {
+        if !self.sees_begins {
+            return vec![now - self.last_end];
+        }
+        let since = self.running.iter().filter_map(|at| match self.steps.get(*at)?.state {
+            State::Running(since) => Some(now - since),
+            _ => None,
+        });
+        since.collect()
     }
 
     /// Returns the seconds of running steps that are done.
@@ -368,11 +390,14 @@ impl Steps {
             // What runs is not known: as much as the jobs do, up to a usual step.
             let (total, done) = self.weigher.total_and_done();
             let n_left = (self.n_planned.saturating_sub(self.n_ended)).max(1) as f64;
-            return ((now - self.last_end) * self.jobs as f64).clamp(0.0, MOST * (total - done).max(0.0) / n_left);
+            return ((now - self.last_end) * self.jobs as f64)
+                .clamp(0.0, MOST * (total - done).max(0.0) / n_left);
         }
         let done = |at: &usize| {
             self.steps.get(*at).map_or(0.0, |step| match step.state {
-                State::Running(since) => (now - since).clamp(0.0, MOST * step.cost * self.weigher.factor(step.class)),
+                State::Running(since) => {
+                    (now - since).clamp(0.0, MOST * step.cost * self.weigher.factor(step.class))
+                }
                 _ => 0.0,
             })
         };
@@ -385,7 +410,8 @@ impl Steps {
             let last = self.finished.last().filter(|last| !last.is_link && now - last.ended <= MOMENT);
             return last.and_then(|last| last.package.clone());
         }
-        let compiling = self.running.iter().rev().filter_map(|at| self.steps.get(*at)).find(|step| !step.is_link);
+        let compiling =
+            self.running.iter().rev().filter_map(|at| self.steps.get(*at)).find(|step| !step.is_link);
         compiling.and_then(|step| step.package.clone())
     }
 

@@ -67,7 +67,8 @@ impl Work {
                 // A percent leaps in a small project: only that it does not fall is asked of a line in known words.
                 let percent = percent as f64;
                 // What a custom command prints is free text: it may not leap.
-                let leaps = !is_described && self.tool == Tool::CMake
+                let leaps = !is_described
+                    && self.tool == Tool::CMake
                     && percent > self.percent.unwrap_or(0.0) + MOST_LEAP;
                 if percent > 100.0 || !is_known || leaps {
                     return Verdict::Doubted;
@@ -135,7 +136,8 @@ impl Work {
                 self.seen += 1;
                 // cargo's JSON messages are exact; what was told from the lines for begins gives way.
                 self.reported += 1;
-                self.done = if self.tool == Tool::Cargo { self.reported } else { self.done.max(self.reported) };
+                self.done =
+                    if self.tool == Tool::Cargo { self.reported } else { self.done.max(self.reported) };
             }
             Kind::Counts => {
                 if let Some(percent) = sighting.percent.filter(|_| self.tool == Tool::Pytest) {
@@ -151,8 +153,12 @@ impl Work {
                 self.is_open = true;
                 if let Some(tests) = &mut self.tests {
                     // Each binary of `cargo test` has a total of its own.
-                    let before = tests.total.filter(|_| self.tool == Tool::CargoTest).unwrap_or(0);
-                    tests.total = sighting.total.map(|total| before + total);
+                    let before = if self.tool == Tool::CargoTest {
+                        tests.total.unwrap_or(0).max(tests.done)
+                    } else {
+                        0
+                    };
+                    tests.total = sighting.total.map(|total| (before + total).max(tests.done));
                 } else if let Some(total) = sighting.total {
                     self.total = Some(total);
                     self.done = total;
@@ -207,7 +213,9 @@ impl Work {
         let (passed, failed) = (sighting.passed.unwrap_or(0), sighting.failed.unwrap_or(0));
         let done = tests.done + passed + failed + sighting.skipped.unwrap_or(0);
         // The percent is rounded down from done of total.
-        let fits = tests.total.is_none_or(|total| done <= total && (done * 100 / total.max(1)).abs_diff(percent) <= 1);
+        let fits = tests
+            .total
+            .is_none_or(|total| done <= total && (done * 100 / total.max(1)).abs_diff(percent) <= 1);
         if fits {
             tests.done = done;
             tests.failed += failed;
@@ -219,7 +227,9 @@ impl Work {
         let total = sighting.total.or(sighting.done);
         match self.tool {
             // One for each directory, whose tests were counted one by one; and Maven says a sum at the end.
-            Tool::Autotools => tests.total = Some(tests.total.unwrap_or(0) + total.unwrap_or(0)),
+            Tool::Autotools => {
+                tests.total = Some((tests.total.unwrap_or(0) + total.unwrap_or(0)).max(tests.done));
+            }
             _ => {
                 tests.total = total.or(tests.total).map(|total| total.max(tests.done));
                 tests.done = tests.total.unwrap_or(tests.done);
@@ -248,12 +258,19 @@ impl Work {
     /// Returns the count of all runs of the tool together.
     pub(super) fn count_of_all(&self) -> Option<Count> {
         let total = self.total?;
-        // A hint that proved wrong is none.
+        // A total that proved wrong is none: of a hint, or of an earlier run of LaTeX.
         let done = self.done;
-        if self.tool == Tool::Cargo && done > total {
+        if done > total {
             return None;
         }
         Some(Count { done: self.before.done + done, total: self.before.total + total })
+    }
+
+    /// Returns the count behind a percent of CMake's Makefiles, given the steps that ended.
+    pub(super) fn count_by_percent(&self, n_ended: u64) -> Option<Count> {
+        let percent = self.percent.filter(|percent| *percent > 0.0 && self.tool == Tool::CMake)?;
+        (n_ended > 0)
+            .then(|| Count { done: n_ended, total: ((n_ended as f64) * 100.0 / percent).ceil() as u64 })
     }
 
     /// Returns the share that the tool's own numbers say is done.
@@ -275,8 +292,16 @@ impl Work {
         Unit {
             tool: self.tool,
             stage: self.stage,
-            done: if is_test { tests.map_or(0, |tests| tests.done) } else { of_all.map_or(self.done, |count| count.done) },
-            total: if is_test { tests.and_then(|tests| tests.total) } else { of_all.map(|count| count.total) },
+            done: if is_test {
+                tests.map_or(0, |tests| tests.done)
+            } else {
+                of_all.map_or(self.done, |count| count.done)
+            },
+            total: if is_test {
+                tests.and_then(|tests| tests.total)
+            } else {
+                of_all.map(|count| count.total)
+            },
             percent: self.share().map(|share| 100.0 * share),
             estimated: false,
             current: self.current.clone(),

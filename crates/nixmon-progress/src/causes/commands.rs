@@ -36,7 +36,10 @@ pub(super) fn failed(line: &str) -> Option<Failed<'_>> {
                 return None;
             }
             let (target, status) = rest.split_once("] ")?;
-            if !status.starts_with("Error ") && !status.starts_with("Segmentation") && !status.starts_with("Killed") {
+            if !status.starts_with("Error ")
+                && !status.starts_with("Segmentation")
+                && !status.starts_with("Killed")
+            {
                 return None;
             }
             // `Makefile:7: a.o` names the rule, too.

@@ -122,7 +122,8 @@ impl Collector {
                 }
                 // make: the errors came before.
                 commands::Failed::Behind(target) => {
-                    for cause in self.causes.iter_mut().skip(self.open).filter(|cause| cause.target.is_none()) {
+                    for cause in self.causes.iter_mut().skip(self.open).filter(|cause| cause.target.is_none())
+                    {
                         cause.target = Some(target.to_owned());
                     }
                     self.open = self.causes.len();
@@ -154,7 +155,8 @@ impl Collector {
         if is_known {
             return;
         }
-        let (target, command) = self.failed.clone().map_or((None, None), |(target, command)| (Some(target), command));
+        let (target, command) =
+            self.failed.clone().map_or((None, None), |(target, command)| (Some(target), command));
         self.causes.push(Cause {
             reporter: error.reporter,
             place: error.place,
@@ -173,7 +175,8 @@ impl Collector {
 
 fn clip(text: &str) -> String {
     let text = text.trim();
-    let end = text.char_indices().map(|(at, char)| at + char.len_utf8()).take_while(|end| *end <= TEXT_LEN).last();
+    let end =
+        text.char_indices().map(|(at, char)| at + char.len_utf8()).take_while(|end| *end <= TEXT_LEN).last();
     text.get(..end.unwrap_or(0)).unwrap_or("").to_owned()
 }
 

@@ -33,7 +33,11 @@ impl Reader {
         match self.waiting.take() {
             Some(Waiting::Place) => {
                 if let Some(rest) = trimmed.strip_prefix("--> ") {
-                    return Some(Error { reporter: Reporter::Rustc, place: at_end(rest), message: String::new() });
+                    return Some(Error {
+                        reporter: Reporter::Rustc,
+                        place: at_end(rest),
+                        message: String::new(),
+                    });
                 }
                 if trimmed.is_empty() || trimmed.starts_with('|') {
                     self.waiting = Some(Waiting::Place);
@@ -155,9 +159,8 @@ fn go(line: &str) -> Option<Error> {
 
 /// Reads what GNU ld, gold, lld and mold say.
 fn linker(line: &str) -> Option<Error> {
-    let error = |place, message: &str| {
-        Some(Error { reporter: Reporter::Ld, place, message: message.to_owned() })
-    };
+    let error =
+        |place, message: &str| Some(Error { reporter: Reporter::Ld, place, message: message.to_owned() });
     for text in ["undefined reference to ", "multiple definition of "] {
         if let Some(at) = line.find(text) {
             let (left, message) = line.split_at_checked(at)?;
@@ -179,7 +182,10 @@ fn linker(line: &str) -> Option<Error> {
         return error(None, message);
     }
     let (program, message) = line.split_once(": cannot find ")?;
-    let is_linker = program.rsplit('/').next().is_some_and(|name| name == "ld" || name.starts_with("ld.") || name.ends_with("-ld"));
+    let is_linker = program
+        .rsplit('/')
+        .next()
+        .is_some_and(|name| name == "ld" || name.starts_with("ld.") || name.ends_with("-ld"));
     if is_linker { error(None, &format!("cannot find {message}")) } else { None }
 }
 
@@ -189,7 +195,8 @@ fn waiting_message(line: &str) -> Option<(Place, &str)> {
     let rest = rest.trim();
     let is_code = rest.starts_with("[GHC-") && rest.ends_with(']');
     let place = at_end(left)?;
-    let is_haskell = place.file.ends_with(".hs") || place.file.ends_with(".lhs") || place.file.ends_with(".hsc");
+    let is_haskell =
+        place.file.ends_with(".hs") || place.file.ends_with(".lhs") || place.file.ends_with(".hsc");
     is_haskell.then_some((place, if is_code { "" } else { rest }))
 }
 

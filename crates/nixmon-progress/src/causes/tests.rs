@@ -4,12 +4,19 @@ use super::*;
 
 #[test]
 fn places() {
-    let cases: [(&str, Option<(Reporter, &str, Option<u32>, Option<u32>)>); 22] = [
+    type Found = (Reporter, &'static str, Option<u32>, Option<u32>);
+    let cases: [(&str, Option<Found>); 22] = [
         ("a.c:2:21: error: ‘x’ undeclared", Some((Reporter::Gcc, "a.c", Some(2), Some(21)))),
         ("/a b/c.cc:7: error: x", Some((Reporter::Gcc, "/a b/c.cc", Some(7), None))),
-        ("d.c:1:10: fatal error: nothere.h: No such file or directory", Some((Reporter::Gcc, "d.c", Some(1), Some(10)))),
+        (
+            "d.c:1:10: fatal error: nothere.h: No such file or directory",
+            Some((Reporter::Gcc, "d.c", Some(1), Some(10))),
+        ),
         ("A.java:1: error: cannot find symbol", Some((Reporter::Javac, "A.java", Some(1), None))),
-        ("[ERROR] /b/A.java:[3,7] cannot find symbol", Some((Reporter::Javac, "/b/A.java", Some(3), Some(7)))),
+        (
+            "[ERROR] /b/A.java:[3,7] cannot find symbol",
+            Some((Reporter::Javac, "/b/A.java", Some(3), Some(7))),
+        ),
         ("src/t.ts(1,7): error TS2322: Type", Some((Reporter::Tsc, "src/t.ts", Some(1), Some(7)))),
         ("p1/a.go:2:11: undefined: x", Some((Reporter::Go, "p1/a.go", Some(2), Some(11)))),
         ("vet: p/a.go:2:1: expected", Some((Reporter::Go, "p/a.go", Some(2), Some(1)))),
@@ -33,7 +40,8 @@ fn places() {
             let place = error.place.unwrap_or(Place { file: String::new(), line: None, column: None });
             (error.reporter, place.file, place.line, place.column)
         });
-        let said = said.as_ref().map(|(reporter, file, line, column)| (*reporter, file.as_str(), *line, *column));
+        let said =
+            said.as_ref().map(|(reporter, file, line, column)| (*reporter, file.as_str(), *line, *column));
         assert_eq!(said, expected, "{line}");
     }
 }

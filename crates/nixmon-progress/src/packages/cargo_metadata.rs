@@ -56,13 +56,18 @@ pub(super) fn read(json: &str) -> Option<Project> {
     let metadata: Metadata = serde_json::from_str(json).ok()?;
     let names: HashMap<&str, &str> =
         metadata.packages.iter().map(|package| (package.id.as_str(), package.name.as_str())).collect();
-    let nodes: HashMap<&str, &Node> =
-        metadata.resolve.iter().flat_map(|resolve| &resolve.nodes).map(|node| (node.id.as_str(), node)).collect();
+    let nodes: HashMap<&str, &Node> = metadata
+        .resolve
+        .iter()
+        .flat_map(|resolve| &resolve.nodes)
+        .map(|node| (node.id.as_str(), node))
+        .collect();
     let targets = metadata.packages.iter().map(|package| {
         let depends_on = nodes.get(package.id.as_str()).map_or_else(Vec::new, |node| {
             // Dependencies of tests alone do not hold up a build.
             let builds = |dep: &&Dep| {
-                dep.dep_kinds.is_empty() || dep.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"))
+                dep.dep_kinds.is_empty()
+                    || dep.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"))
             };
             let deps = node.deps.iter().filter(builds);
             deps.filter_map(|dep| names.get(dep.pkg.as_str())).map(|name| (*name).to_owned()).collect()

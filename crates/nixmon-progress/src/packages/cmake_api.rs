@@ -135,7 +135,8 @@ fn read_target(
         // Objects are named after the source's path from the target's source directory, or from its build directory
         // if it is in there (CMake 3.25 Source/cmLocalGenerator.cxx, GetObjectFileNameWithoutTarget).
         let is_generated = path.starts_with(&format!("{}/", build_dir.trim_end_matches('/')));
-        let inside = relative(if is_generated { &build_dir } else { &source_dir }, &path).replace("../", "__/");
+        let inside =
+            relative(if is_generated { &build_dir } else { &source_dir }, &path).replace("../", "__/");
         let object = join(&file.paths.build, &format!("CMakeFiles/{name}.dir/{inside}.o"));
         let bytes = dir.size(&path);
         let language = Language::named(&group.language).unwrap_or_else(|| Language::of_path(&path));

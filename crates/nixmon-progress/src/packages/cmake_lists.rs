@@ -29,7 +29,8 @@ pub(super) fn read(dir: &dyn Read, root: &str) -> Option<Project> {
             let mut names = dir.list(&at);
             names.sort();
             // A file lists nothing, and has an extension as a rule.
-            let below = names.iter().filter(|name| !name.contains('.') && *name != "build" && *name != "CMakeFiles");
+            let below =
+                names.iter().filter(|name| !name.contains('.') && *name != "build" && *name != "CMakeFiles");
             stack.extend(below.map(|name| (join(&at, name), depth + 1)));
         }
     }
@@ -43,7 +44,13 @@ pub(super) fn read(dir: &dyn Read, root: &str) -> Option<Project> {
     Project::new(Origin::CmakeLists, targets)
 }
 
-fn read_file(dir: &dyn Read, at: &str, text: &str, targets: &mut Vec<Target>, links: &mut Vec<(String, String)>) {
+fn read_file(
+    dir: &dyn Read,
+    at: &str,
+    text: &str,
+    targets: &mut Vec<Target>,
+    links: &mut Vec<(String, String)>,
+) {
     let mut variables: HashMap<String, Vec<String>> = HashMap::new();
     for (command, words) in commands(text) {
         let words = expand(&words, &variables);
@@ -110,7 +117,9 @@ fn expand(words: &[String], variables: &HashMap<String, Vec<String>>) -> Vec<Str
         match name.and_then(|name| variables.get(name)) {
             Some(values) => expanded.extend(values.iter().cloned()),
             None => expanded.push(
-                word.trim_start_matches("${CMAKE_CURRENT_SOURCE_DIR}/").trim_start_matches("${CMAKE_CURRENT_LIST_DIR}/").to_owned(),
+                word.trim_start_matches("${CMAKE_CURRENT_SOURCE_DIR}/")
+                    .trim_start_matches("${CMAKE_CURRENT_LIST_DIR}/")
+                    .to_owned(),
             ),
         }
     }

@@ -39,12 +39,18 @@ pub fn critical_path(project: &Project, cost: impl Fn(&str) -> Duration) -> Crit
             } else if best[at].is_none() && !is_open[at] {
                 is_open[at] = true;
                 stack.push((at, true));
-                stack.extend(needed().filter(|on| best[*on].is_none() && !is_open[*on]).map(|on| (on, false)));
+                stack
+                    .extend(needed().filter(|on| best[*on].is_none() && !is_open[*on]).map(|on| (on, false)));
             }
         }
     }
-    let end = (0..best.len()).filter(|at| best[*at].is_some()).max_by_key(|at| (best[*at].map(|b| b.0), std::cmp::Reverse(*at)));
-    let mut path = CriticalPath { total: end.and_then(|at| best[at]).map_or(Duration::ZERO, |b| b.0), packages: Vec::new() };
+    let end = (0..best.len())
+        .filter(|at| best[*at].is_some())
+        .max_by_key(|at| (best[*at].map(|b| b.0), std::cmp::Reverse(*at)));
+    let mut path = CriticalPath {
+        total: end.and_then(|at| best[at]).map_or(Duration::ZERO, |b| b.0),
+        packages: Vec::new(),
+    };
     let mut at = end;
     while let Some(here) = at {
         let Some(target) = project.targets.get(here) else { break };

@@ -142,7 +142,8 @@ impl Project {
         if let Some(is_default) = target.is_default {
             return is_default;
         }
-        let is_needed = || self.targets.iter().any(|other| other.depends_on.binary_search(&target.name).is_ok());
+        let is_needed =
+            || self.targets.iter().any(|other| other.depends_on.binary_search(&target.name).is_ok());
         target.kind == TargetKind::Executable
             || target.kind == TargetKind::Crate
             || !self.targets.iter().any(|other| other.kind == TargetKind::Executable)

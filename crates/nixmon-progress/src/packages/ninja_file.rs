@@ -53,7 +53,8 @@ pub(super) fn read(dir: &dyn Read) -> Option<Project> {
     for edge in edges.iter().filter(|edge| linker(edge.rule).is_some()) {
         let Some(name) = edge.outputs.first().and_then(|output| maker.get(output)) else { continue };
         let inputs = edge.inputs.iter().chain(&edge.others);
-        let needed: Vec<String> = inputs.filter_map(|input| maker.get(input)).filter(|on| *on != name).cloned().collect();
+        let needed: Vec<String> =
+            inputs.filter_map(|input| maker.get(input)).filter(|on| *on != name).cloned().collect();
         entry(&mut targets, name).depends_on.extend(needed);
     }
     let default = defaults(&text, &edges);
@@ -131,8 +132,11 @@ fn with_lto(text: &str) -> HashSet<&str> {
 fn defaults<'t>(text: &'t str, edges: &[Edge<'t>]) -> HashSet<&'t str> {
     let makes: HashMap<&str, &Edge<'t>> =
         edges.iter().flat_map(|edge| edge.outputs.iter().map(move |output| (*output, edge))).collect();
-    let mut stack: Vec<&str> =
-        text.lines().filter_map(|line| line.strip_prefix("default ")).flat_map(str::split_ascii_whitespace).collect();
+    let mut stack: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("default "))
+        .flat_map(str::split_ascii_whitespace)
+        .collect();
     let mut reached = HashSet::new();
     while let Some(output) = stack.pop() {
         if reached.insert(output)

@@ -74,7 +74,10 @@ default all
     check(
         Origin::NinjaFile,
         &[("build.ninja", meson)],
-        &[r#"d Executable ["../tools/main.c"] -> ["libd.a"]"#, r#"libd.a StaticLibrary ["../src/x.c"] -> []"#],
+        &[
+            r#"d Executable ["../tools/main.c"] -> ["libd.a"]"#,
+            r#"libd.a StaticLibrary ["../src/x.c"] -> []"#,
+        ],
     );
 }
 
@@ -87,9 +90,15 @@ fn makefiles() {
                 "CMakeFiles/Makefile2",
                 "all: CMakeFiles/prog.dir/all\n.PHONY : all\nCMakeFiles/prog.dir/all: CMakeFiles/a.dir/all\n\t$(MAKE)\nCMakeFiles/a.dir/all:\n\t$(MAKE)\nCMakeFiles/a.dir/all: x\n",
             ),
-            ("CMakeFiles/prog.dir/DependInfo.cmake", "set(CMAKE_DEPENDS_DEPENDENCY_FILES\n  \"/src/main.cc\" \"CMakeFiles/prog.dir/main.cc.o\" \"gcc\" \"CMakeFiles/prog.dir/main.cc.o.d\"\n  )\n"),
+            (
+                "CMakeFiles/prog.dir/DependInfo.cmake",
+                "set(CMAKE_DEPENDS_DEPENDENCY_FILES\n  \"/src/main.cc\" \"CMakeFiles/prog.dir/main.cc.o\" \"gcc\" \"CMakeFiles/prog.dir/main.cc.o.d\"\n  )\n",
+            ),
             ("CMakeFiles/prog.dir/link.txt", "/usr/bin/c++ CMakeFiles/prog.dir/main.cc.o -o prog liba.a \n"),
-            ("CMakeFiles/a.dir/DependInfo.cmake", "  \"/src/a.c\" \"CMakeFiles/a.dir/a.c.o\" \"gcc\" \"x.d\"\n"),
+            (
+                "CMakeFiles/a.dir/DependInfo.cmake",
+                "  \"/src/a.c\" \"CMakeFiles/a.dir/a.c.o\" \"gcc\" \"x.d\"\n",
+            ),
             ("CMakeFiles/a.dir/link.txt", "/usr/bin/ar qc liba.a CMakeFiles/a.dir/a.c.o\n"),
         ],
         &[r#"a StaticLibrary ["/src/a.c"] -> []"#, r#"prog Executable ["/src/main.cc"] -> ["a"]"#],
@@ -105,7 +114,10 @@ fn cmake_lists() {
                 "CMakeLists.txt",
                 "# add_library(no no.c)\nset(SRC main.cc \"b c.cc\")\nlist(APPEND SRC d.cc)\nadd_executable(prog ${SRC} x.h)\ntarget_link_libraries(prog PRIVATE a m)\nadd_library(x::a ALIAS a)\n",
             ),
-            ("packages/a/CMakeLists.txt", "if(X)\nadd_library(a STATIC ${CMAKE_CURRENT_SOURCE_DIR}/a.c)\nendif()\n"),
+            (
+                "packages/a/CMakeLists.txt",
+                "if(X)\nadd_library(a STATIC ${CMAKE_CURRENT_SOURCE_DIR}/a.c)\nendif()\n",
+            ),
         ],
         &[
             r#"a StaticLibrary ["packages/a/a.c"] -> []"#,
@@ -132,7 +144,9 @@ fn cargo_metadata() {
 
 #[test]
 fn hostile_files_are_no_project() {
-    for text in ["", "build", "build :", "build a: ", "build a: C_COMPILER__\n", "default \0\n", "build x$: y"] {
+    for text in
+        ["", "build", "build :", "build a: ", "build a: C_COMPILER__\n", "default \0\n", "build x$: y"]
+    {
         let files = Files([("build.ninja", text)].into());
         assert!(Project::read(&files).is_none_or(|project| project.targets.is_empty()), "{text:?}");
     }

@@ -13,7 +13,11 @@ pub(super) static TABLE: Table = Table {
     tool: Tool::Bazel,
     within: &[],
     rows: &[
-        row("Starting local Bazel server and connecting to it...", Opens(Stage::Configure), "Bazel 4.2 src/main/cpp"),
+        row(
+            "Starting local Bazel server and connecting to it...",
+            Opens(Stage::Configure),
+            "Bazel 4.2 src/main/cpp",
+        ),
         row("INFO: Analyzed {any} ({n} packages loaded, {any}", Opens(Stage::Compile), EVENTS),
         row("INFO: Analyzed target {any}", Opens(Stage::Compile), EVENTS),
         row("[{done} / {total}] {item}", Counts(Stage::Compile), UI),

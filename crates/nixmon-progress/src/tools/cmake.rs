@@ -24,8 +24,16 @@ pub(super) static TABLE: Table = Table {
         row("-- Configuring done{any}", Opens(Stage::Configure), CONFIGURE),
         row("-- Generating done{any}", Opens(Stage::Configure), CONFIGURE),
         row("-- Build files have been written to: {any}", Opens(Stage::Configure), CONFIGURE),
-        inner("-- Looking for {item}", Begins(Stage::Configure), "CMake 3.25 Modules/CheckFunctionExists.cmake"),
-        inner("-- Performing Test {item}", Begins(Stage::Configure), "CMake 3.25 Modules/CheckSourceCompiles"),
+        inner(
+            "-- Looking for {item}",
+            Begins(Stage::Configure),
+            "CMake 3.25 Modules/CheckFunctionExists.cmake",
+        ),
+        inner(
+            "-- Performing Test {item}",
+            Begins(Stage::Configure),
+            "CMake 3.25 Modules/CheckSourceCompiles",
+        ),
         inner("-- Check for {item}", Begins(Stage::Configure), "CMake 3.25 Modules"),
         row("-- Install configuration: {any}", Opens(Stage::Install), SCRIPT),
         inner("-- Installing: {item}", Ends(Stage::Install), INSTALL),

@@ -16,7 +16,11 @@ pub(super) static TABLE: Table = Table {
         row("<{any}> {percent}% EXECUTING [{any}]", Counts(Stage::Compile), PROGRESS),
         row("<{any}> {percent}% CONFIGURING [{any}]", Opens(Stage::Configure), PROGRESS),
         row("Starting a Gradle Daemon{any}", Opens(Stage::Configure), "Gradle 8 DaemonStartListener"),
-        row("To honour the JVM settings for this build {any}", Opens(Stage::Configure), "Gradle 4.4 launcher"),
+        row(
+            "To honour the JVM settings for this build {any}",
+            Opens(Stage::Configure),
+            "Gradle 4.4 launcher",
+        ),
         row("Initialized native services in: {any}", Opens(Stage::Configure), "Gradle 4.4 launcher"),
         inner(":{any}", Custom(old_task), "Gradle 4.4 TaskExecutionLogger"),
         row("BUILD SUCCESSFUL in {any}", Closes, HEADER),
@@ -49,6 +53,7 @@ fn old_task(text: &str) -> Option<Sighting<'_>> {
     };
     let kind = if outcome == Some("FAILED") { Kind::Fails } else { Kind::Begins };
     let mut sighting = Sighting::new(kind, stage).item(path);
-    sighting.package = path.rsplit_once(':').map(|(module, _)| module.trim_start_matches(':')).filter(|m| !m.is_empty());
+    sighting.package =
+        path.rsplit_once(':').map(|(module, _)| module.trim_start_matches(':')).filter(|m| !m.is_empty());
     Some(sighting)
 }

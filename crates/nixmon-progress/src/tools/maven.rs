@@ -22,8 +22,16 @@ pub(super) static TABLE: Table = Table {
         inner("[INFO] --- {any}:install ({any}) @ {package} ---", Opens(Stage::Install), EVENTS),
         inner("[INFO] --- {any} @ {package} ---", Opens(Stage::Compile), EVENTS),
         inner("[INFO] Compiling {n} source files {any}", Opens(Stage::Compile), COMPILER),
-        inner("[INFO] Tests run: {total}, Failures: {failed}, Errors: {n}, Skipped: {skipped}", Tally, SUREFIRE),
-        inner("[ERROR] Tests run: {total}, Failures: {failed}, Errors: {n}, Skipped: {skipped}", Tally, SUREFIRE),
+        inner(
+            "[INFO] Tests run: {total}, Failures: {failed}, Errors: {n}, Skipped: {skipped}",
+            Tally,
+            SUREFIRE,
+        ),
+        inner(
+            "[ERROR] Tests run: {total}, Failures: {failed}, Errors: {n}, Skipped: {skipped}",
+            Tally,
+            SUREFIRE,
+        ),
         inner("[INFO] BUILD SUCCESS", Closes, EVENTS),
         inner("[INFO] BUILD FAILURE", Closes, EVENTS),
     ],

@@ -15,11 +15,23 @@ pub(super) static TABLE: Table = Table {
     tool: Tool::Pip,
     within: &[],
     rows: &[
-        row("Collecting {package}", Begins(Stage::Download), "pip 23.2 src/pip/_internal/resolution/resolvelib"),
-        row("Collecting {package} {any}", Begins(Stage::Download), "pip 23.2 src/pip/_internal/resolution/resolvelib"),
+        row(
+            "Collecting {package}",
+            Begins(Stage::Download),
+            "pip 23.2 src/pip/_internal/resolution/resolvelib",
+        ),
+        row(
+            "Collecting {package} {any}",
+            Begins(Stage::Download),
+            "pip 23.2 src/pip/_internal/resolution/resolvelib",
+        ),
         row("Processing {item}.whl", Begins(Stage::Install), PREPARE),
         row("Building wheel for {package} ({any}): started", Begins(Stage::Compile), SPINNERS),
-        row("Building wheel for {package} ({any}): finished with status 'done'", Ends(Stage::Compile), SPINNERS),
+        row(
+            "Building wheel for {package} ({any}): finished with status 'done'",
+            Ends(Stage::Compile),
+            SPINNERS,
+        ),
         row("Building wheel for {package} ({any}): finished with status 'error'", Fails, SPINNERS),
         row("Preparing metadata ({any}): started", Opens(Stage::Configure), SPINNERS),
         row("Installing build dependencies: started", Opens(Stage::Configure), SPINNERS),

@@ -16,6 +16,10 @@ pub(super) static TABLE: Table = Table {
             Counts(Stage::Download),
             REPORTER,
         ),
-        row("Progress: resolved {total}, reused {n}, downloaded {n}, added {done}", Counts(Stage::Download), REPORTER),
+        row(
+            "Progress: resolved {total}, reused {n}, downloaded {n}, added {done}",
+            Counts(Stage::Download),
+            REPORTER,
+        ),
     ],
 };

@@ -15,7 +15,11 @@ pub(super) static TABLE: Table = Table {
         inner("collected {total} items{any}", Totals(Stage::Test), TERMINAL),
         inner("collecting ... collected {total} item{any}", Totals(Stage::Test), TERMINAL),
         inner("collected {total} item{any}", Totals(Stage::Test), TERMINAL),
-        inner("{n} workers [{total} items]{any}", Totals(Stage::Test), "pytest-xdist 3 src/xdist/dsession.py"),
+        inner(
+            "{n} workers [{total} items]{any}",
+            Totals(Stage::Test),
+            "pytest-xdist 3 src/xdist/dsession.py",
+        ),
         inner("{any}%]", Custom(line), TERMINAL),
     ],
 };
