@@ -206,7 +206,7 @@ fn score(dir: &str, past: Option<&str>) -> BTreeMap<&'static str, (usize, usize)
         let expected: BTreeSet<&str> =
             package["depends_on"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         let said: BTreeSet<&str> = found.depends_on.iter().map(String::as_str).collect();
-        ask("dependencies", said == expected, &|| format!("{name}"));
+        ask("dependencies", said == expected, &|| name.to_owned());
     }
     if let Ok(cause) = std::fs::read_to_string(format!("{dir}/cause.json")) {
         let cause: Value = serde_json::from_str(&cause).unwrap();

@@ -1,5 +1,6 @@
 //! A build as it goes on: lines with their times in, units, packages and a percent out.
 
+mod forecast;
 mod hints;
 mod package;
 mod steps;

@@ -161,14 +161,18 @@ impl Packages {
     pub(super) fn list(&self, steps: &Steps, past: Option<&Past>, now: f64) -> Vec<Package> {
         let broken = self.blocked();
         let list = self.entries.iter().map(|(name, entry)| {
+            // Where only ends are printed, what runs is thought to.
+            let foreseen = steps.foreseen(name).filter(|_| !entry.links && !entry.built);
             let status = match entry {
                 Entry { failed: true, .. } => Status::Failed,
                 Entry { built: true, .. } => Status::Built,
                 Entry { links: true, .. } => Status::Linking,
                 Entry { begun: Some(_), .. } => Status::Compiling,
+                _ if foreseen.is_some() => Status::Compiling,
                 _ => Status::Queued,
             };
-            let elapsed = entry.begun.map(|begun| entry.ended.unwrap_or(now) - begun);
+            let begun = entry.begun.or(foreseen.map(|(_, since)| since));
+            let elapsed = begun.map(|begun| entry.ended.unwrap_or(now) - begun);
             let (total, left) = steps.seconds_of(name);
             let is_running = matches!(status, Status::Compiling | Status::Linking);
             let health = match status {
@@ -180,7 +184,10 @@ impl Packages {
             Package {
                 name: name.clone(),
                 status,
-                current_file: entry.current.clone().filter(|_| is_running || status == Status::Failed),
+                current_file: foreseen
+                    .map(|(file, _)| file.to_owned())
+                    .or_else(|| entry.current.clone())
+                    .filter(|_| is_running || status == Status::Failed),
                 done: entry.done,
                 total: entry.total,
                 progress_pct: match status {

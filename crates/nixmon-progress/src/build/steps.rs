@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::forecast::Forecast;
 use crate::{
     belief::Count,
     packages::Project,
@@ -39,7 +40,7 @@ pub struct Finished {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+pub(super) enum State {
     Waiting,
     Running(f64),
     Ended,
@@ -47,35 +48,47 @@ enum State {
 }
 
 #[derive(Clone, Debug)]
-struct Step {
-    package: Option<String>,
-    file: String,
-    is_link: bool,
+pub(super) struct Step {
+    pub(super) package: Option<String>,
+    pub(super) file: String,
+    pub(super) is_link: bool,
     class: Class,
     cost: f64,
-    state: State,
+    pub(super) state: State,
+}
+
+/// A target of the plan.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Target {
+    pub(super) depends_on: Vec<String>,
+    pub(super) is_expected: bool,
+    pub(super) n_sources: usize,
+    pub(super) n_compiled: usize,
+    pub(super) is_linked: bool,
+    pub(super) is_built: bool,
 }
 
 /// The steps of a build.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     by_object: HashMap<String, usize>,
     by_name: HashMap<(Option<String>, String), usize>,
     by_source: HashMap<String, Vec<usize>>,
     links: HashMap<String, usize>,
-    depends_on: HashMap<String, Vec<String>>,
+    pub(super) targets: HashMap<String, Target>,
+    pub(super) forecast: Forecast,
     running: Vec<usize>,
     finished: Vec<Finished>,
     weigher: Weigher,
-    jobs: usize,
+    pub(super) jobs: usize,
     n_planned: u64,
     n_ended: u64,
     /// The costs of the latest steps, for builds without a plan.
     recent: std::collections::VecDeque<f64>,
     last_end: f64,
     /// Whether any step's begin was seen.
-    sees_begins: bool,
+    pub(super) sees_begins: bool,
 }
 
 /// Steps that say how much the next ones cost, where there is no plan.
@@ -94,9 +107,18 @@ impl Steps {
 
     /// Adds all steps of a project that are expected.
     pub(super) fn plan(&mut self, project: &Project) {
+        let mut ordered = Vec::new();
         for target in &project.targets {
             let is_expected = project.is_expected(target);
-            self.depends_on.insert(target.name.clone(), target.depends_on.clone());
+            let state = Target {
+                depends_on: target.depends_on.clone(),
+                is_expected,
+                n_sources: target.sources.len(),
+                is_linked: weights::link_cost(project, target).is_some(),
+                ..Target::default()
+            };
+            self.targets.insert(target.name.clone(), state);
+            let first = self.steps.len();
             for source in &target.sources {
                 let class = Class::Source(source.language);
                 let cost = weights::source_cost(source.language, source.bytes);
@@ -133,7 +155,12 @@ impl Steps {
                     self.n_planned += 1;
                 }
             }
+            if let Some(position) = target.position.filter(|_| is_expected) {
+                ordered.push((position, first..self.steps.len()));
+            }
         }
+        ordered.sort_by_key(|(position, _)| *position);
+        self.forecast.order = ordered.into_iter().flat_map(|(_, steps)| steps).collect();
     }
 
     fn push(&mut self, step: Step) -> usize {
@@ -248,7 +275,8 @@ impl Steps {
         let mut ended = Vec::new();
         // Objects end before their link begins, and what a target needs before the target.
         if let Some(package) = key.package {
-            let needed = self.depends_on.get(package).cloned().unwrap_or_default();
+            let needed =
+                self.targets.get(package).map(|target| target.depends_on.clone()).unwrap_or_default();
             let must_end = |step: &Step| {
                 let of = step.package.as_deref();
                 key.is_link && of == Some(package)
@@ -341,6 +369,11 @@ impl Steps {
         self.last_end = now;
         self.n_ended += 1;
         self.finished.push(finished.clone());
+        if let Some(target) = finished.package.as_ref().and_then(|package| self.targets.get_mut(package)) {
+            target.n_compiled += usize::from(!finished.is_link);
+            target.is_built |= finished.is_link || !target.is_linked && target.n_compiled >= target.n_sources;
+        }
+        self.foresee(at, now);
         Some(finished)
     }
 
@@ -408,7 +441,9 @@ impl Steps {
     pub(super) fn moment(&self, now: f64) -> Option<String> {
         if !self.sees_begins {
             let last = self.finished.last().filter(|last| !last.is_link && now - last.ended <= MOMENT);
-            return last.and_then(|last| last.package.clone());
+            return last
+                .and_then(|last| last.package.clone())
+                .or_else(|| self.foreseen_package().map(str::to_owned));
         }
         let compiling =
             self.running.iter().rev().filter_map(|at| self.steps.get(*at)).find(|step| !step.is_link);

@@ -91,6 +91,7 @@ pub(super) fn read(json: &str) -> Option<Project> {
             sources: sources.collect(),
             lto: false,
             is_default: is_member.then_some(true),
+            position: None,
         }
     });
     Project::new(Origin::CargoMetadata, targets.collect())

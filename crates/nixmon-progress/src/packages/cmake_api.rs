@@ -34,6 +34,8 @@ struct TargetRef {
     name: String,
     #[serde(rename = "jsonFile")]
     json_file: String,
+    #[serde(default, rename = "directoryIndex")]
+    directory: usize,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +52,20 @@ struct TargetFile {
     #[serde(default, rename = "compileGroups")]
     groups: Vec<Group>,
     link: Option<Link>,
+    backtrace: Option<usize>,
+    #[serde(default, rename = "backtraceGraph")]
+    graph: Graph,
+}
+
+#[derive(Default, Deserialize)]
+struct Graph {
+    #[serde(default)]
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    line: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -96,7 +112,10 @@ pub(super) fn read(dir: &dyn Read) -> Option<Project> {
         configuration.targets.iter().map(|target| (target.id.as_str(), target.name.as_str())).collect();
     let targets = configuration.targets.iter().filter_map(|target| {
         let file: TargetFile = parse(dir, &target.json_file)?;
-        Some(read_target(dir, &codemodel.paths, &target.name, file, &names))
+        // Directories in their order, targets in the order of the commands that made them: the file API sorts by name.
+        let line = file.backtrace.and_then(|at| file.graph.nodes.get(at)?.line).unwrap_or(0);
+        let position = Some((target.directory, line));
+        Some(Target { position, ..read_target(dir, &codemodel.paths, &target.name, file, &names) })
     });
     Project::new(Origin::CmakeFileApi, targets.collect())
 }
@@ -156,6 +175,7 @@ fn read_target(
         sources: sources.collect(),
         lto: link.is_some_and(|link| link.lto || link.fragments.iter().any(|f| f.fragment.contains("-flto"))),
         is_default: None,
+        position: None,
     }
 }
 

@@ -84,6 +84,7 @@ fn read_file(
                     sources: sources(dir, at, rest),
                     lto: false,
                     is_default: has("EXCLUDE_FROM_ALL").then_some(false),
+                    position: None,
                 });
             }
             "target_sources" => {

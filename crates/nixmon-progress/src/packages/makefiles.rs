@@ -90,5 +90,6 @@ fn read_target(dir: &dyn Read, path: &str) -> Target {
         sources: sources.collect(),
         lto: link.is_some_and(|link| link.contains("-flto")),
         is_default: None,
+        position: None,
     }
 }

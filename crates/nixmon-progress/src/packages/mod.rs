@@ -12,6 +12,8 @@ mod graph;
 mod makefiles;
 mod ninja_file;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 pub use cargo_metadata::{cargo_lock_packages, unit_graph_len};
@@ -95,6 +97,9 @@ pub struct Target {
     pub lto: bool,
     /// Whether a build without arguments makes it, where that is known.
     pub is_default: Option<bool>,
+    /// The place among the targets as the build system knows them, where that is known: ninja starts them in this order.
+    #[serde(skip)]
+    pub position: Option<(usize, usize)>,
 }
 
 /// A project's targets.
@@ -104,6 +109,9 @@ pub struct Project {
     pub origin: Origin,
     /// Targets, sorted by name.
     pub targets: Vec<Target>,
+    /// Names of the targets that programs need, and of the programs, sorted.
+    #[serde(skip)]
+    needed: Vec<String>,
 }
 
 impl Project {
@@ -133,8 +141,8 @@ impl Project {
 
     /// Whether a build without arguments is expected to make the target.
     ///
-    /// Where the build system does not say, a library on which nothing depends is taken to be left out of a project
-    /// that has programs: `add_subdirectory(… EXCLUDE_FROM_ALL)` leaves such.
+    /// Where the build system does not say, a library that no program needs is taken to be left out of a project that
+    /// has programs: `add_subdirectory(… EXCLUDE_FROM_ALL)` leaves such.
     pub fn is_expected(&self, target: &Target) -> bool {
         if target.kind == TargetKind::Utility || target.sources.is_empty() {
             return false;
@@ -142,12 +150,7 @@ impl Project {
         if let Some(is_default) = target.is_default {
             return is_default;
         }
-        let is_needed =
-            || self.targets.iter().any(|other| other.depends_on.binary_search(&target.name).is_ok());
-        target.kind == TargetKind::Executable
-            || target.kind == TargetKind::Crate
-            || !self.targets.iter().any(|other| other.kind == TargetKind::Executable)
-            || is_needed()
+        self.needed.is_empty() || self.needed.binary_search(&target.name).is_ok()
     }
 
     fn new(origin: Origin, mut targets: Vec<Target>) -> Option<Self> {
@@ -157,8 +160,23 @@ impl Project {
             target.depends_on.sort();
             target.depends_on.dedup();
         }
-        (!targets.is_empty()).then_some(Self { origin, targets })
+        let needed = needed_by_programs(&targets);
+        (!targets.is_empty()).then_some(Self { origin, targets, needed })
     }
+}
+
+/// Returns the programs and crates among targets and all that they need, sorted by name.
+fn needed_by_programs(targets: &[Target]) -> Vec<String> {
+    let is_program = |target: &&Target| matches!(target.kind, TargetKind::Executable | TargetKind::Crate);
+    let mut stack: Vec<&Target> = targets.iter().filter(is_program).collect();
+    let mut needed = BTreeSet::new();
+    while let Some(target) = stack.pop() {
+        if needed.insert(target.name.clone()) {
+            let at = |name: &String| targets.binary_search_by(|other| other.name.cmp(name)).ok();
+            stack.extend(target.depends_on.iter().filter_map(at).filter_map(|at| targets.get(at)));
+        }
+    }
+    needed.into_iter().collect()
 }
 
 /// Joins a path to a directory; an absolute path stays.

@@ -25,7 +25,7 @@ pub(super) fn read(dir: &dyn Read) -> Option<Project> {
     let lto: HashSet<&str> = with_lto(&text);
     let mut targets: BTreeMap<String, Target> = BTreeMap::new();
     let mut maker: HashMap<&str, String> = HashMap::new();
-    for edge in &edges {
+    for (number, edge) in edges.iter().enumerate() {
         let Some(output) = edge.outputs.first() else { continue };
         if is_compiler(edge.rule) {
             let Some(name) = step::target_of(output) else { continue };
@@ -36,7 +36,9 @@ pub(super) fn read(dir: &dyn Read) -> Option<Project> {
                 language: Language::of_path(path),
                 bytes: dir.size(path),
             };
-            entry(&mut targets, name).sources.push(source);
+            let target = entry(&mut targets, name);
+            target.sources.push(source);
+            target.position.get_or_insert((0, number));
             maker.insert(output, name.to_owned());
         } else if let Some(kind) = linker(edge.rule) {
             let Some(name) = edge.inputs.iter().find_map(|input| maker.get(input)).cloned() else { continue };
@@ -75,6 +77,7 @@ fn entry<'m>(targets: &'m mut BTreeMap<String, Target>, name: &str) -> &'m mut T
         sources: Vec::new(),
         lto: false,
         is_default: None,
+        position: None,
     })
 }
 
