@@ -87,6 +87,16 @@ impl Past {
         candidates.iter().filter(fits).max_by_key(|at| (ends_alike(at), std::cmp::Reverse(**at))).copied()
     }
 
+    /// Returns the seconds of the run's time that are a file's own.
+    pub(crate) fn own(&self, package: Option<&str>, file: &str) -> Option<f64> {
+        Some(self.shares.get(self.find(package, file)?)?.own)
+    }
+
+    /// Returns the seconds of the run's time in which no file ran.
+    pub(crate) fn between(&self) -> f64 {
+        (self.elapsed - self.shares.iter().map(|share| share.own).sum::<f64>()).max(0.0)
+    }
+
     /// Returns how long a file took.
     pub fn elapsed(&self, package: Option<&str>, file: &str) -> Option<Duration> {
         let share = self.shares.get(self.find(package, file)?)?;

@@ -208,6 +208,16 @@ impl Weigher {
         (sums.seen + CONFIDENCE * pace) / (sums.ended + CONFIDENCE)
     }
 
+    /// Returns the expected seconds of all steps and of those that ended, without regard to the pace.
+    pub(crate) fn plain_total_and_done(&self) -> (f64, f64) {
+        self.sums.iter().fold((0.0, 0.0), |(total, done), sums| (total + sums.expected, done + sums.ended))
+    }
+
+    /// Forgets all that was expected.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Returns the seconds of all steps, and of those that ended.
     pub(crate) fn total_and_done(&self) -> (f64, f64) {
         let pace = self.pace();

@@ -444,6 +444,9 @@ fn fluffos() -> Project {
     Project::read(&FileApi(parts)).unwrap()
 }
 
+/// Milliseconds by which a line may be later than what it tells.
+const SLACK: u64 = 1500;
+
 /// A file's package, path, begin and end.
 type File = (String, String, u64, u64);
 
@@ -471,10 +474,11 @@ fn past(name: &str) -> Option<Past> {
 
 /// Returns the mean distance of the percent from the share of time, of one snapshot a second.
 fn distance(name: &str, hints: Hints) -> f64 {
+    let has_project = hints.project.is_some();
     let (end, files) = truth(name);
     let text = fixture(&format!("fluffos/{name}.nixrec"));
     let mut build = Build::new(hints);
-    let (mut next, mut sum, mut n) = (1000, 0.0, 0.0);
+    let (mut next, mut sum, mut n, mut n_wrong) = (1000, 0.0, 0.0, 0);
     for step in steps(&text) {
         let (Step::Line(at, _) | Step::End(at, _)) = step;
         while next <= (at.as_millis() as u64).min(end) {
@@ -483,7 +487,22 @@ fn distance(name: &str, hints: Hints) -> f64 {
                 sum += (percent - 100.0 * next as f64 / end as f64).abs();
                 n += 1.0;
             }
-            for package in build.packages(now).iter().filter(|package| package.status == Status::Built) {
+            // Every third second, since a debug build is slow.
+            let packages = if next % 3000 == 0 { build.packages(now) } else { Vec::new() };
+            for package in &packages {
+                let of: Vec<&File> = files.iter().filter(|(of, ..)| *of == package.name).collect();
+                let (Some(begun), Some(ended)) = (of.iter().map(|f| f.2).min(), of.iter().map(|f| f.3).max())
+                else {
+                    continue;
+                };
+                let is_right = match package.status {
+                    Status::Queued => next <= begun + SLACK,
+                    Status::Compiling => next + SLACK >= begun && next <= ended + SLACK,
+                    _ => next + SLACK >= ended,
+                };
+                n_wrong += usize::from(!is_right);
+            }
+            for package in packages.iter().filter(|package| package.status == Status::Built) {
                 let late = files.iter().find(|(of, _, _, end)| *of == package.name && *end > next + 1500);
                 assert!(late.is_none(), "{name}: {} built at {next}, but {late:?}", package.name);
             }
@@ -503,6 +522,9 @@ fn distance(name: &str, hints: Hints) -> f64 {
             assert_eq!((package.done, package.status), (n_files, Status::Built), "{name}: {}", package.name);
         }
     }
+    // Where package_develop begins before a package that it only links, ninja's choice is not foreseen. Without a project it
+    // is not known which file is a package's last.
+    assert!(n_wrong <= 6 || !has_project, "{name}: {n_wrong} states of packages are wrong");
     sum / n
 }
 
@@ -514,7 +536,7 @@ fn percent_of_fluffos() {
         ("ninja", false, None, 38.0),
         ("make", true, Some("ninja"), 8.0),
         ("ninja", true, Some("make"), 8.0),
-        ("make", true, Some("make"), 1.0),
+        ("make", true, Some("make"), 2.0),
     ];
     for (name, has_project, other, most) in cases {
         let hints = Hints {
@@ -523,10 +545,6 @@ fn percent_of_fluffos() {
             past: other.and_then(past),
             ..Hints::default()
         };
-        if !has_project {
-            // Nothing says that the programs' links take most of the time; this only must not be worse than the count.
-            continue;
-        }
         let distance = distance(name, hints);
         assert!(distance <= most, "{name} {has_project} {other:?}: {distance:.1} points");
     }

@@ -27,6 +27,11 @@ impl Forecast {
         self.score >= TRUSTED
     }
 
+    /// Returns what is thought to run, and since when.
+    pub(super) fn running(&self) -> Vec<(usize, f64)> {
+        if self.is_trusted() { self.running.clone() } else { Vec::new() }
+    }
+
     fn rank(&self, step: usize) -> usize {
         self.order.iter().position(|at| *at == step).unwrap_or(usize::MAX)
     }

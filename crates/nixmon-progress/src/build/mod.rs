@@ -60,6 +60,9 @@ impl Build {
         let mut outputs = HashMap::new();
         if let Some(project) = &hints.project {
             steps.plan(project);
+            if let Some(past) = &hints.past {
+                steps.calibrate(past);
+            }
             packages.plan(project);
             for target in &project.targets {
                 if let Some(output) = &target.output {
@@ -190,7 +193,11 @@ impl Build {
         let planned = self.steps.package_of(step.output);
         let by_output = || {
             let name = step.output.rsplit('/').next().unwrap_or(step.output);
-            self.outputs.get(name).cloned()
+            // CMake and Meson call a library `libTARGET.a`, and a program as its target.
+            let stem = name.split('.').next().unwrap_or(name);
+            let target = [stem, stem.strip_prefix("lib").unwrap_or(stem)];
+            let named = target.into_iter().find(|target| self.packages.has(target));
+            self.outputs.get(name).cloned().or_else(|| named.filter(|_| is_link).map(str::to_owned))
         };
         let package = planned.or_else(|| step.package.map(str::to_owned)).or_else(by_output);
         let file = if is_link { step.output.to_owned() } else { step::source_of(step.output) };
@@ -276,7 +283,14 @@ impl Build {
             && self.is_comparable()
             && !self.works.is_empty()
         {
-            return Some((100.0 * timeline.share(now), true));
+            let by_time = timeline.share(now);
+            if self.steps.is_calibrated() {
+                // The one knows when things happened, and is exact for the same tool; the other sees the links. Their
+                // errors differ.
+                let by_steps = self.steps.share(None, now);
+                return Some((100.0 * (2.0 * by_time + by_steps) / 3.0, true));
+            }
+            return Some((100.0 * by_time, true));
         }
         let building = self.building();
         let count = building.and_then(|work| work.count_of_all());

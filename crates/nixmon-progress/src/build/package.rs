@@ -105,6 +105,11 @@ impl Packages {
         }
     }
 
+    /// Whether a package of this name was planned or seen.
+    pub(super) fn has(&self, package: &str) -> bool {
+        self.entries.contains_key(package)
+    }
+
     fn entry(&mut self, package: &str) -> &mut Entry {
         self.entries.entry(package.to_owned()).or_default()
     }

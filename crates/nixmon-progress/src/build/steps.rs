@@ -9,6 +9,7 @@ use super::forecast::Forecast;
 use crate::{
     belief::Count,
     packages::Project,
+    past::Past,
     step,
     weights::{self, Class, Language, Weigher},
 };
@@ -87,16 +88,21 @@ pub(super) struct Steps {
     /// The costs of the latest steps, for builds without a plan.
     recent: std::collections::VecDeque<f64>,
     last_end: f64,
+    is_calibrated: bool,
     /// Whether any step's begin was seen.
     pub(super) sees_begins: bool,
 }
 
 /// Steps that say how much the next ones cost, where there is no plan.
 const N_RECENT: usize = 20;
+/// Seconds that the earlier run's pace counts for beside this one's.
+const CONFIDENCE: f64 = 10.0;
 /// Share of a running step that is at most taken as done.
 const MOST: f64 = 0.95;
 /// Seconds for which the package of a step that has ended is the one of the moment, where only ends are printed.
 const MOMENT: f64 = 1.0;
+/// Share of the planned files that an earlier run must have had.
+const SHARE_IN_PAST: f64 = 0.6;
 /// A plan must have at least this share of the tool's own number of steps, and the tool this share of the plan's.
 const SHARE_PLANNED: f64 = 0.5;
 
@@ -166,6 +172,44 @@ impl Steps {
     fn push(&mut self, step: Step) -> usize {
         self.steps.push(step);
         self.steps.len() - 1
+    }
+
+    /// Takes the costs of planned files from an earlier run, and gives the links the time in which no file ran, in the
+    /// proportions that are expected of them. Does nothing if too few files are in that run.
+    pub(super) fn calibrate(&mut self, past: &Past) {
+        let expected: Vec<usize> = (0..self.steps.len()).filter(|at| self.is_expected(*at)).collect();
+        let of = |at: &usize| self.steps.get(*at).map(|step| past.own(step.package.as_deref(), &step.file));
+        let own: Vec<Option<f64>> = expected.iter().map(|at| of(at).flatten()).collect();
+        let sources =
+            expected.iter().filter(|at| self.steps.get(**at).is_some_and(|step| !step.is_link)).count();
+        let found = own.iter().flatten().count();
+        let links: f64 = expected
+            .iter()
+            .filter_map(|at| self.steps.get(*at))
+            .filter(|step| step.is_link)
+            .map(|step| step.cost)
+            .sum();
+        if (found as f64) < SHARE_IN_PAST * sources as f64 || links <= 0.0 {
+            return;
+        }
+        self.weigher.clear();
+        let by_link = past.between() / links;
+        for (at, own) in expected.into_iter().zip(own) {
+            let Some(step) = self.steps.get_mut(at) else { continue };
+            step.cost = if step.is_link { step.cost * by_link } else { own.unwrap_or(0.0) };
+            self.weigher.expect(step.class, step.cost);
+        }
+        self.is_calibrated = true;
+    }
+
+    /// Whether the costs are those of an earlier run.
+    pub(super) fn is_calibrated(&self) -> bool {
+        self.is_calibrated
+    }
+
+    fn is_expected(&self, at: usize) -> bool {
+        let target = self.steps.get(at).and_then(|step| self.targets.get(step.package.as_deref()?));
+        target.is_some_and(|target| target.is_expected)
     }
 
     pub(super) fn has_plan(&self) -> bool {
@@ -384,6 +428,9 @@ impl Steps {
             planned >= SHARE_PLANNED * total && total >= SHARE_PLANNED * planned
         });
         if self.has_plan() && fits {
+            if self.is_calibrated {
+                return self.calibrated_share(now);
+            }
             let (total, done) = self.weigher.total_and_done();
             return if total > 0.0 { ((done + self.running_cost(now)) / total).min(1.0) } else { 0.0 };
         }
@@ -403,6 +450,30 @@ impl Steps {
         let left = (count.total - count.done) as f64 * usual.midpoint(latest.max(usual));
         let spent = spent + self.running_cost(now);
         if spent + left > 0.0 { spent / (spent + left) } else { plain }
+    }
+
+    /// Returns the share by the costs of an earlier run, whose proportions are taken as they are.
+    fn calibrated_share(&self, now: f64) -> f64 {
+        let (total, done) = self.weigher.plain_total_and_done();
+        // Seconds of the earlier run in one of this.
+        let pace = (done + CONFIDENCE) / (self.last_end + CONFIDENCE);
+        let running: Vec<(usize, f64)> = if self.sees_begins {
+            let since = |at: &usize| match self.steps.get(*at)?.state {
+                State::Running(since) => Some((*at, since)),
+                _ => None,
+            };
+            self.running.iter().filter_map(since).collect()
+        } else {
+            self.forecast.running()
+        };
+        let n = running.len().max(1) as f64;
+        let partial: f64 = running
+            .iter()
+            .filter_map(|(at, since)| {
+                Some(((now - since) * pace / n).clamp(0.0, MOST * self.steps.get(*at)?.cost))
+            })
+            .sum();
+        ((done + partial) / total.max(1e-9)).min(1.0)
     }
 
     /// Returns how long the running steps have run, where begins are printed, else the time since the last end.
