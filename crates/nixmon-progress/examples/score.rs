@@ -81,8 +81,9 @@ fn score(dir: &str, past: Option<&str>) -> BTreeMap<&'static str, (usize, usize)
     let argv: Vec<&str> =
         truth["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     // A replay does not know the command line of a recorded filter.
-    let jobs =
-        std::env::var("JOBS").ok().map_or(nixmon_progress::jobs(&argv, |_| None), |jobs| jobs.parse().ok());
+    let jobs = std::env::var("JOBS")
+        .ok()
+        .map_or(nixmon_progress::jobs(&argv, |_| None), |jobs| jobs.parse().ok().filter(|jobs| *jobs > 0));
     let mut build = Build::new(Hints {
         jobs,
         project: Project::read(&Disk::new(format!("{dir}/project")))

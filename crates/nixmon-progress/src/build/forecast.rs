@@ -11,6 +11,10 @@ const MOST: usize = 8192;
 /// Weight of the latest end in the score, and the score from which a forecast is used.
 const NEWEST: f64 = 0.1;
 const TRUSTED: f64 = 0.7;
+/// Score below which another number of jobs is tried, the ends for which one is tried, and the largest.
+const TRIED: f64 = 0.5;
+const N_TRIED: usize = 20;
+const MOST_JOBS: usize = 16;
 
 /// Steps that are thought to run.
 #[derive(Debug, Default)]
@@ -20,6 +24,8 @@ pub(super) struct Forecast {
     running: Vec<(usize, f64)>,
     /// The share of ends that were forecast, the newest with the most weight.
     score: f64,
+    /// Ends since the number of jobs was changed.
+    n_ends: usize,
 }
 
 impl Forecast {
@@ -48,6 +54,13 @@ impl Steps {
         forecast.running.retain(|(at, _)| *at != ended);
         let is_hit = forecast.running.len() < n_before;
         forecast.score = (1.0 - NEWEST) * forecast.score + if is_hit { NEWEST } else { 0.0 };
+        forecast.n_ends += 1;
+        if !self.knows_jobs && forecast.score < TRIED && forecast.n_ends >= N_TRIED && self.jobs < MOST_JOBS {
+            // With the right number most ends are foreseen.
+            self.jobs += 1;
+            forecast.n_ends = 0;
+            forecast.score = TRIED;
+        }
         if !is_hit {
             // It began before all that come behind it, so those are not known to run.
             let rank = forecast.rank(ended);

@@ -83,6 +83,8 @@ pub(super) struct Steps {
     finished: Vec<Finished>,
     weigher: Weigher,
     pub(super) jobs: usize,
+    /// Whether the number of jobs was given; else it grows with what lines prove.
+    pub(super) knows_jobs: bool,
     n_planned: u64,
     n_ended: u64,
     /// The costs of the latest steps, for builds without a plan.
@@ -108,7 +110,11 @@ const SHARE_PLANNED: f64 = 0.5;
 
 impl Steps {
     pub(super) fn new(jobs: Option<u32>) -> Self {
-        Self { jobs: jobs.map_or(1, |jobs| jobs.max(1) as usize), ..Self::default() }
+        Self {
+            jobs: jobs.map_or(1, |jobs| jobs.max(1) as usize),
+            knows_jobs: jobs.is_some(),
+            ..Self::default()
+        }
     }
 
     /// Adds all steps of a project that are expected.
@@ -317,6 +323,19 @@ impl Steps {
             return Vec::new();
         }
         let mut ended = Vec::new();
+        // With one job a target is linked before another one's files begin.
+        let is_other = |at: &usize| {
+            let step = self.steps.get(*at);
+            step.is_some_and(|step| !step.is_link && step.package.as_deref() != key.package)
+        };
+        if !self.knows_jobs
+            && self.jobs == 1
+            && key.package.is_some()
+            && !key.is_link
+            && self.running.iter().any(is_other)
+        {
+            self.jobs = 2;
+        }
         // Objects end before their link begins, and what a target needs before the target.
         if let Some(package) = key.package {
             let needed =
