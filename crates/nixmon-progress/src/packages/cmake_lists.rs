@@ -59,6 +59,12 @@ fn read_file(
             "set" => {
                 variables.insert(first.clone(), rest.to_vec());
             }
+            "file" if first.starts_with("GLOB") => {
+                if let Some((name, patterns)) = rest.split_first() {
+                    let found = patterns.iter().flat_map(|pattern| glob(dir, at, pattern)).collect();
+                    variables.insert(name.clone(), found);
+                }
+            }
             "list" if first == "APPEND" => {
                 if let Some((name, values)) = rest.split_first() {
                     variables.entry(name.clone()).or_default().extend(values.iter().cloned());
@@ -108,6 +114,20 @@ fn sources(dir: &dyn Read, at: &str, words: &[String]) -> Vec<Source> {
             Source { language: Language::of_path(word), bytes: dir.size(&path), object: None, path }
         })
         .collect()
+}
+
+/// Returns the files of a directory that a pattern with one `*` in its last part fits, from the directory of the list.
+fn glob(dir: &dyn Read, at: &str, pattern: &str) -> Vec<String> {
+    let pattern = pattern.trim_start_matches("${CMAKE_CURRENT_SOURCE_DIR}/");
+    let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    let Some((start, end)) = name.split_once('*') else { return Vec::new() };
+    let inside = if folder.is_empty() { at.to_owned() } else { join(at, folder) };
+    let mut names = dir.list(&inside);
+    names.retain(|name| {
+        name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+    });
+    names.sort();
+    names.iter().map(|name| join(folder, name)).collect()
 }
 
 /// Puts in the values of variables that the same file set. The directory's own variables become nothing.

@@ -11,7 +11,10 @@ pub(super) fn read(dir: &dyn Read) -> Option<Project> {
     let mut targets: Vec<Target> = Vec::new();
     let mut default = Vec::new();
     for line in makefile.lines() {
-        let Some((left, right)) = line.split_once(": ") else { continue };
+        // A target that waits for nothing has a rule without prerequisites.
+        let Some((left, right)) = line.split_once(':').filter(|_| !line.starts_with(['\t', '#'])) else {
+            continue;
+        };
         if left == "all" || left.ends_with("/all") && !left.ends_with(".dir/all") {
             default.push(right.trim());
             continue;

@@ -41,7 +41,11 @@ pub(super) fn read(dir: &dyn Read) -> Option<Project> {
             target.position.get_or_insert((0, number));
             maker.insert(output, name.to_owned());
         } else if let Some(kind) = linker(edge.rule) {
-            let Some(name) = edge.inputs.iter().find_map(|input| maker.get(input)).cloned() else { continue };
+            let made_by_input = || edge.inputs.iter().find_map(|input| maker.get(input)).cloned();
+            let named = linked_target(edge.rule, output)
+                .filter(|name| targets.contains_key(*name))
+                .map(str::to_owned);
+            let Some(name) = named.or_else(made_by_input) else { continue };
             let target = entry(&mut targets, &name);
             target.kind = kind;
             target.output = output.rsplit('/').next().map(str::to_owned);
@@ -66,6 +70,15 @@ pub(super) fn read(dir: &dyn Read) -> Option<Project> {
         target.is_default = (!default.is_empty()).then_some(is_default);
     }
     Project::new(Origin::NinjaFile, targets.into_values().collect())
+}
+
+/// Returns the target that a link is of: CMake's rule names it (`C_STATIC_LIBRARY_LINKER__NAME_CONFIG`), Meson's directory of
+/// objects is called after the output. The objects alone do not tell, since a target may take another one's.
+fn linked_target<'t>(rule: &'t str, output: &'t str) -> Option<&'t str> {
+    match rule.split_once("_LINKER__") {
+        Some((_, rest)) => Some(rest.rsplit_once('_')?.0),
+        None => output.rsplit('/').next(),
+    }
 }
 
 fn entry<'m>(targets: &'m mut BTreeMap<String, Target>, name: &str) -> &'m mut Target {

@@ -67,7 +67,7 @@ default all
     let meson = "build src/libd.a.p/x.c.o: c_COMPILER ../src/x.c || src/version.h
 build src/libd.a: STATIC_LINKER src/libd.a.p/x.c.o
 build tools/d.p/main.c.o: c_COMPILER ../tools/main.c
-build tools/d: c_LINKER tools/d.p/main.c.o | src/libd.a
+build tools/d: c_LINKER src/libd.a.p/x.c.o tools/d.p/main.c.o | src/libd.a
 build all: phony src/libd.a tools/d
 default all
 ";
@@ -88,7 +88,7 @@ fn makefiles() {
         &[
             (
                 "CMakeFiles/Makefile2",
-                "all: CMakeFiles/prog.dir/all\n.PHONY : all\nCMakeFiles/prog.dir/all: CMakeFiles/a.dir/all\n\t$(MAKE)\nCMakeFiles/a.dir/all:\n\t$(MAKE)\nCMakeFiles/a.dir/all: x\n",
+                "all: CMakeFiles/prog.dir/all\n.PHONY : all\nCMakeFiles/prog.dir/all: CMakeFiles/a.dir/all\n\t$(MAKE)\nCMakeFiles/a.dir/all:\n\t$(MAKE)\nCMakeFiles/a.dir/rule: x\n",
             ),
             (
                 "CMakeFiles/prog.dir/DependInfo.cmake",
@@ -112,8 +112,11 @@ fn cmake_lists() {
         &[
             (
                 "CMakeLists.txt",
-                "# add_library(no no.c)\nset(SRC main.cc \"b c.cc\")\nlist(APPEND SRC d.cc)\nadd_executable(prog ${SRC} x.h)\ntarget_link_libraries(prog PRIVATE a m)\nadd_library(x::a ALIAS a)\n",
+                "# add_library(no no.c)\nset(SRC main.cc \"b c.cc\")\nlist(APPEND SRC d.cc)\nadd_executable(prog ${SRC} x.h)\ntarget_link_libraries(prog PRIVATE a m g)\nfile(GLOB G src/*.c)\nadd_library(g ${G})\nadd_library(x::a ALIAS a)\n",
             ),
+            ("src/g2.c", ""),
+            ("src/g1.c", ""),
+            ("src/g.h", ""),
             (
                 "packages/a/CMakeLists.txt",
                 "if(X)\nadd_library(a STATIC ${CMAKE_CURRENT_SOURCE_DIR}/a.c)\nendif()\n",
@@ -121,7 +124,8 @@ fn cmake_lists() {
         ],
         &[
             r#"a StaticLibrary ["packages/a/a.c"] -> []"#,
-            r#"prog Executable ["main.cc", "b c.cc", "d.cc"] -> ["a"]"#,
+            r#"g StaticLibrary ["src/g1.c", "src/g2.c"] -> []"#,
+            r#"prog Executable ["main.cc", "b c.cc", "d.cc"] -> ["a", "g"]"#,
         ],
     );
 }
