@@ -50,6 +50,9 @@ pub struct Build {
     ended: Option<bool>,
     /// Names of outputs and the packages that make them.
     outputs: HashMap<String, String>,
+    /// The 10 ms of the latest line, and the lines of progress in them.
+    window: u64,
+    n_in_window: u32,
 }
 
 impl Build {
@@ -83,6 +86,8 @@ impl Build {
             now: 0.0,
             ended: None,
             outputs,
+            window: 0,
+            n_in_window: 0,
         }
     }
 
@@ -91,11 +96,26 @@ impl Build {
     ///
     /// Lines that are none cost a few nanoseconds.
     pub fn line(&mut self, line: &str, at: Duration) -> bool {
+        if self.is_flooded(at) {
+            return false;
+        }
         let Some((tool, sighting)) = self.scanner.line(line) else { return false };
+        self.n_in_window = self.n_in_window.saturating_add(1);
         let now = at.as_secs_f64().max(self.now);
         self.now = now;
         self.apply(tool, &sighting, now);
         true
+    }
+
+    /// Whether so many lines of progress came in these 10 ms that no more are read.
+    fn is_flooded(&mut self, at: Duration) -> bool {
+        let Some(limit) = self.hints.flood_limit else { return false };
+        let window = at.as_secs() * 100 + u64::from(at.subsec_millis() / 10);
+        if window != self.window {
+            self.window = window;
+            self.n_in_window = 0;
+        }
+        self.n_in_window >= limit
     }
 
     /// Reads a line for the cause of a failure. A program that finds error lines by its own means calls this for those
