@@ -79,11 +79,10 @@ fn print(settings: &Settings, json: bool, run: u64, line: &NewLine) -> bool {
     std::io::stdout().write_all(line.as_bytes()).is_ok()
 }
 
-/// Returns the exit status of the command; if it was not seen, that of the outcome.
+/// Returns the exit status of the command. Where it was not seen the run is never a success: 1, or 130 if it was interrupted.
 fn exit_status(status: &Status) -> ExitStatus {
     match (status.exit_code, status.outcome) {
         (Some(code), _) => ExitStatus::Command(u8::try_from(code & 0xff).unwrap_or(1)),
-        (None, Some(RunOutcome::Success)) => ExitStatus::Success,
         (None, Some(RunOutcome::Interrupted)) => ExitStatus::Interrupted,
         (None, _) => ExitStatus::Failure,
     }

@@ -204,7 +204,7 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
             let Ok(before) = runs.store().run(before) else { return Ok(Some(false)) };
             let now = runs.look(&before, unix_ms())?.status;
             if now.state == RunState::Ended {
-                return Ok(Some(now.outcome == Some(RunOutcome::Success)));
+                return Ok(Some(now.has_succeeded()));
             }
         }
     })?;

@@ -577,6 +577,9 @@ impl<'a> Loop<'a> {
             (None, Some(error)) => Some(super::not_started_status(error)),
             (None, None) => None,
         };
+        if status.is_none() {
+            self.session.end_is_unseen();
+        }
         let (settings, begun_at) = (self.settings, self.begun_at);
         let end = self
             .session

@@ -76,6 +76,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Returns whether the command is known to have ended well: its exit status was seen, and is 0.
+    pub fn has_succeeded(&self) -> bool {
+        self.has_ended() && self.outcome == Some(RunOutcome::Success) && self.exit_code == Some(0)
+    }
+
     /// Whether the run has ended.
     pub fn has_ended(&self) -> bool {
         self.state == RunState::Ended

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::files::{self, Durability, Lock};
-use super::{
-    Activity, FORMAT, Facts, KnownRuns, Life, RunDir, RunId, RunOutcome, RunState, Status, StoreError, socket,
-};
+use super::{Activity, FORMAT, Facts, KnownRuns, Life, RunDir, RunId, RunState, Status, StoreError, socket};
 use nixmon_core::text;
 
 /// The store of runs.
@@ -243,9 +241,7 @@ impl Store {
     pub fn latest_ok(&self, name: &str) -> Result<Option<RunDir>, StoreError> {
         let is_ok = |dir: &RunDir| {
             let status = dir.status().ok().flatten();
-            status.is_some_and(|status| {
-                status.state == RunState::Ended && status.outcome == Some(RunOutcome::Success)
-            })
+            status.is_some_and(|status| status.has_succeeded())
         };
         Ok(self.named(name)?.find(is_ok))
     }

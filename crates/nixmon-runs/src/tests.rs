@@ -30,6 +30,7 @@ fn ended(store: &Store, name: &str, outcome: RunOutcome) -> RunDir {
         name: facts.name,
         state: RunState::Ended,
         outcome: Some(outcome),
+        exit_code: Some(i32::from(outcome != RunOutcome::Success)),
         ended_at: Some(NOW),
         ..Status::default()
     };
@@ -208,6 +209,10 @@ fn runs_are_found() {
     }
     assert_eq!(store.latest_ok("home").unwrap().unwrap().id(), RunId(1));
     assert_eq!(store.latest_ok("web").unwrap(), None);
+    // Of this one nobody has seen the end.
+    let dir = ended(&store, "other", RunOutcome::Success);
+    dir.write_status(&Status { exit_code: None, ..dir.status().unwrap().unwrap() }).unwrap();
+    assert_eq!(store.latest_ok("other").unwrap(), None);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl State {
                     || self.errors.last_text.is_some() && switched.is_none();
                 if failed {
                     Outcome::Failure
-                } else if !self.builds.activities.is_empty() || self.stops_early() {
+                } else if self.end.unseen || !self.builds.activities.is_empty() || self.stops_early() {
                     Outcome::Incomplete
                 } else {
                     Outcome::Success

@@ -229,6 +229,9 @@ fn finish(pipeline: &mut Pipeline, look: &Look, steps: &Steps, is_followed: bool
         pipeline.settle(steps.now());
     } else {
         let exit = look.dir.exit()?.map(|exit| exit.status());
+        if exit.is_none() {
+            pipeline.end_is_unseen();
+        }
         pipeline.end(exit, steps.now(), |_| Default::default());
     }
     Ok(())

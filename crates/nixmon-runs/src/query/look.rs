@@ -202,7 +202,8 @@ fn final_status(
     let seen = started_at.map_or(0, |started| started.saturating_add(at)).max(kept.heartbeat_at);
     let on_disk = read_if_any(&dir.lines())?;
     let end = told.status.clone();
-    let is_open = exit.is_none() && end.outcome == Some(RunOutcome::Success);
+    // A replay without an exit status tells no success; here it is made sure of.
+    let is_open = exit.is_none() && matches!(end.outcome, Some(RunOutcome::Success | RunOutcome::Incomplete));
     let outcome = match end.outcome {
         _ if !began => RunOutcome::NotStarted,
         // Nothing had failed so far; what came later is unknown.

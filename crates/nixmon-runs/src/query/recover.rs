@@ -90,6 +90,9 @@ impl Recovery<'_> {
         if dir.is_stopped() {
             pipeline.interrupt(at);
         }
+        if status.is_none() {
+            pipeline.end_is_unseen();
+        }
         pipeline.end(status, at, |state| evidence(state, self.places, None));
         let summary = json.replace(Json::new(LastLine::default(), None)).into_writer().line;
         Ok(Replayed {
