@@ -580,6 +580,12 @@ impl<'a> Loop<'a> {
         if status.is_none() {
             self.session.end_is_unseen();
         }
+        if let Some(kept) = &self.kept {
+            let mut before = self.status(at);
+            before.cursor = kept.cursor();
+            before.incomplete = kept.trouble();
+            kept.report_begins(before);
+        }
         let (settings, begun_at) = (self.settings, self.begun_at);
         let end = self
             .session

@@ -125,15 +125,8 @@ impl RunDir {
 
     /// Removes that room and halves of files, of a run whose processes were killed.
     pub fn remove_leftovers(&self) {
-        const REPLACED: [&str; 5] =
-            [".facts.json.", ".status.json.", ".exit.json.", ".summary.json.", ".lines.txt."];
         self.remove_reserve();
-        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if name.to_str().is_some_and(|name| REPLACED.iter().any(|prefix| name.starts_with(prefix))) {
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
+        files::remove_temporaries(&self.path);
     }
 
     /// Reads the facts.
@@ -188,10 +181,46 @@ impl RunDir {
     ///
     /// If it cannot be written.
     pub fn write_status(&self, status: &Status) -> Result<(), StoreError> {
+        self.store_status(status, None)
+    }
+
+    /// Replaces the status of a run whose report is about to be written, and notes where in the condensed lines it begins.
+    /// Should its writer be killed, another process knows from this what is the report and what was there before. The next
+    /// status ends it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_status_before_report(&self, status: &Status, report_at: u64) -> Result<(), StoreError> {
+        self.store_status(status, Some(report_at))
+    }
+
+    fn store_status(&self, status: &Status, report_at: Option<u64>) -> Result<(), StoreError> {
         let ended = matches!(status.state, RunState::Ended | RunState::Lost);
         let durability = if ended { Durability::Synced } else { Durability::Cached };
-        let stored = StoredStatus { format: FORMAT, status };
+        let stored = StoredStatus { format: FORMAT, report_at, status };
         files::replace_json(&self.file("status.json"), &stored, durability)
+    }
+
+    /// Reads where in the condensed lines a report begins whose writer has not finished.
+    pub(super) fn report_at(&self) -> Result<Option<u64>, StoreError> {
+        #[derive(Deserialize)]
+        struct ReportAt {
+            report_at: Option<u64>,
+        }
+        Ok(files::read_json::<ReportAt>(&self.file("status.json"))?.and_then(|stored| stored.report_at))
+    }
+
+    /// Reads the condensed lines up to the last whole one, or up to a report whose writer has not finished.
+    pub(super) fn lines_before_report(&self) -> Result<Vec<u8>, StoreError> {
+        let mut lines = files::read(&self.lines())?.unwrap_or_default();
+        lines.truncate(memchr::memrchr(b'\n', &lines).map_or(0, |end| end + 1));
+        if let Some(at) = self.report_at()?.and_then(|at| usize::try_from(at).ok())
+            && (at == 0 || lines.get(at - 1) == Some(&b'\n'))
+        {
+            lines.truncate(at);
+        }
+        Ok(lines)
     }
 
     /// Reads the end of the command; `None` if it was not seen, or not yet.

@@ -103,6 +103,24 @@ pub(super) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> Resu
     })
 }
 
+/// Removes halves of files, of processes that were killed before they could rename them. The caller knows that no other
+/// process replaces files of this directory.
+pub(super) fn remove_temporaries(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let is_temporary = entry.file_name().to_str().is_some_and(is_temporary);
+        if is_temporary && entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Returns whether this is a name as [`replace`] gives them.
+fn is_temporary(name: &str) -> bool {
+    name.strip_prefix('.').and_then(|name| name.rsplit_once('.')).is_some_and(|(name, unique)| {
+        !name.is_empty() && unique.contains('-') && unique.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+    })
+}
+
 /// A renamed file is where it is only once its directory is written.
 pub(super) fn sync_parent(path: &Path) -> std::io::Result<()> {
     match path.parent() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::store::{NEW, REMOVED};
-use super::{RunId, Store, StoreError};
+use super::{RunId, Store, StoreError, files};
 
 /// Limits for finished runs; those beyond a limit are removed, the oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +139,7 @@ impl Store {
 
     /// Removes directories of processes that died in between. The caller holds the store's lock.
     fn remove_leftovers(&self) -> Result<(), StoreError> {
+        files::remove_temporaries(self.root());
         for name in self.names()? {
             if name.starts_with(NEW) || name.starts_with(REMOVED) {
                 // A directory that cannot be removed is still not a run.

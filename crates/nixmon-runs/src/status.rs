@@ -121,6 +121,9 @@ pub enum StatusType {
 pub(super) struct StoredStatus<S> {
     /// [`super::FORMAT`].
     pub(super) format: u32,
+    /// Bytes of the condensed lines before the report, which is about to be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) report_at: Option<u64>,
     #[serde(flatten)]
     pub(super) status: S,
 }

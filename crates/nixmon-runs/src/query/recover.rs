@@ -59,7 +59,7 @@ impl Recovery<'_> {
         let mut ticked = Moment::ZERO;
         // Of what it has read, the monitor has written the lines, if it has written any.
         let mut n_written = None;
-        let has_lines = std::fs::read(dir.lines()).is_ok_and(|lines| !whole_lines(&lines).is_empty());
+        let has_lines = !dir.lines_before_report()?.is_empty();
         while let Some((at, step)) =
             steps.next().map_err(|source| QueryError::Unreadable { id: dir.id(), source })?
         {
@@ -102,8 +102,8 @@ impl Recovery<'_> {
             is_damaged: steps.is_damaged(),
             breaks_off: steps.breaks_off(),
             later: match has_lines {
-                // Its report too.
-                true if dir.summary()?.is_some() => Vec::new(),
+                // Its report too, and nothing says where that begins.
+                true if dir.summary()?.is_some() && dir.report_at()?.is_none() => Vec::new(),
                 true => written.0.borrow().get(n_written..).unwrap_or_default().to_vec(),
                 false => written.0.take(),
             },
@@ -162,10 +162,4 @@ impl Write for LastLine {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-/// Cuts off an unfinished line at the end.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let end = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
-    bytes.get(..end).unwrap_or_default()
 }
