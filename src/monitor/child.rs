@@ -131,7 +131,8 @@ pub(super) fn spawn(
     if let Some(listener) = listener {
         readers::spawn_listener(listener, 1, take)?;
     }
-    let news = spawn_events(control.try_clone()?, run.as_deref().and_then(RunDir::at))?;
+    let run_dir = run.as_deref().and_then(RunDir::at).map(|run| run.allow_others(true));
+    let news = spawn_events(control.try_clone()?, run_dir)?;
     Ok((Child { guard, control, readers }, pieces, news))
 }
 

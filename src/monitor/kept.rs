@@ -14,7 +14,7 @@ use nixmon_core::state::{DerivationFacts, Moment};
 use nixmon_log::input::Source;
 use nixmon_runs::Recorder;
 use nixmon_runs::recording::compressed;
-use nixmon_runs::{Facts, RunDir, Status, StoreError};
+use nixmon_runs::{Facts, RunDir, Status, StoreError, create_file};
 
 /// Time between two flushes: a killed monitor loses no more than this.
 const FLUSH: Duration = Duration::from_millis(250);
@@ -78,9 +78,9 @@ impl Kept {
         let files = Files {
             run: run.clone(),
             input: Some(Recorder::create_of_command(&run.input())?),
-            lines: Some(File::create(run.lines())?),
+            lines: Some(create_file(&run.lines())?),
             pending_lines: Vec::new(),
-            changes: Some(compressed(File::create(run.changes())?, 1)?),
+            changes: Some(compressed(create_file(&run.changes())?, 1)?),
         };
         reserve(&run.reserve());
         let shared = Arc::new(Shared::default());
@@ -421,7 +421,7 @@ fn write<W: Write>(file: &mut Option<W>, bytes: &[u8], name: &str, shared: &Shar
 /// Takes room on the disk. A file system that cannot do that promises nothing.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn reserve(path: &Path) {
-    if let Ok(file) = File::create(path) {
+    if let Ok(file) = create_file(path) {
         let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, RESERVE);
     }
 }
@@ -429,5 +429,7 @@ fn reserve(path: &Path) {
 /// Takes room on the disk.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn reserve(path: &Path) {
-    let _ = std::fs::write(path, vec![0; usize::try_from(RESERVE).unwrap_or_default()]);
+    if let Ok(mut file) = create_file(path) {
+        let _ = file.write_all(&vec![0; usize::try_from(RESERVE).unwrap_or_default()]);
+    }
 }

@@ -21,6 +21,8 @@ const LOOKS: u32 = 400;
 pub struct RunDir {
     id: RunId,
     path: PathBuf,
+    /// It is written even if it belongs to another user.
+    allows_others: bool,
 }
 
 /// The process that looks after a run.
@@ -69,13 +71,24 @@ impl AnyFormat {
 
 impl RunDir {
     pub(super) fn new(id: RunId, path: PathBuf) -> Self {
-        Self { id, path }
+        Self { id, path, allows_others: false }
     }
 
     /// The run that is kept in this directory; `None` if its name is no number.
     pub fn at(path: &Path) -> Option<Self> {
         let id = super::store::number(path.file_name()?.to_str()?)?;
-        Some(Self { id, path: path.to_owned() })
+        Some(Self::new(id, path.to_owned()))
+    }
+
+    /// Writes it even if it belongs to another user.
+    #[must_use]
+    pub fn allow_others(self, allows_others: bool) -> Self {
+        Self { allows_others, ..self }
+    }
+
+    /// Fails if it belongs to another user.
+    fn check_owner(&self) -> Result<(), StoreError> {
+        if self.allows_others { Ok(()) } else { files::check_owner(&self.path) }
     }
 
     /// Which run.
@@ -155,6 +168,7 @@ impl RunDir {
     ///
     /// If it cannot be written.
     pub fn write_facts(&self, facts: &Facts) -> Result<(), StoreError> {
+        self.check_owner()?;
         files::replace_json(&self.file("facts.json"), facts, Durability::Synced)
     }
 
@@ -196,6 +210,7 @@ impl RunDir {
     }
 
     fn store_status(&self, status: &Status, report_at: Option<u64>) -> Result<(), StoreError> {
+        self.check_owner()?;
         let ended = matches!(status.state, RunState::Ended | RunState::Lost);
         let durability = if ended { Durability::Synced } else { Durability::Cached };
         let stored = StoredStatus { format: FORMAT, report_at, status };
@@ -238,6 +253,7 @@ impl RunDir {
     ///
     /// If it cannot be written.
     pub fn write_exit(&self, exit: &Exit) -> Result<(), StoreError> {
+        self.check_owner()?;
         files::replace_json(&self.file("exit.json"), exit, Durability::Synced)
     }
 
@@ -256,6 +272,7 @@ impl RunDir {
     ///
     /// If it cannot be written.
     pub fn write_summary(&self, summary: &impl Serialize) -> Result<(), StoreError> {
+        self.check_owner()?;
         files::replace_json(&self.file("summary.json"), summary, Durability::Synced)
     }
 
@@ -265,6 +282,7 @@ impl RunDir {
     ///
     /// If they cannot be written.
     pub fn write_lines(&self, lines: &[u8]) -> Result<(), StoreError> {
+        self.check_owner()?;
         files::replace(&self.lines(), lines, Durability::Cached)
     }
 
@@ -274,7 +292,9 @@ impl RunDir {
     ///
     /// If it cannot be written.
     pub fn mark_stopped(&self) -> Result<(), StoreError> {
-        files::replace(&self.file("stop"), b"", Durability::Cached)
+        self.check_owner()?;
+        let path = self.file("stop");
+        files::create(&path).map(drop).map_err(|error| StoreError::io("cannot write", &path, error))
     }
 
     /// Returns whether the user has ended it.
@@ -288,6 +308,7 @@ impl RunDir {
     ///
     /// If it cannot be taken at all.
     pub fn lock_monitor(&self) -> Result<Option<Lock>, StoreError> {
+        self.check_owner()?;
         files::try_lock(&self.file("monitor.lock"))
     }
 
@@ -297,6 +318,7 @@ impl RunDir {
     ///
     /// If it cannot be taken at all.
     pub fn lock_guard(&self) -> Result<Option<Lock>, StoreError> {
+        self.check_owner()?;
         files::try_lock(&self.file("guard.lock"))
     }
 
@@ -306,6 +328,7 @@ impl RunDir {
     ///
     /// If it cannot be taken at all.
     pub fn lock_recovery(&self) -> Result<Lock, StoreError> {
+        self.check_owner()?;
         files::lock(&self.file("recovery.lock"))
     }
 

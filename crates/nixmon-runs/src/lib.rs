@@ -44,7 +44,7 @@ pub use dir::{Life, RunDir};
 pub use error::{ErrorKind, InProgress, KnownRuns, QueryError, StoreError, about, short_command};
 pub use evidence::{Places, ServiceLogs, check_pattern, evidence};
 pub use facts::{Environment, Exit, Facts, ProcessId, Reading, StdoutUse};
-pub use files::Lock;
+pub use files::{Lock, create_file};
 pub use progress::progress;
 pub use recording::{Recorder, Recording, RecordingError};
 pub use retention::{Reason, Removed, Retention};

@@ -38,19 +38,19 @@ pub const SEVERAL_STREAMS: &str = "2";
 #[non_exhaustive]
 pub enum RecordingError {
     /// The file cannot be created.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {error}", path.display())]
     Create {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        error: io::Error,
     },
     /// The recording is of a version that this nixmon does not know.
     #[error("recording of version {0}, which this nixmon does not know")]
     Version(String),
     /// The recording cannot be decompressed.
     #[error("cannot decompress: {0}")]
-    Decompress(#[source] io::Error),
+    Decompress(io::Error),
 }
 
 type Result<T, E = RecordingError> = std::result::Result<T, E>;
@@ -77,9 +77,10 @@ impl Recorder {
 
     /// Makes the file for the streams of a command.
     pub fn create_of_command(path: &Path) -> Result<Self> {
-        let file = create(path)?;
+        let failed = |error| RecordingError::Create { path: path.to_owned(), error };
+        let file = super::files::create(path).map_err(failed)?;
         let synced =
-            file.try_clone().map_err(|source| RecordingError::Create { path: path.to_owned(), source })?;
+            file.try_clone().map_err(|error| RecordingError::Create { path: path.to_owned(), error })?;
         Ok(Self { file: Some(synced), ..Self::of_command(writer(path, file)?) })
     }
 
@@ -187,7 +188,7 @@ impl Recorder {
 }
 
 fn create(path: &Path) -> Result<File> {
-    File::create(path).map_err(|source| RecordingError::Create { path: path.to_owned(), source })
+    File::create(path).map_err(|error| RecordingError::Create { path: path.to_owned(), error })
 }
 
 /// Window of the compression, as a power of two; by default zstd would take megabytes of memory for each run.
@@ -205,7 +206,7 @@ fn writer(path: &Path, file: File) -> Result<Box<dyn Write + Send>> {
     Ok(if path.extension().is_some_and(|extension| extension == "zst") {
         Box::new(
             compressed(file, 3)
-                .map_err(|source| RecordingError::Create { path: path.to_owned(), source })?
+                .map_err(|error| RecordingError::Create { path: path.to_owned(), error })?
                 .auto_finish(),
         )
     } else {

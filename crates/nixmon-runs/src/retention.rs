@@ -71,6 +71,9 @@ impl Store {
         if self.names()?.is_empty() {
             return Ok(Vec::new());
         }
+        if !dry_run {
+            self.check_owner()?;
+        }
         let _lock = if dry_run { None } else { Some(self.lock()?) };
         if !dry_run {
             self.remove_leftovers()?;
@@ -131,7 +134,7 @@ impl Store {
         }
         let hidden = self.root().join(format!("{REMOVED}{id}"));
         let renamed = std::fs::rename(dir.path(), &hidden);
-        renamed.map_err(|source| StoreError::io("cannot remove", dir.path(), source))?;
+        renamed.map_err(|error| StoreError::io("cannot remove", dir.path(), error))?;
         // The rest is removed the next time.
         let _ = std::fs::remove_dir_all(&hidden);
         Ok(())

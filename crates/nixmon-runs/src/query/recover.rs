@@ -61,7 +61,7 @@ impl Recovery<'_> {
         let mut n_written = None;
         let has_lines = !dir.lines_before_report()?.is_empty();
         while let Some((at, step)) =
-            steps.next().map_err(|source| QueryError::Unreadable { id: dir.id(), source })?
+            steps.next().map_err(|error| QueryError::Unreadable { id: dir.id(), error })?
         {
             // The first that the guard wrote is when the monitor was gone.
             let takes_over = n_written.is_none() && steps.is_rest() && !matches!(step, Step::SeveralStreams);
