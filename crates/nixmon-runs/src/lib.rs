@@ -29,6 +29,7 @@ mod error;
 mod evidence;
 mod facts;
 mod files;
+mod played;
 pub mod proc;
 mod process;
 mod progress;
@@ -45,6 +46,7 @@ pub use error::{ErrorKind, InProgress, KnownRuns, QueryError, StoreError, about,
 pub use evidence::{Places, ServiceLogs, check_pattern, evidence};
 pub use facts::{Environment, Exit, Facts, ProcessId, Reading, StdoutUse};
 pub use files::{Lock, create_file};
+pub use played::Played;
 pub use progress::progress;
 pub use recording::{Recorder, Recording, RecordingError};
 pub use retention::{Reason, Removed, Retention};
