@@ -103,7 +103,7 @@ Examples:
   nixmon run home                           # [target.home] of the configuration";
     pub(super) const START: &str = "\
 Examples:
-  nixmon start home                                # prints the number of the run
+  nixmon start home                                # prints its number
   nixmon start --after 12 --notify -- make deploy  # after run 12 has succeeded";
     pub(super) const STATUS: &str = "\
 Examples:
