@@ -108,6 +108,9 @@ pub fn parse(line: &str) -> HumanLine<'_> {
 /// Returns the text that stands right behind a line of the progress bar, which has no newline where Nix was interrupted or
 /// killed; else the line itself.
 pub(crate) fn behind_bar(line: &str) -> &str {
+    if !matches!(line.as_bytes().first(), Some(b's' | b'e' | b'q' | b'[')) {
+        return line;
+    }
     let is_bar = ["shutting down", "evaluating ", "querying "].iter().any(|start| line.starts_with(start))
         || line.strip_prefix('[').is_some_and(|rest| {
             rest.starts_with(|c: char| c.is_ascii_digit())

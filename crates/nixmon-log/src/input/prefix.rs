@@ -97,10 +97,9 @@ impl Prefixes {
     fn note_bare(&mut self, text: &str) {
         if text.starts_with("building '/") {
             self.bare_build = true;
-        } else if self.bare_build
-            && matches!(human::parse(text), HumanLine::StorePath(_) | HumanLine::ListHeader(_))
-        {
-            self.bare_build = false;
+        } else if self.bare_build && text.starts_with(['/', 't']) {
+            let is_over = matches!(human::parse(text), HumanLine::StorePath(_) | HumanLine::ListHeader(_));
+            self.bare_build = !is_over;
         }
     }
 
@@ -172,7 +171,18 @@ fn is_of_nix(text: &str, shape: Shape) -> bool {
 }
 
 fn candidate(text: &str) -> Option<Candidate<'_>> {
-    let first = *text.as_bytes().first()?;
+    /// A label, or a month and a day, and what ends them.
+    const HEAD: usize = MAX_LABEL + 32;
+    let bytes = text.as_bytes();
+    let first = *bytes.first()?;
+    // Nearly all lines of builders have none, and this is asked of each.
+    if first == b' ' || first == b'\t' {
+        return None;
+    }
+    let head = bytes.get(..bytes.len().min(HEAD))?;
+    if first.is_ascii_alphabetic() && memchr::memchr3(b':', b'|', b'\t', head).is_none() {
+        return None;
+    }
     if first == b'#' {
         return docker(text);
     }
@@ -233,6 +243,7 @@ fn time(text: &str) -> Option<&str> {
     /// Words before the time of day: a month and a day, a day of the week, a date, in any language.
     const BEFORE: usize = 28;
     let head = text.as_bytes().get(..text.len().min(BEFORE + 8))?;
+    memchr::memchr(b':', head)?;
     let at = head.windows(8).position(|w| {
         w.iter().enumerate().all(|(at, b)| if at == 2 || at == 5 { *b == b':' } else { b.is_ascii_digit() })
     })?;
@@ -389,7 +400,7 @@ mod tests {
         ] {
             check(&[(line, None, line); 1]);
         }
-        // Nix's words behind a time are no name of a program.
+        // Words of Nix behind a time are no name of a program.
         check(&[
             ("17:19:51 a", None, "17:19:51 a"),
             ("17:19:51 b", None, "17:19:51 b"),

@@ -11,8 +11,14 @@ pub fn is_crash(line: &str) -> bool {
         "terminate called ",
         "libc++abi: terminating ",
     ];
+    if !matches!(line.as_bytes().first(), Some(b't' | b'l' | b'N')) && !has_colon(line) {
+        return false;
+    }
     if BEGINNINGS.iter().any(|start| line.starts_with(start)) {
         return true;
+    }
+    if !has_colon(line) {
+        return false;
     }
     // `nix: ../src/libstore/goal.cc:77: void nix::Goal::f(): Assertion `x' failed.`
     let is_assertion = line.contains(": Assertion `") && line.ends_with("' failed.")
@@ -36,6 +42,9 @@ pub fn ends_with_crash(line: &str) -> bool {
     let line = line.trim();
     if is_signal(line) {
         return true;
+    }
+    if !has_colon(line) {
+        return false;
     }
     // `bash: line 3:  4711 Killed                  nix build`, `./x.sh: line 3: 4711 Aborted (core dumped) nix build`
     if let Some((_, rest)) = line.split_once(": line ")
@@ -71,7 +80,13 @@ pub fn ends_with_crash(line: &str) -> bool {
     line.contains(": Failed with result '") && !line.contains("result 'success'")
 }
 
-/// Shells' names of the signals that end a command and that no user sends.
+/// All other forms have a colon and a space. Nearly no line of a builder has, and this is asked of each.
+fn has_colon(line: &str) -> bool {
+    let bytes = line.as_bytes();
+    memchr::memchr_iter(b':', bytes).any(|at| bytes.get(at + 1) == Some(&b' '))
+}
+
+/// The names that shells have for the signals that end a command and that no user sends.
 const SIGNALS: [&str; 9] = [
     "Aborted",
     "Segmentation fault",
@@ -86,11 +101,13 @@ const SIGNALS: [&str; 9] = [
 
 /// `Aborted`, `Aborted (core dumped)`, and with the number as on macOS: `Killed: 9`.
 fn is_signal(line: &str) -> bool {
-    SIGNALS.iter().any(|signal| {
-        line.strip_prefix(signal).is_some_and(|rest| {
-            matches!(rest, "" | " (core dumped)") || rest.strip_prefix(": ").is_some_and(is_number)
+    const LONGEST: usize = 48;
+    line.len() <= LONGEST
+        && SIGNALS.iter().any(|signal| {
+            line.strip_prefix(signal).is_some_and(|rest| {
+                matches!(rest, "" | " (core dumped)") || rest.strip_prefix(": ").is_some_and(is_number)
+            })
         })
-    })
 }
 
 fn is_number(text: &str) -> bool {
