@@ -15,7 +15,7 @@ pub struct Extent {
     pub lines: usize,
     /// Largest number of bytes, unless the first line is longer.
     pub bytes: usize,
-    /// Log lines for each failure. Up to [`LOG_LINES`] those that say why are chosen; more are the log's last.
+    /// Log lines for each failure. Up to [`LOG_LINES`](super::LOG_LINES) those that say why are chosen; more are the log's last.
     pub log_lines: usize,
 }
 
