@@ -24,6 +24,7 @@
         fileset = lib.fileset.unions [
           ./Cargo.lock
           ./Cargo.toml
+          ./crates
           ./src
           # Cargo refuses a manifest that names a missing bench.
           (lib.fileset.maybeMissing ./benches)
