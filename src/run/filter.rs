@@ -15,10 +15,11 @@ use super::background::{Background, Stream};
 use super::recording::Recorder;
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::Endings;
+use super::writer::Writer;
 use super::{ExitStatus, complain, drv_reader, pipeline, service_logs};
 use crate::input::Source;
 use crate::settings::Settings;
-use crate::state::DerivationFacts;
+use crate::state::{DerivationFacts, State};
 
 /// What one read takes at most; fewer and larger reads cost less in a flood.
 const CHUNK: usize = 512 << 10;
@@ -35,15 +36,21 @@ pub(super) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitS
             "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon"
         );
     }
+    // First of all: it may end at once.
+    let writer = if settings.asks_writer { Writer::find() } else { None };
     let recorder = record.map(Recorder::create).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    runtime.block_on(watch(settings, recorder))
+    runtime.block_on(watch(settings, recorder, writer))
 }
 
-async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<ExitStatus> {
+async fn watch(
+    settings: &Settings,
+    mut recorder: Option<Recorder>,
+    writer: Option<Writer>,
+) -> Result<ExitStatus> {
     let begun = Instant::now();
     let begun_at = SystemTime::now();
     let (mut chunks, spare) = spawn_reader();
@@ -59,6 +66,8 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let mut stops =
         session.is_live().then(|| listen(SignalKind::from_raw(Signal::TSTP.as_raw()))).transpose()?;
     let mut interrupted = false;
+    // Whether everything was read that was written.
+    let mut is_whole = false;
     let mut record_warned = false;
     let output = session.output();
     loop {
@@ -80,6 +89,9 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             // Before the input, which may always be ready.
             _ = ticks.tick() => {
                 session.tick();
+                if let Some(writer) = &writer {
+                    writer.refresh();
+                }
                 if let Some(recorder) = &mut recorder {
                     recorder.flush();
                     if let Some(error) = recorder.broken()
@@ -92,7 +104,10 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             // Of a reader who asked for all there is and stands still, whoever writes to us hears as from any pipe.
             () = output.room(), if output.is_full() => {}
             chunk = chunks.recv(), if !output.is_full() => {
-                let Some(chunk) = chunk else { break };
+                let Some(chunk) = chunk else {
+                    is_whole = true;
+                    break;
+                };
                 let (bytes, at) = match chunk.context("cannot read standard input") {
                     Ok(chunk) => chunk,
                     Err(error) if session.pipeline.has_read() => {
@@ -124,10 +139,17 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     };
     // Late is as good as never.
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
+    let ended = match &writer {
+        Some(writer) if is_whole => writer.end().await,
+        _ => None,
+    };
     let at = session.now();
-    let code =
-        session.pipeline.end(None, at, |state| service_logs::evidence(state, settings, Some(begun_at)));
+    let gather = |state: &State| service_logs::evidence(state, settings, Some(begun_at));
+    let (code, status) = session.pipeline.end_of_stream(ended, at, gather);
     if let Some(recorder) = &mut recorder {
+        if let Some(status) = status {
+            recorder.exit_status(status, at);
+        }
         recorder.flush();
     }
     // A reader may take his time; whoever wants us to end does not.
@@ -135,7 +157,7 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         () = output.taken() => {}
         _ = endings.recv() => output.abandon(),
     }
-    Ok(ExitStatus::of(code))
+    Ok(ExitStatus::Command(u8::try_from(code).unwrap_or(1)))
 }
 
 fn take(answer: &[DerivationFacts], session: &mut Session<Background>, mut recorder: Option<&mut Recorder>) {

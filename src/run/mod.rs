@@ -18,6 +18,7 @@ mod session;
 mod signals;
 #[cfg(feature = "live")]
 mod terminal;
+mod writer;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -45,8 +46,8 @@ use frontends::Frontend;
 
 /// What the program ends with.
 ///
-/// A filter cannot see the exit status of the command before it in the pipe, so this is what the stream tells. `run` and
-/// `wait` end as the command did.
+/// A filter ends as the command before it in the pipe where that can be known, else as the stream tells. `run` and `wait`
+/// end as the command did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// 0: nothing failed.

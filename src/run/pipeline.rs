@@ -11,8 +11,9 @@ use crate::frontend::{Condition, Lines, Log, LogLines};
 use crate::input::{Event, Source, Streams};
 use crate::render::{self, Style, Thresholds};
 use crate::run::command::KeptWriter;
+use crate::run::writer::WriterEnd;
 use crate::settings::Output;
-use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Request, State, TextKind};
+use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Outcome, Request, State, TextKind};
 use crate::text::{Line, Symbols, sanitize};
 use crate::view::Evidence;
 use crate::wire;
@@ -280,6 +281,28 @@ impl<W: Write> Pipeline<W> {
         self.frontend.report_now(&self.state, at)
     }
 
+    /// The stream has ended, and what wrote it as `writer` says, if that is known. Returns the exit status of a filter, and
+    /// that of the writer if it counts.
+    pub(super) fn end_of_stream(
+        &mut self,
+        writer: Option<WriterEnd>,
+        at: Moment,
+        gather: impl FnOnce(&State) -> Evidence,
+    ) -> (i32, Option<i32>) {
+        self.flush(at);
+        // A shell ends as what it ran last, so its 0 is no answer to a failure that was read; Nix's is.
+        let contradicted = matches!(self.state.outcome_so_far(), Outcome::Failure | Outcome::Interrupted);
+        let counts = |end: &WriterEnd| end.status != 0 || end.is_of_nix || !contradicted;
+        let status = writer.filter(counts).map(|end| end.status);
+        self.apply(Input::End(status), at);
+        let code = match status {
+            Some(status) if status >= 128 || self.state.outcome() == Some(Outcome::Failure) => status,
+            _ => self.state.exit_code(),
+        };
+        self.tell_end(code, at, gather);
+        (code, status)
+    }
+
     /// The stream has ended. Returns the exit status of a filter.
     ///
     /// `gather` looks for logs once it is known what failed.
@@ -291,11 +314,15 @@ impl<W: Write> Pipeline<W> {
     ) -> i32 {
         self.finish(exit_status, at);
         let code = self.state.exit_code();
+        self.tell_end(code, at, gather);
+        code
+    }
+
+    fn tell_end(&mut self, code: i32, at: Moment, gather: impl FnOnce(&State) -> Evidence) {
         if self.frontend.wants_evidence() {
             let evidence = gather(&self.state);
             self.frontend.end(&self.state, &evidence, self.streams.counts(), code, at);
         }
-        code
     }
 
     /// The command has ended with this exit status, if anybody saw it, and so do we.
@@ -321,11 +348,16 @@ impl<W: Write> Pipeline<W> {
         render::verdict(&self.state, &style).plain()
     }
 
-    fn finish(&mut self, exit_status: Option<i32>, at: Moment) {
+    /// Nothing more is read: hands on what was held back.
+    fn flush(&mut self, at: Moment) {
         let Self { streams, state, effects, frontend, stdout, .. } = self;
         streams.finish(|source, event| {
             take(source, event, at, *stdout, state, effects, frontend);
         });
+    }
+
+    fn finish(&mut self, exit_status: Option<i32>, at: Moment) {
+        self.flush(at);
         self.apply(Input::End(exit_status), at);
     }
 

@@ -37,6 +37,8 @@ pub use dir::{Life, RunDir};
 pub use error::StoreError;
 pub use facts::{Environment, Exit, Facts, ProcessId};
 pub use files::Lock;
+#[cfg(target_os = "linux")]
+pub(crate) use process::Stat;
 pub use retention::{Reason, Removed};
 pub use socket::socket_elsewhere;
 pub use status::{Activity, ReadOn, RootCause, RunState, Status};

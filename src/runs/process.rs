@@ -79,11 +79,12 @@ fn all_processes() -> impl Iterator<Item = i32> {
 
 /// What the kernel says of a process: `/proc/PID/stat` (proc_pid_stat(5)).
 #[cfg(target_os = "linux")]
-struct Stat(String);
+pub(crate) struct Stat(String);
 
 #[cfg(target_os = "linux")]
 impl Stat {
-    fn of(pid: i32) -> Option<Self> {
+    /// What it says now; `None` if there is no such process.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
         Self::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
@@ -94,12 +95,12 @@ impl Stat {
     }
 
     /// A field by the number that the manual gives it: the state is 3.
-    fn field<T: std::str::FromStr>(&self, number: usize) -> Option<T> {
+    pub(crate) fn field<T: std::str::FromStr>(&self, number: usize) -> Option<T> {
         self.0.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
     }
 
     /// Only its status is left, for whoever waits for it. Threads of it may still be ending.
-    fn is_zombie(&self) -> bool {
+    pub(crate) fn is_zombie(&self) -> bool {
         self.field::<char>(3).is_some_and(|state| matches!(state, 'Z' | 'X' | 'x'))
     }
 
@@ -109,7 +110,7 @@ impl Stat {
     }
 
     /// When it began, in ticks since the machine did.
-    fn begin_ticks(&self) -> Option<u64> {
+    pub(crate) fn begin_ticks(&self) -> Option<u64> {
         self.field(22)
     }
 

@@ -25,7 +25,7 @@ pub(crate) use suggest::nearest;
 
 use crate::cli::{
     Cli, Command, ConfigCommand, ListArgs, LogArgs, LogsArg, OutputArgs, OutputForm, PassthroughArg,
-    ReplayArgs, RunsCommand, StartArgs, StatusArgs, StopArgs, WaitArgs, When,
+    ReplayArgs, RunsCommand, StartArgs, StatusArgs, StatusFromWriter, StopArgs, WaitArgs, When,
 };
 use file::{ConfigFile, Set};
 use source::Resolver;
@@ -296,6 +296,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How the user can be told of the end of a run.
     pub notify: NotifyWays,
+    /// The exit status of what writes into standard input is looked for.
+    pub asks_writer: bool,
     /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
     /// Standard output and standard error are the same file.
@@ -331,6 +333,9 @@ pub enum ConfigError {
     /// Only what is read from standard input can be recorded.
     #[error("--record goes with standard input, not with a command")]
     RecordWithCommand,
+    /// A command's exit status needs no search.
+    #[error("--status-from-writer goes with standard input, not with a command")]
+    WriterWithCommand,
     /// It is no text, or has mistakes.
     #[error("{}", mistakes.iter().map(|mistake| format!("{}:{mistake}", path.display())).collect::<Vec<_>>().join("\n"))]
     Mistakes {
@@ -358,6 +363,9 @@ impl Settings {
     pub fn load(cli: Cli, environment: &Environment) -> Result<Self, ConfigError> {
         if cli.record.is_some() && cli.command.is_some() {
             return Err(ConfigError::RecordWithCommand);
+        }
+        if cli.status_from_writer.is_some() && cli.command.is_some() {
+            return Err(ConfigError::WriterWithCommand);
         }
         let named = match &cli.command {
             Some(Command::Config(ConfigCommand::Check { file: Some(file) })) => Some(file),
@@ -466,6 +474,13 @@ impl Settings {
             runs: number("runs.keep-runs", retention.runs, file.keep_runs, usual.runs),
             mib: number("runs.keep-mib", retention.mib, file.keep_mib, usual.mib),
         };
+        let asks_writer = resolver.pick(
+            "status-from-writer",
+            cli.status_from_writer,
+            file.status_from_writer,
+            StatusFromWriter::Auto,
+            source::name,
+        ) == StatusFromWriter::Auto;
         let list = |patterns: &Vec<String>| SettingValue::List(patterns.clone());
         resolver.pick("services.log", None, file.log, Vec::new(), list);
         for (name, patterns) in file.logs {
@@ -487,6 +502,7 @@ impl Settings {
             home: environment.home.clone(),
             log_dir: environment.nix_log_dir.clone().unwrap_or_else(|| "/nix/var/log/nix".to_owned()),
             notify: environment.notify,
+            asks_writer,
             stdin_is_terminal: environment.stdin_is_terminal,
             config_file: path,
             config_exists: exists,
@@ -703,6 +719,7 @@ mod tests {
                 "runs.keep-days = 30  # default",
                 "runs.keep-runs = 100  # default",
                 "runs.keep-mib = 1024  # default",
+                "status-from-writer = \"auto\"  # default",
                 "services.log = []  # default",
                 "services.\"a b\".log = [\"/x\"]  # /c.toml:8",
             ]

@@ -19,8 +19,11 @@ fn a_process_that_was_waited_for() {
         ("kill -9 $$", Exit::Signal(9)),
         ("kill -15 $$", Exit::Signal(15)),
     ] {
-        let mut child =
-            Command::new("sh").args(["-c", &format!("read x; {script}")]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("read x; {script}")])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
         let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
         let living = exit(pidfd.as_fd());

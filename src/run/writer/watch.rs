@@ -1,0 +1,282 @@
+//! The pipeline's processes as Linux shows them: found at the start, asked at the end.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pidfd_info::Exit;
+use rustix::process::{Pid, PidfdFlags, getuid, pidfd_open};
+
+use super::WriterEnd;
+use super::chain::{self, Process, Processes, Seen, Standing, Verdict};
+use super::program::{Kind, kind};
+use crate::runs::Stat;
+
+/// Reading begins after this time, though the search may go on: on a machine with thousands of processes it takes longer.
+const HEAD_START: Duration = Duration::from_millis(20);
+/// When it is looked again what the processes run: a shell forks first, and then becomes the program.
+const SETTLING: [u64; 4] = [1, 4, 10, 30];
+/// After the stream's end its writer ends too, and whoever started it asks for its status.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How often it is asked.
+const STEP: Duration = Duration::from_millis(2);
+
+/// What writes into our standard input.
+#[derive(Debug)]
+pub(in crate::run) struct Writer(Arc<Mutex<Vec<Member>>>);
+
+/// A stage of the pipeline.
+#[derive(Debug)]
+struct Member {
+    reads_pipe: bool,
+    process: Watched,
+    /// Of a program that runs another one at a terminal of its own, that one.
+    child: Option<Watched>,
+}
+
+/// A process that is told from later ones of the same number.
+#[derive(Debug)]
+struct Watched {
+    pid: i32,
+    began: u64,
+    pidfd: OwnedFd,
+    name: String,
+}
+
+impl Writer {
+    /// Looks for what writes into our standard input, if that is a pipe. Waits for what is found, but not long.
+    pub(in crate::run) fn find() -> Option<Self> {
+        let own = std::process::id().cast_signed();
+        let pipe = pipe_of(&std::fs::read_link("/proc/self/fd/0").ok()?)?;
+        let members = Arc::new(Mutex::new(Vec::new()));
+        let (sender, found) = mpsc::channel();
+        let theirs = Arc::clone(&members);
+        // Without a thread nothing is known.
+        thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || search(own, pipe, &theirs, &sender))
+            .ok()?;
+        let _ = found.recv_timeout(HEAD_START);
+        Some(Self(members))
+    }
+
+    /// Looks what the processes run by now.
+    pub(in crate::run) fn refresh(&self) {
+        for member in lock(&self.0).iter_mut() {
+            member.refresh();
+        }
+    }
+
+    /// How what is upstream of us ended, once the stream has; `None` where that is not known.
+    pub(in crate::run) async fn end(&self) -> Option<WriterEnd> {
+        let asked = Instant::now();
+        loop {
+            self.refresh();
+            let seen: Vec<Seen> = lock(&self.0).iter().map(Member::seen).collect();
+            match chain::verdict(&seen) {
+                Verdict::Known(end) => return Some(end),
+                Verdict::Waits if asked.elapsed() < PATIENCE => tokio::time::sleep(STEP).await,
+                Verdict::Waits | Verdict::Unknown => return None,
+            }
+        }
+    }
+}
+
+/// A search that has panicked has left what it found so far.
+fn lock(members: &Mutex<Vec<Member>>) -> MutexGuard<'_, Vec<Member>> {
+    members.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Finds the pipeline's processes; tells `found` when it has.
+fn search(own: i32, pipe: u64, members: &Mutex<Vec<Member>>, found: &mpsc::Sender<()>) {
+    let mut early = Vec::new();
+    let mut processes = processes(own, |pid, process| {
+        // As early as can be: it may end at once.
+        if process.pipes.iter().any(|(held, _)| *held == pipe) && pid != own {
+            early.extend(Watched::open(pid, process.began));
+        }
+    });
+    // A shell above us may not have closed yet what it gave to those that it started.
+    let mut stages = chain::stages(&processes, own, pipe, writes);
+    for wait in SETTLING {
+        let Some(above) = stages.iter().find(|stage| stage.is_above).map(|stage| stage.pid) else { break };
+        thread::sleep(Duration::from_millis(wait));
+        let now = pipes(above).unwrap_or_default();
+        if let Some(process) = processes.get_mut(&above)
+            && process.pipes != now
+        {
+            process.pipes = now;
+            stages = chain::stages(&processes, own, pipe, writes);
+        }
+    }
+    let watched = |pid: i32| {
+        let at = early.iter().position(|watched| watched.pid == pid);
+        at.map(|at| early.swap_remove(at)).or_else(|| Watched::open(pid, processes.get(&pid)?.began))
+    };
+    let mut watched = watched;
+    let found_members: Option<Vec<Member>> = stages
+        .iter()
+        .map(|stage| Some(Member { reads_pipe: stage.reads_pipe, process: watched(stage.pid)?, child: None }))
+        .collect();
+    // One that has ended between leaves a gap, and nothing can be said of what is behind it or before.
+    *lock(members) = found_members.unwrap_or_default();
+    let _ = found.send(());
+    for wait in SETTLING {
+        thread::sleep(Duration::from_millis(wait));
+        for member in lock(members).iter_mut() {
+            member.refresh();
+        }
+    }
+}
+
+impl Member {
+    fn refresh(&mut self) {
+        self.process.refresh();
+        if kind(&self.process.name) == Kind::Relay && self.child.is_none() {
+            self.child = self.process.only_child();
+        }
+        if let Some(child) = &mut self.child {
+            child.refresh();
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        let (kind, standing) = match (kind(&self.process.name), &self.child) {
+            (Kind::Relay, Some(child)) => (kind(&child.name), child.standing()),
+            (Kind::Relay, None) => (Kind::Relay, Standing::Unknown),
+            (kind, _) => (kind, self.process.standing()),
+        };
+        Seen { kind, standing, reads_pipe: self.reads_pipe }
+    }
+}
+
+impl Watched {
+    fn open(pid: i32, began: u64) -> Option<Self> {
+        let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+        let watched = Self { pid, began, pidfd, name: String::new() };
+        watched.stat()?;
+        Some(Self { name: comm(pid)?, ..watched })
+    }
+
+    /// What the system says of it, if the number is still its own.
+    fn stat(&self) -> Option<Stat> {
+        Stat::of(self.pid).filter(|stat| stat.begin_ticks() == Some(self.began))
+    }
+
+    /// Reads its name, which stays what it was once the process has gone.
+    fn refresh(&mut self) {
+        if let (Some(_), Some(name)) = (self.stat(), comm(self.pid)) {
+            self.name = name;
+        }
+    }
+
+    fn only_child(&self) -> Option<Self> {
+        self.stat()?;
+        let text = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).ok()?;
+        let mut children = text.split_ascii_whitespace();
+        let (Some(child), None) = (children.next()?.parse().ok(), children.next()) else { return None };
+        Self::open(child, Stat::of(child)?.begin_ticks()?)
+    }
+
+    fn standing(&self) -> Standing {
+        match pidfd_info::exit(self.pidfd.as_fd()) {
+            Ok(Some(Exit::Status(status))) => return Standing::Ended(status),
+            Ok(Some(Exit::Signal(signal))) => return Standing::Ended(128 + signal),
+            // Nobody has waited for it yet, or this system does not tell by a pidfd.
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Unsupported => {}
+            Err(_) => return Standing::Unknown,
+        }
+        match self.stat() {
+            Some(stat) if !stat.is_zombie() => Standing::Lives,
+            // proc_pid_stat(5): the last field is the status; another user's reads as 0.
+            Some(stat) if self.is_ours() => match stat.field::<i32>(52).map(Exit::from_wait_status) {
+                Some(Exit::Status(status)) => Standing::Ended(status),
+                Some(Exit::Signal(signal)) => Standing::Ended(128 + signal),
+                None => Standing::Unknown,
+            },
+            Some(_) => Standing::Lives,
+            // It was waited for just now, and is asked once more.
+            None => match pidfd_info::exit(self.pidfd.as_fd()) {
+                Ok(Some(Exit::Status(status))) => Standing::Ended(status),
+                Ok(Some(Exit::Signal(signal))) => Standing::Ended(128 + signal),
+                _ => Standing::Unknown,
+            },
+        }
+    }
+
+    /// Whether it is one of our user's.
+    fn is_ours(&self) -> bool {
+        let ours = getuid();
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let users = text.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+        let is_ours = |user: &str| user.parse() == Ok(ours.as_raw());
+        ours.is_root() || !users.is_empty() && users.split_ascii_whitespace().all(is_ours)
+    }
+}
+
+/// All processes that can be seen, each told to `seen`. Those with numbers near to ours come first: they were started
+/// with us.
+fn processes(own: i32, mut seen: impl FnMut(i32, &Process)) -> Processes {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable_by_key(|pid| pid.abs_diff(own));
+    let mut processes = Processes::new();
+    for pid in pids {
+        // Gone since the directory was read.
+        let Some(process) = process(pid) else { continue };
+        seen(pid, &process);
+        processes.insert(pid, process);
+    }
+    processes
+}
+
+fn process(pid: i32) -> Option<Process> {
+    let stat = Stat::of(pid)?;
+    let pipes = pipes(pid);
+    Some(Process {
+        parent: stat.field(4)?,
+        group: stat.field(5)?,
+        session: stat.field(6)?,
+        began: stat.begin_ticks()?,
+        is_hidden: pipes.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied),
+        pipes: pipes.unwrap_or_default(),
+    })
+}
+
+/// The pipes that a process has open, with their descriptors, in the order of those.
+fn pipes(pid: i32) -> std::io::Result<Vec<(u64, i32)>> {
+    let mut pipes = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))?.flatten() {
+        let descriptor = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let pipe = std::fs::read_link(entry.path()).ok().and_then(|target| pipe_of(&target));
+        pipes.extend(pipe.zip(descriptor));
+    }
+    pipes.sort_unstable_by_key(|(_, descriptor)| *descriptor);
+    Ok(pipes)
+}
+
+/// `pipe:[4711]`, as a link below `/proc/PID/fd` has it.
+fn pipe_of(target: &std::path::Path) -> Option<u64> {
+    target.to_str()?.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Whether a descriptor is open for writing.
+fn writes(pid: i32, descriptor: i32) -> bool {
+    let Ok(file) = File::open(format!("/proc/{pid}/fdinfo/{descriptor}")) else { return false };
+    let flags = BufReader::new(file).lines().map_while(Result::ok).find_map(|line| {
+        let flags = line.strip_prefix("flags:")?;
+        u32::from_str_radix(flags.trim(), 8).ok()
+    });
+    // O_WRONLY or O_RDWR.
+    flags.is_some_and(|flags| matches!(flags & 0o3, 1 | 2))
+}
+
+/// The name of what a process runs.
+fn comm(pid: i32) -> Option<String> {
+    Some(std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end_matches('\n').to_owned())
+}
