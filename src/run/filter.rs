@@ -30,19 +30,25 @@ const CHUNKS: usize = 1;
 type Chunk = std::io::Result<(Vec<u8>, Instant)>;
 
 /// Reads standard input to its end.
-pub(super) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitStatus> {
+pub(super) fn filter(
+    settings: &Settings,
+    record: Option<&Path>,
+    writer: Option<Writer>,
+) -> Result<ExitStatus> {
     if settings.stdin_is_terminal {
         anyhow::bail!(
             "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon"
         );
     }
-    // First of all: it may end at once.
-    let writer = if settings.asks_writer { Writer::find() } else { None };
     let recorder = record.map(Recorder::create).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
+    let writer = writer.filter(|_| settings.asks_writer);
+    if let Some(writer) = &writer {
+        writer.wait();
+    }
     runtime.block_on(watch(settings, recorder, writer))
 }
 

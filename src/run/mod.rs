@@ -32,6 +32,7 @@ use clap::CommandFactory;
 pub use command::nix;
 pub use pipeline::Pipeline;
 pub use recording::{Recorder, Recording, Step};
+pub use writer::Writer;
 
 use crate::cli::{Cli, LogsArg, PassthroughArg, with_options_in_place};
 use crate::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough};
@@ -92,10 +93,17 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// Does what the settings say.
-pub fn run(settings: &Settings) -> Result<ExitStatus> {
+/// Looks for what writes into standard input, before anything else is done. `None` where there is no such thing to be seen,
+/// or where the arguments say that something else is to be done.
+pub fn find_writer() -> Option<Writer> {
+    let is_filter = std::env::args_os().nth(1).is_none_or(|first| first.as_encoded_bytes().starts_with(b"-"));
+    if is_filter { Writer::find() } else { None }
+}
+
+/// Does what the settings say. `writer` is what [`find_writer`] has found.
+pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
     match &settings.task {
-        Task::Filter { record } => filter::filter(settings, record.as_deref()),
+        Task::Filter { record } => filter::filter(settings, record.as_deref(), writer),
         Task::Replay { files, speed, exit_status } => replay::replay(settings, files, *speed, *exit_status),
         Task::Run(task) => command::run(settings, task),
         Task::Start { run, after } => command::start(settings, run, after.as_deref()),

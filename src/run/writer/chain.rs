@@ -21,7 +21,7 @@ pub(super) struct Process {
     pub(super) began: u64,
     /// Each pipe with the number of the descriptor that it is open as.
     pub(super) pipes: Vec<(u64, i32)>,
-    /// Another user's: what it holds is not shown.
+    /// Another user's, or at its end: what it holds or held is not shown.
     pub(super) is_hidden: bool,
 }
 
@@ -101,7 +101,7 @@ fn root(processes: &Processes, own: i32, pipe: u64, writes: &impl Fn(i32, i32) -
 }
 
 /// The only process that began together with us, below the same parent and in the same group, and is another user's, as
-/// `sudo` is.
+/// `sudo` is, or has ended and was not waited for yet.
 fn hidden(processes: &Processes, own: i32) -> Option<i32> {
     let us = processes.get(&own)?;
     let mut found = processes.iter().filter(|(_, process)| {

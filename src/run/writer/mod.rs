@@ -16,7 +16,7 @@ mod program;
 mod watch;
 
 #[cfg(target_os = "linux")]
-pub(super) use watch::Writer;
+pub use watch::Writer;
 
 /// How the writer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +31,15 @@ pub(super) struct WriterEnd {
 /// No other system tells.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
-pub(super) struct Writer;
+pub struct Writer;
 
 #[cfg(not(target_os = "linux"))]
 impl Writer {
     pub(super) fn find() -> Option<Self> {
         None
     }
+
+    pub(super) fn wait(&self) {}
 
     pub(super) fn refresh(&self) {}
 

@@ -18,6 +18,8 @@ use crate::runs::Stat;
 
 /// Reading begins after this time, though the search may go on: on a machine with thousands of processes it takes longer.
 const HEAD_START: Duration = Duration::from_millis(20);
+/// How far the numbers of processes are from ours that are looked at first.
+const NEAR: i32 = 6;
 /// When it is looked again what the processes run: a shell forks first, and then becomes the program.
 const SETTLING: [u64; 4] = [1, 4, 10, 30];
 /// After the stream's end its writer ends too, and whoever started it asks for its status.
@@ -27,7 +29,11 @@ const STEP: Duration = Duration::from_millis(2);
 
 /// What writes into our standard input.
 #[derive(Debug)]
-pub(in crate::run) struct Writer(Arc<Mutex<Vec<Member>>>);
+pub struct Writer {
+    members: Arc<Mutex<Vec<Member>>>,
+    /// Says something once there has been a look at all processes.
+    found: mpsc::Receiver<()>,
+}
 
 /// A stage of the pipeline.
 #[derive(Debug)]
@@ -48,25 +54,31 @@ struct Watched {
 }
 
 impl Writer {
-    /// Looks for what writes into our standard input, if that is a pipe. Waits for what is found, but not long.
+    /// Looks for what writes into our standard input, if that is a pipe. To be called first of all: it may end at once,
+    /// and then nobody can be asked.
     pub(in crate::run) fn find() -> Option<Self> {
         let own = std::process::id().cast_signed();
         let pipe = pipe_of(&std::fs::read_link("/proc/self/fd/0").ok()?)?;
+        let early: Vec<Early> = near(own).filter_map(|pid| Early::look(pid, pipe)).collect();
         let members = Arc::new(Mutex::new(Vec::new()));
         let (sender, found) = mpsc::channel();
         let theirs = Arc::clone(&members);
         // Without a thread nothing is known.
         thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || search(own, pipe, &theirs, &sender))
+            .spawn(move || search(own, pipe, early, &theirs, &sender))
             .ok()?;
-        let _ = found.recv_timeout(HEAD_START);
-        Some(Self(members))
+        Some(Self { members, found })
+    }
+
+    /// Waits for what is found, but not long.
+    pub(in crate::run) fn wait(&self) {
+        let _ = self.found.recv_timeout(HEAD_START);
     }
 
     /// Looks what the processes run by now.
     pub(in crate::run) fn refresh(&self) {
-        for member in lock(&self.0).iter_mut() {
+        for member in lock(&self.members).iter_mut() {
             member.refresh();
         }
     }
@@ -76,7 +88,7 @@ impl Writer {
         let asked = Instant::now();
         loop {
             self.refresh();
-            let seen: Vec<Seen> = lock(&self.0).iter().map(Member::seen).collect();
+            let seen: Vec<Seen> = lock(&self.members).iter().map(Member::seen).collect();
             match chain::verdict(&seen) {
                 Verdict::Known(end) => return Some(end),
                 Verdict::Waits if asked.elapsed() < PATIENCE => tokio::time::sleep(STEP).await,
@@ -91,15 +103,52 @@ fn lock(members: &Mutex<Vec<Member>>) -> MutexGuard<'_, Vec<Member>> {
     members.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Finds the pipeline's processes; tells `found` when it has.
-fn search(own: i32, pipe: u64, members: &Mutex<Vec<Member>>, found: &mpsc::Sender<()>) {
-    let mut early = Vec::new();
-    let mut processes = processes(own, |pid, process| {
-        // As early as can be: it may end at once.
-        if process.pipes.iter().any(|(held, _)| *held == pipe) && pid != own {
-            early.extend(Watched::open(pid, process.began));
+/// The numbers around ours: the parts of a pipeline are started one after the other.
+fn near(own: i32) -> impl Iterator<Item = i32> {
+    (1..=NEAR).flat_map(move |distance| [own - distance, own + distance]).filter(|pid| *pid > 0)
+}
+
+/// A process that was found at once. It may be gone when all are looked at.
+#[derive(Debug)]
+struct Early {
+    process: Process,
+    /// The descriptors by which it writes into the pipe.
+    writes: Vec<i32>,
+    watched: Watched,
+}
+
+impl Early {
+    /// Looks whether a process writes into a pipe.
+    fn look(pid: i32, pipe: u64) -> Option<Self> {
+        let process = process(pid)?;
+        let writes: Vec<i32> = process
+            .pipes
+            .iter()
+            .filter(|(held, descriptor)| *held == pipe && writes(pid, *descriptor))
+            .map(|(_, descriptor)| *descriptor)
+            .collect();
+        if writes.is_empty() {
+            return None;
         }
-    });
+        Some(Self { writes, watched: Watched::open(pid, process.began)?, process })
+    }
+}
+
+/// Finds the pipeline's processes; tells `found` when it has. `early` are those that were found already.
+fn search(own: i32, pipe: u64, early: Vec<Early>, members: &Mutex<Vec<Member>>, found: &mpsc::Sender<()>) {
+    let mut processes = processes();
+    let mut known = Vec::new();
+    let mut early_writes = Vec::new();
+    for Early { process, writes, watched } in early {
+        early_writes.extend(writes.into_iter().map(|descriptor| (watched.pid, descriptor)));
+        // One that has ended since holds nothing any more, or is gone.
+        let now = processes.entry(watched.pid).or_insert_with(|| process.clone());
+        if now.pipes.is_empty() {
+            *now = process;
+        }
+        known.push(watched);
+    }
+    let writes = |pid, descriptor| early_writes.contains(&(pid, descriptor)) || writes(pid, descriptor);
     // A shell above us may not have closed yet what it gave to those that it started.
     let mut stages = chain::stages(&processes, own, pipe, writes);
     for wait in SETTLING {
@@ -113,17 +162,16 @@ fn search(own: i32, pipe: u64, members: &Mutex<Vec<Member>>, found: &mpsc::Sende
             stages = chain::stages(&processes, own, pipe, writes);
         }
     }
-    let watched = |pid: i32| {
-        let at = early.iter().position(|watched| watched.pid == pid);
-        at.map(|at| early.swap_remove(at)).or_else(|| Watched::open(pid, processes.get(&pid)?.began))
+    let mut watched = |pid: i32| {
+        let at = known.iter().position(|watched| watched.pid == pid);
+        at.map(|at| known.swap_remove(at)).or_else(|| Watched::open(pid, processes.get(&pid)?.began))
     };
-    let mut watched = watched;
-    let found_members: Option<Vec<Member>> = stages
+    let all: Option<Vec<Member>> = stages
         .iter()
         .map(|stage| Some(Member { reads_pipe: stage.reads_pipe, process: watched(stage.pid)?, child: None }))
         .collect();
     // One that has ended between leaves a gap, and nothing can be said of what is behind it or before.
-    *lock(members) = found_members.unwrap_or_default();
+    *lock(members) = all.unwrap_or_default();
     let _ = found.send(());
     for wait in SETTLING {
         thread::sleep(Duration::from_millis(wait));
@@ -219,20 +267,12 @@ impl Watched {
     }
 }
 
-/// All processes that can be seen, each told to `seen`. Those with numbers near to ours come first: they were started
-/// with us.
-fn processes(own: i32, mut seen: impl FnMut(i32, &Process)) -> Processes {
+/// All processes that can be seen.
+fn processes() -> Processes {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut pids: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable_by_key(|pid| pid.abs_diff(own));
-    let mut processes = Processes::new();
-    for pid in pids {
-        // Gone since the directory was read.
-        let Some(process) = process(pid) else { continue };
-        seen(pid, &process);
-        processes.insert(pid, process);
-    }
-    processes
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // Some are gone since the directory was read.
+    pids.filter_map(|pid| Some((pid, process(pid)?))).collect()
 }
 
 fn process(pid: i32) -> Option<Process> {
@@ -243,7 +283,9 @@ fn process(pid: i32) -> Option<Process> {
         group: stat.field(5)?,
         session: stat.field(6)?,
         began: stat.begin_ticks()?,
-        is_hidden: pipes.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied),
+        // What has ended holds nothing any more, until its parent asks about it.
+        is_hidden: stat.is_zombie()
+            || pipes.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied),
         pipes: pipes.unwrap_or_default(),
     })
 }
