@@ -295,10 +295,7 @@ impl<W: Write> Pipeline<W> {
         let counts = |end: &WriterEnd| end.status != 0 || end.is_of_nix || !contradicted;
         let status = writer.filter(counts).map(|end| end.status);
         self.apply(Input::End(status), at);
-        let code = match status {
-            Some(status) if status >= 128 || self.state.outcome() == Some(Outcome::Failure) => status,
-            _ => self.state.exit_code(),
-        };
+        let code = status.unwrap_or_else(|| self.state.exit_code());
         self.tell_end(code, at, gather);
         (code, status)
     }

@@ -30,7 +30,8 @@ const STEP: Duration = Duration::from_millis(2);
 /// What writes into our standard input.
 #[derive(Debug)]
 pub struct Writer {
-    members: Arc<Mutex<Vec<Member>>>,
+    /// The parts of the pipeline, from us to its beginning; `None` until they were looked for.
+    members: Arc<Mutex<Option<Vec<Member>>>>,
     /// Says something once there has been a look at all processes.
     found: mpsc::Receiver<()>,
 }
@@ -60,7 +61,7 @@ impl Writer {
         let own = std::process::id().cast_signed();
         let pipe = pipe_of(&std::fs::read_link("/proc/self/fd/0").ok()?)?;
         let early: Vec<Early> = near(own).filter_map(|pid| Early::look(pid, pipe)).collect();
-        let members = Arc::new(Mutex::new(Vec::new()));
+        let members = Arc::new(Mutex::new(None));
         let (sender, found) = mpsc::channel();
         let theirs = Arc::clone(&members);
         // Without a thread nothing is known.
@@ -78,7 +79,7 @@ impl Writer {
 
     /// Looks what the processes run by now.
     pub(in crate::run) fn refresh(&self) {
-        for member in lock(&self.members).iter_mut() {
+        for member in lock(&self.members).iter_mut().flatten() {
             member.refresh();
         }
     }
@@ -88,8 +89,10 @@ impl Writer {
         let asked = Instant::now();
         loop {
             self.refresh();
-            let seen: Vec<Seen> = lock(&self.members).iter().map(Member::seen).collect();
-            match chain::verdict(&seen) {
+            let seen = lock(&self.members)
+                .as_ref()
+                .map(|members| members.iter().map(Member::seen).collect::<Vec<_>>());
+            match seen.map_or(Verdict::Waits, |seen| chain::verdict(&seen)) {
                 Verdict::Known(end) => return Some(end),
                 Verdict::Waits if asked.elapsed() < PATIENCE => tokio::time::sleep(STEP).await,
                 Verdict::Waits | Verdict::Unknown => return None,
@@ -99,7 +102,7 @@ impl Writer {
 }
 
 /// A search that has panicked has left what it found so far.
-fn lock(members: &Mutex<Vec<Member>>) -> MutexGuard<'_, Vec<Member>> {
+fn lock(members: &Mutex<Option<Vec<Member>>>) -> MutexGuard<'_, Option<Vec<Member>>> {
     members.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -135,33 +138,38 @@ impl Early {
 }
 
 /// Finds the pipeline's processes; tells `found` when it has. `early` are those that were found already.
-fn search(own: i32, pipe: u64, early: Vec<Early>, members: &Mutex<Vec<Member>>, found: &mpsc::Sender<()>) {
-    let mut processes = processes();
-    let mut known = Vec::new();
-    let mut early_writes = Vec::new();
-    for Early { process, writes, watched } in early {
-        early_writes.extend(writes.into_iter().map(|descriptor| (watched.pid, descriptor)));
-        // One that has ended since holds nothing any more, or is gone.
-        let now = processes.entry(watched.pid).or_insert_with(|| process.clone());
-        if now.pipes.is_empty() {
-            *now = process;
-        }
-        known.push(watched);
-    }
+fn search(
+    own: i32,
+    pipe: u64,
+    early: Vec<Early>,
+    members: &Mutex<Option<Vec<Member>>>,
+    found: &mpsc::Sender<()>,
+) {
+    let early_writes: Vec<(i32, i32)> = early
+        .iter()
+        .flat_map(|early| early.writes.iter().map(|descriptor| (early.watched.pid, *descriptor)))
+        .collect();
     let writes = |pid, descriptor| early_writes.contains(&(pid, descriptor)) || writes(pid, descriptor);
-    // A shell above us may not have closed yet what it gave to those that it started.
-    let mut stages = chain::stages(&processes, own, pipe, writes);
-    for wait in SETTLING {
-        let Some(above) = stages.iter().find(|stage| stage.is_above).map(|stage| stage.pid) else { break };
-        thread::sleep(Duration::from_millis(wait));
-        let now = pipes(above).unwrap_or_default();
-        if let Some(process) = processes.get_mut(&above)
-            && process.pipes != now
-        {
-            process.pipes = now;
-            stages = chain::stages(&processes, own, pipe, writes);
+    let mut waits = SETTLING.into_iter().map(Duration::from_millis);
+    let (processes, stages) = loop {
+        let mut processes = processes();
+        for Early { process, watched, .. } in &early {
+            // One that has ended since holds nothing any more, or is gone.
+            let now = processes.entry(watched.pid).or_insert_with(|| process.clone());
+            if now.pipes.is_empty() {
+                now.clone_from(process);
+            }
         }
-    }
+        let stages = chain::stages(&processes, own, pipe, writes);
+        // A shell above us may not have closed yet what it gave to those that it started; and a process that is about to
+        // end holds nothing any more before it counts as ended.
+        let is_clear = stages.first().is_some_and(|stage| !stage.is_above);
+        match waits.next().filter(|_| !is_clear) {
+            Some(wait) => thread::sleep(wait),
+            None => break (processes, stages),
+        }
+    };
+    let mut known: Vec<Watched> = early.into_iter().map(|early| early.watched).collect();
     let mut watched = |pid: i32| {
         let at = known.iter().position(|watched| watched.pid == pid);
         at.map(|at| known.swap_remove(at)).or_else(|| Watched::open(pid, processes.get(&pid)?.began))
@@ -171,11 +179,11 @@ fn search(own: i32, pipe: u64, early: Vec<Early>, members: &Mutex<Vec<Member>>, 
         .map(|stage| Some(Member { reads_pipe: stage.reads_pipe, process: watched(stage.pid)?, child: None }))
         .collect();
     // One that has ended between leaves a gap, and nothing can be said of what is behind it or before.
-    *lock(members) = all.unwrap_or_default();
+    *lock(members) = Some(all.unwrap_or_default());
     let _ = found.send(());
     for wait in SETTLING {
         thread::sleep(Duration::from_millis(wait));
-        for member in lock(members).iter_mut() {
+        for member in lock(members).iter_mut().flatten() {
             member.refresh();
         }
     }
