@@ -45,7 +45,10 @@ pub(super) use start::{monitor, start};
 pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     check_open_files()?;
     let planned = plan(settings, &task.command);
-    if let Some(interactive) = &planned.plan.interactive {
+    // Without a terminal there is nobody to talk to: what comes from standard input is a script.
+    if settings.stdin_is_terminal
+        && let Some(interactive) = &planned.plan.interactive
+    {
         return run_interactive(settings, task, &planned, interactive);
     }
     let ended = run_planned(settings, task, &planned, Report::Terminal)?;
@@ -102,15 +105,22 @@ fn run_interactive(
     planned: &Planned,
     interactive: &nix::Interactive,
 ) -> Result<ExitStatus> {
-    let plan = Plan { command: interactive.prepare.clone(), interactive: None, ..planned.plan.clone() };
-    let ended = run_planned(settings, task, &Planned { plan, nix: planned.nix }, Report::Preparation)?;
-    if ended.status() != ExitStatus::Command(0) {
-        return Ok(ended.status());
+    if let Some(prepare) = &interactive.prepare {
+        let plan = Plan { command: prepare.clone(), interactive: None, ..planned.plan.clone() };
+        let ended = run_planned(settings, task, &Planned { plan, nix: planned.nix }, Report::Preparation)?;
+        if ended.status() != ExitStatus::Command(0) {
+            return Ok(ended.status());
+        }
     }
     let mut words = interactive.then.iter();
-    let error = Command::new(words.next().map_or("nix".as_ref(), OsString::as_os_str)).args(words).exec();
-    complain(&anyhow::Error::new(error).context("cannot start what was prepared"));
-    Ok(ExitStatus::Command(126))
+    let program = words.next().map_or("nix".as_ref(), OsString::as_os_str);
+    let mut command = Command::new(program);
+    if let Some(directory) = &task.directory {
+        command.current_dir(directory);
+    }
+    let error = command.args(words).exec();
+    complain(&anyhow::anyhow!("{}: {}", program.to_string_lossy(), reason(&error)));
+    Ok(ExitStatus::Command(u8::try_from(not_started_status(&error)).unwrap_or(126)))
 }
 
 fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: Report) -> Result<Ended> {

@@ -60,15 +60,15 @@ pub struct Plan {
     pub is_switch: bool,
     /// It is Nix's, or runs Nix for all that is known.
     pub is_known: bool,
-    /// It gives the terminal to a shell. `command` is then as it was given.
+    /// It gives the terminal to a shell or another program. `command` is then how to watch it where there is no terminal.
     pub interactive: Option<Interactive>,
 }
 
-/// A command that builds something and then gives the terminal to what it built.
+/// A command that needs the terminal for itself, perhaps once it has built something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interactive {
-    /// Builds the same and ends, to be watched; its standard output is of no use.
-    pub prepare: Vec<OsString>,
+    /// Builds the same and ends, to be watched; its standard output is of no use. `None` if there is no such command.
+    pub prepare: Option<Vec<OsString>>,
     /// The command as it was given, to take nixmon's place when `prepare` has ended well.
     pub then: Vec<OsString>,
 }
@@ -156,6 +156,12 @@ impl Words<'_> {
     /// The command as it was given. A socket reaches whatever it runs.
     fn as_given(&self) -> Plan {
         Plan { command: self.all.to_vec(), socket: self.known.has_socket(), ..Plan::default() }
+    }
+
+    /// The command as it was given, which needs the terminal for itself.
+    fn alone(&self) -> Plan {
+        let interactive = Interactive { prepare: None, then: self.all.to_vec() };
+        Plan { interactive: Some(interactive), ..self.as_given() }
     }
 
     /// The command with `flags` before its argument number `argument`, and records on standard error instead of a socket.
