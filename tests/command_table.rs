@@ -529,11 +529,7 @@ const NIX: [(&str, &str, &[&str]); 12] = [
     ("2.8.0", "run .#x -- -L --log-format raw", &["<run><.#x><--><-L><--log-format><raw> C"]),
     ("2.8.0", "build '' 'a b' --log-format raw", &["<build><><a b><--log-format><raw> C"]),
     ("2.31.1", "build .#x -L --option a b -- y", &["<build><.#x><-L><--option><a><b><--><y> CS"]),
-    (
-        "2.31.1",
-        "shell a b --command c -d",
-        &["<shell><a><b><--command><c><-d> CS"],
-    ),
+    ("2.31.1", "shell a b --command c -d", &["<shell><a><b><--command><c><-d> CS"]),
     ("2.31.1", "develop .#x -c make -j4", &["<develop><.#x><-c><make><-j4> CS"]),
     ("2.31.1", "flake check --no-build ./x", &["<flake><check><--no-build><./x> CS"]),
     ("2.31.1", "run .#x -- -L --log-format raw", &["<run><.#x><--><-L><--log-format><raw> CS"]),

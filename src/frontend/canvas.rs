@@ -129,7 +129,8 @@ impl Canvas {
         self.send(&out)
     }
 
-    /// Takes the view away and leaves what scrolled; `above` comes last. The cursor is at the beginning of a line.
+    /// Takes the view away and leaves what scrolled; `above` comes last. The cursor is at the beginning of a line, or behind
+    /// the last line of `above` if nothing ends that.
     pub(super) fn leave(&mut self, above: &str, controls: &str) -> io::Result<()> {
         let resized = self.is_resized();
         let mut out = String::new();
@@ -138,10 +139,7 @@ impl Canvas {
             out.push_str(CLEAR_BELOW);
         }
         self.shown.clear();
-        for line in above.split_inclusive('\n') {
-            out.push_str(line.trim_end_matches('\n'));
-            out.push_str("\r\n");
-        }
+        out.push_str(&above.replace('\n', "\r\n"));
         if std::mem::take(&mut self.hidden) {
             out.push_str(SHOW_CURSOR);
         }

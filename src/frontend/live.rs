@@ -257,10 +257,8 @@ impl Live {
         let mut rows = self.rows(state, now, viewport, resized);
         let mut column = 0;
         if let Some(first) = rows.first_mut()
-            && let Some(partial) = &self.partial
+            && let Some(partial) = self.shown_partial()
         {
-            let partial =
-                if self.options.style.ascii { ascii(partial).into_owned() } else { partial.clone() };
             let text = truncate(&partial, viewport.columns.saturating_sub(1), "");
             column = width(&text);
             *first = text.into_owned();
@@ -277,6 +275,12 @@ impl Live {
         let above = std::mem::take(&mut self.above);
         // A terminal that has gone shows nothing; reading goes on.
         let _ = self.canvas.draw(&above, picture);
+    }
+
+    /// The unfinished line, as it can be shown.
+    fn shown_partial(&self) -> Option<String> {
+        let partial = self.partial.as_deref()?;
+        Some(if self.options.style.ascii { ascii(partial).into_owned() } else { partial.to_owned() })
     }
 
     fn viewport(&self) -> Viewport {
@@ -352,7 +356,9 @@ impl Live {
 
     /// Takes the view away: the terminal is needed for something else. The next frame brings it back.
     pub fn leave(&mut self) {
-        let above = std::mem::take(&mut self.above);
+        let mut above = std::mem::take(&mut self.above);
+        // What is left is the question to which the terminal is needed, with the cursor behind it.
+        above.push_str(&self.shown_partial().unwrap_or_default());
         let controls = self.restore();
         // A terminal that has gone needs nothing.
         let _ = self.canvas.leave(&above, &controls);

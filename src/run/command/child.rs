@@ -44,6 +44,8 @@ pub(super) struct Spawn {
     pub(super) background: bool,
     /// Where its standard output goes on to, unchanged.
     pub(super) copy_stdout: Option<File>,
+    /// Its standard output and standard error are the same, so that nothing of them changes places.
+    pub(super) one_pipe: bool,
 }
 
 /// What happens to the command.
@@ -75,9 +77,11 @@ pub(super) fn spawn(
     spawn: Spawn,
     begun_ms: u64,
 ) -> Result<(Child, mpsc::Receiver<Piece>, mpsc::UnboundedReceiver<News>)> {
-    let Spawn { command, directory, environment, run, listener, background, copy_stdout } = spawn;
+    let Spawn { command, directory, environment, run, listener, background, copy_stdout, one_pipe } = spawn;
     let (stdout_reader, stdout) = pipe()?;
     let (stderr_reader, stderr) = pipe()?;
+    // The other one ends at once.
+    let stdout = if one_pipe { stderr.try_clone()? } else { stdout };
     let (listener, socket) = listener.unzip();
     let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
     let order = Order {

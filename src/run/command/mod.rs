@@ -215,6 +215,7 @@ fn execute(
             run: run.as_ref().map(|run| run.path().to_owned()),
             listener: socket.as_ref().and_then(Socket::listener),
             background: facts.background,
+            one_pipe: !copy_stdout && !plan.stdout_is_result && report != Report::Preparation,
             copy_stdout: copy_stdout
                 .then(|| std::io::stdout().as_fd().try_clone_to_owned())
                 .transpose()?

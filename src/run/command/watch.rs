@@ -34,6 +34,8 @@ use crate::text::{Line, Role};
 
 /// A line that has stood unfinished for so long may be a question.
 const QUESTION: Duration = Duration::from_secs(1);
+/// What a stopped command printed before it was stopped has been read after so long: its question.
+const LAST_WORDS: Duration = Duration::from_millis(30);
 /// A process of Nix that connected at the very end has been heard after so long.
 const LAST_CONNECTION: Duration = Duration::from_millis(20);
 /// After the command's end others that hold its streams are not heard for longer,
@@ -146,6 +148,8 @@ struct Loop<'a, W: Write> {
     late_bytes: usize,
     /// The command was stopped because it wants the terminal, which was not ours to give.
     wants_terminal: bool,
+    /// The command was stopped by this signal, and at this moment all that it printed before has been read.
+    stopped_by: Option<(i32, tokio::time::Instant)>,
     /// Signals for a command whose process number we have not heard yet.
     unsent: Vec<Signal>,
     unkept_said: bool,
@@ -191,6 +195,7 @@ impl<'a, W: Write> Loop<'a, W> {
             listener,
             interrupted: false,
             wants_terminal: false,
+            stopped_by: None,
             unsent: Vec::new(),
             unkept_said: false,
         })
@@ -209,6 +214,7 @@ impl<'a, W: Write> Loop<'a, W> {
         let output = self.session.output();
         while !self.is_over() {
             let (frame_at, release_at) = (self.session.frame_at(), self.session.release_at());
+            let stopped_at = self.stopped_by.map(|(_, at)| at);
             tokio::select! {
                 biased;
                 signal = endings.recv() => self.forward(signal),
@@ -223,6 +229,8 @@ impl<'a, W: Write> Loop<'a, W> {
                 () = output.room(), if output.is_full() => {}
                 Some(piece) = self.pieces.recv(), if !output.is_full() => self.take(piece),
                 () = session::sleep_until(release_at) => self.session.release(),
+                // Behind the input, for what was printed before is to be shown before the screen is left.
+                () = session::sleep_until(stopped_at) => self.stopped(),
                 Some(answer) = derivations.recv() => self.answer(&answer),
                 () = tokio::time::sleep(SETTLE), if self.session.is_unsettled() => self.session.settle(),
                 () = tokio::time::sleep(LAST_CONNECTION / 2), if self.ended.is_some() => {}
@@ -335,7 +343,9 @@ impl<'a, W: Write> Loop<'a, W> {
                 self.ended = Some(Instant::now());
                 self.not_started = Some(std::io::Error::from_raw_os_error(why));
             }
-            News::Stopped(signal) => self.stopped(signal),
+            News::Stopped(signal) => {
+                self.stopped_by = Some((signal, tokio::time::Instant::now() + LAST_WORDS));
+            }
             News::Ended(exit) => {
                 self.exit = Some(exit);
                 self.end();
@@ -410,8 +420,10 @@ impl<'a, W: Write> Loop<'a, W> {
     }
 
     /// The command was stopped: because it wants the terminal, or by the user at the terminal that it has.
-    fn stopped(&mut self, signal: i32) {
+    fn stopped(&mut self) {
+        let Some((signal, _)) = self.stopped_by.take() else { return };
         let (Some(foreground), Some(pid)) = (&mut self.foreground, self.pid) else { return };
+        self.session.settle();
         if signal == Signal::TTIN.as_raw() || signal == Signal::TTOU.as_raw() {
             self.session.leave();
             self.asks = foreground.lend(pid);
