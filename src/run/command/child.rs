@@ -128,10 +128,10 @@ pub(super) fn spawn(
     drop(streams);
     let (sender, pieces) = mpsc::channel(PIECES);
     let take = move |piece| sender.blocking_send(piece).is_ok();
-    let readers = [
-        readers::spawn(Source::Stdout, stdout_reader, copy_stdout, take.clone())?,
-        readers::spawn(Source::Main, stderr_reader, None, take.clone())?,
-    ];
+    let second = stdout_reader.try_clone()?;
+    let stdout = readers::spawn(Source::Stdout, stdout_reader, copy_stdout, None, take.clone())?;
+    let first = (!one_pipe).then(|| readers::First::new(stdout.clone(), second));
+    let readers = [stdout, readers::spawn(Source::Main, stderr_reader, None, first, take.clone())?];
     if let Some(listener) = listener {
         readers::spawn_listener(listener, 1, take)?;
     }

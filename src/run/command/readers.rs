@@ -9,9 +9,15 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::input::Source;
 use crate::run::background::{Patient, is_gone};
 
+/// What was printed on standard output before is handed on before what was printed on standard error, if it takes no longer.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How often it is looked whether it was.
+const STEP: Duration = Duration::from_micros(100);
 /// What one read takes at most.
 const CHUNK: usize = 128 << 10;
 /// Where pieces come faster than this, the next is waited for so long: Nix writes each line by itself, and to be woken for
@@ -58,7 +64,40 @@ impl Progress {
     }
 }
 
-/// Reads a stream to its end; first it is copied to `copy`, unchanged, then it is handed on.
+/// A stream of the same programs that is handed on first. Two pipes have no common order, and what says what is going on
+/// goes to standard output as a rule, what is wrong with it to standard error.
+#[derive(Debug)]
+pub(super) struct First {
+    progress: Progress,
+    stream: OwnedFd,
+}
+
+impl First {
+    /// A stream, of which `stream` is a second descriptor.
+    pub(super) fn new(progress: Progress, stream: OwnedFd) -> Self {
+        Self { progress, stream }
+    }
+
+    /// Waits until everything of it is handed on, but not long: whoever takes its copy may stand still.
+    fn wait(&self) {
+        let begun = Instant::now();
+        // Its reader may be between reading and saying so.
+        let mut n_idle = 0;
+        while n_idle < 2 && begun.elapsed() < PATIENCE {
+            n_idle = if self.is_idle() { n_idle + 1 } else { 0 };
+            thread::sleep(STEP);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let mut files = [PollFd::new(&self.stream, PollFlags::IN)];
+        let is_empty = poll(&mut files, Some(&Timespec::default()))
+            .is_ok_and(|_| !files[0].revents().contains(PollFlags::IN));
+        is_empty && !self.progress.is_handing_on()
+    }
+}
+
+/// Reads a stream to its end; first it is copied to `copy`, unchanged, then it is handed on, `first` before it.
 ///
 /// # Errors
 ///
@@ -67,6 +106,7 @@ pub(super) fn spawn(
     source: Source,
     stream: OwnedFd,
     copy: Option<File>,
+    first: Option<First>,
     take: impl Take,
 ) -> io::Result<Progress> {
     let progress = Progress::default();
@@ -75,7 +115,7 @@ pub(super) fn spawn(
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(&stream, 256 << 10);
     thread::Builder::new().name(format!("{source:?}").to_lowercase()).spawn(move || {
-        read(source, File::from(stream), copy, &ours, &take);
+        read(source, File::from(stream), copy, first.as_ref(), &ours, &take);
         let _ = take(Piece::Closed(source, Instant::now()));
         ours.0.store(CLOSED, Ordering::Release);
     })?;
@@ -86,6 +126,7 @@ fn read(
     source: Source,
     mut stream: impl Read,
     mut copy: Option<File>,
+    first: Option<&First>,
     progress: &Progress,
     take: &impl Take,
 ) {
@@ -101,6 +142,9 @@ fn read(
         };
         let at = Instant::now();
         progress.0.store(HANDING_ON, Ordering::Release);
+        if let Some(first) = first {
+            first.wait();
+        }
         let bytes = buffer.get(..n).unwrap_or_default();
         // If whoever reads our output has gone, the command goes on.
         if let Some(Err(error)) = copy.as_ref().map(|copy| write_all(copy, bytes)) {
@@ -145,7 +189,7 @@ pub(super) fn spawn_listener(listener: UnixListener, first: u32, take: impl Take
             let _ = take(Piece::Opened(source));
             let closed = take.clone();
             let reader = move || {
-                read(source, connection, None, &Progress::default(), &take);
+                read(source, connection, None, None, &Progress::default(), &take);
                 let _ = take(Piece::Closed(source, Instant::now()));
                 drop(counted);
             };
