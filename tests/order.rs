@@ -52,7 +52,7 @@ const ALL: [&str; 3] = [SAME, BACKGROUND, APART];
 #[test]
 fn lines_of_both() {
     let script = "echo 1 out; echo 2 out; echo 3 err >&2; echo 4 out; echo 5 err >&2";
-    check(&[SAME, BACKGROUND], script, &["1 out\n2 out\n3 err\n4 out\n5 err\n"]);
+    check(&[SAME, BACKGROUND], script, &["1 out\n", "2 out\n", "3 err\n", "4 out\n", "5 err\n"]);
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub struct Lines<W> {
     is_kept: bool,
     /// Lines of activations that were not shown: worth a word only if one failed.
     hidden_of_activation: u64,
+    /// The number of the run, if it is kept.
+    run: Option<u64>,
     /// A question that found no room, and since when it stands.
     unanswered: Option<(Vec<u8>, Moment)>,
     /// Bytes of an unfinished line that were shown already.
@@ -102,12 +104,18 @@ impl<W: Write> Lines<W> {
             in_view: InView::default(),
             is_kept: false,
             hidden_of_activation: 0,
+            run: None,
             unanswered: None,
             shown_partial: Vec::new(),
             ended_partial: Vec::new(),
             said_evaluating: false,
             log_counts: BTreeMap::new(),
         }
+    }
+
+    /// They tell of a run that is kept, of this number.
+    pub fn of_run(&mut self, run: u64) {
+        self.run = Some(run);
     }
 
     /// They are kept: their report is read without what stands above it.
@@ -223,7 +231,7 @@ impl<W: Write> Lines<W> {
         };
         let unnamed = if self.options.tells_unnamed() { 0 } else { state.unnamed_lines() };
         let in_view = if self.is_kept { Vec::new() } else { self.in_view.lines() };
-        let passed = Passed { hidden: hidden + unnamed, in_view };
+        let passed = Passed { hidden: hidden + unnamed, run: self.run, in_view };
         let report = render::report(state, evidence, &passed, &self.options.style, extent);
         for (i, line) in report.into_iter().enumerate() {
             let stamped = if i == 0 { self.stamp(line, now) } else { line };

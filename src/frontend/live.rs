@@ -54,6 +54,8 @@ pub struct Live {
     in_view: InView,
     /// Lines of an activation that were not shown; they count only if it fails.
     hidden_of_activation: u64,
+    /// The number of the run, if it is kept.
+    run: Option<u64>,
     /// Failures that stand above with their logs.
     n_told: usize,
     /// Failures that were not told yet: what ends the run is told by the report alone.
@@ -100,6 +102,7 @@ impl Live {
             hidden: 0,
             in_view: InView::default(),
             hidden_of_activation: 0,
+            run: None,
             n_told: 0,
             failures: Vec::new(),
             steps: Vec::new(),
@@ -111,6 +114,11 @@ impl Live {
             titled_at: None,
             progress: String::new(),
         }
+    }
+
+    /// It shows a run that is kept, of this number.
+    pub fn of_run(&mut self, run: u64) {
+        self.run = Some(run);
     }
 
     /// What puts the terminal right when nothing else can any more, at a panic.
@@ -379,6 +387,7 @@ impl Live {
     /// The run has ended: the report stands where the view was. `evidence` is what was found of logs.
     pub fn end(&mut self, state: &State, evidence: &Evidence) {
         self.failures.clear();
+        self.partial = None;
         // What stands above with its log needs no second one.
         let all_told = self.n_told > 0 && self.n_told == state.failures().count();
         let log_lines = if all_told { 0 } else { self.options.logs.of_failure() };
@@ -388,7 +397,7 @@ impl Live {
             _ => self.hidden + self.hidden_of_activation,
         };
         let unnamed = if self.options.tells_unnamed() { 0 } else { state.unnamed_lines() };
-        let passed = Passed { hidden: hidden + unnamed, in_view: self.in_view.lines() };
+        let passed = Passed { hidden: hidden + unnamed, run: self.run, in_view: self.in_view.lines() };
         let report = render::report(state, evidence, &passed, &self.options.style, extent);
         for line in report {
             let painted = self.paint(&line);

@@ -90,6 +90,19 @@ impl<W: Write> Frontends<W> {
         }
     }
 
+    /// They tell of a run that is kept, of this number.
+    pub(super) fn of_run(&mut self, run: u64) {
+        match &mut self.main {
+            #[cfg(feature = "live")]
+            Frontend::Live(live) => live.of_run(run),
+            Frontend::Lines(lines) => lines.of_run(run),
+            Frontend::Json(_) | Frontend::Log(_) | Frontend::Quiet(_) => {}
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.lines.of_run(run);
+        }
+    }
+
     /// The stream has said something that has led to these changes.
     pub(super) fn event(&mut self, event: &Event<'_>, changes: &[Change]) {
         if let Frontend::Log(log) = &mut self.main {

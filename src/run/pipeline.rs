@@ -12,6 +12,7 @@ use crate::input::{Event, Source, Streams};
 use crate::render::{self, Style, Thresholds};
 use crate::run::command::KeptWriter;
 use crate::run::writer::WriterEnd;
+use crate::runs::RunId;
 use crate::settings::Output;
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Outcome, Request, State, TextKind};
 use crate::text::{Line, Symbols, sanitize};
@@ -78,6 +79,11 @@ impl<W: Write> Pipeline<W> {
     /// Keeps condensed lines and JSON lines beside what the frontend does.
     pub(super) fn keep(&mut self, lines: Lines<KeptWriter>, changes: KeptWriter) {
         self.frontend.keep(lines, changes);
+    }
+
+    /// It tells of a run that is kept, of this number.
+    pub(super) fn of_run(&mut self, run: RunId) {
+        self.frontend.of_run(run.0);
     }
 
     /// Says something that no change says: above a live view, among condensed lines, as a record.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,11 +28,21 @@ pub(super) fn replay(
     let mut recordings = Vec::new();
     let mut kept_status = None;
     let mut kept_command = None;
+    let mut kept_run = None;
+    let mut begun_at = None;
     for file in files {
         match run_of(settings, file)? {
             Some(dir) => {
                 recordings.push(recording_of(&dir)?);
-                kept_command = dir.facts().ok().map(|facts| facts.command);
+                if let Ok(facts) = dir.facts() {
+                    // Of several in a row only the first began then.
+                    if files.len() == 1 {
+                        begun_at =
+                            SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(facts.created_at));
+                        kept_run = Some(facts.id);
+                    }
+                    kept_command = Some(facts.command);
+                }
                 kept_status = dir.exit()?.map(|exit| exit.status());
             }
             None => recordings.push(read(file)?.steps),
@@ -43,6 +53,9 @@ pub(super) fn replay(
     let (mut pipeline, watch) = pipeline(|| (stdout.lock(), Backlog::default()), Stream::Stdout, settings);
     if let Some(command) = &kept_command {
         command::expect(&mut pipeline, command);
+    }
+    if let Some(run) = kept_run {
+        pipeline.of_run(run);
     }
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
@@ -59,7 +72,7 @@ pub(super) fn replay(
                     screen.wait(&mut pipeline, ticked, ticked.div_f64(speed));
                     if screen.is_interrupted() {
                         pipeline.interrupt(ticked);
-                        pipeline.end(None, ticked, |state| service_logs::evidence(state, settings, None));
+                        pipeline.end(None, ticked, |state| service_logs::evidence(state, settings, begun_at));
                         return Ok(ExitStatus::Interrupted);
                     }
                 }
@@ -74,7 +87,7 @@ pub(super) fn replay(
     }
     pipeline.end_of_recording(base);
     let code = pipeline.end(exit_status.or(kept_status).or(recorded_status), base, |state| {
-        service_logs::evidence(state, settings, None)
+        service_logs::evidence(state, settings, begun_at)
     });
     Ok(ExitStatus::of(code))
 }

@@ -276,7 +276,7 @@ impl Store {
         let more = if names.len() > NAMES { ", …" } else { "" };
         Ok(Some(match shown.is_empty() {
             true => runs,
-            false => format!("{runs}, named {}{more}", shown.join(", ")),
+            false => format!("{runs}; names: {}{more}", shown.join(", ")),
         }))
     }
 }

@@ -44,7 +44,11 @@ pub(super) use start::{monitor, start};
 /// Runs a command in front of us.
 pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     check_open_files()?;
+    check_directory(task)?;
     let planned = plan(settings, &task.command);
+    if planned.plan.asks_help {
+        return Ok(replace_by(&task.command, task));
+    }
     // Without a terminal there is nobody to talk to: what comes from standard input is a script.
     if settings.stdin_is_terminal
         && let Some(interactive) = &planned.plan.interactive
@@ -53,6 +57,16 @@ pub(super) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     }
     let ended = run_planned(settings, task, &planned, Report::Terminal)?;
     Ok(ended.status())
+}
+
+/// Says it where the directory to run in is not there: a command that cannot be started is another thing.
+fn check_directory(task: &RunTask) -> Result<()> {
+    match &task.directory {
+        Some(directory) if !directory.is_dir() => {
+            anyhow::bail!("the directory {} is not there", directory.display())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says it where so few files may be open that we could not begin, or the command would find that out.
@@ -112,7 +126,12 @@ fn run_interactive(
             return Ok(ended.status());
         }
     }
-    let mut words = interactive.then.iter();
+    Ok(replace_by(&interactive.then, task))
+}
+
+/// Makes way for a command, which takes our place. Returns only where that cannot be.
+fn replace_by(words: &[OsString], task: &RunTask) -> ExitStatus {
+    let mut words = words.iter();
     let program = words.next().map_or("nix".as_ref(), OsString::as_os_str);
     let mut command = Command::new(program);
     if let Some(directory) = &task.directory {
@@ -120,7 +139,7 @@ fn run_interactive(
     }
     let error = command.args(words).exec();
     complain(&anyhow::anyhow!("{}: {}", program.to_string_lossy(), reason(&error)));
-    Ok(ExitStatus::Command(u8::try_from(not_started_status(&error)).unwrap_or(126)))
+    ExitStatus::Command(u8::try_from(not_started_status(&error)).unwrap_or(126))
 }
 
 fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: Report) -> Result<Ended> {
@@ -205,6 +224,9 @@ fn execute(
     }
     if let Some(kept) = &kept {
         pipeline.keep(super::plain_lines(kept.lines(), settings), kept.changes());
+    }
+    if kept.is_some() {
+        pipeline.of_run(facts.id);
     }
     let job = Job {
         settings,

@@ -9,7 +9,7 @@ use super::program::Kind;
 const MAX_STAGES: usize = 16;
 /// The parts of a pipeline are started one after the other, so those that cannot be looked into began at most this long
 /// before us: in ticks of ten milliseconds.
-const TOGETHER: u64 = 50;
+const TOGETHER: u64 = 200;
 
 /// A process and its pipes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -280,7 +280,7 @@ mod tests {
             found(&processes)
         };
         assert_eq!(of(|process| process.group = 30), None);
-        assert_eq!(of(|process| process.began -= 51), None);
+        assert_eq!(of(|process| process.began -= 201), None);
         assert_eq!(of(|process| process.parent = 5), None);
         // One that is seen, and two that are not.
         let mut seen = processes.clone();

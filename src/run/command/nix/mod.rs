@@ -60,6 +60,8 @@ pub struct Plan {
     pub is_switch: bool,
     /// It is Nix's, or runs Nix for all that is known.
     pub is_known: bool,
+    /// It prints help or a version: there is nothing to watch, and nothing to keep.
+    pub asks_help: bool,
     /// It gives the terminal to a shell or another program. `command` is then how to watch it where there is no terminal.
     pub interactive: Option<Interactive>,
 }
@@ -87,7 +89,7 @@ pub fn plan(command: &[OsString], known: Known<'_>) -> Plan {
         None => None,
     };
     match planned {
-        Some(plan) => Plan { is_known: true, ..plan },
+        Some(plan) => Plan { is_known: true, asks_help: words.ask_help(), ..plan },
         None => words.as_given(),
     }
 }
@@ -151,6 +153,14 @@ impl Words<'_> {
     /// The program's arguments.
     fn arguments(&self) -> &[OsString] {
         self.all.get(self.at + 1..).unwrap_or_default()
+    }
+
+    /// Whether help or a version is asked for, of the program itself and not of what it runs.
+    fn ask_help(&self) -> bool {
+        const COMMANDS: [&str; 4] = ["--", "-c", "--command", "--run"];
+
+        let own = self.arguments().iter().take_while(|word| !COMMANDS.iter().any(|command| word == command));
+        own.into_iter().any(|word| word == "--help" || word == "--version")
     }
 
     /// The command as it was given. A socket reaches whatever it runs.
