@@ -22,12 +22,12 @@ build: ## Build the program (the default)
 .PHONY: test
 test: ## Run all tests, and name those that were skipped for want of a tool
 	@rm -f $(skipped)
-	cargo test $(manifest) --doc
+	cargo test $(manifest) --workspace --doc
 	@status=0; \
 	if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run $(manifest) || status=$$?; \
+	  cargo nextest run $(manifest) --workspace || status=$$?; \
 	else \
-	  cargo test $(manifest) --lib --bins --tests || status=$$?; \
+	  cargo test $(manifest) --workspace --lib --bins --tests || status=$$?; \
 	fi; \
 	if [ -s $(skipped) ]; then \
 	  sort $(skipped); \
@@ -37,9 +37,8 @@ test: ## Run all tests, and name those that were skipped for want of a tool
 
 .PHONY: lint
 lint: ## Check format, lints and licences
-	cargo fmt $(manifest) --check
-	cargo clippy $(manifest) --all-targets --all-features -- -D warnings
-	cargo clippy $(manifest) --lib --no-default-features -- -D warnings
+	cargo fmt $(manifest) --all --check
+	cargo clippy $(manifest) --workspace --all-targets --all-features -- -D warnings
 	@if cargo deny --version >/dev/null 2>&1; then \
 	  cargo deny $(manifest) --log-level error check licenses bans sources; \
 	else \

@@ -36,7 +36,7 @@
         pkgs: args:
         pkgs.rustPlatform.buildRustPackage (
           {
-            inherit (manifest.package) version;
+            inherit (manifest.workspace.package) version;
             cargoLock.lockFile = ./Cargo.lock;
           }
           // args
@@ -125,6 +125,7 @@
           pname = "nixmon-tests";
           dontBuild = true;
           useNextest = true;
+          cargoTestFlags = [ "--workspace" ];
           nativeCheckInputs = [
             pkgs.git
             pkgs.tmux
@@ -135,7 +136,7 @@
         clippy = cargoCheck pkgs {
           pname = "nixmon-clippy";
           nativeBuildInputs = [ pkgs.clippy ];
-          buildPhase = "cargo clippy --offline --all-targets --all-features -- --deny warnings";
+          buildPhase = "cargo clippy --offline --workspace --all-targets --all-features -- --deny warnings";
           doCheck = false;
         };
 
@@ -149,7 +150,7 @@
             }
             ''
               export CARGO_HOME=$PWD
-              cargo fmt --check --manifest-path ${self}/Cargo.toml
+              cargo fmt --all --check --manifest-path ${self}/Cargo.toml
               touch $out
             '';
       });

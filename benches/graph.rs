@@ -15,8 +15,9 @@ use std::process::{Command, Stdio};
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
-use nixmon::nix::derivation::{Derivation, Output};
-use nixmon::run::{Recording, Step};
+use nixmon_core::pipeline::Step;
+use nixmon_log::nix::derivation::{Derivation, Output};
+use nixmon_runs::Recording;
 
 const N: usize = 100_000;
 /// Each derivation needs so many others.

@@ -12,10 +12,10 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nixmon::run::Pipeline;
+use nixmon::drive::to_writer;
 use nixmon::settings::Output;
-use nixmon::state::{DerivationFacts, Request};
-use nixmon::view::Evidence;
+use nixmon_core::state::{DerivationFacts, Request};
+use nixmon_core::view::Evidence;
 
 const MIB: u64 = 1 << 20;
 /// No newline comes in so many bytes.
@@ -67,7 +67,7 @@ fn flood() {
 
 /// A day of fifty records a second, in as little time as it takes.
 fn day(fresh: bool) {
-    let mut pipeline = Pipeline::to_writer(std::io::sink(), &Output::default());
+    let mut pipeline = to_writer(std::io::sink(), &Output::default());
     let mut records = String::new();
     let (mut n_records, mut early) = (0, 0);
     for second in 0..DAY {

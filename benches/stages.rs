@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use nixmon::frontend::{Limits, Lines, LinesOptions, LogLines, Passthrough};
-use nixmon::input::{Framer, Reader, Scratch, decode};
-use nixmon::render::{self, Extent, Style, Thresholds};
-use nixmon::state::{Effects, Input, State};
-use nixmon::text::{Palette, Symbols};
-use nixmon::view::{Evidence, View};
+use nixmon_core::frontend::{Limits, Lines, LinesOptions, LogLines, Passthrough};
+use nixmon_core::render::{self, Extent, Style, Thresholds};
+use nixmon_core::state::{Effects, Input, State};
+use nixmon_core::text::{Palette, Symbols};
+use nixmon_core::view::{Evidence, View};
+use nixmon_log::input::{Framer, Reader, Scratch, decode};
 
 fn main() {
     divan::main();

@@ -1,4 +1,4 @@
-//! The command line. Types only; what they mean together is for `settings` to say.
+//! The command line. Types only; `settings` decides what they mean together.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,36 +7,39 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
-/// Least value of `--every`, in seconds.
+use nixmon_runs::query::LineRange;
+
+/// Smallest value of `--every`, in seconds.
 pub const MIN_EVERY: u64 = 5;
-/// Least value of `--max-lines`: a verdict and a few lines of why.
+/// Smallest value of `--max-lines`: a verdict and a few lines of why.
 pub const MIN_LINES: u64 = 6;
-/// Least value of `--max-bytes`.
+/// Smallest value of `--max-bytes`.
 pub const MIN_BYTES: u64 = 512;
-/// Least value of `--snapshots`, in seconds.
+/// Smallest value of `--snapshots`, in seconds.
 pub const MIN_SNAPSHOTS: u64 = 1;
 
 const AFTER_HELP: &str = "\
-nixmon build|shell|develop|flake ARGUMENTS are `nixmon run -- nix …`; all arguments behind the name are Nix's.
+nixmon build|shell|develop|flake ARGUMENTS is short for `nixmon run -- nix …`; all arguments after the name are passed to Nix.
 
-Exit status: 0 success, 1 something failed, 2 it could not begin, 130 interrupted; of `run` and `wait` that of the command, or \
-128 and the number of the signal that ended it; 124 of `wait` at its timeout.\n\nkill -USR1 (on macOS also ^T) makes nixmon say how it stands.";
+Exit status: 0 success, 1 something failed, 130 interrupted; `run` and `wait` exit with the command's status (128+N if killed by \
+signal N), `wait` exits 124 on timeout. If nixmon itself fails: 2 wrong usage or configuration, 65 damaged data, 66 no such run \
+or file, 71 refused by the system, 74 input or output failed, 75 a run with this name is in progress.\n\nkill -USR1 (on macOS also ^T) makes nixmon print its status.";
 
-/// Watches a Nix build and says in few lines what matters.
+/// Watches a Nix build and reports what matters in a few lines.
 ///
 /// Reads what Nix and the tools around it print, and writes a condensed, truthful summary: phases, counts, failures with
-/// their cause, and where to read on: `nix build --log-format internal-json |& nixmon`.
+/// their causes, and where to read more: `nix build --log-format internal-json |& nixmon`.
 #[derive(Debug, Parser)]
 #[command(name = "nixmon", version, max_term_width = 100)]
 #[command(after_help = AFTER_HELP)]
 pub struct Cli {
-    /// What to do instead of reading standard input.
+    /// The subcommand; without one, standard input is read.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// How to say it.
+    /// Options for the output.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Keep the raw input with its times in FILE, for `nixmon replay` and for bug reports; compressed if FILE ends in .zst
+    /// Record the raw input with its times in FILE, for `nixmon replay` and for bug reports; compressed if FILE ends in .zst
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
     /// Whether the exit status of what writes into the pipe is looked for (Linux 6.15 and later) [default: auto]
@@ -45,11 +48,14 @@ pub struct Cli {
     /// Read this configuration file [default: ~/.config/nixmon/config.toml]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+    /// Print diagnostics of nixmon itself to standard error; of `start` to nixmon.log in the run's directory
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
 }
 
-/// Subcommands that say things in their own form: of the options for output they take few, though clap gives them all.
+/// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
 const CLIENTS: [&str; 8] = ["status", "wait", "log", "stop", "list", "runs", "completions", "man"];
-/// Options for output that are of no use to those.
+/// Options for output that are of no use to [`CLIENTS`].
 const NOT_FOR_CLIENTS: [&str; 9] = [
     "output",
     "every",
@@ -67,7 +73,7 @@ impl Cli {
     pub fn read() -> Self {
         Self::try_parse().unwrap_or_else(|error| {
             if error.kind() == ErrorKind::DisplayHelp {
-                // The same once more, for help that is made at leisure.
+                // Parsed again, since only the help needs the options in place.
                 let _ = with_options_in_place(Self::command()).get_matches();
             }
             error.exit()
@@ -75,9 +81,9 @@ impl Cli {
     }
 }
 
-/// Hides options where they are of no use.
+/// Hides options from the help of subcommands that have no use for them.
 pub fn with_options_in_place(mut command: clap::Command) -> clap::Command {
-    // Subcommands get the options that are for all of them only now.
+    // Only now do subcommands get the global options.
     command.build();
     hide_options(command, false)
 }
@@ -91,34 +97,34 @@ fn hide_options(command: clap::Command, is_client: bool) -> clap::Command {
     command.mut_subcommands(|command| hide_options(command, is_client))
 }
 
-/// What to do.
+/// A subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a command and watch it; ends with its exit status
     Run(RunArgs),
     /// Run a command in the background: prints the number of the run and returns at once
     Start(StartArgs),
-    /// Say how a run stands
+    /// Print the status of a run
     Status(StatusArgs),
-    /// Wait until a run ends, or there is something new, and print what is new
+    /// Wait until a run ends or has news, and print its new lines
     Wait(WaitArgs),
-    /// Print what a run and its builds printed
+    /// Print the output of a run and its builds
     Log(LogArgs),
     /// End a run: SIGTERM to its process group, later SIGKILL
     Stop(StopArgs),
-    /// List runs, the latest first
+    /// List runs, the newest first
     List(ListArgs),
-    /// Look after the runs that are kept
+    /// Manage recorded runs
     #[command(subcommand)]
     Runs(RunsCommand),
     /// Read logs or recordings from files, as if they came now
     Replay(ReplayArgs),
-    /// Check the configuration file, or show what is in force
+    /// Check the configuration file, or show the settings in force
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print shell completions
     Completions {
-        /// For which shell.
+        /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page
@@ -127,13 +133,13 @@ pub enum Command {
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         directory: Option<PathBuf>,
     },
-    /// Holds on to a command if its monitor dies. For nixmon itself.
+    /// Keeps a command's output if its monitor dies. For nixmon itself.
     #[command(hide = true)]
     Guard,
     /// Watches a run of `start`. For nixmon itself.
     #[command(hide = true)]
     Monitor {
-        /// Where the run is kept.
+        /// The directory of the run.
         directory: PathBuf,
     },
     /// A shorthand for a command of Nix, with its arguments as they are.
@@ -141,50 +147,50 @@ pub enum Command {
     Nix(Vec<OsString>),
 }
 
-/// What to run.
+/// The command to run.
 #[derive(Clone, Debug, Args)]
 #[command(override_usage = "nixmon run [OPTIONS] <TARGET>\n       nixmon run [OPTIONS] -- <COMMAND>...")]
 pub struct RunArgs {
     /// A target of the configuration: [target.NAME]
     #[arg(value_name = "TARGET", required_unless_present = "command", conflicts_with = "command")]
     pub target: Option<String>,
-    /// The command and its arguments, behind --
+    /// The command and its arguments, after --
     #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
     /// Name the run [default: the target's name]
     #[arg(long, value_name = "NAME", value_parser = run_name)]
     pub name: Option<String>,
-    /// Say once what hangs if the run takes longer than this; it is not stopped [default: 15m for a switch; 0: never]
+    /// Report once what hangs if the run takes longer than this; it is not stopped [default: 15m for a switch; 0: never]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Run also if a run of this name goes on
+    /// Start even if a run with this name is in progress
     #[arg(long)]
     pub allow_concurrent: bool,
-    /// Tell you how the run ended, by the terminal or the desktop
+    /// Notify you when the run has ended, through the terminal or the desktop
     #[arg(long)]
     pub notify: bool,
-    /// When the run has ended, run this with sh for up to 60 s: the summary record is its standard input, and NIXMON_RUN,
-    /// NIXMON_NAME, NIXMON_OUTCOME and NIXMON_EXIT_CODE say which run it was
+    /// When the run has ended, run this with sh, for up to 60 s: the summary record is its standard input, and NIXMON_RUN,
+    /// NIXMON_NAME, NIXMON_OUTCOME and NIXMON_EXIT_CODE describe the run
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     pub on_end: Option<String>,
 }
 
-/// What to run in the background.
+/// The command to run in the background.
 #[derive(Clone, Debug, Args)]
 #[command(override_usage = "nixmon start [OPTIONS] <TARGET>\n       nixmon start [OPTIONS] -- <COMMAND>...")]
 pub struct StartArgs {
-    /// What to run.
+    /// The command to run.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Begin when this run has ended well; if it fails do not begin
+    /// Start after RUN succeeds; cancel if it fails
     #[arg(long, value_name = "RUN")]
     pub after: Option<String>,
 }
 
-/// Which run to tell of.
+/// The run whose status is printed.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
-    /// The number of a run, or a name for the latest run of it [default: the latest run]
+    /// The number of a run, or a name for its newest run [default: the newest run]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// Print JSON
@@ -192,54 +198,54 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-/// What to wait for.
+/// An event to wait for.
 #[derive(Clone, Debug, Args)]
 pub struct WaitArgs {
-    /// The number of a run, or a name for the latest run of it [default: the latest run]
+    /// The number of a run, or a name for its newest run [default: the newest run]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// What to wait for
+    /// The event to wait for
     #[arg(long = "for", value_name = "WHAT", value_enum, default_value_t = WaitFor::End)]
     pub what: WaitFor,
-    /// Print what came after this: a number of condensed lines, which `wait` and `status` print [default: from now on, or how it ended]
+    /// Print the lines after this cursor, as `wait` and `status` print it [default: new lines only, or how it ended]
     #[arg(long, value_name = "CURSOR")]
     pub since: Option<u64>,
     /// Give up after this time, with exit status 124
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Print JSON lines: the condensed lines with their cursors, and last how the run stands
+    /// Print JSON lines: the condensed lines with their cursors, and the status last
     #[arg(long)]
     pub json: bool,
 }
 
-/// What to wait for.
+/// An event to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WaitFor {
     /// The end of the run
     End,
-    /// Anything worth a line, or the end
+    /// A new line, or the end
     Change,
 }
 
-/// What to print of a run.
+/// The part of a run's log to print.
 #[derive(Clone, Debug, Args)]
 pub struct LogArgs {
-    /// The number of a run, or a name for the latest run of it [default: the latest run]
+    /// The number of a run, or a name for its newest run [default: the newest run]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// Go on until the run ends
+    /// Continue until the run ends
     #[arg(long, short)]
     pub follow: bool,
     /// Only the log of a derivation: its name or path, the beginning of either, or an output's path
     #[arg(long, value_name = "DERIVATION", conflicts_with = "unit")]
     pub derivation: Option<String>,
-    /// Only what is said of a unit or service, and the end of its own log
+    /// Only lines about a unit or service, and the end of its own log
     #[arg(long, value_name = "UNIT")]
     pub unit: Option<String>,
     /// Only lines that match this regular expression
     #[arg(long, value_name = "REGEX")]
     pub grep: Option<String>,
-    /// Only lines A to B of what would be printed, from 1; from the end if negative; either may be left out
+    /// Only lines A to B of the output, counted from 1, or from the end if negative; either may be left out
     #[arg(long, value_name = "A:B", allow_hyphen_values = true, value_parser = line_range)]
     pub lines: Option<LineRange>,
     /// Print the input as it came, records and all
@@ -247,19 +253,10 @@ pub struct LogArgs {
     pub raw: bool,
 }
 
-/// A range of lines, both ends included and from 1; negative ones count from the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LineRange {
-    /// The first.
-    pub first: Option<i64>,
-    /// The last.
-    pub last: Option<i64>,
-}
-
-/// Which run to end.
+/// The run to end.
 #[derive(Clone, Debug, Args)]
 pub struct StopArgs {
-    /// The number of a run, or a name for the latest run of it [default: the only run that goes on]
+    /// The number of a run, or a name for its newest run [default: the only run in progress]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// Time between SIGTERM and SIGKILL
@@ -267,10 +264,10 @@ pub struct StopArgs {
     pub grace: Duration,
 }
 
-/// Which runs to list.
+/// The runs to list.
 #[derive(Clone, Debug, Args)]
 pub struct ListArgs {
-    /// All that are kept, not the latest 20
+    /// All runs, not only the newest 20
     #[arg(long, short)]
     pub all: bool,
     /// Print JSON lines
@@ -278,36 +275,36 @@ pub struct ListArgs {
     pub json: bool,
 }
 
-/// What to do with the runs that are kept.
+/// An action on recorded runs.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RunsCommand {
-    /// Remove runs that are old, many or large; never one that goes on
+    /// Remove runs that are too old, too many or too large; never one in progress
     Prune {
-        /// Older than so many days [default: 30]
+        /// Remove runs older than DAYS [default: 30]
         #[arg(long, value_name = "DAYS")]
         keep_days: Option<u64>,
-        /// All but the latest N [default: 100]
+        /// Remove all but the newest N [default: 100]
         #[arg(long, value_name = "N")]
         keep_runs: Option<u64>,
-        /// The oldest, until the rest takes at most so many MiB [default: 1024]
+        /// Remove the oldest until the rest takes at most MIB mebibytes [default: 1024]
         #[arg(long, value_name = "MIB")]
         keep_mib: Option<u64>,
-        /// Only say what would be removed
+        /// Only print what would be removed
         #[arg(long)]
         dry_run: bool,
     },
 }
 
-/// What to do with the configuration.
+/// An action on the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Check the file: exit status 0 if it can be used, else 2, with each mistake and its place
+    /// Check the file: exit status 0 if it is valid, else 2 and each mistake with its place
     Check {
-        /// The file, instead of the one that would be read
+        /// The file, instead of the default one
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: Option<PathBuf>,
     },
-    /// Print every setting in force and where it comes from
+    /// Print all settings in force and their sources
     Show {
         /// Print JSON
         #[arg(long)]
@@ -315,21 +312,21 @@ pub enum ConfigCommand {
     },
 }
 
-/// What to replay, and how.
+/// The files to replay.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// Logs or recordings, one after the other; .zst too; - is standard input; a number or name that is no file is a run's
+    /// Logs or recordings, one after the other, .zst too; - is standard input; or the number or name of a run
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
-    /// Let time pass N times as fast as it was recorded, instead of not at all
+    /// Replay N times as fast as recorded, instead of at once
     #[arg(long, value_name = "N", value_parser = positive)]
     pub speed: Option<f64>,
-    /// The exit status of the command, which a log does not tell
+    /// The exit status of the command, which a log does not contain
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(i32).range(0..=255))]
     pub exit_status: Option<i32>,
 }
 
-/// How to say it.
+/// Options for the output.
 #[derive(Clone, Debug, Default, Args)]
 pub struct OutputArgs {
     /// Form of the output [default: auto]
@@ -338,31 +335,31 @@ pub struct OutputArgs {
     /// When to use colours [default: auto]
     #[arg(global = true, long, value_enum, value_name = "WHEN")]
     pub color: Option<When>,
-    /// Print ASCII only; the default where the locale has no UTF-8
+    /// Print ASCII only; the default if the locale is not UTF-8
     #[arg(global = true, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ascii: Option<bool>,
-    /// Least seconds between two signs of life, not under 5 [default: 30]
+    /// Seconds between two progress lines, at least 5 [default: 30]
     #[arg(global = true, long, value_name = "SECONDS", value_parser = at_least::<MIN_EVERY>)]
     pub every: Option<u64>,
-    /// Print at most N lines, however long the build takes, not under 6 [default: 60]
+    /// Print at most N lines, however long the build takes; at least 6 [default: 60]
     #[arg(global = true, long, value_name = "N", value_parser = at_least::<MIN_LINES>)]
     pub max_lines: Option<u64>,
-    /// Print at most N bytes, however long the build takes, not under 512 [default: 8192]
+    /// Print at most N bytes, however long the build takes; at least 512 [default: 8192]
     #[arg(global = true, long, value_name = "N", value_parser = at_least::<MIN_BYTES>)]
     pub max_bytes: Option<u64>,
-    /// What becomes of the text of other programs [default: auto]
+    /// How to treat the text of other programs [default: auto]
     #[arg(global = true, long, value_enum, value_name = "HOW")]
     pub passthrough: Option<PassthroughArg>,
-    /// What is shown of builds' logs [default: failed]
+    /// Which logs of builds to show [default: failed]
     #[arg(global = true, long, value_enum, value_name = "WHICH")]
     pub logs: Option<LogsArg>,
-    /// Show at most N lines of each build's log [default: 8 of one that fails]
+    /// Show at most N lines of each build's log [default: 8 if it fails]
     #[arg(global = true, long, value_name = "N")]
     pub log_lines: Option<u64>,
-    /// Leave the window title and the terminal's progress sign alone
+    /// Do not set the window title or the terminal's progress indicator
     #[arg(global = true, long)]
     pub no_title: bool,
-    /// With --output json: a snapshot every so many seconds
+    /// With --output json: print a snapshot every SECONDS
     #[arg(global = true, long, value_name = "SECONDS", value_parser = at_least::<MIN_SNAPSHOTS>)]
     pub snapshots: Option<u64>,
 }
@@ -379,23 +376,22 @@ pub enum StatusFromWriter {
 /// Forms of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputForm {
-    /// What fits where the output goes
+    /// Live in a terminal, lines elsewhere
     Auto,
     /// A live view at the bottom of the terminal
-    #[cfg(feature = "live")]
     Live,
     /// Condensed lines
     Lines,
-    /// JSON lines, of which the last is the summary
+    /// JSON lines; the last one is the summary
     Json,
-    /// Nothing but a command's results; the exit status tells
+    /// Only the command's results and an exit status
     Quiet,
 }
 
-/// When to do something.
+/// A condition for colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
-    /// If the output goes to a terminal; of NO_COLOR, CLICOLOR_FORCE and TERM=dumb the first that is set decides instead
+    /// If the output is a terminal; if set, NO_COLOR, CLICOLOR_FORCE or TERM=dumb decides, in this order
     Auto,
     /// Always
     Always,
@@ -403,32 +399,32 @@ pub enum When {
     Never,
 }
 
-/// What becomes of other programs' text.
+/// Treatment of other programs' text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PassthroughArg {
-    /// It passes as far as there is room; a flood becomes a count
+    /// Show it while the budget lasts, then only count lines
     Auto,
-    /// All of it passes, beside the limits
+    /// Show all of it, regardless of the limits
     All,
-    /// Only results pass
+    /// Show only results
     None,
 }
 
-/// What is shown of builds' logs.
+/// Logs of builds to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogsArg {
-    /// Of builds that fail, the lines that say why
+    /// The lines that tell why a build failed
     Failed,
-    /// Nothing
+    /// None
     None,
-    /// All lines of all builds, each with the build's name, beside the limits
+    /// All lines of all builds, each with the build's name, regardless of the limits
     All,
 }
 
 fn at_least<const MIN: u64>(text: &str) -> Result<u64, String> {
     match text.parse::<u64>() {
         Ok(number) if number >= MIN => Ok(number),
-        _ => Err(format!("not a number from {MIN} on")),
+        _ => Err(format!("not a number of at least {MIN}")),
     }
 }
 
@@ -439,7 +435,7 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `50s`, `15m`, `1h 30m`, or a number of seconds.
+/// Parses `50s`, `15m`, `1h 30m`, or a number of seconds.
 ///
 /// # Errors
 ///
@@ -454,7 +450,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "not a duration like 50s, 15m or 1h30m".to_owned())
 }
 
-/// The name of a run or a target: it must not be taken for a number, nor be a file's path.
+/// Parses the name of a run or a target, which must be neither a number nor a path.
 ///
 /// # Errors
 ///
@@ -468,7 +464,7 @@ pub fn run_name(text: &str) -> Result<String, String> {
         );
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("a number would be taken for that of a run".to_owned());
+        return Err("a number is reserved for the numbers of runs".to_owned());
     }
     Ok(text.to_owned())
 }

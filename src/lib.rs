@@ -1,52 +1,17 @@
-//! nixmon: a real Nix build in, a condensed and truthful summary out.
+//! The program `nixmon`, as a library for its own tests and benches.
 //!
-//! The crate is the program `nixmon` and the library behind it, for programs that run Nix and want to say how it goes.
-//! Nothing here but [`run`], [`runs`] and [`settings`] (feature `cli`) touches files, clocks or the environment: bytes go in with
-//! the time at which they came, changes come out.
-//!
-//! ```
-//! use std::time::Duration;
-//!
-//! use nixmon::input::Reader;
-//! use nixmon::state::{Change, Effects, Input, State};
-//!
-//! let log = br#"@nix {"action":"start","id":1,"level":3,"type":105,"text":"",
-//! "fields":["/nix/store/r8y95xadk9qzggyyfjq0xf5z88knam70-hello-2.12.1.drv","",1,1]}"#;
-//! let log: Vec<u8> = log.iter().copied().filter(|byte| *byte != b'\n').collect();
-//!
-//! let mut reader = Reader::default();
-//! let mut state = State::new();
-//! let mut effects = Effects::default();
-//! let at = Duration::from_secs(3);
-//! reader.feed(&log, |event| state.apply(Input::Event(event), at, &mut effects));
-//! reader.finish(|event| state.apply(Input::Event(event), at, &mut effects));
-//!
-//! let started = effects.changes.iter().find_map(|change| match change {
-//!     Change::BuildStarted(id) => Some(state.derivations().get(*id).name().to_owned()),
-//!     _ => None,
-//! });
-//! assert_eq!(started.as_deref(), Some("hello-2.12.1"));
-//! ```
-//!
-//! From the bytes on: [`input`] reads records and lines, [`state`] keeps what is known and tells what changed, [`view`]
-//! looks at it at a moment, [`render`] makes lines and [`wire`] makes JSON of it, [`frontend`] writes. [`activation`] knows
-//! the tools that switch configurations, [`nix`] Nix's own formats and words, [`text`] how text is shown. The file
-//! `ARCHITECTURE.md` of the repository is the map.
+//! Other programs use the crates below it: `nixmon-log` reads what Nix prints, `nixmon-core` makes a state, lines and JSON
+//! of it, `nixmon-runs` keeps and looks up runs. This crate has the edges: arguments, settings, the loops around a
+//! pipeline, the monitor of a command. `ARCHITECTURE.md` in the repository is the map.
 
-pub mod activation;
-#[cfg(feature = "cli")]
 pub mod cli;
-pub mod frontend;
-pub mod input;
-pub mod nix;
-pub mod render;
-#[cfg(feature = "cli")]
-pub mod run;
-#[cfg(feature = "cli")]
-pub mod runs;
-#[cfg(feature = "cli")]
+pub mod commands;
+#[doc(hidden)]
+pub mod drive;
+pub mod exit_status;
+mod limited;
+mod monitor;
+// For the tests that try its command lines on real Nix.
+#[doc(hidden)]
+pub mod nix_commands;
 pub mod settings;
-pub mod state;
-pub mod text;
-pub mod view;
-pub mod wire;

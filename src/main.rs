@@ -3,17 +3,23 @@
 use std::process::ExitCode;
 
 use nixmon::cli::Cli;
-use nixmon::run::{self, ExitStatus};
 use nixmon::settings::{Environment, Settings};
+use nixmon::{commands, drive};
 
 fn main() -> ExitCode {
-    let writer = run::find_writer();
+    // Before anything else: it may end at once, and then its exit status is lost.
+    let writer = drive::writer::find();
     let settings = Settings::load(Cli::read(), &Environment::read());
-    match settings.map_err(Into::into).and_then(|settings| run::run(&settings, writer)) {
+    match settings.map_err(Into::into).and_then(|settings| commands::run(&settings, writer)) {
         Ok(status) => status.into(),
         Err(error) => {
-            run::complain(&error);
-            ExitStatus::Usage.into()
+            let status = commands::exit_status(&error);
+            let error = match commands::hint(&error) {
+                Some(hint) => anyhow::anyhow!("{error:#}; {hint}"),
+                None => error,
+            };
+            drive::complain(&error);
+            status.into()
         }
     }
 }

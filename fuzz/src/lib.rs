@@ -6,10 +6,11 @@ mod run;
 
 use std::time::Duration;
 
-use nixmon::input::Reader;
-use nixmon::nix::derivation::{Derivation, DerivationInputs};
-use nixmon::state::Input;
-use nixmon::text::{ascii, sanitize, strip_escapes, truncate, width};
+use nixmon_core::state::Input;
+use nixmon_core::text::{ascii, truncate, width};
+use nixmon_log::escapes::{sanitize, strip_escapes};
+use nixmon_log::input::Reader;
+use nixmon_log::nix::derivation::{Derivation, DerivationInputs};
 
 pub use records::records;
 use run::Run;

@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use nixmon::input::{Event, InputCounts, Reader};
-use nixmon::nix::log::{ActivityType, Field, Fields, LogMessage, Position, ResultType, Text};
-use nixmon::state::{DerivationFacts, Input};
+use nixmon_core::state::{DerivationFacts, Input};
+use nixmon_log::input::{Event, InputCounts, Reader};
+use nixmon_log::nix::log::{ActivityType, Field, Fields, LogMessage, Position, ResultType, Text};
 
 use super::run::Run;
 

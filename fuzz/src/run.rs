@@ -4,16 +4,15 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use indicatif::TermLike;
-use nixmon::activation::ActivationChange;
-use nixmon::frontend::{
-    Condition, Json, Limits, Lines, LinesOptions, Live, LiveOptions, LogLines, Passthrough,
+use nixmon_core::activation::ActivationChange;
+use nixmon_core::frontend::{
+    self, Condition, Json, Limits, Lines, LinesOptions, Live, LiveOptions, LogLines, Passthrough,
 };
-use nixmon::input::InputCounts;
-use nixmon::render::{BegunStep, Memory, Style, Thresholds, Viewport, frame};
-use nixmon::state::{Change, Effects, Input, Moment, State};
-use nixmon::text::{Palette, Symbols};
-use nixmon::view::{Evidence, View};
+use nixmon_core::render::{BegunStep, Memory, Style, Thresholds, Viewport, frame};
+use nixmon_core::state::{Change, Effects, Input, Moment, State};
+use nixmon_core::text::{Palette, Symbols};
+use nixmon_core::view::{Evidence, View};
+use nixmon_log::input::InputCounts;
 
 /// Columns and rows at which frames are held against their size.
 const SIZES: [(u16, u16); 5] = [(1, 1), (20, 5), (80, 24), (300, 100), (0, 0)];
@@ -232,16 +231,13 @@ impl Screen {
     }
 }
 
-impl TermLike for Screen {
-    fn width(&self) -> u16 {
-        self.0.lock().expect("no one has panicked").columns
+impl frontend::Screen for Screen {
+    fn size(&self) -> (u16, u16) {
+        let contents = self.0.lock().expect("no one has panicked");
+        (contents.columns, contents.rows)
     }
 
-    fn height(&self) -> u16 {
-        self.0.lock().expect("no one has panicked").rows
-    }
-
-    fn write_str(&self, text: &str) -> io::Result<()> {
+    fn write(&self, text: &str) -> io::Result<()> {
         let mut contents = self.0.lock().expect("no one has panicked");
         // While lines are not wrapped the rows of the view are written: not more than the terminal has.
         for view in text.split("\u{1b}[?7l").skip(1) {
@@ -251,34 +247,5 @@ impl TermLike for Screen {
         }
         contents.written.push_str(text);
         Ok(())
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    // The live view draws with control sequences of its own.
-    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
-        unreachable!()
-    }
-
-    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
-        unreachable!()
-    }
-
-    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
-        unreachable!()
-    }
-
-    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
-        unreachable!()
-    }
-
-    fn write_line(&self, _: &str) -> io::Result<()> {
-        unreachable!()
-    }
-
-    fn clear_line(&self) -> io::Result<()> {
-        unreachable!()
     }
 }

@@ -12,21 +12,15 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::run::TargetFile;
-use super::services::{self, ServiceLogs};
-use super::suggest::nearest;
+use super::source::Set;
 use crate::cli::{
     LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, StatusFromWriter,
     When, duration, run_name,
 };
+use nixmon_core::text::nearest;
+use nixmon_runs::{ServiceLogs, check_pattern};
 
-/// A value that a file sets, and the line of its key, from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Set<T> {
-    pub(super) value: T,
-    pub(super) line: usize,
-}
-
-/// What a file sets.
+/// The settings in a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ConfigFile {
     pub(super) output: Option<Set<OutputForm>>,
@@ -80,7 +74,7 @@ pub struct Mistake {
     pub line: usize,
     /// The column.
     pub column: usize,
-    /// What is wrong, and what may be meant.
+    /// The mistake, and a suggestion.
     pub message: String,
 }
 
@@ -298,7 +292,7 @@ impl Reader<'_> {
                 self.wrong(item, "`log`", "a list of file names");
                 return None;
             };
-            match services::check(text, general) {
+            match check_pattern(text, general) {
                 Ok(()) => patterns.push(text.as_ref().to_owned()),
                 Err(message) => self.mistake(item.span(), format!("\"{}\" {message}", text.escape_debug())),
             }
@@ -330,7 +324,7 @@ impl Reader<'_> {
                 text.escape_debug()
             );
             if let Some(name) = nearest(text, &names) {
-                message.push_str(&format!("; is \"{name}\" meant?"));
+                message.push_str(&format!("; did you mean \"{name}\"?"));
             }
             self.mistake(value.span(), message);
         } else {
@@ -368,7 +362,7 @@ impl Reader<'_> {
         let within = if table.is_empty() { String::new() } else { format!(" in {table}") };
         let mut message = format!("unknown key `{}`{within}", name.escape_debug());
         match nearest(name, known) {
-            Some(known) => message.push_str(&format!("; is `{known}` meant?")),
+            Some(known) => message.push_str(&format!("; did you mean `{known}`?")),
             None => message.push_str(&format!("; known are {}", known.join(", "))),
         }
         self.mistake(key.span(), message);
@@ -473,16 +467,16 @@ mod tests {
     #[test]
     fn mistakes_have_a_place_and_a_suggestion() {
         let cases = [
-            ("colour = \"auto\"", "1:1: unknown key `colour`; is `color` meant?"),
-            ("\n  max_lines = 7", "2:3: unknown key `max_lines`; is `max-lines` meant?"),
+            ("colour = \"auto\"", "1:1: unknown key `colour`; did you mean `color`?"),
+            ("\n  max_lines = 7", "2:3: unknown key `max_lines`; did you mean `max-lines`?"),
             ("xyzzy = 1", "1:1: unknown key `xyzzy`; known are output, color, ascii, "),
-            ("[thresholds]\nquite = 3", "2:1: unknown key `quite` in [thresholds]; is `quiet` meant?"),
-            ("[services]\nlogs = []", "2:1: unknown key `logs` in [services]; is `log` meant?"),
-            ("[services.\"é\"]\nlgo = []", "2:1: unknown key `lgo` in [services.é]; is `log` meant?"),
+            ("[thresholds]\nquite = 3", "2:1: unknown key `quite` in [thresholds]; did you mean `quiet`?"),
+            ("[services]\nlogs = []", "2:1: unknown key `logs` in [services]; did you mean `log`?"),
+            ("[services.\"é\"]\nlgo = []", "2:1: unknown key `lgo` in [services.é]; did you mean `log`?"),
             ("services.rclone = 1", "1:19: `rclone` is a table of a service, with `log`, not a whole number"),
             (
                 "color = \"alwasy\"",
-                "1:9: `color` is one of auto, always, never, not \"alwasy\"; is \"always\" meant?",
+                "1:9: `color` is one of auto, always, never, not \"alwasy\"; did you mean \"always\"?",
             ),
             ("color = 1", "1:9: `color` is one of auto, always, never, not a whole number"),
             ("ascii = \"no\"", "1:9: `ascii` is true or false, not a string"),
@@ -496,7 +490,7 @@ mod tests {
             ("[services]\nlog = [\"/log\"]", "2:8: \"/log\" is the same file for every service"),
             (
                 "[services]\nlog = \"/l/{servcie}\"",
-                "2:7: \"/l/{servcie}\" has an unknown placeholder {servcie}; is {service} meant?",
+                "2:7: \"/l/{servcie}\" has an unknown placeholder {servcie}; did you mean {service}?",
             ),
             ("[target.home]\ncomand = \"x\"", "1:9: [target.home] has no `command`"),
             ("[target.12]\ncommand = \"x\"", "1:9: `12` is no name of a target: "),
@@ -506,7 +500,7 @@ mod tests {
                 "3:11: `timeout` is a duration like \"15m\", ",
             ),
             ("[target.a]\ncommand = \"x\"\ndirectory = \"x\"", "3:13: `directory` begins with neither"),
-            ("[runs]\nkeep-day = 3", "2:1: unknown key `keep-day` in [runs]; is `keep-days` meant?"),
+            ("[runs]\nkeep-day = 3", "2:1: unknown key `keep-day` in [runs]; did you mean `keep-days`?"),
             ("every = ", "1:9: "),
             ("every = 5\nevery = 6", "2:1: duplicate key"),
             ("é = é", "1:1: "),

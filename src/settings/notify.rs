@@ -1,15 +1,15 @@
-//! How the user can be told of the end of a run, beside the output.
+//! Ways to notify the user of the end of a run.
 
-/// What there is to tell the user with.
+/// The ways to notify the user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NotifyWays {
-    /// What the terminal behind standard error takes.
+    /// The notification that the terminal behind standard error supports.
     pub terminal: Option<TerminalNotice>,
     /// The address of a session bus is set, on which a desktop may listen.
     pub session_bus: bool,
 }
 
-/// How a terminal is asked for a notification.
+/// A control sequence for notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TerminalNotice {
     /// `OSC 9 ; TEXT` (iTerm2's proprietary escape codes).

@@ -1,14 +1,15 @@
-//! What is to be run: a command behind `--`, or a target of the configuration.
+//! The command to run: one after `--`, or a target of the configuration.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::file::Set;
-use super::source::{self, Resolver, SettingValue};
-use super::suggest::nearest;
-use crate::cli::RunArgs;
+use clap::CommandFactory;
+
+use super::source::{self, Resolver, Set, SettingValue};
+use crate::cli::{Cli, RunArgs};
+use nixmon_core::text::nearest;
 
 /// The subcommands of Nix that have a shorthand.
 pub(super) const SHORTHANDS: [&str; 4] = ["build", "shell", "develop", "flake"];
@@ -20,36 +21,36 @@ pub(super) struct TargetFile {
     pub(super) line: usize,
     /// The program and its arguments.
     pub(super) command: Option<Set<Vec<String>>>,
-    /// Where it runs; may begin with `~/`.
+    /// Its working directory; may begin with `~/`.
     pub(super) directory: Option<Set<String>>,
-    /// How long it usually takes.
+    /// Its usual duration.
     pub(super) expected: Option<Set<Duration>>,
-    /// After how long it is said what hangs.
+    /// Time after which it is reported what hangs.
     pub(super) timeout: Option<Set<Duration>>,
-    /// Where its services log to, before what `[services]` says.
+    /// Patterns for its services' logs, which precede those of `[services]`.
     pub(super) log: Option<Set<Vec<String>>>,
     /// The same for single services.
     pub(super) logs: BTreeMap<String, Set<Vec<String>>>,
 }
 
-/// What is to be run, and how.
+/// The command to run, with its options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunTask {
-    /// What the run is called.
+    /// The name of the run.
     pub name: Option<String>,
     /// It is a target of the configuration.
     pub is_target: bool,
     /// The program and its arguments; not empty.
     pub command: Vec<OsString>,
-    /// Where it runs, if not here.
+    /// Its working directory, if it is not the current one.
     pub directory: Option<PathBuf>,
-    /// How long it usually takes.
+    /// Its usual duration.
     pub expected: Option<Duration>,
-    /// After how long it is said what hangs; without it, as is usual for what the command does.
+    /// Time after which it is reported what hangs; the default depends on the command.
     pub timeout: Option<Duration>,
-    /// Run also if a run of this name goes on.
+    /// Start even if a run with this name is in progress.
     pub allow_concurrent: bool,
-    /// Tell the desktop of the end.
+    /// Notify the user of the end.
     pub notify: bool,
     /// A command for the end.
     pub on_end: Option<String>,
@@ -59,11 +60,11 @@ pub struct RunTask {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
     /// No target of this name.
-    #[error("no target `{name}` in the configuration{}; a command goes behind --: nixmon run -- {name} …", meant(.suggestion.as_deref()))]
+    #[error("no target `{name}` in the configuration{}; put a command after --: nixmon run -- {name} …", meant(.suggestion.as_deref()))]
     UnknownTarget {
         /// The name.
         name: String,
-        /// What may be meant.
+        /// A similar name.
         suggestion: Option<String>,
     },
     /// A word that is no command of ours.
@@ -71,7 +72,7 @@ pub enum RunError {
     UnknownCommand {
         /// The word.
         name: String,
-        /// What may be meant.
+        /// A similar name.
         suggestion: Option<String>,
     },
     /// A target's directory begins with `~/`, and there is no home directory.
@@ -80,7 +81,7 @@ pub enum RunError {
 }
 
 fn meant(name: Option<&str>) -> String {
-    name.map_or(String::new(), |name| format!(", is `{name}` meant?"))
+    name.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
 }
 
 /// Puts arguments and targets together.
@@ -120,33 +121,15 @@ pub(super) fn task(
 pub(super) fn shorthand(words: Vec<OsString>) -> Result<RunTask, RunError> {
     let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     if !SHORTHANDS.contains(&name.as_str()) {
-        let known: Vec<&str> = SHORTHANDS
-            .iter()
-            .copied()
-            .chain(["run", "start", "status", "wait", "log", "stop", "list", "runs", "replay", "config"])
-            .collect();
+        let program = Cli::command();
+        let subcommands = program.get_subcommands().filter(|command| !command.is_hide_set());
+        let known: Vec<&str> =
+            SHORTHANDS.iter().copied().chain(subcommands.map(clap::Command::get_name)).collect();
         let suggestion = nearest(&name, &known).map(str::to_owned);
         return Err(RunError::UnknownCommand { name, suggestion });
     }
     let command = std::iter::once(OsString::from("nix")).chain(words).collect();
     Ok(RunTask { command, ..RunTask::default() })
-}
-
-/// What is kept of runs that have ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Those that are not older than so many days.
-    pub days: u64,
-    /// At most so many.
-    pub runs: u64,
-    /// At most so many MiB in all.
-    pub mib: u64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { days: 30, runs: 100, mib: 1024 }
-    }
 }
 
 /// Shows targets among the settings in force.

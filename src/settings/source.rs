@@ -1,4 +1,4 @@
-//! Where settings come from.
+//! The sources of settings.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,12 +6,17 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::file::Set;
+/// A value that a file sets, and the line of its key, from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Set<T> {
+    pub(super) value: T,
+    pub(super) line: usize,
+}
 
-/// Where a setting comes from.
+/// The source of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody said anything else.
+    /// The default.
     Default,
     /// A configuration file.
     File {
@@ -59,7 +64,7 @@ pub struct Setting {
     pub key: String,
     /// The value.
     pub value: SettingValue,
-    /// Where it comes from.
+    /// Its source.
     pub source: Source,
 }
 
@@ -171,7 +176,7 @@ impl Resolver {
         }
     }
 
-    /// What was picked, in that order.
+    /// Returns the settings in the order in which they were picked.
     pub(super) fn into_settings(self) -> Vec<Setting> {
         self.settings
     }

@@ -1,5 +1,7 @@
 //! What a program did that a test has run.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::Output;
 
 /// Exit status and output.

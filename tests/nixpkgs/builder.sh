@@ -58,7 +58,8 @@ if [ -z "$dontBuild" ]; then
   eval "${buildPhase:-cargo build --quiet --offline --locked}"
 fi
 if [ -n "$doCheck" ]; then
-  cargo test --quiet --offline --locked
+  # shellcheck disable=SC2086 # a list of flags
+  cargo test --quiet --offline --locked ${cargoTestFlags:-}
 fi
 eval "${installPhase:-cargo install --quiet --offline --locked --debug --no-track --path . --root \"$out\"}"
 eval "${postInstall-}"

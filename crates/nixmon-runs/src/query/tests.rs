@@ -1,0 +1,139 @@
+use std::cell::Cell;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{Created, ErrorKind, Life, RunOutcome, Status};
+
+/// Some moment, in milliseconds since 1970.
+const NOW: u64 = 1_790_000_000_000;
+/// Later than a monitor needs to start.
+const LATER: u64 = NOW + 60_000;
+
+fn store() -> (TempDir, Store) {
+    let temp = tempfile::tempdir().unwrap();
+    let store = Store::open(temp.path().join("runs"));
+    (temp, store)
+}
+
+/// Look-ups that must not replay anything.
+fn runs(store: &Store) -> Runs<'static> {
+    Runs::new(store.clone(), |dir, _, _| panic!("run {} needs no replay", dir.id()))
+}
+
+fn create(store: &Store, name: &str) -> Created {
+    let facts = Facts {
+        name: Some(name.to_owned()),
+        command: vec!["make".to_owned(), name.to_owned()],
+        created_at: NOW,
+        ..Facts::default()
+    };
+    store.create(facts, true).unwrap()
+}
+
+fn end(dir: &RunDir) {
+    let status = Status {
+        id: dir.id(),
+        state: RunState::Ended,
+        outcome: Some(RunOutcome::Success),
+        ..Status::default()
+    };
+    dir.write_status(&status).unwrap();
+}
+
+fn kind<T: std::fmt::Debug>(result: Result<T, QueryError>) -> ErrorKind {
+    result.unwrap_err().kind()
+}
+
+#[test]
+fn errors_have_kinds_and_hints() {
+    let (_temp, store) = store();
+    let runs = runs(&store);
+    assert_eq!(kind(runs.find(None)), ErrorKind::UnknownRun);
+    assert_eq!(kind(runs.stop_target(None, NOW)), ErrorKind::UnknownRun);
+    let first = create(&store, "home");
+    let hint = |reference| runs.find(Some(reference)).unwrap_err().hint();
+    assert_eq!(hint("hmoe").as_deref(), Some("did you mean home?"));
+    assert_eq!(hint("7").as_deref(), Some("there is run 1, named home"));
+    assert_eq!(runs.stop_target(None, NOW).unwrap(), first.dir);
+    let second = create(&store, "web");
+    let error = runs.stop_target(None, NOW).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Ambiguous);
+    let expected = "2 runs are in progress; name one:\n  run 2 (web: make web)\n  run 1 (home: make home)";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(runs.stop_target(Some("home"), NOW).unwrap(), first.dir);
+    std::fs::write(second.dir.file("facts.json"), r#"{"format":7}"#).unwrap();
+    assert_eq!(kind(runs.look(&second.dir, NOW)), ErrorKind::Incompatible);
+}
+
+#[test]
+fn a_list_has_the_newest_first() {
+    let (_temp, store) = store();
+    for name in ["a", "b", "c"] {
+        end(&create(&store, name).dir);
+    }
+    let runs = runs(&store);
+    let list = |limit| {
+        let (ids, n_older) = runs.list(limit).unwrap();
+        (ids.map(|id| id.0).collect::<Vec<_>>(), n_older)
+    };
+    assert_eq!(list(Some(2)), (vec![3, 2], 1));
+    assert_eq!(list(None), (vec![3, 2, 1], 0));
+    assert!(runs.listed(RunId(3), NOW).look.unwrap().status.has_ended());
+    assert_eq!(kind(runs.listed(RunId(9), NOW).look), ErrorKind::UnknownRun);
+    let retention = Retention { runs: 1, ..Retention::default() };
+    let planned: Vec<u64> =
+        runs.prune_plan(&retention, NOW).unwrap().iter().map(|removed| removed.id.0).collect();
+    assert_eq!(planned, [1, 2]);
+    assert_eq!(list(None).0.len(), 3, "a plan removes nothing");
+}
+
+#[test]
+fn lines_are_followed_from_a_cursor() {
+    let (_temp, store) = store();
+    let run = create(&store, "home");
+    let runs = runs(&store);
+    std::fs::write(run.dir.lines(), "one\ntwo\nunfinish").unwrap();
+    let mut all = runs.follow(&run.dir, Some(0)).unwrap();
+    let mut new = runs.follow(&run.dir, None).unwrap();
+    let lines = |follow: &mut Follow| {
+        let news = follow.next(&runs, NOW).unwrap();
+        let lines: Vec<_> = news.lines.into_iter().map(|line| (line.cursor, line.text)).collect();
+        (lines, news.status.cursor, news.look_again.is_some())
+    };
+    let line = |cursor, text: &str| (cursor, text.to_owned());
+    assert_eq!(lines(&mut all), (vec![line(1, "one"), line(2, "two")], 2, true));
+    assert_eq!(lines(&mut new), (vec![], 2, true));
+    std::fs::write(run.dir.lines(), "one\ntwo\nunfinished\n").unwrap();
+    end(&run.dir);
+    assert_eq!(lines(&mut new), (vec![line(3, "unfinished")], 3, false));
+    assert_eq!(lines(&mut new), (vec![], 3, false));
+}
+
+#[test]
+fn a_dead_monitor_is_replayed_once() {
+    let (_temp, store) = store();
+    let Created { dir, lock, .. } = create(&store, "home");
+    drop(lock);
+    let n_replays = Cell::new(0);
+    let replayed = Replayed {
+        later: b"the report\n".to_vec(),
+        summary: br#"{"outcome":"success","exit_code":0}"#.to_vec(),
+        status: Status { line: "OK".to_owned(), outcome: Some(RunOutcome::Success), ..Status::default() },
+        has_read: true,
+        ..Replayed::default()
+    };
+    let runs = Runs::new(store, |_, _, _| {
+        n_replays.set(n_replays.get() + 1);
+        Ok(replayed.clone())
+    });
+    for _ in 0..2 {
+        let look = runs.look(&dir, LATER).unwrap();
+        assert_eq!((look.life, look.status.state), (Life::Ended, RunState::Ended));
+        // Its end was not seen, so that it is no success.
+        assert_eq!((look.status.outcome, look.status.cursor), (Some(RunOutcome::Incomplete), 1));
+    }
+    assert_eq!(n_replays.get(), 1);
+    assert_eq!(dir.summary().unwrap().unwrap()["outcome"], "incomplete");
+    assert_eq!(std::fs::read(dir.lines()).unwrap(), b"the report\n");
+}

@@ -1,0 +1,455 @@
+//! Recordings: the raw input with its times.
+//!
+//! A text of lines. The first is `nixmon-recording 1`, or `2` where several streams of a command were read. Each other
+//! line is the milliseconds since the beginning, in version 2 the stream, one character, and a piece of the input:
+//!
+//! - a space: a line of the input, without its newline;
+//! - `~`: bytes after which no newline came yet;
+//! - `!`: JSON that is no input: `{"exit_status":1}`, `{"closed":7}` for the end of the connection 7, or a derivation that
+//!   was read, `{"path":…,"inputs":[…],"outputs":[…]}`.
+//!
+//! The stream is nothing for stderr, `o` for stdout and `c7` for the connection 7 of a Nix process.
+//!
+//! So a recording is the log with times at its margin, can be searched with grep, and holds the input exactly. A
+//! recording that breaks off is good up to there, and another process may go on with it: its part begins with a first
+//! line again, and with a zstd frame of its own.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+use nixmon_core::pipeline::Step;
+use nixmon_core::state::{DerivationFacts, Moment};
+use nixmon_log::escapes::sanitize;
+use nixmon_log::input::Source;
+
+/// The first line of every recording begins with it; the version of the format follows.
+pub(crate) const HEADER: &str = "nixmon-recording ";
+/// The version for one stream.
+const ONE_STREAM: &str = "1";
+/// The version for several.
+pub(crate) const SEVERAL_STREAMS: &str = "2";
+
+/// A failure to write or read a recording.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// The file cannot be created.
+    #[error("cannot write {}: {source}", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The recording is of a version that this nixmon does not know.
+    #[error("recording of version {0}, which this nixmon does not know")]
+    Version(String),
+    /// The recording cannot be decompressed.
+    #[error("cannot decompress: {0}")]
+    Decompress(#[source] io::Error),
+}
+
+type Result<T, E = RecordingError> = std::result::Result<T, E>;
+
+/// Writes a recording.
+pub struct Recorder {
+    writer: Box<dyn Write + Send>,
+    /// The file behind it, to be synced.
+    file: Option<File>,
+    broken: Option<io::Error>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("broken", &self.broken).finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// Makes the file for a filter's only stream, compressed if its name ends in `.zst`.
+    pub fn create(path: &Path) -> Result<Self> {
+        Ok(Self::to(writer(path, create(path)?)?))
+    }
+
+    /// Makes the file for the streams of a command.
+    pub fn create_of_command(path: &Path) -> Result<Self> {
+        let file = create(path)?;
+        let synced =
+            file.try_clone().map_err(|source| RecordingError::Create { path: path.to_owned(), source })?;
+        Ok(Self { file: Some(synced), ..Self::of_command(writer(path, file)?) })
+    }
+
+    /// Writes a filter's only stream to a writer.
+    pub fn to(writer: Box<dyn Write + Send>) -> Self {
+        Self::of_version(ONE_STREAM, writer)
+    }
+
+    /// Writes the streams of a command to a writer.
+    pub fn of_command(writer: Box<dyn Write + Send>) -> Self {
+        Self::of_version(SEVERAL_STREAMS, writer)
+    }
+
+    fn of_version(version: &str, writer: Box<dyn Write + Send>) -> Self {
+        let mut recorder = Self { writer, file: None, broken: None };
+        recorder.write(format!("{HEADER}{version}\n").as_bytes());
+        recorder
+    }
+
+    /// Keeps bytes of the only stream, or of the command's stderr, as they came.
+    pub fn bytes(&mut self, bytes: &[u8], at: Moment) {
+        self.bytes_from(Source::Main, bytes, at);
+    }
+
+    /// Keeps bytes of one of a command's streams as they came, in the order in which they were handled.
+    pub fn bytes_from(&mut self, source: Source, bytes: &[u8], at: Moment) {
+        let margin = match source {
+            Source::Main => at.as_millis().to_string(),
+            Source::Stdout => format!("{}o", at.as_millis()),
+            Source::Log(number) => format!("{}c{number}", at.as_millis()),
+        };
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match piece.strip_suffix(b"\n") {
+                Some(line) => self.piece(&margin, ' ', line),
+                None => self.piece(&margin, '~', piece),
+            }
+        }
+    }
+
+    /// Keeps that a connection has ended. Of the other streams it need not be known.
+    pub fn closed(&mut self, source: Source, at: Moment) {
+        if let Source::Log(number) = source {
+            self.note(&json!({"closed": number}), at);
+        }
+    }
+
+    /// Keeps that it was this late, and nothing came.
+    pub fn moment(&mut self, at: Moment) {
+        self.piece(&at.as_millis().to_string(), '~', b"");
+    }
+
+    /// Keeps a derivation that was read.
+    pub fn derivation(&mut self, facts: &DerivationFacts, at: Moment) {
+        let DerivationFacts { path, inputs, outputs } = facts;
+        self.note(&json!({"path": path, "inputs": inputs, "outputs": outputs}), at);
+    }
+
+    /// Keeps the exit status of the command.
+    pub fn exit_status(&mut self, status: i32, at: Moment) {
+        self.note(&json!({"exit_status": status}), at);
+    }
+
+    /// Writes what is gathered.
+    pub fn flush(&mut self) {
+        if self.broken.is_none()
+            && let Err(error) = self.writer.flush()
+        {
+            self.broken = Some(error);
+        }
+    }
+
+    /// Writes what is gathered, and sees to it that the disk has it.
+    pub fn sync(&mut self) {
+        self.flush();
+        if self.broken.is_none()
+            && let Some(file) = &self.file
+            && let Err(error) = file.sync_data()
+        {
+            self.broken = Some(error);
+        }
+    }
+
+    /// Why nothing is kept any more.
+    pub fn broken(&self) -> Option<&io::Error> {
+        self.broken.as_ref()
+    }
+
+    fn note(&mut self, json: &serde_json::Value, at: Moment) {
+        self.piece(&at.as_millis().to_string(), '!', json.to_string().as_bytes());
+    }
+
+    fn piece(&mut self, margin: &str, mark: char, bytes: &[u8]) {
+        self.write(format!("{margin}{mark}").as_bytes());
+        self.write(bytes);
+        self.write(b"\n");
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.broken.is_none()
+            && let Err(error) = self.writer.write_all(bytes)
+        {
+            self.broken = Some(error);
+        }
+    }
+}
+
+fn create(path: &Path) -> Result<File> {
+    File::create(path).map_err(|source| RecordingError::Create { path: path.to_owned(), source })
+}
+
+/// Window of the compression, as a power of two; by default zstd would take megabytes of memory for each run.
+const WINDOW_LOG: u32 = 18;
+
+/// Returns a writer that compresses into a file.
+pub fn compressed(file: File, level: i32) -> io::Result<zstd::Encoder<'static, File>> {
+    let mut encoder = zstd::Encoder::new(file, level)?;
+    encoder.window_log(WINDOW_LOG)?;
+    Ok(encoder)
+}
+
+/// A file, compressed if its name ends in `.zst`.
+fn writer(path: &Path, file: File) -> Result<Box<dyn Write + Send>> {
+    Ok(if path.extension().is_some_and(|extension| extension == "zst") {
+        Box::new(
+            compressed(file, 3)
+                .map_err(|source| RecordingError::Create { path: path.to_owned(), source })?
+                .auto_finish(),
+        )
+    } else {
+        Box::new(BufWriter::new(file))
+    })
+}
+
+/// A recording, or a plain log, which is a recording in which no time passes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// Steps with their times.
+    pub steps: Vec<(Moment, Step)>,
+    /// Says whether it has times.
+    pub timed: bool,
+}
+
+/// The magic number of a zstd frame.
+pub(crate) const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Plain logs are fed in pieces of this size.
+const PIECE: usize = 64 << 10;
+
+impl Recording {
+    /// Reads a recording or a plain log, compressed or not.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self> {
+        let bytes = if bytes.starts_with(&ZSTD) { decompress(&bytes)? } else { bytes };
+        if !bytes.starts_with(HEADER.as_bytes()) {
+            let piece = |piece: &[u8]| (Moment::ZERO, Step::Bytes(Source::Main, piece.to_vec()));
+            return Ok(Self { steps: bytes.chunks(PIECE).map(piece).collect(), timed: false });
+        }
+        let mut steps = Vec::new();
+        let mut several = false;
+        for line in bytes.split(|byte| *byte == b'\n') {
+            if let Some(version) = line.strip_prefix(HEADER.as_bytes()) {
+                several = version == SEVERAL_STREAMS.as_bytes();
+                if several {
+                    let at = steps.last().map_or(Moment::ZERO, |(at, _)| *at);
+                    steps.push((at, Step::SeveralStreams));
+                } else if version != ONE_STREAM.as_bytes() {
+                    return Err(RecordingError::Version(
+                        sanitize(&String::from_utf8_lossy(version)).into_owned(),
+                    ));
+                }
+                continue;
+            }
+            // A recording that breaks off in the middle of a line is good up to there, and a line break ends the last one.
+            let Some(step) = step(line, several) else { break };
+            steps.push(step);
+        }
+        Ok(Self { steps, timed: true })
+    }
+}
+
+/// Decompresses frames, each of which may break off.
+fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut rest = bytes;
+    let mut broken = None;
+    while rest.starts_with(&ZSTD) {
+        let whole = out.len();
+        match decompress_frame(rest, &mut out) {
+            Ok(after) => rest = after,
+            Err(error) => {
+                broken = Some(error);
+                // Its writer was killed in the middle, and another one continued. What follows is no part of the frame,
+                // and a decoder that sees it does not give what it had.
+                out.truncate(whole);
+                let next = memchr::memmem::find(&rest[1..], &ZSTD).map(|at| at + 1);
+                let (frame, after) = rest.split_at(next.unwrap_or(rest.len()));
+                // It is known to break off.
+                let _ = decompress_frame(frame, &mut out);
+                if next.is_some() {
+                    out.truncate(memchr::memrchr(b'\n', &out).map_or(0, |end| end + 1));
+                }
+                rest = after;
+            }
+        }
+    }
+    match broken {
+        Some(error) if out.is_empty() => Err(RecordingError::Decompress(error)),
+        _ => Ok(out),
+    }
+}
+
+/// Decompresses one frame and returns what follows it.
+fn decompress_frame<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> io::Result<&'a [u8]> {
+    let mut decoder = zstd::Decoder::with_buffer(bytes)?.single_frame();
+    io::Read::read_to_end(&mut decoder, out)?;
+    Ok(decoder.finish())
+}
+
+/// Reads a line behind the first, of a recording of several streams or of one.
+pub fn step(line: &[u8], several: bool) -> Option<(Moment, Step)> {
+    let (at, rest) = number(line)?;
+    let (source, rest) = match rest.split_first()? {
+        (b'o', rest) if several => (Source::Stdout, rest),
+        (b'c', rest) if several => {
+            let (connection, rest) = number(rest)?;
+            (Source::Log(u32::try_from(connection).ok()?), rest)
+        }
+        _ => (Source::Main, rest),
+    };
+    let (mark, rest) = rest.split_first()?;
+    let step = match mark {
+        b' ' => Step::Bytes(source, [rest, b"\n"].concat()),
+        b'~' => Step::Bytes(source, rest.to_vec()),
+        b'!' => note(rest)?,
+        _ => return None,
+    };
+    Some((Duration::from_millis(at), step))
+}
+
+/// The number at the beginning, and what follows.
+fn number(line: &[u8]) -> Option<(u64, &[u8])> {
+    let end = line.iter().position(|byte| !byte.is_ascii_digit())?;
+    let (digits, rest) = line.split_at(end);
+    Some((std::str::from_utf8(digits).ok()?.parse().ok()?, rest))
+}
+
+fn note(json: &[u8]) -> Option<Step> {
+    let value: serde_json::Value = serde_json::from_slice(json).ok()?;
+    if let Some(status) = value.get("exit_status").and_then(serde_json::Value::as_i64) {
+        return Some(Step::ExitStatus(i32::try_from(status).ok()?));
+    }
+    if let Some(connection) = value.get("closed").and_then(serde_json::Value::as_u64) {
+        return Some(Step::Closed(Source::Log(u32::try_from(connection).ok()?)));
+    }
+    let list = |key: &str| -> Option<Vec<String>> {
+        value.get(key)?.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
+    };
+    let path = value.get("path")?.as_str()?.to_owned();
+    Some(Step::Derivation(DerivationFacts { path, inputs: list("inputs")?, outputs: list("outputs")? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn input(recording: &Recording, source: Source) -> Vec<u8> {
+        let bytes = recording.steps.iter().filter_map(|(_, step)| match step {
+            Step::Bytes(from, bytes) if *from == source => Some(bytes.as_slice()),
+            _ => None,
+        });
+        bytes.collect::<Vec<_>>().concat()
+    }
+
+    fn source() -> impl Strategy<Value = Source> {
+        prop_oneof![Just(Source::Main), Just(Source::Stdout), any::<u32>().prop_map(Source::Log)]
+    }
+
+    fn chunk() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn a_recording_holds_the_input_exactly(chunks in prop::collection::vec((chunk(), 0u64..5000), 0..20)) {
+            let shared = Shared::default();
+            let mut recorder = Recorder::to(Box::new(shared.clone()));
+            let mut at = 0;
+            for (bytes, later) in &chunks {
+                at += later;
+                recorder.bytes(bytes, Duration::from_millis(at));
+            }
+            recorder.exit_status(3, Duration::from_millis(at));
+            let recording = Recording::parse(shared.0.lock().unwrap().clone()).unwrap();
+            prop_assert_eq!(input(&recording, Source::Main), chunks.iter().flat_map(|(bytes, _)| bytes.clone()).collect::<Vec<_>>());
+            prop_assert_eq!(recording.steps.last(), Some(&(Duration::from_millis(at), Step::ExitStatus(3))));
+        }
+
+        /// Each stream comes back exactly, in whatever parts and frames the recording was written.
+        #[test]
+        fn a_recording_holds_all_streams(
+            parts in prop::collection::vec(prop::collection::vec((source(), chunk(), 0u64..50), 0..12), 1..4),
+            compressed in any::<bool>(),
+        ) {
+            let mut file = Vec::new();
+            let mut at = 0;
+            let mut expected = Vec::new();
+            for part in &parts {
+                let shared = Shared::default();
+                let mut recorder = Recorder::of_command(Box::new(shared.clone()));
+                for (source, bytes, later) in part {
+                    at += later;
+                    recorder.bytes_from(*source, bytes, Duration::from_millis(at));
+                    recorder.closed(*source, Duration::from_millis(at));
+                    let pieces = bytes.split_inclusive(|byte| *byte == b'\n');
+                    expected.extend(pieces.map(|piece| (at, Step::Bytes(*source, piece.to_vec()))));
+                    if matches!(source, Source::Log(_)) {
+                        expected.push((at, Step::Closed(*source)));
+                    }
+                }
+                let part = shared.0.lock().unwrap().clone();
+                file.extend(if compressed { zstd::encode_all(&*part, 1).unwrap() } else { part });
+            }
+            let recording = Recording::parse(file).unwrap();
+            let steps = recording.steps.into_iter().filter(|(_, step)| *step != Step::SeveralStreams);
+            let steps: Vec<_> = steps.map(|(at, step)| (u64::try_from(at.as_millis()).unwrap(), step)).collect();
+            prop_assert_eq!(steps, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_recording_is_a_log() {
+        let recording = Recording::parse(b"@nix {}\nx".to_vec()).unwrap();
+        assert!(!recording.timed);
+        assert_eq!(input(&recording, Source::Main), b"@nix {}\nx");
+        assert!(Recording::parse(b"nixmon-recording 3\n0 x\n".to_vec()).is_err());
+        let broken = Recording::parse(b"nixmon-recording 1\n0 x\n12 y\n1".to_vec()).unwrap();
+        assert_eq!(input(&broken, Source::Main), b"x\ny\n");
+        // Version 1 knows one stream.
+        let broken = Recording::parse(b"nixmon-recording 1\n0 x\n12o y\n".to_vec()).unwrap();
+        assert_eq!(input(&broken, Source::Main), b"x\n");
+        let compressed = zstd::encode_all(&b"nixmon-recording 1\n7 x\n"[..], 1).unwrap();
+        let recording = Recording::parse(compressed).unwrap();
+        assert_eq!(recording.steps, [(Duration::from_millis(7), Step::Bytes(Source::Main, b"x\n".to_vec()))]);
+    }
+
+    #[test]
+    fn another_process_goes_on_where_one_was_ended() {
+        let mut first = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        first.write_all(b"nixmon-recording 2\n1 x\n2 torn").unwrap();
+        first.flush().unwrap();
+        // Its end is never written.
+        let mut file = first.get_ref().clone();
+        file.extend(zstd::encode_all(&b"nixmon-recording 2\n3 y\n"[..], 3).unwrap());
+        let recording = Recording::parse(file).unwrap();
+        assert_eq!(input(&recording, Source::Main), b"x\ny\n");
+    }
+}

@@ -1,0 +1,49 @@
+//! Exit statuses of failures, by kind. The only place where they are decided.
+
+use crate::exit_status::{ExitStatus, Failed};
+use crate::settings::ConfigError;
+use nixmon_runs::{ErrorKind, QueryError, StoreError};
+
+/// Returns what to exit with after a failure.
+pub fn exit_status(error: &anyhow::Error) -> ExitStatus {
+    error.chain().find_map(of_cause).unwrap_or(ExitStatus::System)
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitStatus> {
+    if let Some(status) = cause.downcast_ref::<Failed>() {
+        return Some(status.status);
+    }
+    if cause.is::<ConfigError>() {
+        return Some(ExitStatus::Usage);
+    }
+    if let Some(error) = cause.downcast_ref::<QueryError>() {
+        return Some(of_kind(error.kind()));
+    }
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return Some(of_kind(error.kind()));
+    }
+    let error = cause.downcast_ref::<std::io::Error>()?;
+    Some(match error.kind() {
+        std::io::ErrorKind::NotFound => ExitStatus::NotFound,
+        _ => ExitStatus::Io,
+    })
+}
+
+fn of_kind(kind: ErrorKind) -> ExitStatus {
+    match kind {
+        ErrorKind::Usage | ErrorKind::Ambiguous => ExitStatus::Usage,
+        ErrorKind::UnknownRun | ErrorKind::NotFound | ErrorKind::NoStore => ExitStatus::NotFound,
+        ErrorKind::Damaged | ErrorKind::Incompatible => ExitStatus::Data,
+        ErrorKind::Busy => ExitStatus::Busy,
+        ErrorKind::Io => ExitStatus::Io,
+        ErrorKind::DoesNotEnd => ExitStatus::Failure,
+    }
+}
+
+/// Returns advice on a failure, to be read after its message and a semicolon.
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let query = cause.downcast_ref::<QueryError>().and_then(QueryError::hint);
+        query.or_else(|| cause.downcast_ref::<StoreError>().and_then(StoreError::hint))
+    })
+}

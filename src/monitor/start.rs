@@ -1,0 +1,253 @@
+//! Runs in the background: a monitor that belongs to no terminal and outlives the process that started it.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::watch::{HEARTBEAT, Started};
+use super::{Report, execute, facts, not_started_status, reason};
+use crate::cli::OutputArgs;
+use crate::drive::{self, complain, diagnostics};
+use crate::exit_status::ExitStatus;
+use crate::settings::{RunTask, Settings};
+use nixmon_runs::clock::unix_ms;
+use nixmon_runs::{Created, ProcessId, RunDir, RunId, RunOutcome, RunState};
+
+/// How often a queued run checks whether its turn has come.
+const QUEUE: Duration = Duration::from_millis(500);
+
+/// The command that the monitor is to run, as bytes, since arguments need not be text.
+#[derive(Debug, Serialize, Deserialize)]
+struct Task {
+    command: Vec<Vec<u8>>,
+    directory: Option<Vec<u8>>,
+    notify: bool,
+    on_end: Option<String>,
+}
+
+/// The monitor's reply to the process that started it.
+#[derive(Debug, Serialize, Deserialize)]
+enum StartReply {
+    /// It waits for another run.
+    Queued,
+    /// The command runs.
+    Started,
+    /// It could not be started, for the reason with this `errno`.
+    NotStarted(i32),
+    /// Something else went wrong.
+    Failed(String),
+}
+
+/// Starts a run and prints its number.
+pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
+    super::check_open_files()?;
+    super::check_directory(task)?;
+    let store = settings.store().context("a run in the background must be kept")?;
+    let mut facts = facts(task, None, true);
+    facts.after = after.map(|reference| store.find(Some(reference)).map(|run| run.id())).transpose()?;
+    // The monitor takes the lock itself: until then the run is said to be starting.
+    let Created { dir: run, .. } = super::create(&store, facts, task)?;
+    match spawn_monitor(settings, task, &run) {
+        Ok(StartReply::Queued | StartReply::Started) => {
+            let mut stdout = std::io::stdout();
+            // A reader who has gone can ask `list`.
+            let _ = writeln!(stdout, "{}", run.id());
+            Ok(ExitStatus::Success)
+        }
+        Ok(StartReply::NotStarted(why)) => {
+            let error = std::io::Error::from_raw_os_error(why);
+            let program = task.command.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+            complain(&anyhow::anyhow!("{program}: {}", reason(&error)));
+            Ok(ExitStatus::Command(u8::try_from(not_started_status(&error)).unwrap_or(126)))
+        }
+        Ok(StartReply::Failed(error)) => bail!(error),
+        Err(error) => Err(error.context(format!("run {} has no monitor", run.id()))),
+    }
+}
+
+fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<StartReply> {
+    let mut command = Command::new(super::own_program()?);
+    if let Some(file) = settings.config_file.as_ref().filter(|_| settings.config_exists) {
+        command.arg("--config").arg(file);
+    }
+    if settings.verbose {
+        command.arg("--verbose");
+    }
+    let mut monitor = command
+        .args(output_args(&settings.output_args))
+        .arg("monitor")
+        .arg(run.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start a monitor")?;
+    let words = Task {
+        command: task.command.iter().map(|word| word.as_bytes().to_vec()).collect(),
+        directory: task.directory.as_ref().map(|directory| directory.as_os_str().as_bytes().to_vec()),
+        notify: task.notify,
+        on_end: task.on_end.clone(),
+    };
+    if let Some(mut stdin) = monitor.stdin.take() {
+        serde_json::to_writer(&mut stdin, &words)?;
+    }
+    let mut line = String::new();
+    if let Some(stdout) = monitor.stdout.take() {
+        BufReader::new(stdout).read_line(&mut line)?;
+    }
+    serde_json::from_str(&line).context("it died at once")
+}
+
+/// The arguments that limit the lines that are kept. Arguments for their looks are left out: kept lines are plain.
+fn output_args(args: &OutputArgs) -> Vec<String> {
+    fn name<T: ValueEnum>(choice: T) -> Option<String> {
+        Some(choice.to_possible_value()?.get_name().to_owned())
+    }
+    let choices = [
+        ("--every", args.every.map(|n| n.to_string())),
+        ("--max-lines", args.max_lines.map(|n| n.to_string())),
+        ("--max-bytes", args.max_bytes.map(|n| n.to_string())),
+        ("--passthrough", args.passthrough.and_then(name)),
+        ("--logs", args.logs.and_then(name)),
+        ("--log-lines", args.log_lines.map(|n| n.to_string())),
+    ];
+    let given = choices.into_iter().filter_map(|(option, value)| Some((option, value?)));
+    given.flat_map(|(option, value)| [option.to_owned(), value]).collect()
+}
+
+/// Monitors a run, whose task comes on standard input.
+pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatus> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes)?;
+    let Task { command, directory: below, notify, on_end } =
+        serde_json::from_slice(&bytes).context("`nixmon monitor` is for nixmon itself; see nixmon start")?;
+    // In a session of its own, so that the end of the starter's session does not end this process.
+    let _ = rustix::process::setsid();
+    let run = RunDir::at(directory).context("not the directory of a run")?;
+    if let Err(error) = diagnostics::start_in_file(settings, &run.path().join("nixmon.log")) {
+        send_reply(&StartReply::Failed(format!("{error:#}")));
+        return Err(error);
+    }
+    let ended = monitor_run(
+        settings,
+        &run,
+        RunTask {
+            command: command.into_iter().map(OsString::from_vec).collect(),
+            directory: below.map(|path| PathBuf::from(OsString::from_vec(path))),
+            notify,
+            on_end,
+            ..RunTask::default()
+        },
+    );
+    if let Err(error) = &ended {
+        send_reply(&StartReply::Failed(format!("{error:#}")));
+    }
+    ended
+}
+
+fn monitor_run(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<ExitStatus> {
+    let mut facts = run.facts()?;
+    task.name.clone_from(&facts.name);
+    task.is_target = facts.is_target;
+    let lock = run.lock_monitor()?.context("this run has a monitor")?;
+    facts.monitor = ProcessId::of(std::process::id().cast_signed());
+    run.write_facts(&facts)?;
+    if let Some(before) = facts.after
+        && !wait_for(settings, run, before)?
+    {
+        return Ok(ExitStatus::Failure);
+    }
+    let planned = super::plan(settings, &task.command);
+    facts.environment.nix = planned.nix.map(|version| version.to_string());
+    let queued = facts.after.is_some();
+    let started: Started = Box::new(move |started| {
+        if !queued {
+            send_reply(&match started {
+                Ok(()) => StartReply::Started,
+                Err(error) => StartReply::NotStarted(error.raw_os_error().unwrap_or(0)),
+            });
+        }
+    });
+    let ended =
+        execute(settings, &task, &planned, facts, Some((run.clone(), lock)), Report::Files, Some(started))?;
+    Ok(ended.status())
+}
+
+/// Waits for a run to end. Returns false, and ends this run, if that run failed or a signal asks to stop.
+fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
+    let runs = drive::runs(settings)?;
+    let mut status = run.status()?.unwrap_or_default();
+    status.state = RunState::Queued;
+    status.heartbeat_at = unix_ms();
+    run.write_status(&status)?;
+    send_reply(&StartReply::Queued);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let went_well = runtime.block_on(async {
+        let mut terminations = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut written = std::time::Instant::now();
+        loop {
+            tokio::select! {
+                _ = terminations.recv() => return anyhow::Ok(None),
+                () = tokio::time::sleep(QUEUE) => {}
+            }
+            if written.elapsed() >= HEARTBEAT {
+                written = std::time::Instant::now();
+                status.heartbeat_at = unix_ms();
+                run.write_status(&status)?;
+            }
+            let Ok(before) = runs.store().run(before) else { return Ok(Some(false)) };
+            let now = runs.look(&before, unix_ms())?.status;
+            if now.state == RunState::Ended {
+                return Ok(Some(now.outcome == Some(RunOutcome::Success)));
+            }
+        }
+    })?;
+    if went_well == Some(true) {
+        return Ok(true);
+    }
+    status.state = RunState::Ended;
+    status.ended_at = Some(unix_ms());
+    status.heartbeat_at = unix_ms();
+    status.outcome = Some(RunOutcome::NotStarted);
+    status.line = match went_well {
+        Some(_) => format!("run {before} failed"),
+        None => "stopped before its turn".to_owned(),
+    };
+    run.write_status(&status)?;
+    Ok(false)
+}
+
+/// Sends a reply to the process that started this one, which reads the first only.
+fn send_reply(reply: &StartReply) {
+    if let Ok(json) = serde_json::to_string(reply) {
+        let mut stdout = std::io::stdout();
+        // The other process may have gone.
+        let _ = writeln!(stdout, "{json}").and_then(|()| stdout.flush());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn arguments_reach_the_monitor() {
+        let parse = |args: &[String]| {
+            Cli::try_parse_from(["nixmon"].map(str::to_owned).iter().chain(args)).unwrap().output
+        };
+        assert_eq!(output_args(&OutputArgs::default()), [""; 0]);
+        let words = "--every 7 --max-lines 99 --max-bytes 4096 --passthrough all --logs none --log-lines 3";
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        assert_eq!(output_args(&parse(&words)), words);
+    }
+}

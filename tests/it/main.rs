@@ -1,0 +1,18 @@
+//! Tests of the rooms together, from bytes to lines and JSON, on real captures and transcripts; and the rules of the
+//! repository.
+
+mod activation;
+mod activation_lines;
+mod common;
+mod config;
+mod conformance;
+mod decoding;
+mod fuzz_corpora;
+mod live_frames;
+mod properties;
+mod replay;
+mod rules;
+mod schema;
+mod stalls;
+mod streams;
+mod text_streams;

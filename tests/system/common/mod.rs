@@ -1,0 +1,14 @@
+//! Helpers of these tests. They lie beside the test binaries, since both use some.
+
+#[path = "../../common/newer_nix.rs"]
+pub(crate) mod newer_nix;
+#[path = "../../common/nix.rs"]
+pub(crate) mod nix;
+#[path = "../../common/ran.rs"]
+pub(crate) mod ran;
+#[path = "../../common/require.rs"]
+pub(crate) mod require;
+#[path = "../../common/tree.rs"]
+pub(crate) mod tree;
+#[path = "../../common/world.rs"]
+pub(crate) mod world;
