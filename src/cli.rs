@@ -44,6 +44,9 @@ pub struct Cli {
     /// Record the raw input with its times in FILE, for `nixmon replay` and for bug reports; compressed if FILE ends in .zst
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
+    /// Whether the exit status of what writes into the pipe is looked for (Linux 6.15 and later) [default: auto]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub status_from_writer: Option<StatusFromWriter>,
     /// Read this configuration file [default: ~/.config/nixmon/config.toml]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -415,6 +418,15 @@ pub struct OutputArgs {
     /// With --output json: print a snapshot every SECONDS
     #[arg(global = true, long, value_name = "SECONDS", value_parser = at_least::<MIN_SNAPSHOTS>)]
     pub snapshots: Option<u64>,
+}
+
+/// Whether a filter ends as what writes into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusFromWriter {
+    /// Where the system can tell its exit status, `nix build |& nixmon` ends as `nix build` does; else the stream decides
+    Auto,
+    /// The stream alone decides
+    Never,
 }
 
 /// Forms of output.

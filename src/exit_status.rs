@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 /// The exit status of the program.
 ///
-/// A filter cannot see the exit status of the command before it in the pipe, so it reports what the stream tells. `run` and
-/// `wait` end as the command did. Failures of nixmon itself have statuses of `sysexits.h`.
+/// A filter ends as the command before it in the pipe if that can be known, otherwise as the stream tells. `run` and `wait`
+/// end as the command did. Failures of nixmon itself have statuses of `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// 0: nothing failed.

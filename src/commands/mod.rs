@@ -22,6 +22,7 @@ use clap::CommandFactory;
 pub use error::{exit_status, hint};
 
 use crate::cli::{Cli, with_options_in_place};
+use crate::drive::writer::Writer;
 use crate::drive::{diagnostics, filter, replay};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::monitor;
@@ -29,18 +30,18 @@ use crate::settings::{Settings, Task};
 use nixmon_core::frontend::json_line;
 use nixmon_core::text::{self, Line, Palette, Symbols};
 
-/// Executes the task of the settings.
+/// Executes the task of the settings. `writer` is what writes into standard input, if that was looked for and found.
 ///
 /// # Errors
 ///
 /// If it cannot be done; [`exit_status`] tells what to exit with.
-pub fn run(settings: &Settings) -> Result<ExitStatus> {
+pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
     // The monitor writes diagnostics to a file of its run, and the guard has no reader.
     if !matches!(settings.task, Task::Guard | Task::Monitor(_)) {
         diagnostics::start(settings)?;
     }
     match &settings.task {
-        Task::Filter { record } => filter::filter(settings, record.as_deref()),
+        Task::Filter { record } => filter::filter(settings, record.as_deref(), writer),
         Task::Replay { files, speed, exit_status } => replay::replay(settings, files, *speed, *exit_status),
         Task::Run(task) => monitor::run(settings, task),
         Task::Start { run, after } => monitor::start(settings, run, after.as_deref()),

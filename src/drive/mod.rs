@@ -11,6 +11,7 @@ pub(crate) mod replay;
 pub(crate) mod session;
 pub(crate) mod signals;
 mod terminal;
+pub mod writer;
 
 use std::io::Write;
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,6 +64,13 @@ pub(crate) fn replay(
     if let Some(facts) = &kept_facts {
         expect(&mut pipeline, facts);
     }
+    // Of several in a row only the first began at its time, and only one has a number.
+    let only = kept_facts.as_ref().filter(|_| files.len() == 1);
+    let begun_at =
+        only.and_then(|facts| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(facts.created_at)));
+    if let Some(facts) = only {
+        pipeline.of_run(facts.id.0);
+    }
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
     let mut base = Moment::ZERO;
@@ -82,7 +89,7 @@ pub(crate) fn replay(
                     screen.wait(&mut pipeline, ticked, ticked.div_f64(speed));
                     if screen.is_interrupted() {
                         pipeline.interrupt(ticked);
-                        pipeline.end(None, ticked, |state| runs::evidence(state, &settings.places, None));
+                        pipeline.end(None, ticked, |state| runs::evidence(state, &settings.places, begun_at));
                         return Ok(ExitStatus::Interrupted);
                     }
                 }
@@ -107,7 +114,7 @@ pub(crate) fn replay(
     if status.is_none() && is_of_command {
         pipeline.end_is_unseen();
     }
-    let code = pipeline.end(status, base, |state| runs::evidence(state, &settings.places, None));
+    let code = pipeline.end(status, base, |state| runs::evidence(state, &settings.places, begun_at));
     drop(pipeline);
     match unwritten.take() {
         Some(error) => Err(Failed::unwritten(&error)),

@@ -44,6 +44,8 @@ pub(super) struct Spawn {
     pub(super) background: bool,
     /// The file to which its standard output is copied, unchanged.
     pub(super) copy_stdout: Option<File>,
+    /// Its standard output and standard error are the same, so that nothing of them changes places.
+    pub(super) one_pipe: bool,
 }
 
 /// An event in the life of the command.
@@ -75,9 +77,11 @@ pub(super) fn spawn(
     spawn: Spawn,
     begun_ms: u64,
 ) -> Result<(Child, mpsc::Receiver<Piece>, mpsc::UnboundedReceiver<ChildEvent>)> {
-    let Spawn { command, directory, environment, run, listener, background, copy_stdout } = spawn;
+    let Spawn { command, directory, environment, run, listener, background, copy_stdout, one_pipe } = spawn;
     let (stdout_reader, stdout) = pipe()?;
     let (stderr_reader, stderr) = pipe()?;
+    // The other one ends at once.
+    let stdout = if one_pipe { stderr.try_clone()? } else { stdout };
     let (listener, socket) = listener.unzip();
     let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
     let order = Order {
@@ -124,10 +128,10 @@ pub(super) fn spawn(
     drop(streams);
     let (sender, pieces) = mpsc::channel(PIECES);
     let take = move |piece| sender.blocking_send(piece).is_ok();
-    let readers = [
-        readers::spawn(Source::Stdout, stdout_reader, copy_stdout, take.clone())?,
-        readers::spawn(Source::Main, stderr_reader, None, take.clone())?,
-    ];
+    let second = stdout_reader.try_clone()?;
+    let stdout = readers::spawn(Source::Stdout, stdout_reader, copy_stdout, None, take.clone())?;
+    let first = (!one_pipe).then(|| readers::First::new(stdout.clone(), second));
+    let readers = [stdout, readers::spawn(Source::Main, stderr_reader, None, first, take.clone())?];
     if let Some(listener) = listener {
         readers::spawn_listener(listener, 1, take)?;
     }

@@ -123,8 +123,8 @@ pub(super) fn guard() -> Result<()> {
     }
     let take = move |piece| events.send(Event::Piece(piece)).is_ok();
     let readers = [
-        readers::spawn(Source::Stdout, stdout_reader, None, take.clone())?,
-        readers::spawn(Source::Main, stderr_reader, None, take.clone())?,
+        readers::spawn(Source::Stdout, stdout_reader, None, None, take.clone())?,
+        readers::spawn(Source::Main, stderr_reader, None, None, take.clone())?,
     ];
     if let Some(listener) = listener {
         readers::spawn_listener(UnixListener::from(listener), FIRST_CONNECTION, take)?;

@@ -48,6 +48,7 @@ enum StartReply {
 /// Starts a run and prints its number.
 pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
     super::check_open_files()?;
+    super::check_directory(task)?;
     let store = settings.store().context("a run in the background must be kept")?;
     let mut facts = facts(task, None, true);
     facts.after = after.map(|reference| store.find(Some(reference)).map(|run| run.id())).transpose()?;

@@ -115,6 +115,8 @@ pub struct Settings {
     pub retention: Retention,
     /// The ways to notify the user of the end of a run.
     pub notify: NotifyWays,
+    /// The exit status of what writes into standard input is looked for.
+    pub asks_writer: bool,
     /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
     /// Standard output and standard error are the same file.
@@ -163,6 +165,9 @@ pub enum ConfigError {
     /// Only what is read from standard input can be recorded.
     #[error("--record goes with standard input, not with a command")]
     RecordWithCommand,
+    /// A command's exit status needs no search.
+    #[error("--status-from-writer goes with standard input, not with a command")]
+    WriterWithCommand,
     /// It is no text, or has mistakes.
     #[error("{}", mistakes.iter().map(|mistake| format!("{}:{mistake}", path.display())).collect::<Vec<_>>().join("\n"))]
     Mistakes {
@@ -259,6 +264,7 @@ mod tests {
                 "runs.keep-days = 30  # default",
                 "runs.keep-runs = 100  # default",
                 "runs.keep-mib = 1024  # default",
+                "status-from-writer = \"auto\"  # default",
                 "services.log = []  # default",
                 "services.\"a b\".log = [\"/x\"]  # /c.toml:8",
             ]

@@ -9,7 +9,7 @@ use super::source::{self, Resolver, SettingValue};
 use super::{ConfigError, Environment, Mistake, Settings, Task, run};
 use crate::cli::{
     Cli, Command, ConfigCommand, ListArgs, OutputForm, ReplayArgs, RunsCommand, StartArgs, StatusArgs,
-    WaitArgs,
+    StatusFromWriter, WaitArgs,
 };
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention};
@@ -34,6 +34,9 @@ impl Settings {
     pub fn load(cli: Cli, environment: &Environment) -> Result<Self, ConfigError> {
         if cli.record.is_some() && cli.command.is_some() {
             return Err(ConfigError::RecordWithCommand);
+        }
+        if cli.status_from_writer.is_some() && cli.command.is_some() {
+            return Err(ConfigError::WriterWithCommand);
         }
         let named = match &cli.command {
             Some(Command::Config(ConfigCommand::Check { file: Some(file) })) => Some(file),
@@ -142,6 +145,13 @@ impl Settings {
             runs: number("runs.keep-runs", retention.runs, file.keep_runs, usual.runs),
             mib: number("runs.keep-mib", retention.mib, file.keep_mib, usual.mib),
         };
+        let asks_writer = resolver.pick(
+            "status-from-writer",
+            cli.status_from_writer,
+            file.status_from_writer,
+            StatusFromWriter::Auto,
+            source::name,
+        ) == StatusFromWriter::Auto;
         let list = |patterns: &Vec<String>| SettingValue::List(patterns.clone());
         resolver.pick("services.log", None, file.log, Vec::new(), list);
         for (name, patterns) in file.logs {
@@ -168,6 +178,7 @@ impl Settings {
             retention,
             stdout_is_stderr: environment.stdout_is_stderr,
             notify: environment.notify,
+            asks_writer,
             stdin_is_terminal: environment.stdin_is_terminal,
             config_file: path,
             config_exists: exists,

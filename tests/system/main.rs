@@ -9,6 +9,8 @@ mod faults;
 mod flake;
 mod live;
 mod newer_nix;
+mod order;
 mod pty;
 mod run_nix;
 mod runs;
+mod writer;

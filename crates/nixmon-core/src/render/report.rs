@@ -24,6 +24,8 @@ pub struct Extent {
 pub struct Passed {
     /// Number of lines that were not shown.
     pub hidden: u64,
+    /// Number of the run, if it is kept: `nixmon log` has those lines.
+    pub run: Option<u64>,
     /// The lines just above the report, which the report need not repeat.
     pub in_view: Vec<String>,
 }
@@ -89,10 +91,11 @@ pub fn report(
     }
     let hidden = passed.hidden;
     if hidden > 0 {
-        let text = format!(
-            "  {} not shown (--passthrough all)",
-            count(hidden, "line of other output", "lines of other output")
-        );
+        let hidden = count(hidden, "line of other output", "lines of other output");
+        let text = match passed.run {
+            Some(run) => format!("  {hidden} not shown (nixmon log {run})"),
+            None => format!("  {hidden} not shown (--passthrough all)"),
+        };
         remarks.push(Line::new().with(Role::Muted, text));
     }
     remarks.extend(dropped(state));

@@ -55,6 +55,11 @@ impl State {
         effects.changes.push(Change::Ended(outcome));
     }
 
+    /// What the stream alone says, were it to end now.
+    pub fn outcome_so_far(&self) -> Outcome {
+        self.judge(None)
+    }
+
     fn judge(&self, exit_status: Option<i32>) -> Outcome {
         use activation::Outcome as Activated;
         let switched = self.activation.outcome();
