@@ -387,7 +387,13 @@ impl<'a> Loop<'a> {
                 self.phase = Phase::NotStarted { at: Instant::now(), error };
             }
             ChildEvent::Stopped(signal) => {
-                self.stopped_by = Some((signal, tokio::time::Instant::now() + LAST_WORDS));
+                // The user's ^Z is no question.
+                let asks = signal != Signal::TSTP.as_raw();
+                let delay = if asks { LAST_WORDS } else { Duration::ZERO };
+                self.stopped_by = Some((signal, tokio::time::Instant::now() + delay));
+                if !asks {
+                    self.stopped();
+                }
             }
             ChildEvent::Ended(exit) => self.end(Some(exit)),
             ChildEvent::EndedUnseen => {
@@ -468,8 +474,8 @@ impl<'a> Loop<'a> {
     fn stopped(&mut self) {
         let Some((signal, _)) = self.stopped_by.take() else { return };
         let (Some(foreground), Some(pid)) = (&mut self.foreground, self.phase.pid()) else { return };
-        self.session.settle();
         if signal == Signal::TTIN.as_raw() || signal == Signal::TTOU.as_raw() {
+            self.session.settle();
             self.session.leave();
             self.asks = foreground.lend(pid);
             // Not where we are in the background ourselves: later, if we come to the foreground.

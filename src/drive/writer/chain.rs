@@ -239,7 +239,8 @@ mod tests {
         );
         // The beginning has ended already.
         check(&[(22, SHELL, &[2], &[OURS])], &[(22, true)]);
-        check(&[(22, SHELL, &[2], &[OURS]), (23, SHELL, &[OURS], &[2])], &[(22, true)]);
+        // A circle ends.
+        check(&[(22, SHELL, &[2], &[OURS]), (23, SHELL, &[OURS], &[2])], &[(22, true), (23, false)]);
     }
 
     #[test]

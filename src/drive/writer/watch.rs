@@ -21,7 +21,7 @@ const HEAD_START: Duration = Duration::from_millis(20);
 /// How far the numbers of processes are from ours that are looked at first.
 const NEAR: i32 = 6;
 /// When it is looked again what the processes run: a shell forks first, and then becomes the program.
-const SETTLING: [u64; 4] = [1, 4, 10, 30];
+const SETTLING: [u64; 5] = [1, 4, 10, 30, 60];
 /// After the stream's end its writer ends too, and whoever started it asks for its status.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How often it is asked.
