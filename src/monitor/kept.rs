@@ -364,14 +364,15 @@ impl Files {
         }
     }
 
-    /// Finishes the large files and gives the reserve back. With the last status, which comes next, the run has ended for every
+    /// Finishes the large files, gives the reserve back and removes what a killed guard has left. With the last status, which comes next, the run has ended for every
     /// other process, and nobody tidies up after it any more.
     fn close(&mut self, shared: &Shared) {
         self.write_out(Recorder::sync, shared);
         if let Some(changes) = self.changes.take() {
             let _ = changes.finish();
         }
-        self.run.remove_reserve();
+        // The guard has died or has nothing more to write.
+        self.run.remove_leftovers();
     }
 
     /// Flushes the recording first: after a kill there must be no line whose input is missing.

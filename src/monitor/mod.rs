@@ -340,6 +340,7 @@ fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "command not found".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ if error.raw_os_error() == Some(0) => "its guard died before it could start it".to_owned(),
         _ => error.to_string(),
     }
 }

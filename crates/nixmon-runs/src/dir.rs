@@ -133,7 +133,7 @@ impl RunDir {
 
     /// Gives that room back. Room that is not there is no error.
     pub fn remove_reserve(&self) {
-        let _ = std::fs::remove_file(self.reserve());
+        files::remove(&self.reserve());
     }
 
     /// Removes that room and halves of files, of a run whose processes were killed.
@@ -404,7 +404,7 @@ impl RunDir {
         if socket.file_name().is_none_or(|name| name != super::socket::NAME) {
             return;
         }
-        let _ = std::fs::remove_file(socket);
+        files::remove(socket);
         if let Some(parent) = socket.parent().filter(|parent| *parent != self.path) {
             // One of its own; it is left where there is anything else in it.
             let _ = std::fs::remove_dir(parent);

@@ -180,9 +180,20 @@ pub(super) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> Resu
     };
     write().map_err(|source| {
         // It may never have been made.
-        let _ = std::fs::remove_file(&temporary);
+        remove(&temporary);
         StoreError::io("cannot write", path, source)
     })
+}
+
+/// Removes a file. Nobody looks for it later, so that an error is not the last word; one that is not there is none.
+pub(super) fn remove(path: &Path) {
+    const TRIES: u32 = 3;
+    for _ in 0..TRIES {
+        match std::fs::remove_file(path) {
+            Err(error) if !is_missing(&error) => {}
+            _ => return,
+        }
+    }
 }
 
 /// Removes halves of files, of processes that were killed before they could rename them. The caller knows that no other
@@ -191,7 +202,7 @@ pub(super) fn remove_temporaries(dir: &Path) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let is_temporary = entry.file_name().to_str().is_some_and(is_temporary);
         if is_temporary && entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
-            let _ = std::fs::remove_file(entry.path());
+            remove(&entry.path());
         }
     }
 }

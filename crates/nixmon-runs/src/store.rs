@@ -90,8 +90,12 @@ impl Store {
         let lock = new.lock_monitor()?.ok_or_else(|| {
             StoreError::io("cannot lock", new.path(), std::io::ErrorKind::WouldBlock.into())
         })?;
-        let renamed = std::fs::rename(new.path(), &path).and_then(|()| files::sync_parent(&path));
-        renamed.map_err(|error| StoreError::io("cannot make", &path, error))?;
+        if let Err(error) = std::fs::rename(new.path(), &path) {
+            let _ = std::fs::remove_dir_all(new.path());
+            return Err(StoreError::io("cannot make", &path, error));
+        }
+        // Every other process sees it from here on; if it is not synced, a power failure may take it.
+        let _ = files::sync_parent(&path);
         Ok(Created { dir: self.dir(id), facts, lock })
     }
 

@@ -5,6 +5,8 @@
 //! the recording.
 
 mod condensed;
+#[cfg(test)]
+mod damage;
 mod follow;
 mod log;
 mod look;
