@@ -1,5 +1,6 @@
 //! The command line. Types only; `settings` decides what they mean together.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
+use nixmon_log::escapes::escape;
 use nixmon_runs::query::LineRange;
 
 /// Smallest value of `--every`, in seconds.
@@ -73,7 +75,15 @@ impl Cli {
                 // Parsed again, since only the help needs the options in place.
                 let _ = with_options_in_place(Self::command()).get_matches();
             }
-            error.exit()
+            let plain = error.to_string();
+            match escape(&plain) {
+                Cow::Borrowed(_) => error.exit(),
+                // Arguments are quoted in it, and these have control characters.
+                Cow::Owned(text) => {
+                    let text = text.strip_prefix("error: ").unwrap_or(&text);
+                    clap::Error::raw(error.kind(), text).exit()
+                }
+            }
         })
     }
 }

@@ -74,6 +74,11 @@ impl Failed {
     pub(crate) fn error(status: ExitStatus, message: impl Into<String>) -> anyhow::Error {
         Self { status, message: message.into() }.into()
     }
+
+    /// Makes the error of output that cannot be written.
+    pub(crate) fn unwritten(error: &std::io::Error) -> anyhow::Error {
+        Self::error(ExitStatus::Failure, format!("cannot write to standard output: {error}"))
+    }
 }
 
 impl From<ExitStatus> for ExitCode {

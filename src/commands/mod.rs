@@ -23,7 +23,7 @@ pub use error::{exit_status, hint};
 
 use crate::cli::{Cli, with_options_in_place};
 use crate::drive::{diagnostics, filter, replay};
-use crate::exit_status::ExitStatus;
+use crate::exit_status::{ExitStatus, Failed};
 use crate::monitor;
 use crate::settings::{Settings, Task};
 use nixmon_core::frontend::json_line;
@@ -53,18 +53,18 @@ pub fn run(settings: &Settings) -> Result<ExitStatus> {
         Task::List(args) => list::list(settings, args),
         Task::Prune { dry_run } => prune::prune(settings, *dry_run),
         Task::ConfigCheck => {
-            print(format!("{}\n", config::checked(settings)).as_bytes());
+            print(format!("{}\n", config::checked(settings)).as_bytes())?;
             Ok(ExitStatus::Success)
         }
         Task::ConfigShow { json } => {
             let text = if *json { config::json(settings) } else { config::text(settings) };
-            print(text.as_bytes());
+            print(text.as_bytes())?;
             Ok(ExitStatus::Success)
         }
         Task::Completions(shell) => {
             let mut out = Vec::new();
             clap_complete::generate(*shell, &mut with_options_in_place(Cli::command()), "nixmon", &mut out);
-            print(&out);
+            print(&out)?;
             Ok(ExitStatus::Success)
         }
         Task::Man { directory } => {
@@ -76,15 +76,25 @@ pub fn run(settings: &Settings) -> Result<ExitStatus> {
             }
             let mut out = Vec::new();
             clap_mangen::Man::new(command).render(&mut out)?;
-            print(&out);
+            print(&out)?;
             Ok(ExitStatus::Success)
         }
     }
 }
 
-/// Prints bytes. It is no error if the reader has gone.
-fn print(bytes: &[u8]) {
-    let _ = std::io::stdout().write_all(bytes);
+/// Prints bytes. Returns whether the reader is still there, as far as is known; it is no error if it has gone.
+///
+/// # Errors
+///
+/// If they cannot be written, as on a full disk.
+fn print(bytes: &[u8]) -> Result<bool> {
+    let mut stdout = std::io::stdout();
+    // Flushed, since an error at the end of the program would be lost.
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failed::unwritten(&error)),
+    }
 }
 
 /// Returns the symbols for the terminal.
@@ -103,14 +113,14 @@ fn written(settings: &Settings, line: &Line) -> String {
 }
 
 /// Prints lines. It is no error if the reader has gone.
-fn print_lines(settings: &Settings, lines: &[Line]) {
+fn print_lines(settings: &Settings, lines: &[Line]) -> Result<()> {
     let text: String = lines.iter().map(|line| written(settings, line)).collect();
-    print(text.as_bytes());
+    print(text.as_bytes()).map(drop)
 }
 
 /// Prints a line of JSON. Returns whether the reader is still there.
-fn print_json(value: &impl serde::Serialize) -> bool {
+fn print_json(value: &impl serde::Serialize) -> Result<bool> {
     let mut json = Vec::new();
     json_line(value, &mut json);
-    std::io::stdout().write_all(&json).is_ok()
+    print(&json)
 }

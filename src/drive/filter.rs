@@ -142,7 +142,11 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         () = session.output_taken() => {}
         _ = endings.recv() => session.abandon_output(),
     }
-    Ok(ExitStatus::of(code))
+    Ok(match code {
+        // It was complained about.
+        0 if session.output().has_failed() => ExitStatus::Failure,
+        code => ExitStatus::of(code),
+    })
 }
 
 fn take(answer: &[DerivationFacts], session: &mut Session, mut recorder: Option<&mut Recorder>) {

@@ -144,6 +144,11 @@ impl Session {
     }
 
     /// Ends the streams of a command.
+    pub(crate) fn end_is_unseen(&mut self) {
+        self.pipeline.end_is_unseen();
+    }
+
+    /// Ends the streams of a command.
     pub(crate) fn end_of_command(
         &mut self,
         exit_status: Option<i32>,

@@ -20,7 +20,7 @@ use super::guard;
 use super::order::{self, DONE, Order, Report, Streams};
 use super::readers::{self, Piece, Progress};
 use nixmon_log::input::Source;
-use nixmon_runs::Exit;
+use nixmon_runs::{Exit, RunDir};
 
 /// Pieces that were read and not handled yet.
 const PIECES: usize = 8;
@@ -131,7 +131,8 @@ pub(super) fn spawn(
     if let Some(listener) = listener {
         readers::spawn_listener(listener, 1, take)?;
     }
-    let news = spawn_events(control.try_clone()?)?;
+    let run_dir = run.as_deref().and_then(RunDir::at).map(|run| run.allow_others(true));
+    let news = spawn_events(control.try_clone()?, run_dir)?;
     Ok((Child { guard, control, readers }, pieces, news))
 }
 
@@ -142,7 +143,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Listens to the guard, and takes its place if it dies.
-fn spawn_events(control: UnixStream) -> Result<mpsc::UnboundedReceiver<ChildEvent>> {
+fn spawn_events(control: UnixStream, run: Option<RunDir>) -> Result<mpsc::UnboundedReceiver<ChildEvent>> {
     let (sender, news) = mpsc::unbounded_channel();
     thread::Builder::new().name("guard".to_owned()).spawn(move || {
         let mut pid = None;
@@ -172,6 +173,7 @@ fn spawn_events(control: UnixStream) -> Result<mpsc::UnboundedReceiver<ChildEven
                     wait_for_stranger(pid);
                     ChildEvent::EndedUnseen
                 } else {
+                    keep_exit(run.as_ref(), &exit);
                     ChildEvent::Ended(exit)
                 }
             }
@@ -180,6 +182,16 @@ fn spawn_events(control: UnixStream) -> Result<mpsc::UnboundedReceiver<ChildEven
         let _ = sender.send(told);
     })?;
     Ok(news)
+}
+
+/// Does what the guard did not live to do.
+fn keep_exit(run: Option<&RunDir>, exit: &Exit) {
+    if let Some(run) = run
+        && !run.exit().is_ok_and(|kept| kept.is_some())
+    {
+        // The status and the summary have it as well.
+        let _ = run.write_exit(exit);
+    }
 }
 
 /// Waits until a process whose parent dies is our child. The system closes a dying process's files before it gives its

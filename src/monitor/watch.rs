@@ -577,6 +577,15 @@ impl<'a> Loop<'a> {
             (None, Some(error)) => Some(super::not_started_status(error)),
             (None, None) => None,
         };
+        if status.is_none() {
+            self.session.end_is_unseen();
+        }
+        if let Some(kept) = &self.kept {
+            let mut before = self.status(at);
+            before.cursor = kept.cursor();
+            before.incomplete = kept.trouble();
+            kept.report_begins(before);
+        }
         let (settings, begun_at) = (self.settings, self.begun_at);
         let end = self
             .session

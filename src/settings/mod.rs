@@ -103,6 +103,8 @@ pub struct Settings {
     pub state_home: Option<PathBuf>,
     /// Directories for the sockets of the user's programs.
     pub socket_dirs: Vec<PathBuf>,
+    /// The store of runs is written even if it belongs to another user.
+    pub allow_other_owner: bool,
     /// Settings of Nix in the environment.
     pub nix_config: Option<OsString>,
     /// The level of diagnostics that the environment asks for.
@@ -133,7 +135,8 @@ impl Settings {
     /// If there is no home directory, so that no place for it is known.
     pub fn store(&self) -> Result<Store, StoreError> {
         let home = self.state_home.as_ref().ok_or(StoreError::NoHome)?;
-        Ok(Store::open(home.join("nixmon/runs")).with_socket_dirs(self.socket_dirs.clone()))
+        let store = Store::open(home.join("nixmon/runs")).with_socket_dirs(self.socket_dirs.clone());
+        Ok(store.allow_others(self.allow_other_owner))
     }
 }
 

@@ -163,6 +163,7 @@ impl Settings {
             },
             state_home: environment.state_home.clone(),
             socket_dirs: environment.socket_dirs.clone(),
+            allow_other_owner: environment.allow_other_owner,
             nix_config: environment.nix_config.clone(),
             retention,
             stdout_is_stderr: environment.stdout_is_stderr,

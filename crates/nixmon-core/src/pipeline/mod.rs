@@ -296,6 +296,11 @@ impl Pipeline {
         self.apply(Input::Interrupt, at);
     }
 
+    /// Takes note, before the end, that the exit status of the command is lost. Without it the run is no success.
+    pub fn end_is_unseen(&mut self) {
+        self.state.end_is_unseen();
+    }
+
     /// Takes the questions of the state, to be answered by [`Pipeline::derivation`].
     pub fn requests(&mut self) -> impl Iterator<Item = Request> {
         self.effects.requests.drain(..)

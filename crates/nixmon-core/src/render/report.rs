@@ -240,10 +240,14 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             // A killed process could not give a reason.
             let what = match state.exit_status() {
                 Some(137) => "Killed (SIGKILL)",
+                None if state.is_end_unseen() => "Incomplete",
                 _ => "Incomplete: the log ends here",
             };
             let mut line = Line::new().with(Role::Warning, format!("{} {what}", symbols.failure));
             line.push(Role::Plain, format!(" after {elapsed}"));
+            if state.is_end_unseen() {
+                line.push(Role::Plain, ": its end was not seen");
+            }
             if !counts.is_empty() {
                 line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
             }

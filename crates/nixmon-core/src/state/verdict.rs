@@ -79,7 +79,8 @@ impl State {
                     || self.errors.last_text.is_some() && switched.is_none();
                 if failed {
                     Outcome::Failure
-                } else if !self.builds.activities.is_empty()
+                } else if self.end.unseen
+                    || !self.builds.activities.is_empty()
                     || self.stops_early()
                     || self.activation.stops_early()
                 {
