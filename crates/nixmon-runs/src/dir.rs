@@ -137,7 +137,7 @@ impl RunDir {
     }
 
     /// Removes that room and halves of files, of a run whose processes were killed.
-    pub(crate) fn remove_leftovers(&self) {
+    pub fn remove_leftovers(&self) {
         self.remove_reserve();
         files::remove_temporaries(&self.path);
     }

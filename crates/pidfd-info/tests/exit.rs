@@ -1,7 +1,7 @@
 //! Ends of real processes.
 
 #![cfg(any(target_os = "linux", target_os = "android"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a test starts processes")]
 
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
