@@ -265,7 +265,7 @@ impl Input {
                 Ok(step) => Ok(step.map(|(at, step)| (at, step, 1))),
                 Err(error) => Err(QueryError::Unreadable { id: dir.id(), error }.into()),
             },
-            Self::File(played, file) => played.next().map_err(|error| failed(file, error)),
+            Self::File(played, file) => played.next_step().map_err(|error| failed(file, error)),
         }
     }
 

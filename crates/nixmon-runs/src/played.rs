@@ -116,7 +116,7 @@ impl Played {
     /// # Errors
     ///
     /// If it cannot be read, or is of a version that is not known.
-    pub fn next(&mut self) -> Result<Option<(Moment, Step, u64)>> {
+    pub fn next_step(&mut self) -> Result<Option<(Moment, Step, u64)>> {
         loop {
             let is_first = self.form == Form::Unknown;
             let most = match self.form {

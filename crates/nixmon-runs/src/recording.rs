@@ -236,7 +236,7 @@ impl Recording {
         let mut played = Played::of_reader(io::Cursor::new(bytes))?;
         let mut steps = Vec::new();
         let mut timed = false;
-        while let Some((at, step, _)) = played.next()? {
+        while let Some((at, step, _)) = played.next_step()? {
             timed |= played.is_timed();
             steps.push((at, step));
         }
