@@ -91,7 +91,6 @@ fn tuning() -> Tuning {
             "slope_weight" => t.slope_weight = value,
             "future" => t.future = value,
             "kappa" => t.kappa = value,
-            "persist" => t.persist = value,
             "memory" => t.memory = value,
             "shape" => t.shape = value,
             "draws" => t.draws = value as usize,
