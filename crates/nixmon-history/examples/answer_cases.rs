@@ -89,6 +89,7 @@ fn tuning() -> Tuning {
             "seconds_power" => t.seconds_power = value,
             "slope" => t.slope = value,
             "slope_weight" => t.slope_weight = value,
+            "within" => t.within = value,
             "future" => t.future = value,
             "kappa" => t.kappa = value,
             "memory" => t.memory = value,

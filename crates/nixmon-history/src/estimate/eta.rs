@@ -254,6 +254,7 @@ struct Task {
 
 /// A plan at a moment, ready to be simulated.
 struct View {
+    now_s: f64,
     schedule: Schedule,
     tasks: Vec<Task>,
     factors: Factors,
@@ -341,7 +342,7 @@ impl View {
             })
             .collect();
         let rate = rate.unwrap_or(1e6);
-        Some(View { schedule, tasks, factors, rate, known, unknown })
+        Some(View { now_s: now_ms as f64 / 1000.0, schedule, tasks, factors, rate, known, unknown })
     }
 
     fn eta(&self, e: &Estimator, scratch: &mut Scratch) -> Eta {
@@ -354,7 +355,7 @@ impl View {
             ends[low] * (1.0 - part) + ends[(low + 1).min(ends.len() - 1)] * part
         };
         let middle = at(0.5);
-        let (low, high) = band(middle, at(0.1), at(0.9), e.band_factor);
+        let (low, high) = band(self.now_s, middle, at(0.1), at(0.9), e.band_factor);
         let ms = |seconds: f64| (seconds * 1000.0).round() as u64;
         Eta {
             remaining_ms: ms(middle),
@@ -574,19 +575,24 @@ fn online_factors(e: &Estimator, plan: &Plan, spans: &[Span], now_ms: u64) -> Fa
             .collect();
         factors = Factors::from(&priors, &seen);
     }
-    for m in 0..n_machines {
-        factors.widen(m, e.tuning.future.powi(2));
+    for (m, (_, variance)) in priors.iter().enumerate().take(n_machines) {
+        // A machine on which runs differ is loaded by others, and that changes within a run, too.
+        factors.widen(m, e.tuning.future.powi(2) + e.tuning.within * variance);
     }
     factors
 }
 
-/// The factor by which bands of simulations were too narrow on resampled real runs; see decision 18.
-const CONFORMAL: f64 = 1.85;
+/// Returns the factor by which bands of simulations were too narrow on resampled real runs, by the share of the run that has
+/// passed; see decision 18.
+fn conformal(passed: f64) -> f64 {
+    1.74 - 0.2 * passed * passed
+}
 
 /// Widens the quantiles of the simulations, in logarithms, to a band that holds what it promises.
-fn band(middle: f64, low: f64, high: f64, factor: f64) -> (f64, f64) {
+fn band(elapsed: f64, middle: f64, low: f64, high: f64, factor: f64) -> (f64, f64) {
     let floor = 1e-3;
-    let wider = |x: f64| middle * (CONFORMAL * factor * (x.max(floor) / middle.max(floor)).ln()).exp();
+    let factor = factor * conformal(elapsed / (elapsed + middle).max(floor));
+    let wider = |x: f64| middle * (factor * (x.max(floor) / middle.max(floor)).ln()).exp();
     (wider(low).min(middle), wider(high).max(middle))
 }
 

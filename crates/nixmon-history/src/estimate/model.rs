@@ -62,6 +62,8 @@ pub struct Tuning {
     pub slope_weight: f64,
     /// Standard deviation of the load still to come.
     pub future: f64,
+    /// The share of the variance between runs that there is within one.
+    pub within: f64,
     /// The ratio of standard deviation and scale of single builds.
     pub kappa: f64,
     /// The memory for the speed of this run, as a share of its elapsed time.
@@ -87,6 +89,7 @@ impl Default for Tuning {
             slope: 0.1,
             slope_weight: 5.0,
             future: 0.05,
+            within: 0.1,
             kappa: 0.9,
             memory: 4.0,
             shape: 0.3,
