@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use crate::frontend::{Condition, LogLines};
 use crate::render::{self, Style, Thresholds};
-use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Outcome, Request, State, TextKind};
+use crate::state::{Change, DerivationFacts, Effects, Forecast, Input, Moment, Outcome, Request, State, TextKind};
 use crate::text::{Line, Symbols, ascii};
 use crate::view::{Evidence, View};
 use crate::wire;
 use nixmon_log::escapes::sanitize;
 use nixmon_log::input::{Event, Source, Streams};
 pub use sink::Sink;
-pub use step::Step;
+pub use step::{Machine, Step};
 
 /// The end of a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -240,6 +240,12 @@ impl Pipeline {
         self.apply(Input::Derivation(facts), at);
     }
 
+    /// Takes what is foreseen of the run.
+    pub fn forecast(&mut self, forecast: Forecast) {
+        let at = forecast.at;
+        self.apply(Input::Forecast(forecast), at);
+    }
+
     /// Takes the content of a `.drv` file from a recording. It waits until the state asks for it, which may be later than
     /// in the run: here text always waits for records, and a recording does not say when an error was complete because
     /// nothing followed.
@@ -276,7 +282,7 @@ impl Pipeline {
             Step::Bytes(source, bytes) => self.feed_from(*source, bytes, at),
             Step::Closed(source) => self.close_source(*source, at),
             Step::Derivation(facts) => self.recorded_derivation(facts.clone(), at),
-            Step::ExitStatus(_) => {}
+            Step::ExitStatus(_) | Step::Machine(_) | Step::Unknown => {}
         }
         self.answer_recorded(at);
     }
