@@ -15,9 +15,11 @@ use super::progress::Progress;
 use super::session::{FRAME, TICK};
 use super::{Watch, complain, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::settings::Settings;
+use crate::history::{Context as Circumstances, Forecaster};
+use crate::settings::{Form, Settings};
 use nixmon_core::pipeline::{Pipeline, Step};
 use nixmon_core::state::Moment;
+use nixmon_core::text::count;
 use nixmon_runs::query::expect;
 use nixmon_runs::recording::Recording;
 use nixmon_runs::{self as runs, Facts, QueryError, RunDir, Steps};
@@ -44,6 +46,8 @@ pub(crate) fn replay(
     }
     let n_steps = recordings.iter().map(Vec::len).sum::<usize>();
     tracing::debug!(n_recordings = recordings.len(), n_steps, "replay");
+    tell_unknown(&recordings);
+    let mut forecaster = forecaster(settings, kept_facts.as_ref(), &recordings);
     // If time passes, the output itself shows how far the replay is.
     let mut progress = speed
         .is_none()
@@ -80,6 +84,9 @@ pub(crate) fn replay(
                         return Ok(ExitStatus::Interrupted);
                     }
                 }
+                if let Some(forecast) = forecaster.as_mut().and_then(|f| f.tick(pipeline.state(), ticked)) {
+                    pipeline.forecast(forecast);
+                }
                 pipeline.tick(ticked);
             }
             if let Step::ExitStatus(status) = step {
@@ -98,6 +105,43 @@ pub(crate) fn replay(
         runs::evidence(state, &settings.places, None)
     });
     Ok(ExitStatus::of(code))
+}
+
+/// Tells that notes are skipped.
+fn tell_unknown(recordings: &[Vec<(Moment, Step)>]) {
+    let unknown = recordings.iter().flatten().filter(|(_, step)| *step == Step::Unknown).count();
+    if unknown > 0 {
+        let notes = count(unknown as u64, "note is", "notes are");
+        complain(&anyhow::anyhow!("{notes} of a kind that this nixmon does not know, and skipped"));
+    }
+}
+
+/// Makes the forecaster of a replay, which knows the machine where the recording tells it, and teaches the history nothing.
+fn forecaster(
+    settings: &Settings,
+    facts: Option<&Facts>,
+    recordings: &[Vec<(Moment, Step)>],
+) -> Option<Forecaster> {
+    /// Time of the recording between two looks at what is to come.
+    const EVERY: Duration = Duration::from_secs(1);
+    let mut circumstances = Circumstances::here(settings)?;
+    if let Some(facts) = facts {
+        circumstances = circumstances.of_run(facts);
+    }
+    let machine = recordings.iter().flatten().find_map(|(_, step)| match step {
+        Step::Machine(machine) => Some(machine),
+        _ => None,
+    });
+    if let Some(machine) = machine {
+        circumstances = circumstances.of_recording(machine);
+    }
+    let every = match settings.output.form {
+        Form::Live => EVERY,
+        Form::Json => settings.output.snapshots?,
+        Form::Lines => settings.output.every.min(EVERY * 5),
+        Form::Quiet => return None,
+    };
+    Some(Forecaster::here(circumstances, every))
 }
 
 /// The terminal of a replay in which time passes.

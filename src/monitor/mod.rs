@@ -30,6 +30,7 @@ use anyhow::{Context, Result};
 use crate::drive::background::{Background, Stream};
 use crate::drive::{complain, pipeline, plain_lines, silent_pipeline};
 use crate::exit_status::{ExitStatus, Failed};
+use crate::history;
 use crate::nix_commands as nix;
 use crate::nix_commands::{NixVersion, Plan};
 use crate::settings::{Form, RunTask, Settings};
@@ -374,18 +375,7 @@ fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts
 }
 
 fn environment(version: Option<NixVersion>) -> Environment {
-    let system = match std::env::consts::OS {
-        "macos" => "darwin",
-        other => other,
-    };
-    Environment {
-        nixmon: env!("CARGO_PKG_VERSION").to_owned(),
-        nix: version.map(|version| version.to_string()),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        system: format!("{}-{system}", std::env::consts::ARCH),
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        jobs: None,
-    }
+    Environment { nix: version.map(|version| version.to_string()), ..history::machine() }
 }
 
 /// Does what the order on standard input says.
