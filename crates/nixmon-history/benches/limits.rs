@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement fails by panicking and prints")]
 #![expect(clippy::disallowed_methods, reason = "it measures time")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nixmon_history::estimate::{Estimator, NodeId, Past, PastRun, Plan, Sample, Stage};
 use nixmon_history::name::DrvName;
@@ -48,13 +48,22 @@ fn past(n: usize) -> Past {
     past
 }
 
+/// Returns the time that this thread has spent on a CPU: other processes do not count.
+fn cpu() -> Duration {
+    let text =
+        std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux counts the time of threads");
+    Duration::from_nanos(
+        text.split_whitespace().next().and_then(|ns| ns.parse().ok()).expect("the first is a number"),
+    )
+}
+
 fn measure<T>(label: &str, limit_ms: u64, mut f: impl FnMut() -> T) -> T {
     let mut best = Duration::MAX;
     let mut result = None;
     for _ in 0..3 {
-        let begin = Instant::now();
+        let begin = cpu();
         result = Some(f());
-        best = best.min(begin.elapsed());
+        best = best.min(cpu() - begin);
     }
     println!("{label}: {:.1} ms (limit {limit_ms} ms)", best.as_secs_f64() * 1000.0);
     assert!(best <= Duration::from_millis(limit_ms), "{label} is beyond its limit");
@@ -71,7 +80,7 @@ fn main() {
     measure("estimate of 100,000 open derivations (bound)", 100, || estimator.estimate(&plan_100k, 0));
     measure("critical path of 100,000 derivations", 150, || estimator.critical_path(&plan_100k, 0));
     let mut now = 0;
-    let begin = Instant::now();
+    let begin = cpu();
     for second in 0..600 {
         // One build ends every second, and a view refreshes ten times a second.
         plan_100k.set(NodeId(second), Stage::Absent);
@@ -80,7 +89,7 @@ fn main() {
             estimator.refresh(&plan_100k, now);
         }
     }
-    let share = begin.elapsed().as_secs_f64() * 1000.0 / now as f64;
+    let share = (cpu() - begin).as_secs_f64() * 1000.0 / now as f64;
     println!("refresh at 100,000 derivations: {:.2} % of a core (limit 1 %)", share * 100.0);
     assert!(share <= 0.01);
     let plan_20k = plan(20_000);
@@ -88,12 +97,13 @@ fn main() {
 
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(&dir.path().join("history.db"), 0).unwrap().0;
-    let begin = Instant::now();
+    let begin = cpu();
     for r in 0..250usize {
         let record = RunRecord {
             id: format!("r{r}"),
             target: Some(format!("t{}", r % 10)),
             host: Some("here".to_owned()),
+            max_jobs: Some(4),
             started: format_moment(r as i64 * 3_600_000),
             ..RunRecord::default()
         };
@@ -111,7 +121,7 @@ fn main() {
         let done = RunRecord { elapsed_ms: Some(4_000_000), outcome: RunOutcome::Success, ..record };
         store.finish_run(id, &done).unwrap();
     }
-    println!("a million rows written in {:.1} s, {} MiB", begin.elapsed().as_secs_f64(), store.size() >> 20);
+    println!("a million rows written in {:.1} s, {} MiB", (cpu() - begin).as_secs_f64(), store.size() >> 20);
     let plan_1k = plan(1000);
     let wanted = plan_1k.wanted();
     measure("estimate of 1,000 derivations from a million rows, all in all", 50, || {

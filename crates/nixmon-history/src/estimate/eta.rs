@@ -56,6 +56,8 @@ pub struct Estimator {
     machines: Vec<MachineFacts>,
     offsets: Vec<Vec<(f64, f64)>>,
     levels: Vec<Option<Level>>,
+    /// All nodes in the order of their names.
+    by_name: Vec<u32>,
     scratch: Scratch,
     last: Option<Cached>,
 }
@@ -103,6 +105,7 @@ impl Estimator {
             machines: Vec::new(),
             offsets: Vec::new(),
             levels: Vec::new(),
+            by_name: Vec::new(),
             scratch: Scratch::default(),
             last: None,
         }
@@ -189,6 +192,12 @@ impl Estimator {
             self.machines = facts;
             self.levels.clear();
         }
+        let nodes = plan.nodes();
+        if self.by_name.len() != nodes.len() {
+            self.by_name = (0..nodes.len() as u32).collect();
+            let name = |i: u32| &nodes[i as usize].name;
+            self.by_name.sort_unstable_by(|&a, &b| name(a).cmp_full(name(b)).then(a.cmp(&b)));
+        }
         for node in &plan.nodes()[self.levels.len().min(plan.nodes().len())..] {
             let level = match &node.work {
                 Work::Build { drv, system } => {
@@ -265,7 +274,7 @@ impl View {
             return None;
         }
         let open = plan.open();
-        let schedule = Schedule::new(plan, &open);
+        let schedule = Schedule::new(plan, &open, &e.by_name);
         let factors = online_factors(e, plan, now_ms);
         // Builds that run now, by machine, for the work that they have done.
         let mut running = vec![0usize; plan.machines.len().max(1)];

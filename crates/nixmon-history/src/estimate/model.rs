@@ -255,13 +255,13 @@ impl Model {
 
     fn read(&mut self, past: &Past) {
         let mut run_hosts: HashMap<(u32, u32), usize> = HashMap::new();
-        let mut newest: HashMap<(usize, u32), usize> = HashMap::new();
         let mut order: Vec<usize> = (0..past.samples.len()).filter(|&i| past.samples[i].ok).collect();
         order.sort_by_key(|&i| {
             let s = &past.samples[i];
             (past.runs.get(s.run as usize).map_or(0, |r| r.started_ms), s.run, s.start_ms, i)
         });
-        let mut last_seen: HashMap<usize, (u32, u32)> = HashMap::new();
+        // Of each group the run and version met last, and how many were taken of each host.
+        let mut met: Vec<(Option<(u32, u32)>, Vec<usize>)> = Vec::new();
         // From the newest on, so that what is too old is left out.
         for &i in order.iter().rev() {
             let sample = &past.samples[i];
@@ -272,11 +272,15 @@ impl Model {
                 versions.push(sample.name.version.as_str().into());
                 versions.len() - 1
             }) as u32;
-            if let Some(&(run, other)) = last_seen.get(&group) {
-                self.groups[group].is_class |= run == sample.run && other != version;
+            met.resize_with(self.groups.len(), Default::default);
+            let (last, taken) = &mut met[group];
+            self.groups[group].is_class |=
+                last.is_some_and(|(run, other)| run == sample.run && other != version);
+            *last = Some((sample.run, version));
+            if taken.len() <= host as usize {
+                taken.resize(host as usize + 1, 0);
             }
-            last_seen.insert(group, (sample.run, version));
-            let taken = newest.entry((group, host)).or_default();
+            let taken = &mut taken[host as usize];
             let limit = if self.groups[group].is_class { NEWEST * 20 } else { NEWEST };
             if *taken >= limit {
                 continue;

@@ -83,10 +83,10 @@ pub(crate) struct Scratch {
 pub(crate) type Trace = Vec<(f64, f64)>;
 
 impl Schedule {
-    pub(crate) fn new(plan: &Plan, open: &[bool]) -> Self {
+    /// Prepares the open nodes of a plan. `by_name` holds all nodes in the order in which Nix takes those that are ready.
+    pub(crate) fn new(plan: &Plan, open: &[bool], by_name: &[u32]) -> Self {
         let nodes = plan.nodes();
-        let mut order: Vec<u32> = (0..nodes.len()).filter(|&i| open[i]).map(|i| i as u32).collect();
-        order.sort_by(|&a, &b| nodes[a as usize].name.cmp_full(&nodes[b as usize].name).then(a.cmp(&b)));
+        let order: Vec<u32> = by_name.iter().copied().filter(|&i| open[i as usize]).collect();
         let mut at = vec![u32::MAX; nodes.len()];
         for (rank, &i) in order.iter().enumerate() {
             at[i as usize] = rank as u32;
