@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc as blocking;
 use std::thread;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -16,10 +16,14 @@ use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::Endings;
 use super::{complain, drv_reader, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
+use crate::history::{self, Beside, Identity};
+use crate::nix_commands as nix;
 use crate::settings::Settings;
+use nixmon_core::pipeline::Pipeline;
 use nixmon_core::state::DerivationFacts;
 use nixmon_log::input::Source;
 use nixmon_runs as runs;
+use nixmon_runs::clock::unix_ms;
 use nixmon_runs::recording::Recorder;
 
 /// Maximum size of one read; fewer and larger reads cost less in a flood.
@@ -38,7 +42,10 @@ pub(crate) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitS
             "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon",
         ));
     }
-    let recorder = record.map(Recorder::create).transpose()?;
+    let mut recorder = record.map(Recorder::create).transpose()?;
+    if let Some(recorder) = &mut recorder {
+        recorder.machine(&history::Context::of_machine().machine(), Duration::ZERO);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -57,7 +64,8 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         let backlog = background.backlog();
         (background, backlog)
     };
-    let (pipeline, screen) = pipeline(writer, Stream::Stdout, settings);
+    let (mut pipeline, screen) = pipeline(writer, Stream::Stdout, settings);
+    let mut beside = beside(settings, &mut pipeline);
     let mut session = Session::new(pipeline, screen, begun);
     let mut ticks = session::ticks();
     let mut endings = Endings::listen()?;
@@ -87,6 +95,10 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             () = session::sleep_until(frame_at) => session.draw(false),
             // Before the input, which may always be ready.
             _ = ticks.tick() => {
+                let (state, at) = (session.state(), session.now());
+                if let Some(forecast) = beside.as_mut().and_then(|beside| beside.tick(state, at)) {
+                    session.forecast(forecast);
+                }
                 session.tick();
                 if let Some(recorder) = &mut recorder {
                     recorder.flush();
@@ -133,9 +145,18 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     // Later answers would not be shown any more.
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
     tracing::debug!(interrupted, "standard input has ended");
+    if let Some(beside) = &beside {
+        let (lines, lost) = beside.news();
+        session.notice(&lines);
+        session.lost_history(lost);
+    }
+    let ended = session.now();
     let code = session.end(|state| runs::evidence(state, &settings.places, Some(begun_at)));
     if let Some(recorder) = &mut recorder {
         recorder.flush();
+    }
+    if let Some(lost) = beside.and_then(|beside| beside.finish(session.state(), ended)) {
+        complain(&anyhow::anyhow!(lost));
     }
     // A reader may take its time, until a signal asks for the end.
     tokio::select! {
@@ -143,6 +164,23 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         _ = endings.recv() => session.abandon_output(),
     }
     Ok(ExitStatus::of(code))
+}
+
+/// Begins the history of a stream, of which only this machine is known.
+fn beside(settings: &Settings, pipeline: &mut Pipeline) -> Option<Beside> {
+    let context = history::Context::here(settings)?;
+    let cores = usize::try_from(context.cores).unwrap_or(0);
+    let ask = Box::new(move || {
+        let version = nix::detect(&["nix".into()])?;
+        history::number_of_jobs(nix::max_jobs(version).as_deref(), cores)
+    });
+    let identity = Identity {
+        id: format!("filter {}", std::process::id()),
+        started_at: unix_ms(),
+        nix: None,
+        always: false,
+    };
+    Some(Beside::begin(settings, pipeline, context, identity, Some(ask)))
 }
 
 fn take(answer: &[DerivationFacts], session: &mut Session, mut recorder: Option<&mut Recorder>) {

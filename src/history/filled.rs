@@ -320,11 +320,6 @@ impl Filled {
         self.record.max_jobs = self.record.max_jobs.or(jobs);
     }
 
-    /// Returns the record, to be completed.
-    pub(crate) fn record_mut(&mut self) -> &mut RunRecord {
-        &mut self.record
-    }
-
     fn is_empty(&self) -> bool {
         let stages = self.stages.borrow();
         !self.always && stages.built + stages.failed + stages.downloaded == 0
@@ -388,6 +383,7 @@ impl Writer {
                     for prediction in foretold {
                         self.recorder().prediction(prediction);
                     }
+                    // A run without rows begins only now.
                     self.recorder();
                     if let Some(recorder) = self.recorder.take() {
                         let run = recorder.run();
@@ -416,15 +412,11 @@ impl Writer {
     }
 
     fn recorder(&mut self) -> &mut Recorder {
-        if self.recorder.is_none() {
+        self.recorder.get_or_insert_with(|| {
             let (recorder, notice) = Recorder::begin(&self.path, self.record.clone(), now_ms());
             self.notice = notice;
-            self.recorder = Some(recorder);
-        }
-        match &mut self.recorder {
-            Some(recorder) => recorder,
-            None => unreachable!("it was just made"),
-        }
+            recorder
+        })
     }
 
     fn news(&mut self) -> News {

@@ -34,6 +34,8 @@ pub(crate) struct Forecaster {
     /// The moment of the run's beginning, in milliseconds since 1970; `None` in a replay.
     begun_at: Option<u64>,
     foretold: Foretold,
+    /// The number of jobs that was found out.
+    jobs: Option<u32>,
 }
 
 enum Engine {
@@ -78,7 +80,13 @@ impl Forecaster {
             looked: Moment::ZERO,
             begun_at,
             foretold: Foretold::default(),
+            jobs: None,
         }
+    }
+
+    /// Returns the number of builds at once, if it was found out.
+    pub(crate) fn found_jobs(&self) -> Option<u32> {
+        self.jobs
     }
 
     /// Takes note of the time. Returns what is foreseen, if there is something new.
@@ -114,6 +122,7 @@ impl Forecaster {
     }
 
     fn forecast(&mut self, answer: Answer) -> Forecast {
+        self.jobs = answer.jobs;
         if let Some(eta) = answer.eta {
             self.foretold.keep(millis(answer.at), eta, answer.simple);
         }
@@ -156,6 +165,7 @@ struct Answer {
     waits_for: Vec<NodeId>,
     beside: Vec<NodeId>,
     simple: [Option<u64>; 4],
+    jobs: Option<u32>,
 }
 
 /// The estimator with its plan and the history.
@@ -203,7 +213,8 @@ impl Foreseer {
         self.plan.download_rate = look.rate;
         self.find_jobs();
         self.load(look.at);
-        let mut answer = Answer { at: look.at, ..Answer::default() };
+        let jobs = self.knows_jobs.then(|| self.plan.machines[0].slots);
+        let mut answer = Answer { at: look.at, jobs, ..Answer::default() };
         let in_phase = now_ms.saturating_sub(millis(look.phase_since));
         let Some(estimator) = self.estimator.as_mut().filter(|_| !look.endless) else {
             answer.eta = self.of_target(now_ms, look.phase, in_phase);
@@ -247,7 +258,7 @@ impl Foreseer {
 
     /// Finds out how many builds run at once, once there are any.
     fn find_jobs(&mut self) {
-        if self.knows_jobs || self.plan.nodes().is_empty() || self.store.is_none() {
+        if self.knows_jobs || self.plan.nodes().is_empty() {
             return;
         }
         let asked = self.ask.take().and_then(|ask| ask());

@@ -4,14 +4,16 @@
 
 #![expect(clippy::disallowed_methods, reason = "threads, the clock and the database are this module's business")]
 
+mod beside;
 mod filled;
 mod foreseen;
 mod mirror;
 mod simple;
 mod target;
 
-pub(crate) use filled::{Filled, Row, Shared, begun, ended, outcome, recorded};
-pub(crate) use foreseen::{Forecaster, Foretold};
+pub(crate) use beside::{Beside, Identity};
+pub(crate) use filled::{Row, Shared, begun, ended, outcome, recorded};
+pub(crate) use foreseen::{AskJobs, Forecaster};
 pub(crate) use target::Subject;
 
 use std::path::PathBuf;
@@ -45,7 +47,8 @@ impl Context {
         Some(Self { path, ..Self::of_machine() })
     }
 
-    fn of_machine() -> Self {
+    /// Returns what is known of this machine, without a history.
+    pub(crate) fn of_machine() -> Self {
         let environment = machine();
         Self {
             host: environment.host,

@@ -246,6 +246,13 @@ impl Pipeline {
         self.apply(Input::Forecast(forecast), at);
     }
 
+    /// Takes note that rows of the history of builds could not be written.
+    pub fn lost_history(&mut self, rows: u64, at: Moment) {
+        if rows > 0 {
+            self.apply(Input::LostHistory(rows), at);
+        }
+    }
+
     /// Takes the content of a `.drv` file from a recording. It waits until the state asks for it, which may be later than
     /// in the run: here text always waits for records, and a recording does not say when an error was complete because
     /// nothing followed.

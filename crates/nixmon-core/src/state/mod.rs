@@ -57,6 +57,8 @@ pub enum Input<'a> {
     Derivation(&'a DerivationFacts),
     /// The end of the run is foreseen, from a past that the state does not know.
     Forecast(Forecast),
+    /// So many rows of the history of builds could not be written.
+    LostHistory(u64),
     /// The user has interrupted us.
     Interrupt,
     /// The stream has ended, with the command's exit status where it is known.
@@ -257,6 +259,7 @@ impl State {
             Input::Tick => self.transfers.tick(self.clock.now),
             Input::Derivation(facts) => self.derivation_read(facts),
             Input::Forecast(forecast) => self.forecast = forecast,
+            Input::LostHistory(rows) => self.dropped.history += rows,
             Input::Interrupt => self.interrupt(),
             Input::End(exit_status) => self.end(exit_status, effects),
         }

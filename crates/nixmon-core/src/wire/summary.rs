@@ -231,6 +231,9 @@ pub struct DroppedSummary {
     pub long_line_bytes: u64,
     /// Store paths whose ends were not kept.
     pub paths_cut: u64,
+    /// Rows of the history of builds that could not be written.
+    #[serde(default)]
+    pub history: u64,
 }
 
 impl From<InputCounts> for InputSummary {
@@ -292,6 +295,7 @@ fn dropped(dropped: Dropped, input: InputCounts) -> DroppedSummary {
         lines_cut,
         long_lines,
         paths_cut,
+        history,
     } = dropped;
     DroppedSummary {
         derivations,
@@ -309,6 +313,7 @@ fn dropped(dropped: Dropped, input: InputCounts) -> DroppedSummary {
         long_lines,
         long_line_bytes: input.dropped_bytes,
         paths_cut,
+        history,
     }
 }
 
