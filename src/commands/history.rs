@@ -163,8 +163,17 @@ fn import_runs(settings: &Settings, store: &mut Store, host: &str) -> Result<Opt
     let (ids, _) = runs.list(None)?;
     let mut sum = Imported::default();
     let (mut seen, mut unreadable) = (0, 0);
+    // The times of a replay may differ by a millisecond from those of the run, so a known run is not read again.
+    let known = store.runs(&RunFilter::default())?;
+    let known: std::collections::BTreeSet<(String, i64)> =
+        known.into_iter().map(|run| (run.record.id, run.started_ms)).collect();
     for id in ids {
         let Ok(dir) = runs.find(Some(&id.to_string())) else { continue };
+        let created = dir.facts().map(|facts| i64::try_from(facts.created_at).unwrap_or(0));
+        if created.is_ok_and(|at| known.contains(&(id.to_string(), at))) {
+            seen += 1;
+            continue;
+        }
         match lines_of(settings, &dir) {
             Ok(Some(lines)) => {
                 let done = import(store, &lines[..], host)?;
@@ -197,7 +206,8 @@ fn lines_of(settings: &Settings, dir: &RunDir) -> Result<Option<Vec<u8>>> {
     let (mut pipeline, _) = silent_pipeline();
     expect(&mut pipeline, &facts);
     let taken = Rc::clone(&rows);
-    pipeline.keep(past::recorded(&context.system, Rc::clone(&stages), move |row| taken.borrow_mut().push(row)));
+    pipeline
+        .keep(past::recorded(&context.system, Rc::clone(&stages), move |row| taken.borrow_mut().push(row)));
     let mut steps = Steps::of(dir);
     let mut last = Duration::ZERO;
     while let Some((at, step)) = steps.next_step()? {

@@ -14,6 +14,7 @@ use nixmon_core::text::{Line, Role, bytes, count};
 use nixmon_history::jobs::{Basis, JobsReport, MachineSize, Scaling, analyse};
 use nixmon_log::escapes::sanitize;
 use nixmon_runs::clock::{local_clock, unix_ms};
+use nixmon_runs::proc::Proc;
 
 /// The newest runs that are looked at.
 const RUNS: u32 = 50;
@@ -22,7 +23,10 @@ pub(super) fn jobs(settings: &Settings, args: &JobsArgs) -> Result<ExitStatus> {
     let store = open(settings)?;
     let runs = store.jobs_runs(&args.target, &own_host(), RUNS)?;
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let machine = MachineSize { cpus: u32::try_from(cpus).unwrap_or(1), memory_bytes: memory() };
+    let machine = MachineSize {
+        cpus: u32::try_from(cpus).unwrap_or(1),
+        memory_bytes: Proc::default().memory().map(|m| m.total),
+    };
     let Some(mut report) = analyse(&args.target, &runs, machine) else {
         let message = format!(
             "the history has no successful run of {} with a known number of jobs",
@@ -48,14 +52,6 @@ fn in_words(ms: u64) -> String {
         (0, m, s) => format!("{m}m {s:02}s"),
         (h, m, _) => format!("{h}h {m:02}m"),
     }
-}
-
-/// Returns the memory of this machine, where the system tells it.
-fn memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 fn lines(target: &str, report: &JobsReport) -> Vec<Line> {

@@ -168,7 +168,10 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
 
 /// Begins the history of a stream, of which only this machine is known.
 fn beside(settings: &Settings, pipeline: &mut Pipeline) -> Option<Beside> {
-    let context = history::Context::here(settings)?;
+    // The times of a log that comes from a file are not those of its builds.
+    let is_file = rustix::fs::fstat(std::io::stdin())
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+    let context = history::Context::here(settings).filter(|_| !is_file)?;
     let cores = usize::try_from(context.cores).unwrap_or(0);
     let ask = Box::new(move || {
         let version = nix::detect(&["nix".into()])?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::filled::{Filled, begun, outcome};
 use super::foreseen::{AskJobs, Forecaster};
+use super::resources::Meter;
 use super::{Context, retention};
 use crate::settings::Settings;
 use nixmon_core::pipeline::Pipeline;
@@ -34,6 +35,9 @@ pub(crate) struct Identity {
 pub(crate) struct Beside {
     filled: Option<Filled>,
     forecaster: Option<Forecaster>,
+    meter: Option<Meter>,
+    /// It was said that memory is short.
+    warned: bool,
 }
 
 impl Beside {
@@ -51,7 +55,21 @@ impl Beside {
             pipeline.keep(sink);
             filled
         });
-        Self { filled, forecaster: Forecaster::beside(context, nixmon_runs::clock::unix_ms(), ask) }
+        let forecaster = Forecaster::beside(context, nixmon_runs::clock::unix_ms(), ask);
+        Self { filled, forecaster, meter: None, warned: false }
+    }
+
+    /// Measures the processes of a command from now on.
+    pub(crate) fn measure(&mut self, command: i32) {
+        self.meter = Meter::of(command);
+    }
+
+    /// Returns a warning if memory is short, once.
+    pub(crate) fn warning(&mut self, state: &State) -> Option<Line> {
+        let meter = self.meter.as_ref().filter(|_| !self.warned)?;
+        let text = meter.warning(state.derivations().building().count())?;
+        self.warned = true;
+        Some(warning(&text))
     }
 
     /// Takes note of the time. Returns what is foreseen, if there is something new.
@@ -78,7 +96,10 @@ impl Beside {
         }
         if news.slower.len() > MOST_SLOWER {
             let more = (news.slower.len() - MOST_SLOWER) as u64;
-            lines.push(warning(&format!("{} more take longer than before", count(more, "package", "packages"))));
+            lines.push(warning(&format!(
+                "{} more take longer than before",
+                count(more, "package", "packages")
+            )));
         }
         (lines, news.losses.rows)
     }
@@ -87,10 +108,11 @@ impl Beside {
     pub(crate) fn finish(mut self, state: &State, at: Moment) -> Option<String> {
         let foretold = self.forecaster.as_ref().map(|f| f.foretold(at)).unwrap_or_default();
         let mut filled = self.filled.take()?;
+        filled.set_resources(self.meter.take().and_then(Meter::stop));
         filled.set_max_jobs(self.forecaster.as_ref().and_then(Forecaster::found_jobs));
-        let losses = filled.finish(outcome(state), at, foretold);
+        let (losses, notice) = filled.finish(outcome(state), at, foretold);
         if losses.is_empty() {
-            return None;
+            return notice;
         }
         let message = told(&losses);
         tracing::debug!(rows = losses.rows, run = losses.run, "the history is not whole");

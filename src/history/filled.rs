@@ -1,7 +1,7 @@
 //! The history is filled by what happens in a run, as it happens.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,14 +18,14 @@ use nixmon_core::state::{
 use nixmon_core::wire::millis;
 use nixmon_history::name::drv_parts;
 use nixmon_history::record::{
-    BuildOutcome, BuildRecord, DownloadRecord, PhaseRecord, PredictionRecord, RunOutcome, RunRecord,
-    format_moment,
+    BuildOutcome, BuildRecord, DownloadRecord, PhaseRecord, PredictionRecord, Resources, RunOutcome,
+    RunRecord, format_moment,
 };
 use nixmon_history::stats::Regression;
 use nixmon_history::store::{Losses, Notice, Recorder, Retention, Store};
 
 /// Rows that wait for the disk at most; more are lost.
-const MOST_WAITING: usize = 10_000;
+const MOST_WAITING: usize = 1 << 15;
 /// Time after which a row is written.
 const FLUSH: Duration = Duration::from_secs(1);
 /// Time that the end of a run waits for what was said of it.
@@ -96,11 +96,13 @@ struct Rows<F> {
     stages: Shared,
     system: String,
     phases: HashMap<DerivationId, Vec<PhaseRecord>>,
+    /// Builds that seem to have been cancelled: Nix may still count them as built.
+    cancelled: BTreeMap<DerivationId, Box<BuildRecord>>,
 }
 
 /// Makes a sink that hands on the rows of a run.
 pub(crate) fn recorded(system: &str, stages: Shared, take: impl FnMut(Row) + 'static) -> impl Sink + 'static {
-    Rows { take, stages, system: system.to_owned(), phases: HashMap::new() }
+    Rows { take, stages, system: system.to_owned(), phases: HashMap::new(), cancelled: BTreeMap::new() }
 }
 
 impl<F: FnMut(Row)> Rows<F> {
@@ -124,7 +126,9 @@ impl<F: FnMut(Row)> Rows<F> {
             BuildEnd::Failed => BuildOutcome::Failed,
             BuildEnd::Cancelled => BuildOutcome::Cancelled,
         };
-        let (Some(started), Some(elapsed)) = (derivation.started, derivation.known_elapsed(at)) else { return };
+        let (Some(started), Some(elapsed)) = (derivation.started, derivation.known_elapsed(at)) else {
+            return;
+        };
         stages.built += u32::from(outcome == BuildOutcome::Built);
         stages.failed += u32::from(outcome == BuildOutcome::Failed);
         drop(stages);
@@ -135,7 +139,7 @@ impl<F: FnMut(Row)> Rows<F> {
         let needs = derivations.inputs(id).map(|input| derivations.get(input));
         let needs = needs.filter(|input| input.state() == DerivationState::Built && input.started.is_some());
         let machine = derivation.machine.as_deref().map(machine_name);
-        (self.take)(Row::Build(Box::new(BuildRecord {
+        let build = Box::new(BuildRecord {
             drv: digest(&derivation.path),
             name: derivation.name().to_owned(),
             system: machine.is_none().then(|| self.system.clone()),
@@ -146,7 +150,13 @@ impl<F: FnMut(Row)> Rows<F> {
             needs: needs.filter_map(|input| digest(&input.path)).collect(),
             phases,
             ..BuildRecord::default()
-        })));
+        });
+        self.cancelled.remove(&id);
+        if outcome == BuildOutcome::Cancelled {
+            self.cancelled.insert(id, build);
+        } else {
+            (self.take)(Row::Build(build));
+        }
     }
 
     fn download(&mut self, state: &State, id: PathId, at: Moment) {
@@ -181,9 +191,7 @@ impl<F: FnMut(Row)> Sink for Rows<F> {
                     stages.first_work.get_or_insert(at);
                     stages.builds.begin(at);
                 }
-                Change::FetchStarted(id)
-                    if state.transfers().get(*id).state() != PathState::Uploading =>
-                {
+                Change::FetchStarted(id) if state.transfers().get(*id).state() != PathState::Uploading => {
                     let mut stages = self.stages.borrow_mut();
                     stages.first_work.get_or_insert(at);
                     stages.downloads.begin(at);
@@ -203,6 +211,10 @@ impl<F: FnMut(Row)> Sink for Rows<F> {
                 }
                 Change::Phase(Phase::Activating) => {
                     self.stages.borrow_mut().activation.get_or_insert(at);
+                }
+                Change::Ended(_) => {
+                    let cancelled = std::mem::take(&mut self.cancelled);
+                    cancelled.into_values().for_each(|build| (self.take)(Row::Build(build)));
                 }
                 _ => {}
             }
@@ -261,7 +273,7 @@ enum Told {
     Row(Row),
     /// The end is near: what of the run is worth a line?
     News(SyncSender<News>),
-    End(Box<RunRecord>, Vec<PredictionRecord>, SyncSender<Losses>),
+    End(Box<RunRecord>, Vec<PredictionRecord>, SyncSender<(Losses, Option<Notice>)>),
 }
 
 /// Things worth a line at the end of a run.
@@ -320,6 +332,11 @@ impl Filled {
         self.record.max_jobs = self.record.max_jobs.or(jobs);
     }
 
+    /// Notes the use of CPU and memory.
+    pub(crate) fn set_resources(&mut self, resources: Option<Resources>) {
+        self.record.resources = resources;
+    }
+
     fn is_empty(&self) -> bool {
         let stages = self.stages.borrow();
         !self.always && stages.built + stages.failed + stages.downloaded == 0
@@ -341,25 +358,29 @@ impl Filled {
         news
     }
 
-    /// Ends the run. Returns what was lost.
-    pub(crate) fn finish(self, outcome: RunOutcome, at: Moment, foretold: Vec<PredictionRecord>) -> Losses {
+    /// Ends the run. Returns what was lost, and what was not told yet.
+    pub(crate) fn finish(
+        self,
+        outcome: RunOutcome,
+        at: Moment,
+        foretold: Vec<PredictionRecord>,
+    ) -> (Losses, Option<String>) {
         if self.is_empty() {
-            return Losses::default();
+            return Default::default();
         }
         let record = ended(self.record, &self.stages.borrow(), outcome, at);
         let (reply, answer) = sync_channel(1);
-        let mut losses = Losses::default();
+        let (mut losses, mut notice) = (Losses::default(), None);
         if self.sender.try_send(Told::End(Box::new(record), foretold, reply)).is_ok() {
-            losses = answer.recv_timeout(LAST).unwrap_or_else(|_| Losses {
-                run: true,
-                reason: Some("the history was too slow for the end of the run".to_owned()),
-                ..Losses::default()
+            (losses, notice) = answer.recv_timeout(LAST).unwrap_or_else(|_| {
+                let reason = Some("the history was too slow for the end of the run".to_owned());
+                (Losses { run: true, reason, ..Losses::default() }, None)
             });
         } else {
             losses.run = true;
         }
         losses.rows += self.dropped.load(Ordering::Relaxed);
-        losses
+        (losses, notice.map(|notice| notice.to_string()))
     }
 }
 
@@ -378,7 +399,11 @@ impl Writer {
             match told.recv_timeout(FLUSH) {
                 Ok(Told::Row(Row::Build(build))) => self.recorder().build(*build),
                 Ok(Told::Row(Row::Download(download))) => self.recorder().download(*download),
-                Ok(Told::News(reply)) => drop(reply.send(self.news())),
+                Ok(Told::News(reply)) => {
+                    let (news, notice) = (self.news(), self.notice.clone());
+                    // An answer that came too late was not told.
+                    self.notice = if reply.send(news).is_err() { notice } else { None };
+                }
                 Ok(Told::End(record, foretold, reply)) => {
                     for prediction in foretold {
                         self.recorder().prediction(prediction);
@@ -392,7 +417,7 @@ impl Writer {
                             self.prune();
                         }
                         // If nobody waits any more, the loss has been told.
-                        let _ = reply.send(losses);
+                        let _ = reply.send((losses, self.notice.take()));
                     }
                     return;
                 }
@@ -424,7 +449,7 @@ impl Writer {
         let Some(recorder) = &mut self.recorder else { return news };
         recorder.flush();
         news.losses = recorder.losses().clone();
-        news.notice = self.notice.take().map(|notice| notice.to_string());
+        news.notice = self.notice.as_ref().map(ToString::to_string);
         if let Some(run) = recorder.run()
             && let Ok(store) = Store::open_read_only(&self.path)
             && let Ok(Some(run)) = store.run(run)

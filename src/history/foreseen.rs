@@ -129,15 +129,14 @@ impl Forecaster {
         let derivation = |node: &NodeId| self.mirror.derivation(*node);
         let expected = answer.expected.iter().filter_map(|(node, expected)| {
             let Expected { ms, high_ms, .. } = *expected;
-            let expected = state::Expected {
-                total: Duration::from_millis(ms),
-                high: Duration::from_millis(high_ms),
-            };
+            let expected =
+                state::Expected { total: Duration::from_millis(ms), high: Duration::from_millis(high_ms) };
             Some((derivation(node)?, expected))
         });
-        let finish_at = answer.eta.zip(self.begun_at).map(|(eta, begun)| {
-            begun.saturating_add(millis(answer.at)).saturating_add(eta.remaining_ms)
-        });
+        let finish_at = answer
+            .eta
+            .zip(self.begun_at)
+            .map(|(eta, begun)| begun.saturating_add(millis(answer.at)).saturating_add(eta.remaining_ms));
         Forecast {
             at: answer.at,
             eta: answer.eta.map(|eta| state::Eta {

@@ -2,12 +2,16 @@
 //!
 //! Both work on threads of their own, behind queues that never hold up the run: what does not fit is a counted loss.
 
-#![expect(clippy::disallowed_methods, reason = "threads, the clock and the database are this module's business")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "threads, the clock and the database are this module's business"
+)]
 
 mod beside;
 mod filled;
 mod foreseen;
 mod mirror;
+mod resources;
 mod simple;
 mod target;
 

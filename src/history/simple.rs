@@ -19,10 +19,8 @@ impl Medians {
         for sample in past.samples.iter().filter(|sample| sample.ok) {
             times.entry(&sample.name.pname).or_default().push(sample.seconds() * 1000.0);
         }
-        let medians: HashMap<String, f64> = times
-            .into_iter()
-            .filter_map(|(name, times)| Some((name.to_owned(), median(times)?)))
-            .collect();
+        let medians: HashMap<String, f64> =
+            times.into_iter().filter_map(|(name, times)| Some((name.to_owned(), median(times)?))).collect();
         let usual = median(medians.values().copied()).unwrap_or(0.0);
         Self(medians, usual)
     }

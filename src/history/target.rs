@@ -32,8 +32,7 @@ impl Subject {
             _ => "other",
         };
         let is_nix = matches!(kind, "nix" | "switch");
-        let mut subject =
-            Self { command: Some(words.join(" ")), kind: Some(kind), ..Self::default() };
+        let mut subject = Self { command: Some(words.join(" ")), kind: Some(kind), ..Self::default() };
         let mut rest = Vec::new();
         let mut words = words.iter().map(String::as_str).peekable();
         while let Some(word) = words.next() {
@@ -42,8 +41,8 @@ impl Subject {
                 _ if word.len() > 2 && word.starts_with("-j") => ("-j", Some(&word[2..])),
                 _ => (word, None),
             };
-            let jobs = matches!(option, "-j" | "--jobs" | "--max-jobs")
-                || option == "--parallel" && kind == "cmake";
+            let jobs =
+                matches!(option, "-j" | "--jobs" | "--max-jobs") || option == "--parallel" && kind == "cmake";
             let cores = option == "--cores" && is_nix;
             if !jobs && !cores {
                 rest.push(word);

@@ -374,6 +374,9 @@ impl<'a> Loop<'a> {
                 if let Phase::Starting { unsent } = before {
                     unsent.into_iter().for_each(|signal| child::signal_group(pid, signal));
                 }
+                if let Some(beside) = &mut self.beside {
+                    beside.measure(pid);
+                }
                 self.write_status();
                 if let Some(started) = self.started.take() {
                     started(Ok(()));
@@ -489,6 +492,10 @@ impl<'a> Loop<'a> {
         let (state, at) = (self.session.state(), self.session.now());
         if let Some(forecast) = self.beside.as_mut().and_then(|beside| beside.tick(state, at)) {
             self.session.forecast(forecast);
+        }
+        let state = self.session.state();
+        if let Some(line) = self.beside.as_mut().and_then(|beside| beside.warning(state)) {
+            self.session.notice_at(&[line], at);
         }
         self.session.tick();
         let at = self.session.now();

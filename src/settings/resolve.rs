@@ -8,8 +8,8 @@ use super::file::{self, ConfigFile};
 use super::source::{self, Resolver, SettingValue};
 use super::{ConfigError, Environment, HistorySettings, Mistake, Settings, Task, run};
 use crate::cli::{
-    Cli, Command, ConfigCommand, HistoryCommand, JobsArgs, ListArgs, OutputForm, ReplayArgs, RunsCommand, StartArgs, StatusArgs,
-    WaitArgs,
+    Cli, Command, ConfigCommand, HistoryCommand, JobsArgs, ListArgs, OutputForm, ReplayArgs, RunsCommand,
+    StartArgs, StatusArgs, WaitArgs,
 };
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention};

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crate::frontend::{Condition, LogLines};
 use crate::render::{self, Style, Thresholds};
-use crate::state::{Change, DerivationFacts, Effects, Forecast, Input, Moment, Outcome, Request, State, TextKind};
+use crate::state::{
+    Change, DerivationFacts, Effects, Forecast, Input, Moment, Outcome, Request, State, TextKind,
+};
 use crate::text::{Line, Symbols, ascii};
 use crate::view::{Evidence, View};
 use crate::wire;

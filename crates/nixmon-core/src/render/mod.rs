@@ -11,8 +11,8 @@ mod tree;
 mod updates;
 
 pub(crate) use activation::{unit_actions, unit_names};
-pub(crate) use failure::failure_block;
 pub use eta::{eta, never_seen, waits_for};
+pub(crate) use failure::failure_block;
 pub use failure::{failure_in_short, is_said_by_heading};
 pub(crate) use lines::build_failed;
 pub use lines::{announcement, heartbeat, phase, text};

@@ -365,13 +365,7 @@ fn cells(view: &View<'_>, row: &Row, style: &Style) -> Cells {
     }
 }
 
-fn build_cells(
-    view: &View<'_>,
-    id: DerivationId,
-    derivation: &Derivation,
-    cells: &mut Cells,
-    style: &Style,
-) {
+fn build_cells(view: &View<'_>, id: DerivationId, derivation: &Derivation, cells: &mut Cells, style: &Style) {
     if derivation.is_endless() {
         // It is not known whether it is still running.
         cells.elapsed = String::new();

@@ -173,7 +173,8 @@ impl Plan {
 
     /// Notes the size of a download and its bytes that have arrived. An unknown number, and a build's, is ignored.
     pub fn set_bytes(&mut self, node: NodeId, size: Option<u64>, arrived: u64) {
-        if let Some(Node { work: Work::Download { bytes, received }, .. }) = self.nodes.get_mut(node.index()) {
+        if let Some(Node { work: Work::Download { bytes, received }, .. }) = self.nodes.get_mut(node.index())
+        {
             (*bytes, *received) = (size, arrived);
         }
     }
