@@ -1,5 +1,6 @@
 //! The command line. Types only; `settings` decides what they mean together.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
+use nixmon_log::escapes::escape;
 use nixmon_runs::query::LineRange;
 
 /// Smallest value of `--every`, in seconds.
@@ -42,6 +44,9 @@ pub struct Cli {
     /// Record the raw input with its times in FILE, for `nixmon replay` and for bug reports; compressed if FILE ends in .zst
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
+    /// Whether the exit status of what writes into the pipe is looked for (Linux 6.15 and later) [default: auto]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub status_from_writer: Option<StatusFromWriter>,
     /// Read this configuration file [default: ~/.config/nixmon/config.toml]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -78,7 +83,15 @@ impl Cli {
                 // Parsed again, since only the help needs the options in place.
                 let _ = with_options_in_place(Self::command()).get_matches();
             }
-            error.exit()
+            let plain = error.to_string();
+            match escape(&plain) {
+                Cow::Borrowed(_) => error.exit(),
+                // Arguments are quoted in it, and these have control characters.
+                Cow::Owned(text) => {
+                    let text = text.strip_prefix("error: ").unwrap_or(&text);
+                    clap::Error::raw(error.kind(), text).exit()
+                }
+            }
         })
     }
 }
@@ -99,22 +112,67 @@ fn hide_options(command: clap::Command, is_client: bool) -> clap::Command {
     command.mut_subcommands(|command| hide_options(command, is_client))
 }
 
+/// Examples of the subcommands, for the end of their help.
+mod examples {
+    pub(super) const RUN: &str = "\
+Examples:
+  nixmon run -- make home                   # any command
+  nixmon run --name web -- nix build .#web  # with a name
+  nixmon run home                           # [target.home] of the configuration";
+    pub(super) const START: &str = "\
+Examples:
+  nixmon start home                                # prints its number
+  nixmon start --after 12 --notify -- make deploy  # after run 12 has succeeded";
+    pub(super) const STATUS: &str = "\
+Examples:
+  nixmon status              # the newest run
+  nixmon status home --json  # the newest run named home";
+    pub(super) const WAIT: &str = "\
+Examples:
+  nixmon wait 12                                    # until run 12 ends
+  nixmon wait --for change --since 4 --timeout 50s  # lines after cursor 4";
+    pub(super) const LOG: &str = "\
+Examples:
+  nixmon log --lines -20:                          # the last 20 lines
+  nixmon log 12 --derivation firefox --grep error  # matching lines of one build
+  nixmon log home --unit nginx.service             # one unit of a switch";
+    pub(super) const STOP: &str = "\
+Examples:
+  nixmon stop                 # the only run in progress
+  nixmon stop 12 --grace 60s  # SIGKILL a minute later";
+    pub(super) const LIST: &str = "\
+Examples:
+  nixmon list --all   # all runs
+  nixmon list --json  # for programs";
+    pub(super) const REPLAY: &str = "\
+Examples:
+  nixmon replay build.log                    # a log, at once
+  nixmon replay 12 --speed 10 --output live  # run 12, ten times as fast";
+}
+
 /// A subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a command and watch it; ends with its exit status
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
     /// Run a command in the background: prints the number of the run and returns at once
+    #[command(after_help = examples::START)]
     Start(StartArgs),
     /// Print the status of a run
+    #[command(after_help = examples::STATUS)]
     Status(StatusArgs),
     /// Wait until a run ends or has news, and print its new lines
+    #[command(after_help = examples::WAIT)]
     Wait(WaitArgs),
     /// Print the output of a run and its builds
+    #[command(after_help = examples::LOG)]
     Log(LogArgs),
     /// End a run: SIGTERM to its process group, later SIGKILL
+    #[command(after_help = examples::STOP)]
     Stop(StopArgs),
     /// List runs, the newest first
+    #[command(after_help = examples::LIST)]
     List(ListArgs),
     /// Manage recorded runs
     #[command(subcommand)]
@@ -125,6 +183,7 @@ pub enum Command {
     /// Print how many jobs are best for a target, from its past runs
     Jobs(JobsArgs),
     /// Read logs or recordings from files, as if they came now
+    #[command(after_help = examples::REPLAY)]
     Replay(ReplayArgs),
     /// Check the configuration file, or show the settings in force
     #[command(subcommand)]
@@ -456,6 +515,15 @@ pub struct OutputArgs {
     pub snapshots: Option<u64>,
 }
 
+/// Whether a filter ends as what writes into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusFromWriter {
+    /// Where the system can tell its exit status, `nix build |& nixmon` ends as `nix build` does; else the stream decides
+    Auto,
+    /// The stream alone decides
+    Never,
+}
+
 /// Forms of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputForm {
@@ -569,6 +637,22 @@ fn line_range(text: &str) -> Result<LineRange, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn examples_of_help_are_valid() {
+        let mut n_examples = 0;
+        for command in Cli::command().get_subcommands() {
+            let Some(help) = command.get_after_help() else { continue };
+            for line in help.to_string().lines().filter(|line| line.starts_with("  ")) {
+                let (example, comment) = line.split_once(" # ").unwrap();
+                assert!(!comment.is_empty() && line.len() <= 80, "{line}");
+                Cli::try_parse_from(example.split_whitespace()).unwrap();
+                assert_eq!(example.split_whitespace().nth(1), Some(command.get_name()));
+                n_examples += 1;
+            }
+        }
+        assert!(n_examples >= 16, "{n_examples}");
+    }
 
     #[test]
     fn durations() {

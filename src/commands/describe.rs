@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nixmon_core::render::{Style, rough, waits_for};
 use nixmon_core::text::{Line, Role, Symbols, count, duration, thousands, truncate, width};
-use nixmon_log::escapes::sanitize;
+use nixmon_log::escapes::{escape, sanitize};
 use nixmon_runs::clock::local_clock;
 use nixmon_runs::query::LogNote;
 use nixmon_runs::{Activity, ReadOn, RootCause, RunId, RunOutcome, RunState, Status, about};
@@ -274,7 +274,7 @@ pub(super) fn note(run: RunId, note: &LogNote) -> String {
         LogNote::FromNix { name, file } => format!(
             "the recording has no log of {}; this is what Nix has kept: {}",
             sanitize(name),
-            file.display()
+            escape(&file.to_string_lossy())
         ),
         LogNote::Damaged => format!("the recording of run {run} is damaged; the rest of it is lost"),
         LogNote::BreaksOff => format!("the recording of run {run} breaks off"),

@@ -18,6 +18,7 @@ use crate::history::{self as past, Row, Shared};
 use crate::settings::Settings;
 use nixmon_core::render::rough;
 use nixmon_core::text::{Line, Role, bytes, count, thousands};
+use nixmon_history::export::ExportError;
 use nixmon_history::import::{Imported, import, known_files};
 use nixmon_history::record::{Line as Record, SCHEMA};
 use nixmon_history::stats::{self, Change};
@@ -38,8 +39,11 @@ pub(super) fn history(settings: &Settings, command: &HistoryCommand) -> Result<E
         HistoryCommand::Export { target } => {
             let filter = RunFilter { target: target.as_deref(), ..RunFilter::default() };
             let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-            nixmon_history::export::export(&open(settings)?, &filter, &mut out)?;
-            out.flush().context("cannot write the export")?;
+            match nixmon_history::export::export(&open(settings)?, &filter, &mut out) {
+                Ok(_) => out.flush().or_else(gone).context("cannot write the export")?,
+                Err(ExportError::Write(error)) => gone(error).context("cannot write the export")?,
+                Err(error) => return Err(error.into()),
+            }
         }
         HistoryCommand::Prune { .. } => {
             let mut store = open_to_write(settings)?;
@@ -53,7 +57,7 @@ pub(super) fn history(settings: &Settings, command: &HistoryCommand) -> Result<E
                     bytes(pruned.bytes)
                 ),
             };
-            print_lines(settings, &[plain(text)]);
+            print_lines(settings, &[plain(text)])?;
         }
         HistoryCommand::Accuracy(args) => accuracy(settings, args)?,
         HistoryCommand::Slowest(args) => slowest(settings, args)?,
@@ -62,6 +66,11 @@ pub(super) fn history(settings: &Settings, command: &HistoryCommand) -> Result<E
         HistoryCommand::CriticalPath { run, json } => critical_path(settings, run.as_deref(), *json)?,
     }
     Ok(ExitStatus::Success)
+}
+
+/// Forgives that a reader has gone.
+fn gone(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
 fn plain(text: impl Into<String>) -> Line {
@@ -122,7 +131,7 @@ fn import_all(settings: &Settings, files: &[std::path::PathBuf]) -> Result<()> {
     if lines.is_empty() {
         lines.push(plain("found neither build reports nor recorded runs"));
     }
-    print_lines(settings, &lines);
+    print_lines(settings, &lines)?;
     Ok(())
 }
 
@@ -250,11 +259,11 @@ fn accuracy(settings: &Settings, args: &PastArgs) -> Result<()> {
     let foretold = open(settings)?.foretold(args.target.as_deref(), args.runs)?;
     let rows = stats::accuracy(&foretold);
     if args.json {
-        print_json(&json!({"type": "accuracy", "rows": rows}));
+        print_json(&json!({"type": "accuracy", "rows": rows}))?;
         return Ok(());
     }
     if rows.is_empty() {
-        print_lines(settings, &[plain("no run that succeeded has a prediction yet")]);
+        print_lines(settings, &[plain("no run that succeeded has a prediction yet")])?;
         return Ok(());
     }
     let head = "part  runs  error    bias   band held  band width   simple: count   sum   share   chain";
@@ -275,7 +284,7 @@ fn accuracy(settings: &Settings, args: &PastArgs) -> Result<()> {
             simple[3]
         )));
     }
-    print_lines(settings, &lines);
+    print_lines(settings, &lines)?;
     Ok(())
 }
 
@@ -283,7 +292,7 @@ fn slowest(settings: &Settings, args: &PastArgs) -> Result<()> {
     let builds = open(settings)?.newest_builds(args.target.as_deref(), args.runs)?;
     let slow = stats::slowest(&builds, LISTED);
     if args.json {
-        print_json(&json!({"type": "slowest", "packages": slow}));
+        print_json(&json!({"type": "slowest", "packages": slow}))?;
         return Ok(());
     }
     let mut lines: Vec<Line> = slow
@@ -303,7 +312,7 @@ fn slowest(settings: &Settings, args: &PastArgs) -> Result<()> {
     if lines.is_empty() {
         lines.push(plain("no builds"));
     }
-    print_lines(settings, &lines);
+    print_lines(settings, &lines)?;
     Ok(())
 }
 
@@ -341,7 +350,7 @@ fn diff(settings: &Settings, before: &str, after: &str, as_json: bool) -> Result
             "before": before.record,
             "after": after.record,
             "differences": differences,
-        }));
+        }))?;
         return Ok(());
     }
     let mut first = format!("{} and {}", title(&before), title(&after));
@@ -370,7 +379,7 @@ fn diff(settings: &Settings, before: &str, after: &str, as_json: bool) -> Result
         let more = thousands((differences.len() - LISTED) as u64);
         lines.push(Line::new().with(Role::Muted, format!("and {more} more")));
     }
-    print_lines(settings, &lines);
+    print_lines(settings, &lines)?;
     Ok(())
 }
 
@@ -389,7 +398,7 @@ fn trends(settings: &Settings, target: &str, as_json: bool) -> Result<()> {
     if as_json {
         print_json(&json!({
             "type": "trends", "target": target, "points": points, "percent_per_run": slope, "health": health,
-        }));
+        }))?;
         return Ok(());
     }
     let times: Vec<u64> = points.iter().filter(|point| point.ok).map(|point| point.elapsed_ms).collect();
@@ -416,7 +425,7 @@ fn trends(settings: &Settings, target: &str, as_json: bool) -> Result<()> {
         text.push_str(&format!(", {flaky:.0} % ended otherwise than before with the same inputs"));
     }
     lines.push(plain(text));
-    print_lines(settings, &lines);
+    print_lines(settings, &lines)?;
     Ok(())
 }
 
@@ -438,7 +447,7 @@ fn critical_path(settings: &Settings, run: Option<&str>, as_json: bool) -> Resul
                 })
             })
             .collect();
-        print_json(&json!({"type": "critical-path", "run": run.record, "chain": links}));
+        print_json(&json!({"type": "critical-path", "run": run.record, "chain": links}))?;
         return Ok(());
     }
     let mut lines = vec![Line::new().with(Role::Heading, title(&run))];
@@ -454,6 +463,6 @@ fn critical_path(settings: &Settings, run: Option<&str>, as_json: bool) -> Resul
     if chain.is_empty() {
         lines.push(plain("no builds"));
     }
-    print_lines(settings, &lines);
+    print_lines(settings, &lines)?;
     Ok(())
 }

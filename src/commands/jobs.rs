@@ -37,9 +37,9 @@ pub(super) fn jobs(settings: &Settings, args: &JobsArgs) -> Result<ExitStatus> {
     let ends = unix_ms().saturating_add(report.eta_ms);
     report.eta = Some(format!("{}@{}", in_words(report.eta_ms), local_clock(ends, ends)));
     if args.json {
-        print_json(&report);
+        print_json(&report)?;
     } else {
-        print_lines(settings, &lines(&args.target, &report));
+        print_lines(settings, &lines(&args.target, &report))?;
     }
     Ok(ExitStatus::Success)
 }

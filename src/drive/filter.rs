@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::background::{Background, Stream};
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::Endings;
+use super::writer::Writer;
 use super::{complain, drv_reader, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::history::{self, Beside, Identity};
@@ -35,7 +36,11 @@ const CHUNKS: usize = 1;
 type Chunk = std::io::Result<(Vec<u8>, Instant)>;
 
 /// Reads standard input to its end.
-pub(crate) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitStatus> {
+pub(crate) fn filter(
+    settings: &Settings,
+    record: Option<&Path>,
+    writer: Option<Writer>,
+) -> Result<ExitStatus> {
     if settings.stdin_is_terminal {
         return Err(Failed::error(
             ExitStatus::Usage,
@@ -50,10 +55,18 @@ pub(crate) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitS
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    runtime.block_on(watch(settings, recorder))
+    let writer = writer.filter(|_| settings.asks_writer);
+    if let Some(writer) = &writer {
+        writer.wait();
+    }
+    runtime.block_on(watch(settings, recorder, writer))
 }
 
-async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<ExitStatus> {
+async fn watch(
+    settings: &Settings,
+    mut recorder: Option<Recorder>,
+    watched: Option<Writer>,
+) -> Result<ExitStatus> {
     let begun = Instant::now();
     let begun_at = SystemTime::now();
     let (mut chunks, spare) = spawn_reader();
@@ -75,6 +88,8 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let mut stops =
         session.is_live().then(|| listen(SignalKind::from_raw(Signal::TSTP.as_raw()))).transpose()?;
     let mut interrupted = false;
+    // Whether everything was read that was written.
+    let mut is_whole = false;
     let mut record_warned = false;
     let output = session.output();
     loop {
@@ -100,6 +115,9 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
                     session.forecast(forecast);
                 }
                 session.tick();
+                if let Some(writer) = &watched {
+                    writer.refresh();
+                }
                 if let Some(recorder) = &mut recorder {
                     recorder.flush();
                     if let Some(error) = recorder.broken()
@@ -112,7 +130,10 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             // Apply back-pressure when a reader that asked for everything stalls.
             () = output.room(), if output.is_full() => {}
             chunk = chunks.recv(), if !output.is_full() => {
-                let Some(chunk) = chunk else { break };
+                let Some(chunk) = chunk else {
+                    is_whole = true;
+                    break;
+                };
                 let (bytes, at) = match chunk.context("cannot read standard input") {
                     Ok(chunk) => chunk,
                     Err(error) if session.has_read() => {
@@ -150,12 +171,20 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         session.notice(&lines);
         session.lost_history(lost);
     }
-    let ended = session.now();
-    let code = session.end(|state| runs::evidence(state, &settings.places, Some(begun_at)));
+    let ended = match &watched {
+        Some(writer) if is_whole => writer.end().await,
+        _ => None,
+    };
+    let at = session.now();
+    let (code, status) =
+        session.end(ended, at, |state| runs::evidence(state, &settings.places, Some(begun_at)));
     if let Some(recorder) = &mut recorder {
+        if let Some(status) = status {
+            recorder.exit_status(status, at);
+        }
         recorder.flush();
     }
-    if let Some(lost) = beside.and_then(|beside| beside.finish(session.state(), ended)) {
+    if let Some(lost) = beside.and_then(|beside| beside.finish(session.state(), at)) {
         complain(&anyhow::anyhow!(lost));
     }
     // A reader may take its time, until a signal asks for the end.
@@ -163,7 +192,11 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         () = session.output_taken() => {}
         _ = endings.recv() => session.abandon_output(),
     }
-    Ok(ExitStatus::of(code))
+    Ok(match code {
+        // It was complained about.
+        0 if session.output().has_failed() => ExitStatus::Failure,
+        code => ExitStatus::Command(u8::try_from(code).unwrap_or(1)),
+    })
 }
 
 /// Begins the history of a stream, of which only this machine is known.

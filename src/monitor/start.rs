@@ -15,7 +15,7 @@ use super::watch::{HEARTBEAT, Started};
 use super::{Report, execute, facts, not_started_status, reason};
 use crate::cli::OutputArgs;
 use crate::drive::{self, complain, diagnostics};
-use crate::exit_status::ExitStatus;
+use crate::exit_status::{ExitStatus, Failed};
 use crate::settings::{RunTask, Settings};
 use nixmon_runs::clock::unix_ms;
 use nixmon_runs::{Created, ProcessId, RunDir, RunId, RunOutcome, RunState};
@@ -48,6 +48,7 @@ enum StartReply {
 /// Starts a run and prints its number.
 pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
     super::check_open_files()?;
+    super::check_directory(task)?;
     let store = settings.store().context("a run in the background must be kept")?;
     let mut facts = facts(task, None, true);
     facts.after = after.map(|reference| store.find(Some(reference)).map(|run| run.id())).transpose()?;
@@ -55,9 +56,7 @@ pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) ->
     let Created { dir: run, .. } = super::create(&store, facts, task)?;
     match spawn_monitor(settings, task, &run) {
         Ok(StartReply::Queued | StartReply::Started) => {
-            let mut stdout = std::io::stdout();
-            // A reader who has gone can ask `list`.
-            let _ = writeln!(stdout, "{}", run.id());
+            tell_number(run.id())?;
             Ok(ExitStatus::Success)
         }
         Ok(StartReply::NotStarted(why)) => {
@@ -68,6 +67,16 @@ pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) ->
         }
         Ok(StartReply::Failed(error)) => bail!(error),
         Err(error) => Err(error.context(format!("run {} has no monitor", run.id()))),
+    }
+}
+
+/// Prints the number of a run that has been started. A reader that has gone can ask `list`.
+fn tell_number(run: RunId) -> Result<()> {
+    match writeln!(std::io::stdout(), "{run}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failed::unwritten(&error).context(format!("run {run} has been started")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -132,7 +141,8 @@ pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatu
         serde_json::from_slice(&bytes).context("`nixmon monitor` is for nixmon itself; see nixmon start")?;
     // In a session of its own, so that the end of the starter's session does not end this process.
     let _ = rustix::process::setsid();
-    let run = RunDir::at(directory).context("not the directory of a run")?;
+    // The process that made the run has checked whose it is.
+    let run = RunDir::at(directory).context("not the directory of a run")?.allow_others(true);
     if let Err(error) = diagnostics::start_in_file(settings, &run.path().join("nixmon.log")) {
         send_reply(&StartReply::Failed(format!("{error:#}")));
         return Err(error);
@@ -207,7 +217,7 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
             let Ok(before) = runs.store().run(before) else { return Ok(Some(false)) };
             let now = runs.look(&before, unix_ms())?.status;
             if now.state == RunState::Ended {
-                return Ok(Some(now.outcome == Some(RunOutcome::Success)));
+                return Ok(Some(now.has_succeeded()));
             }
         }
     })?;

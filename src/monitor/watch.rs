@@ -37,6 +37,8 @@ use nixmon_runs::{Exit, Facts, ProcessId, RunDir, RunState, Status, evidence};
 
 /// Time after which an unfinished line counts as a question.
 const QUESTION: Duration = Duration::from_secs(1);
+/// Time in which the last words of a stopped command, its question, are read before the screen is left.
+const LAST_WORDS: Duration = Duration::from_millis(30);
 /// Time after the command's end in which a connection of a Nix process may still arrive.
 const LAST_CONNECTION: Duration = Duration::from_millis(20);
 /// Time after the command's end in which other processes that hold its streams are still read.
@@ -198,6 +200,8 @@ struct Loop<'a> {
     /// The command was stopped because it wants the terminal, which nixmon did not have to give.
     wants_terminal: bool,
     reported_unkept: bool,
+    /// The command was stopped by this signal, which is handled at this moment.
+    stopped_by: Option<(i32, tokio::time::Instant)>,
 }
 
 impl<'a> Loop<'a> {
@@ -238,6 +242,7 @@ impl<'a> Loop<'a> {
             interrupted: false,
             wants_terminal: false,
             reported_unkept: false,
+            stopped_by: None,
         })
     }
 
@@ -254,6 +259,7 @@ impl<'a> Loop<'a> {
         let output = self.session.output();
         while !self.is_over() {
             let (frame_at, release_at) = (self.session.frame_at(), self.session.release_at());
+            let stopped_at = self.stopped_by.map(|(_, at)| at);
             tokio::select! {
                 biased;
                 signal = endings.recv() => self.forward(signal),
@@ -268,6 +274,8 @@ impl<'a> Loop<'a> {
                 () = output.room(), if output.is_full() => {}
                 Some(piece) = self.pieces.recv(), if !output.is_full() => self.take(piece),
                 () = session::sleep_until(release_at) => self.session.release(),
+                // Behind the input, for what was printed before is to be shown before the screen is left.
+                () = session::sleep_until(stopped_at) => self.stopped(),
                 Some(answer) = derivations.recv() => self.answer(&answer),
                 () = tokio::time::sleep(SETTLE), if self.session.is_unsettled() => self.session.settle(),
                 () = tokio::time::sleep(LAST_CONNECTION / 2), if self.phase.ended().is_some() => {}
@@ -386,7 +394,15 @@ impl<'a> Loop<'a> {
                 let error = std::io::Error::from_raw_os_error(why);
                 self.phase = Phase::NotStarted { at: Instant::now(), error };
             }
-            ChildEvent::Stopped(signal) => self.stopped(signal),
+            ChildEvent::Stopped(signal) => {
+                // The user's ^Z is no question.
+                let asks = signal != Signal::TSTP.as_raw();
+                let delay = if asks { LAST_WORDS } else { Duration::ZERO };
+                self.stopped_by = Some((signal, tokio::time::Instant::now() + delay));
+                if !asks {
+                    self.stopped();
+                }
+            }
             ChildEvent::Ended(exit) => self.end(Some(exit)),
             ChildEvent::EndedUnseen => {
                 // The guard may have seen it, and died before it could report it.
@@ -463,9 +479,11 @@ impl<'a> Loop<'a> {
     }
 
     /// Handles a stop of the command: it wants the terminal, or the user suspended it at the terminal that it has.
-    fn stopped(&mut self, signal: i32) {
+    fn stopped(&mut self) {
+        let Some((signal, _)) = self.stopped_by.take() else { return };
         let (Some(foreground), Some(pid)) = (&mut self.foreground, self.phase.pid()) else { return };
         if signal == Signal::TTIN.as_raw() || signal == Signal::TTOU.as_raw() {
+            self.session.settle();
             self.session.leave();
             self.asks = foreground.lend(pid);
             // Not where we are in the background ourselves: later, if we come to the foreground.
@@ -597,6 +615,15 @@ impl<'a> Loop<'a> {
             let (lines, lost) = beside.news();
             self.session.notice_at(&lines, at);
             self.session.lost_history(lost);
+        }
+        if status.is_none() {
+            self.session.end_is_unseen();
+        }
+        if let Some(kept) = &self.kept {
+            let mut before = self.status(at);
+            before.cursor = kept.cursor();
+            before.incomplete = kept.trouble();
+            kept.report_begins(before);
         }
         let (settings, begun_at) = (self.settings, self.begun_at);
         let end = self

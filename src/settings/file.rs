@@ -14,8 +14,8 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::run::TargetFile;
 use super::source::Set;
 use crate::cli::{
-    LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, When, duration,
-    run_name,
+    LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, StatusFromWriter,
+    When, duration, run_name,
 };
 use nixmon_core::text::nearest;
 use nixmon_runs::{ServiceLogs, check_pattern};
@@ -36,6 +36,7 @@ pub(super) struct ConfigFile {
     pub(super) max_bytes: Option<Set<u64>>,
     /// Seconds.
     pub(super) snapshots: Option<Set<u64>>,
+    pub(super) status_from_writer: Option<Set<StatusFromWriter>>,
     /// Seconds.
     pub(super) slow: Option<Set<u64>>,
     /// Seconds.
@@ -103,7 +104,7 @@ pub(super) fn parse(text: &str) -> Result<ConfigFile, Vec<Mistake>> {
 type Key<'a> = Spanned<DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
-const TOP: [&str; 16] = [
+const TOP: [&str; 17] = [
     "output",
     "color",
     "ascii",
@@ -115,6 +116,7 @@ const TOP: [&str; 16] = [
     "max-lines",
     "max-bytes",
     "snapshots",
+    "status-from-writer",
     "thresholds",
     "services",
     "runs",
@@ -147,6 +149,7 @@ impl Reader<'_> {
                 "max-lines" => file.max_lines = self.number(key, value, MIN_LINES),
                 "max-bytes" => file.max_bytes = self.number(key, value, MIN_BYTES),
                 "snapshots" => file.snapshots = self.number(key, value, MIN_SNAPSHOTS),
+                "status-from-writer" => file.status_from_writer = self.choice(key, value),
                 "thresholds" => {
                     for (key, value) in self.table(key, value).into_iter().flatten() {
                         match key.get_ref().as_ref() {

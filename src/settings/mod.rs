@@ -107,6 +107,8 @@ pub struct Settings {
     pub state_home: Option<PathBuf>,
     /// Directories for the sockets of the user's programs.
     pub socket_dirs: Vec<PathBuf>,
+    /// The store of runs is written even if it belongs to another user.
+    pub allow_other_owner: bool,
     /// Settings of Nix in the environment.
     pub nix_config: Option<OsString>,
     /// The level of diagnostics that the environment asks for.
@@ -119,6 +121,8 @@ pub struct Settings {
     pub history: HistorySettings,
     /// The ways to notify the user of the end of a run.
     pub notify: NotifyWays,
+    /// The exit status of what writes into standard input is looked for.
+    pub asks_writer: bool,
     /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
     /// Standard output and standard error are the same file.
@@ -155,7 +159,8 @@ impl Settings {
     /// If there is no home directory, so that no place for it is known.
     pub fn store(&self) -> Result<Store, StoreError> {
         let home = self.state_home.as_ref().ok_or(StoreError::NoHome)?;
-        Ok(Store::open(home.join("nixmon/runs")).with_socket_dirs(self.socket_dirs.clone()))
+        let store = Store::open(home.join("nixmon/runs")).with_socket_dirs(self.socket_dirs.clone());
+        Ok(store.allow_others(self.allow_other_owner))
     }
 }
 
@@ -182,6 +187,9 @@ pub enum ConfigError {
     /// Only what is read from standard input can be recorded.
     #[error("--record goes with standard input, not with a command")]
     RecordWithCommand,
+    /// A command's exit status needs no search.
+    #[error("--status-from-writer goes with standard input, not with a command")]
+    WriterWithCommand,
     /// It is no text, or has mistakes.
     #[error("{}", mistakes.iter().map(|mistake| format!("{}:{mistake}", path.display())).collect::<Vec<_>>().join("\n"))]
     Mistakes {
@@ -281,6 +289,7 @@ mod tests {
                 "history.enabled = true  # default",
                 "history.keep-days = 365  # default",
                 "history.keep-mib = 512  # default",
+                "status-from-writer = \"auto\"  # default",
                 "services.log = []  # default",
                 "services.\"a b\".log = [\"/x\"]  # /c.toml:8",
             ]

@@ -9,7 +9,7 @@ use super::source::{self, Resolver, SettingValue};
 use super::{ConfigError, Environment, HistorySettings, Mistake, Settings, Task, run};
 use crate::cli::{
     Cli, Command, ConfigCommand, HistoryCommand, JobsArgs, ListArgs, OutputForm, ReplayArgs, RunsCommand,
-    StartArgs, StatusArgs, WaitArgs,
+    StartArgs, StatusArgs, StatusFromWriter, WaitArgs,
 };
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention};
@@ -34,6 +34,9 @@ impl Settings {
     pub fn load(cli: Cli, environment: &Environment) -> Result<Self, ConfigError> {
         if cli.record.is_some() && cli.command.is_some() {
             return Err(ConfigError::RecordWithCommand);
+        }
+        if cli.status_from_writer.is_some() && cli.command.is_some() {
+            return Err(ConfigError::WriterWithCommand);
         }
         let named = match &cli.command {
             Some(Command::Config(ConfigCommand::Check { file: Some(file) })) => Some(file),
@@ -164,6 +167,13 @@ impl Settings {
             days: number("history.keep-days", history.days, file.history_days, 365),
             mib: number("history.keep-mib", history.mib, file.history_mib, 512),
         };
+        let asks_writer = resolver.pick(
+            "status-from-writer",
+            cli.status_from_writer,
+            file.status_from_writer,
+            StatusFromWriter::Auto,
+            source::name,
+        ) == StatusFromWriter::Auto;
         let list = |patterns: &Vec<String>| SettingValue::List(patterns.clone());
         resolver.pick("services.log", None, file.log, Vec::new(), list);
         for (name, patterns) in file.logs {
@@ -185,11 +195,13 @@ impl Settings {
             },
             state_home: environment.state_home.clone(),
             socket_dirs: environment.socket_dirs.clone(),
+            allow_other_owner: environment.allow_other_owner,
             nix_config: environment.nix_config.clone(),
             retention,
             history,
             stdout_is_stderr: environment.stdout_is_stderr,
             notify: environment.notify,
+            asks_writer,
             stdin_is_terminal: environment.stdin_is_terminal,
             config_file: path,
             config_exists: exists,

@@ -10,6 +10,8 @@ mod flake;
 mod history;
 mod live;
 mod newer_nix;
+mod order;
 mod pty;
 mod run_nix;
 mod runs;
+mod writer;

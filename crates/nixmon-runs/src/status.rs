@@ -82,6 +82,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Returns whether the command is known to have ended well: its exit status was seen, and is 0.
+    pub fn has_succeeded(&self) -> bool {
+        self.has_ended() && self.outcome == Some(RunOutcome::Success) && self.exit_code == Some(0)
+    }
+
     /// Returns whether the run has ended.
     pub fn has_ended(&self) -> bool {
         self.state == RunState::Ended
@@ -122,6 +127,9 @@ pub enum StatusType {
 pub(super) struct StoredStatus<S> {
     /// [`super::FORMAT`].
     pub(super) format: u32,
+    /// Bytes of the condensed lines before the report, which is about to be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) report_at: Option<u64>,
     #[serde(flatten)]
     pub(super) status: S,
 }

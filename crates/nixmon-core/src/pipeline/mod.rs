@@ -20,6 +20,16 @@ use nixmon_log::input::{Event, Source, Streams};
 pub use sink::Sink;
 pub use step::{Machine, Step};
 
+/// The end of the program that wrote a filter's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterEnd {
+    /// Its exit status, as a shell reports it: 128 and the number for a signal.
+    pub status: i32,
+    /// A 0 is Nix's own word. The 0 of a shell or another program may be that of whatever it ran last, and says less than a
+    /// failure in the stream.
+    pub is_of_nix: bool,
+}
+
 /// The end of a command.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -125,6 +135,11 @@ impl Pipeline {
     pub fn keep(&mut self, sink: impl Sink + 'static) {
         self.sinks.want_events |= sink.wants_events();
         self.sinks.kept.push(Box::new(sink));
+    }
+
+    /// Takes the number of the run, which is kept.
+    pub fn of_run(&mut self, run: u64) {
+        self.sinks.iter_mut().for_each(|sink| sink.of_run(run));
     }
 
     /// Tells the sinks lines about the run itself: above a live view, among condensed lines, as a record.
@@ -311,6 +326,11 @@ impl Pipeline {
         self.apply(Input::Interrupt, at);
     }
 
+    /// Takes note, before the end, that the exit status of the command is lost. Without it the run is no success.
+    pub fn end_is_unseen(&mut self) {
+        self.state.end_is_unseen();
+    }
+
     /// Takes the questions of the state, to be answered by [`Pipeline::derivation`].
     pub fn requests(&mut self) -> impl Iterator<Item = Request> {
         self.effects.requests.drain(..)
@@ -327,6 +347,25 @@ impl Pipeline {
         Some(ascii(&line.plain()).into_owned())
     }
 
+    /// Ends the stream of a filter, whose writer has ended as `writer` says, if that is known. Returns the exit status of the
+    /// filter, and that of the writer if it counts.
+    pub fn end_of_stream(
+        &mut self,
+        writer: Option<WriterEnd>,
+        at: Moment,
+        gather: impl FnOnce(&State) -> Evidence,
+    ) -> (i32, Option<i32>) {
+        self.flush(at);
+        // A shell ends as what it ran last, so its 0 is no answer to a failure that was read; Nix's is.
+        let contradicted = matches!(self.state.outcome_so_far(), Outcome::Failure | Outcome::Interrupted);
+        let counts = |end: &WriterEnd| end.status != 0 || end.is_of_nix || !contradicted;
+        let status = writer.filter(counts).map(|end| end.status);
+        self.apply(Input::End(status), at);
+        let code = status.unwrap_or_else(|| self.state.exit_code());
+        self.tell_end(code, at, gather);
+        (code, status)
+    }
+
     /// Ends the stream. Returns the exit status of a filter.
     ///
     /// `gather` looks for logs once it is known what failed.
@@ -338,11 +377,15 @@ impl Pipeline {
     ) -> i32 {
         self.finish(exit_status, at);
         let code = self.state.exit_code();
+        self.tell_end(code, at, gather);
+        code
+    }
+
+    fn tell_end(&mut self, code: i32, at: Moment, gather: impl FnOnce(&State) -> Evidence) {
         if self.sinks.iter().any(|sink| sink.wants_end()) {
             let evidence = gather(&self.state);
             self.report(&evidence, code, at);
         }
-        code
     }
 
     /// Ends the streams of a command that has ended with this exit status, if that is known.
@@ -376,11 +419,16 @@ impl Pipeline {
         });
     }
 
-    fn finish(&mut self, exit_status: Option<i32>, at: Moment) {
+    /// Passes on what was held back: nothing more is read.
+    fn flush(&mut self, at: Moment) {
         let Self { streams, state, effects, sinks, stdout, .. } = self;
         streams.finish(&mut |source, event| {
             take(source, event, at, *stdout, state, effects, sinks);
         });
+    }
+
+    fn finish(&mut self, exit_status: Option<i32>, at: Moment) {
+        self.flush(at);
         self.apply(Input::End(exit_status), at);
     }
 

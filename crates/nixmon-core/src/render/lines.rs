@@ -231,7 +231,7 @@ pub(super) fn blocks_text(state: &State, failure: &Failure) -> Option<String> {
     let blocked = state.blocked_by(failure);
     let known = failure.derivation.is_some_and(|id| state.derivations().dependents(id).next().is_some());
     let least = if known { "" } else { "at least " };
-    (blocked > 0).then(|| format!("blocks {least}{}", thousands(blocked as u64)))
+    (blocked > 1).then(|| format!("blocks {least}{}", thousands(blocked as u64)))
 }
 
 /// `failed in buildPhase, exit 2, after 12s, on builder`.

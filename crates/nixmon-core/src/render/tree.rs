@@ -62,7 +62,7 @@ impl Viewport {
     }
 }
 
-/// Makes a frame of at most [`Viewport::frame_rows`] lines, none wider than the terminal.
+/// Makes a frame of at most as many lines as the viewport has room for, none wider than the terminal.
 pub fn frame(
     view: &View<'_>,
     steps: &[BegunStep],

@@ -198,6 +198,8 @@ struct End {
     /// Nix says that it was interrupted; the phase of the run at that time.
     interrupted: Option<Phase>,
     exit_status: Option<i32>,
+    /// The stream is of a command whose exit status is lost.
+    unseen: bool,
     outcome: Option<Outcome>,
 }
 
@@ -390,6 +392,16 @@ impl State {
     /// Returns the changes of a flake's inputs.
     pub fn flake_inputs(&self) -> &FlakeInputs {
         &self.flake_inputs
+    }
+
+    /// Takes note that the exit status of the command is lost. Without it the run is no success, whatever was printed.
+    pub fn end_is_unseen(&mut self) {
+        self.end.unseen = true;
+    }
+
+    /// Returns whether the exit status of the command is lost.
+    pub fn is_end_unseen(&self) -> bool {
+        self.end.unseen
     }
 
     /// Returns how the run ended; `None` before its end.

@@ -11,6 +11,9 @@ use super::past::Past;
 use super::schedule::{KNOTS, Slowdown, pieces};
 use crate::name::DrvName;
 
+/// For a group of samples, the run and version met last, and the number of samples taken for each host.
+type Met = (Option<(u32, u32)>, Vec<usize>);
+
 /// The rung of the ladder that an expectation stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rung {
@@ -260,8 +263,7 @@ impl Model {
             let s = &past.samples[i];
             (past.runs.get(s.run as usize).map_or(0, |r| r.started_ms), s.run, s.start_ms, i)
         });
-        // Of each group the run and version met last, and how many were taken of each host.
-        let mut met: Vec<(Option<(u32, u32)>, Vec<usize>)> = Vec::new();
+        let mut met: Vec<Met> = Vec::new();
         // From the newest on, so that what is too old is left out.
         for &i in order.iter().rev() {
             let sample = &past.samples[i];

@@ -25,7 +25,7 @@ impl Proc {
     }
 
     /// Returns the numbers of all visible processes; `None` if the directory cannot be read.
-    pub(crate) fn pids(&self) -> Option<impl Iterator<Item = i32> + use<>> {
+    pub fn pids(&self) -> Option<impl Iterator<Item = i32> + use<>> {
         let entries = std::fs::read_dir(&self.0).ok()?.flatten();
         Some(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
     }
@@ -129,6 +129,16 @@ impl Stat {
         self.field(5)
     }
 
+    /// Returns the session.
+    pub fn session(&self) -> Option<i32> {
+        self.field(6)
+    }
+
+    /// Returns how it ended, in the word of `waitpid`. Another user's process shows 0.
+    pub fn wait_status(&self) -> Option<i32> {
+        self.field(52)
+    }
+
     /// Returns group and session. Both are zero if they are outside our namespace, and then they identify nothing.
     pub(crate) fn group_and_session(&self) -> Option<(i32, i32)> {
         Some((self.group()?, self.field(6)?)).filter(|of| of.1 > 0)
@@ -151,7 +161,7 @@ impl Stat {
     }
 
     /// Returns when it began, in ticks since the machine did.
-    pub(crate) fn begin_ticks(&self) -> Option<u64> {
+    pub fn begin_ticks(&self) -> Option<u64> {
         self.field(22)
     }
 

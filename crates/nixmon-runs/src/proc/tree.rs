@@ -7,7 +7,7 @@
 //!
 //! Builders of a Nix daemon are no descendants of ours. Where a client of the daemon is among our processes, those below
 //! the daemon's worker for that client count as well. A worker has the client's number as its first argument, since Nix
-//! 1.1 (`processConnection` in `nix-daemon.cc`: "for debugging, stuff the pid into argv[1]"); where none can be matched,
+//! 1.1 (`processConnection` in `nix-daemon.cc`: "for debugging, stuff the pid into `argv[1]`"); where none can be matched,
 //! all builders of the daemon count.
 
 use std::collections::{BTreeMap, BTreeSet};
