@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Context;
 use super::mirror::{Look, Mirror, apply};
@@ -15,8 +15,12 @@ use nixmon_history::store::{RunFilter, Store};
 
 /// Least time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// Further time between two looks for each node of the plan: a look at many costs time.
-const EVERY_NODE: Duration = Duration::from_micros(50);
+/// A look takes at most one part in this many of the time, up to [`RAREST`].
+const SHARE: u32 = 120;
+/// The longest time between two looks.
+const RAREST: Duration = Duration::from_secs(60);
+/// Further time between two looks for each node of the plan, for the loop that tells what has changed.
+const EVERY_NODE: Duration = Duration::from_micros(20);
 /// Least time between two times at which the history is read.
 const RELOAD: Duration = Duration::from_secs(5);
 /// Largest number of nodes of the chain and beside it that are told.
@@ -36,6 +40,8 @@ pub(crate) struct Forecaster {
     foretold: Foretold,
     /// The number of jobs that was found out.
     jobs: Option<u32>,
+    /// The time that the last look took.
+    cost: Duration,
 }
 
 enum Engine {
@@ -63,7 +69,9 @@ impl Forecaster {
         let work = move || {
             let mut foreseer = Foreseer::new(context, ask);
             while let Ok(look) = todo.recv() {
-                if said.send(foreseer.answer(look)).is_err() {
+                let begun = Instant::now();
+                let answer = foreseer.answer(look);
+                if said.send(Answer { cost: begun.elapsed(), ..answer }).is_err() {
                     return;
                 }
             }
@@ -81,6 +89,7 @@ impl Forecaster {
             begun_at,
             foretold: Foretold::default(),
             jobs: None,
+            cost: Duration::ZERO,
         }
     }
 
@@ -98,7 +107,8 @@ impl Forecaster {
         let every = match self.engine {
             Engine::Here(_) => self.every,
             Engine::Thread { .. } => {
-                self.every + EVERY_NODE * u32::try_from(self.mirror.len()).unwrap_or(u32::MAX)
+                let nodes = EVERY_NODE * u32::try_from(self.mirror.len()).unwrap_or(u32::MAX);
+                (self.every + nodes).max(self.cost * SHARE).min(RAREST)
             }
         };
         if at.saturating_sub(self.looked) >= every && state.phase() != Phase::Done {
@@ -123,6 +133,7 @@ impl Forecaster {
 
     fn forecast(&mut self, answer: Answer) -> Forecast {
         self.jobs = answer.jobs;
+        self.cost = answer.cost;
         if let Some(eta) = answer.eta {
             self.foretold.keep(millis(answer.at), eta, answer.simple);
         }
@@ -165,6 +176,7 @@ struct Answer {
     beside: Vec<NodeId>,
     simple: [Option<u64>; 4],
     jobs: Option<u32>,
+    cost: Duration,
 }
 
 /// The estimator with its plan and the history.
@@ -375,7 +387,7 @@ mod tests {
         assert_eq!(rows.iter().map(|row| row.percent).collect::<Vec<_>>(), [5, 25, 50, 75]);
         assert!(rows.iter().all(|row| {
             let part = u64::from(row.percent) * 50_000;
-            row.at_ms <= part && part - row.at_ms <= 16_000 && row.remaining_ms == 5_000_000 - row.at_ms
+            row.at_ms <= part && part - row.at_ms <= 40_000 && row.remaining_ms == 5_000_000 - row.at_ms
         }));
         // A run of which nothing was said for long has no prediction there.
         assert_eq!(foretold.rows(50_000_000).len(), 1);
