@@ -4,7 +4,7 @@ use crate::exit_status::{ExitStatus, Failed};
 use crate::settings::ConfigError;
 use nixmon_history::import::ImportError;
 use nixmon_history::store::StoreError as HistoryError;
-use nixmon_runs::{ErrorKind, QueryError, StoreError};
+use nixmon_runs::{ErrorKind, QueryError, RecordingError, StoreError};
 
 /// Returns what to exit with after a failure.
 pub fn exit_status(error: &anyhow::Error) -> ExitStatus {
@@ -33,7 +33,11 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitStatus> {
         Some(ImportError::Format | ImportError::Newer { .. }) => return Some(ExitStatus::Data),
         None => {}
     }
-    let error = cause.downcast_ref::<std::io::Error>()?;
+    let error = match cause.downcast_ref::<RecordingError>() {
+        Some(RecordingError::Create { error, .. } | RecordingError::Read(error)) => error,
+        Some(_) => return Some(ExitStatus::Data),
+        None => cause.downcast_ref::<std::io::Error>()?,
+    };
     Some(match error.kind() {
         std::io::ErrorKind::NotFound => ExitStatus::NotFound,
         _ => ExitStatus::Io,

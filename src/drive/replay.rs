@@ -129,9 +129,12 @@ pub(crate) fn replay(
     }
     let code = pipeline.end(status, base, |state| runs::evidence(state, &settings.places, begun_at));
     drop(pipeline);
-    match unwritten.take() {
-        Some(error) => Err(Failed::unwritten(&error)),
-        None => Ok(ExitStatus::of(code)),
+    // The recording of a filter whose writer's status was known ends as the filter did.
+    let of_writer = recorded_status.filter(|_| code == 1 && exit_status.or(kept_status).is_none());
+    match (unwritten.take(), of_writer.and_then(|status| u8::try_from(status).ok())) {
+        (Some(error), _) => Err(Failed::unwritten(&error)),
+        (None, Some(status)) if status != 0 => Ok(ExitStatus::Command(status)),
+        (None, _) => Ok(ExitStatus::of(code)),
     }
 }
 

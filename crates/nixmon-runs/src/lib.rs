@@ -18,7 +18,8 @@
 //! - `N/stop`: the user has ended the run. `N/recovery.lock`: held while the end of a run whose monitor died is found out.
 //! - `.new-N`, `.removed-N`: a run that is being made or removed, and is not listed.
 //!
-//! Files are replaced by renaming, so a reader sees one state or the other. A directory whose `format` is unknown is left
+//! Directories have the mode 0700 and files 0600; no link in the place of a file is followed, and a store of another user is
+//! only read. Files are replaced by renaming, so a reader sees one state or the other. A directory whose `format` is unknown is left
 //! alone and said to be of another version.
 
 #![expect(clippy::disallowed_methods, reason = "the files of this store are this module's business")]

@@ -361,7 +361,11 @@ impl Pipeline {
         let counts = |end: &WriterEnd| end.status != 0 || end.is_of_nix || !contradicted;
         let status = writer.filter(counts).map(|end| end.status);
         self.apply(Input::End(status), at);
-        let code = status.unwrap_or_else(|| self.state.exit_code());
+        // A user who interrupts ends the filter, too, whatever the writer makes of it.
+        let code = match self.state.outcome() {
+            Some(Outcome::Interrupted) => self.state.exit_code(),
+            _ => status.unwrap_or_else(|| self.state.exit_code()),
+        };
         self.tell_end(code, at, gather);
         (code, status)
     }
