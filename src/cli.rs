@@ -50,15 +50,20 @@ pub struct Cli {
     /// Read this configuration file [default: ~/.config/nixmon/config.toml]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+    /// Neither use nor fill the history of builds, so that no end of the run is foreseen
+    #[arg(long, global = true)]
+    pub no_history: bool,
     /// Print diagnostics of nixmon itself to standard error; of `start` to nixmon.log in the run's directory
     #[arg(long, short, global = true)]
     pub verbose: bool,
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 8] = ["status", "wait", "log", "stop", "list", "runs", "completions", "man"];
+const CLIENTS: [&str; 10] =
+    ["status", "wait", "log", "stop", "list", "runs", "history", "jobs", "completions", "man"];
 /// Options for output that are of no use to [`CLIENTS`].
-const NOT_FOR_CLIENTS: [&str; 9] = [
+const NOT_FOR_CLIENTS: [&str; 10] = [
+    "no_history",
     "output",
     "every",
     "max_lines",
@@ -172,6 +177,11 @@ pub enum Command {
     /// Manage recorded runs
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Look into the history of builds, or fill it
+    #[command(subcommand)]
+    History(HistoryCommand),
+    /// Print how many jobs are best for a target, from its past runs
+    Jobs(JobsArgs),
     /// Read logs or recordings from files, as if they came now
     #[command(after_help = examples::REPLAY)]
     Replay(ReplayArgs),
@@ -349,6 +359,91 @@ pub enum RunsCommand {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+/// An action on the history of builds.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum HistoryCommand {
+    /// Read exported histories, build reports of nix-output-monitor and rom, or recorded runs into the history
+    Import {
+        /// Files [default: the reports of nix-output-monitor and rom, and all recorded runs]
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+    /// Print the history as JSON lines
+    Export {
+        /// Only runs of this target
+        #[arg(value_name = "TARGET")]
+        target: Option<String>,
+    },
+    /// Remove runs that are too old or take too much room
+    Prune {
+        /// Remove runs older than DAYS [default: 365]
+        #[arg(long, value_name = "DAYS")]
+        keep_days: Option<u64>,
+        /// Remove the oldest until the rest takes at most MIB mebibytes [default: 512]
+        #[arg(long, value_name = "MIB")]
+        keep_mib: Option<u64>,
+    },
+    /// Print how good past predictions were, and how good simple ones would have been
+    Accuracy(PastArgs),
+    /// Print the packages on which most time was spent
+    Slowest(PastArgs),
+    /// Print what took longer in one run than in another, and what was rebuilt
+    Diff {
+        /// The earlier run: its number, or a target for its newest run
+        #[arg(value_name = "RUN")]
+        before: String,
+        /// The later run
+        #[arg(value_name = "RUN")]
+        after: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print how the times of a target or a package develop
+    Trends {
+        /// A target, or the name of a package without its version
+        #[arg(value_name = "TARGET")]
+        target: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the chain of builds that decided how long a run took
+    CriticalPath {
+        /// The number of a run, or a target for its newest run [default: the newest run]
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The part of the history to look into.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct PastArgs {
+    /// Only runs of this target
+    #[arg(value_name = "TARGET")]
+    pub target: Option<String>,
+    /// The newest N runs
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub runs: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The target whose jobs are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct JobsArgs {
+    /// A target of the configuration, or the name or command of past runs
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// An action on the configuration.

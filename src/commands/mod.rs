@@ -5,6 +5,8 @@
 mod config;
 mod describe;
 mod error;
+mod history;
+mod jobs;
 mod list;
 mod log;
 mod prune;
@@ -53,6 +55,8 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         Task::Stop(args) => stop::stop(settings, args),
         Task::List(args) => list::list(settings, args),
         Task::Prune { dry_run } => prune::prune(settings, *dry_run),
+        Task::History(command) => history::history(settings, command),
+        Task::Jobs(args) => jobs::jobs(settings, args),
         Task::ConfigCheck => {
             print(format!("{}\n", config::checked(settings)).as_bytes())?;
             Ok(ExitStatus::Success)

@@ -14,7 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Watch;
 use super::background::{Background, Backlog, Stream};
 use nixmon_core::pipeline::{End, Pipeline, WriterEnd};
-use nixmon_core::state::{DerivationFacts, Moment, Request, State};
+use nixmon_core::state::{DerivationFacts, Forecast, Moment, Request, State};
 use nixmon_core::text::Line;
 use nixmon_core::view::Evidence;
 use nixmon_log::input::Source;
@@ -135,6 +135,18 @@ impl Session {
     pub(crate) fn derivations(&mut self, answer: &[DerivationFacts], at: Moment) {
         answer.iter().for_each(|facts| self.pipeline.derivation(facts, at));
         self.dirty = true;
+    }
+
+    /// Takes what is foreseen of the run.
+    pub(crate) fn forecast(&mut self, forecast: Forecast) {
+        self.pipeline.forecast(forecast);
+        self.dirty = true;
+    }
+
+    /// Takes note that rows of the history could not be written.
+    pub(crate) fn lost_history(&mut self, rows: u64) {
+        let at = self.now();
+        self.pipeline.lost_history(rows, at);
     }
 
     /// Ends a filter's stream. Returns its exit status, and that of the writer if it counts.

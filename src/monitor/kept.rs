@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use nixmon_core::pipeline::Machine;
 use nixmon_core::state::{DerivationFacts, Moment};
 use nixmon_log::input::Source;
 use nixmon_runs::Recorder;
@@ -74,10 +75,12 @@ impl Shared {
 
 impl Kept {
     /// Makes the files.
-    pub(super) fn create(run: &RunDir) -> Result<Self> {
+    pub(super) fn create(run: &RunDir, machine: &Machine) -> Result<Self> {
+        let mut input = Recorder::create_of_command(&run.input())?;
+        input.machine(machine, Moment::ZERO);
         let files = Files {
             run: run.clone(),
-            input: Some(Recorder::create_of_command(&run.input())?),
+            input: Some(input),
             lines: Some(create_file(&run.lines())?),
             pending_lines: Vec::new(),
             changes: Some(compressed(create_file(&run.changes())?, 1)?),

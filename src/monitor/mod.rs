@@ -30,6 +30,7 @@ use anyhow::{Context, Result};
 use crate::drive::background::{Background, Stream};
 use crate::drive::{complain, pipeline, plain_lines, silent_pipeline};
 use crate::exit_status::{ExitStatus, Failed};
+use crate::history::{self, Beside, Identity};
 use crate::nix_commands as nix;
 use crate::nix_commands::{NixVersion, Plan};
 use crate::settings::{Form, RunTask, Settings};
@@ -199,8 +200,9 @@ fn execute(
     let _messages = Background::spawn(Stream::Stderr);
     // Held until the end: the lock shows other processes that this monitor lives.
     let (run, _lock) = run.unzip();
+    let circumstances = history::Context::of_machine().of_run(&facts);
     let kept = run.as_ref().and_then(|run| {
-        Kept::create(run)
+        Kept::create(run, &circumstances.machine())
             .inspect_err(|error| complain(&anyhow::anyhow!("this run is not kept: {error:#}")))
             .ok()
     });
@@ -241,10 +243,24 @@ fn execute(
         pipeline.keep(plain_lines(kept.lines(), settings));
         pipeline.keep(Json::new(kept.changes(), None));
     }
+    let beside = history::Context::here(settings).map(|context| {
+        let cores = facts.environment.cores;
+        let ask = version.map(|version| -> history::AskJobs {
+            Box::new(move || history::number_of_jobs(nix::max_jobs(version).as_deref(), cores))
+        });
+        let identity = Identity {
+            id: facts.id.to_string(),
+            started_at: facts.created_at,
+            nix: facts.environment.nix.clone(),
+            always: true,
+        };
+        Beside::begin(settings, &mut pipeline, context.of_run(&facts), identity, ask)
+    });
     if kept.is_some() {
         pipeline.of_run(facts.id.0);
     }
     let job = Job {
+        beside,
         settings,
         spawn: Spawn {
             command: plan.command.clone(),
@@ -409,18 +425,7 @@ fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts
 }
 
 fn environment(version: Option<NixVersion>) -> Environment {
-    let system = match std::env::consts::OS {
-        "macos" => "darwin",
-        other => other,
-    };
-    Environment {
-        nixmon: env!("CARGO_PKG_VERSION").to_owned(),
-        nix: version.map(|version| version.to_string()),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        system: format!("{}-{system}", std::env::consts::ARCH),
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        jobs: None,
-    }
+    Environment { nix: version.map(|version| version.to_string()), ..history::machine() }
 }
 
 /// Does what the order on standard input says.

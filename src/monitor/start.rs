@@ -88,6 +88,9 @@ fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<St
     if settings.verbose {
         command.arg("--verbose");
     }
+    if !settings.history.enabled {
+        command.arg("--no-history");
+    }
     let mut monitor = command
         .args(output_args(&settings.output_args))
         .arg("monitor")

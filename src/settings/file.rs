@@ -49,6 +49,11 @@ pub(super) struct ConfigFile {
     pub(super) keep_days: Option<Set<u64>>,
     pub(super) keep_runs: Option<Set<u64>>,
     pub(super) keep_mib: Option<Set<u64>>,
+    /// Whether the history is used.
+    pub(super) history: Option<Set<bool>>,
+    /// Days.
+    pub(super) history_days: Option<Set<u64>>,
+    pub(super) history_mib: Option<Set<u64>>,
     /// By name.
     pub(super) targets: BTreeMap<String, TargetFile>,
 }
@@ -99,7 +104,7 @@ pub(super) fn parse(text: &str) -> Result<ConfigFile, Vec<Mistake>> {
 type Key<'a> = Spanned<DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
-const TOP: [&str; 16] = [
+const TOP: [&str; 17] = [
     "output",
     "color",
     "ascii",
@@ -115,9 +120,11 @@ const TOP: [&str; 16] = [
     "thresholds",
     "services",
     "runs",
+    "history",
     "target",
 ];
 const RUNS: [&str; 3] = ["keep-days", "keep-runs", "keep-mib"];
+const HISTORY: [&str; 3] = ["enabled", "keep-days", "keep-mib"];
 const TARGET: [&str; 5] = ["command", "directory", "expected", "timeout", "services"];
 const THRESHOLDS: [&str; 2] = ["slow", "quiet"];
 const SERVICE: [&str; 1] = ["log"];
@@ -160,6 +167,16 @@ impl Reader<'_> {
                             "keep-runs" => file.keep_runs = self.number(key, value, 0),
                             "keep-mib" => file.keep_mib = self.number(key, value, 0),
                             _ => self.unknown(key, "[runs]", &RUNS),
+                        }
+                    }
+                }
+                "history" => {
+                    for (key, value) in self.table(key, value).into_iter().flatten() {
+                        match key.get_ref().as_ref() {
+                            "enabled" => file.history = self.switch(key, value),
+                            "keep-days" => file.history_days = self.number(key, value, 0),
+                            "keep-mib" => file.history_mib = self.number(key, value, 0),
+                            _ => self.unknown(key, "[history]", &HISTORY),
                         }
                     }
                 }

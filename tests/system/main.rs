@@ -7,6 +7,7 @@ mod common;
 mod e2e;
 mod faults;
 mod flake;
+mod history;
 mod live;
 mod newer_nix;
 mod order;

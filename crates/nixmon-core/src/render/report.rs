@@ -133,6 +133,7 @@ fn dropped(state: &State) -> Option<Line> {
         (dropped.graph, "edge of the graph", "edges of the graph"),
         (dropped.activities + dropped.processes, "activity", "activities"),
         (dropped.ends, "end of a build or transfer", "ends of builds or transfers"),
+        (dropped.history, "row of the history of builds", "rows of the history of builds"),
     ]
     .into_iter()
     .filter(|(n, ..)| *n > 0)

@@ -11,6 +11,7 @@ mod derivation;
 mod dropped;
 mod errors;
 mod failure;
+mod forecast;
 mod ids;
 mod invariants;
 mod log_tail;
@@ -31,6 +32,7 @@ pub use change::{BuildEnd, Change, Effects, Moment, Outcome, Phase, Request, Tex
 pub use derivation::{Derivation, DerivationState, Derivations, StateCounts};
 pub use dropped::Dropped;
 pub use failure::Failure;
+pub use forecast::{Eta, Expected, Forecast};
 pub use ids::{DerivationId, FailureId, PathId};
 pub use log_tail::LogTail;
 pub use transfer::{Announced, PathState, StorePathInfo, Transfers};
@@ -53,6 +55,10 @@ pub enum Input<'a> {
     Tick,
     /// The answer to [`Request::ReadDerivation`].
     Derivation(&'a DerivationFacts),
+    /// The end of the run is foreseen, from a past that the state does not know.
+    Forecast(Forecast),
+    /// So many rows of the history of builds could not be written.
+    LostHistory(u64),
     /// The user has interrupted us.
     Interrupt,
     /// The stream has ended, with the command's exit status where it is known.
@@ -81,6 +87,7 @@ pub struct State {
     activation_changes: Vec<crate::activation::ActivationChange>,
     flake_inputs: FlakeInputs,
     clock: Clock,
+    forecast: Forecast,
     end: End,
     options: Options,
     /// Losses to the limits, except those that derivations and transfers count themselves.
@@ -253,6 +260,8 @@ impl State {
             }
             Input::Tick => self.transfers.tick(self.clock.now),
             Input::Derivation(facts) => self.derivation_read(facts),
+            Input::Forecast(forecast) => self.forecast = forecast,
+            Input::LostHistory(rows) => self.dropped.history += rows,
             Input::Interrupt => self.interrupt(),
             Input::End(exit_status) => self.end(exit_status, effects),
         }
@@ -328,6 +337,11 @@ impl State {
     /// Returns one of them.
     pub fn failure(&self, id: FailureId) -> &Failure {
         &self.errors.failures[id.0]
+    }
+
+    /// Returns what is foreseen of the run.
+    pub fn forecast(&self) -> &Forecast {
+        &self.forecast
     }
 
     /// Returns the current phase.
