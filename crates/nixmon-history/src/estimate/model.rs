@@ -11,9 +11,6 @@ use super::past::Past;
 use super::schedule::{KNOTS, Slowdown, pieces};
 use crate::name::DrvName;
 
-/// For a group of samples, the run and version met last, and the number of samples taken for each host.
-type Met = (Option<(u32, u32)>, Vec<usize>);
-
 /// The rung of the ladder that an expectation stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rung {
