@@ -109,7 +109,7 @@ impl State {
         // A page that a server sends with an error is not worth showing.
         let body = RESPONSE_BODY.find(clean.as_bytes());
         let clean = body.and_then(|at| clean.get(..at)).map_or(clean, str::trim_end);
-        let (kind, clean) = match clean.split_once(": ") {
+        let (kind, clean) = match split_label(clean) {
             Some(("warning" | "evaluation warning", rest)) => {
                 (TextKind::Warning, rest.strip_prefix("error: ").unwrap_or(rest))
             }
@@ -348,6 +348,13 @@ impl State {
             failure.advice = FailureKind::DiskFull.advice();
         }
     }
+}
+
+/// Splits a text at its first colon with a space behind it.
+fn split_label(text: &str) -> Option<(&str, &str)> {
+    let bytes = text.as_bytes();
+    let at = memchr::memchr_iter(b':', bytes).find(|at| bytes.get(at + 1) == Some(&b' '))?;
+    Some((text.get(..at)?, text.get(at + 2..)?))
 }
 
 /// Returns what Nix says of a lock file that it does not write, without the changes. They were not made.

@@ -56,8 +56,25 @@ fn first_match<'t>(rules: &[Rule], message: &'t str) -> Option<(FailureKind, Cap
 
 /// Returns whether a line that lacks `error:` is an error of Nix 2.3, or one that a build hook prints.
 pub(super) fn is_bare_error(line: &str) -> bool {
-    first_match(BARE, line).is_some()
+    // Every message is asked, and nearly all begin with another letter.
+    let may_be = line
+        .bytes()
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() && BARE_STARTS >> (first & 31) & 1 == 1);
+    may_be && first_match(BARE, line).is_some()
 }
+
+/// The first letters of [`BARE`] of either case, by their number in the alphabet.
+const BARE_STARTS: u32 = {
+    let (mut starts, mut at) = (0, 0);
+    while at < BARE.len() {
+        let first = BARE[at].0.as_bytes()[0];
+        assert!(first.is_ascii_alphabetic(), "a template of a bare error begins with a letter");
+        starts |= 1 << (first & 31);
+        at += 1;
+    }
+    starts
+};
 
 /// Messages that appear without `error:` before them: those of inner goals in Nix 2.3, and of the build hook.
 const BARE: &[Rule] = &[
