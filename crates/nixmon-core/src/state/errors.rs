@@ -11,6 +11,7 @@ use super::derivation::DerivationState;
 use super::ids::DerivationId;
 use super::loose::Origin;
 use nixmon_log::escapes::{sanitize, strip_escapes};
+use nixmon_log::label::split_label;
 use nixmon_log::nix::closing::CLOSING_STARTS;
 use nixmon_log::nix::error::{
     ErrorText, FailureKind, IGNORED, NixError, Stage, TraceFrame, is_error, parse_error,
@@ -84,7 +85,9 @@ impl State {
         if plain.trim_start().starts_with(IGNORED) && self.ignored_error(&plain) {
             return;
         }
-        if let Some(unwritten) = unwritten_lock(plain.lines().next().unwrap_or_default()) {
+        let end = memchr::memchr(b'\n', plain.as_bytes()).unwrap_or(plain.len());
+        let first = plain.get(..end).unwrap_or(&plain);
+        if let Some(unwritten) = unwritten_lock(first) {
             self.show(TextKind::Warning, &sanitize(unwritten), effects);
             return;
         }
@@ -348,13 +351,6 @@ impl State {
             failure.advice = FailureKind::DiskFull.advice();
         }
     }
-}
-
-/// Splits a text at its first colon with a space behind it.
-fn split_label(text: &str) -> Option<(&str, &str)> {
-    let bytes = text.as_bytes();
-    let at = memchr::memchr_iter(b':', bytes).find(|at| bytes.get(at + 1) == Some(&b' '))?;
-    Some((text.get(..at)?, text.get(at + 2..)?))
 }
 
 /// Returns what Nix says of a lock file that it does not write, without the changes. They were not made.

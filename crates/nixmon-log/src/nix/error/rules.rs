@@ -5,7 +5,7 @@
 //! special stands before the general.
 
 use super::FailureKind::{self, *};
-use crate::template::{Captures, captures};
+use crate::template::{Captures, captures, may_begin};
 
 /// A message and its meaning. The fields `drv`, `out`, `exit`, `signal`, `n`, `uri`, `url`, `program`, `attr`, `list`,
 /// `goal`, `specified`, `got` and `rest` end up in the error; what other fields match is dropped.
@@ -51,7 +51,8 @@ pub(super) fn classify_log_line(line: &str) -> Option<FailureKind> {
 }
 
 fn first_match<'t>(rules: &[Rule], message: &'t str) -> Option<(FailureKind, Captures<'t>)> {
-    rules.iter().find_map(|&(template, kind)| Some((kind, captures(template, message)?)))
+    let mut rules = rules.iter().filter(|(template, _)| may_begin(template, message));
+    rules.find_map(|&(template, kind)| Some((kind, captures(template, message)?)))
 }
 
 /// Returns whether a line that lacks `error:` is an error of Nix 2.3, or one that a build hook prints.
