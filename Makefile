@@ -46,7 +46,7 @@ lint: ## Check format, lints and licences
 	fi
 
 .PHONY: bench
-bench: ## Measure each stage, and count the instructions of three workloads
+bench: ## Measure each stage, and count the instructions of four workloads
 	cargo bench $(manifest) --bench stages
 	$(root)benches/instructions
 
