@@ -54,6 +54,10 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         Task::List(args) => list::list(settings, args),
         Task::Prune { dry_run } => prune::prune(settings, *dry_run),
         Task::ConfigCheck => {
+            let missing = config::missing_directories(settings);
+            if !missing.is_empty() {
+                return Err(Failed::error(ExitStatus::Usage, missing.join("\n")));
+            }
             print(format!("{}\n", config::checked(settings)).as_bytes())?;
             Ok(ExitStatus::Success)
         }

@@ -81,11 +81,9 @@ pub fn report(
         }
         blocks.extend(failures(state, evidence, passed, style, extent.log_lines));
     }
-    if state.outcome() == Some(Outcome::Incomplete) && state.exit_status().is_none() {
-        let hint = "  the log ends here; `nixmon run -- COMMAND` knows how a command ended";
-        remarks.push(Line::new().with(Role::Muted, hint));
-    }
-    if state.outcome() == Some(Outcome::Incomplete) && state.exit_status().is_none() {
+    // A run whose monitor was killed is one of `nixmon run` already.
+    let is_text_alone = state.exit_status().is_none() && !state.is_end_unseen();
+    if state.outcome() == Some(Outcome::Incomplete) && is_text_alone {
         let text = "  how the command ended is not known; `nixmon run -- COMMAND` would know";
         remarks.push(Line::new().with(Role::Muted, text));
     }
