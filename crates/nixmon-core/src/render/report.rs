@@ -213,6 +213,9 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             }
             line
         }
+        Some(Outcome::Failure) if let Some(why) = state.why_not_started() => Line::new()
+            .with(Role::Failure, format!("{} Not started", symbols.failure))
+            .with(Role::Plain, format!(": {why}")),
         Some(Outcome::Failure) => {
             let mut line = Line::new().with(Role::Failure, format!("{} {}", symbols.failure, failed(state)));
             // Everything was built, so the numbers do not help to explain the failure.
@@ -380,7 +383,8 @@ fn failures(
     let mut all: Vec<Block> =
         activation::failed_runs(state).flat_map(|run| activation::blocks(run, evidence, style)).collect();
     all.extend(state.failures().map(|(_, failure)| failure::block(state, failure, log_lines, style)));
-    if all.is_empty() && state.outcome() == Some(Outcome::Failure) && state.activation_failed().is_none() {
+    let is_explained = state.activation_failed().is_some() || state.why_not_started().is_some();
+    if all.is_empty() && state.outcome() == Some(Outcome::Failure) && !is_explained {
         all.push(failure::unexplained(state, log_lines, passed, style));
     }
     all
