@@ -180,8 +180,10 @@ impl<W: Write> Lines<W> {
             self.tell_activation(state, now);
         }
         // A failure is shown with the time at which it happened, so no later heartbeat may come before it.
-        let says_phase_soon = self.phase.is_some_and(|phase| phase != Phase::Evaluating);
-        if self.failures.is_empty() && !says_phase_soon && self.budget.heartbeat_is_due(now) {
+        // A line that says more comes in a moment.
+        let says_soon =
+            self.phase.is_some_and(|phase| phase != Phase::Evaluating) || self.activation.is_pending();
+        if self.failures.is_empty() && !says_soon && self.budget.heartbeat_is_due(now) {
             self.heartbeat(state, now);
         }
     }
