@@ -172,8 +172,8 @@ Examples:
   nixmon config show   # each setting and where it comes from";
     pub(super) const COMPLETIONS: &str = "\
 Examples:
-  nixmon completions bash  # for ~/.local/share/bash-completion/completions/nixmon
-  nixmon completions fish  # for ~/.config/fish/completions/nixmon.fish";
+  nixmon completions bash  # to be sourced by ~/.bashrc
+  nixmon completions fish  # for ~/.config/fish/completions/";
     pub(super) const MAN: &str = "\
 Examples:
   nixmon man                   # this program's page, for man -l -
