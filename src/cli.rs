@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use nixmon_log::escapes::escape;
@@ -83,6 +83,9 @@ impl Cli {
                 // Parsed again, since only the help needs the options in place.
                 let _ = with_options_in_place(Self::command()).get_matches();
             }
+            if let Some(message) = missing_separator(&error, std::env::args()) {
+                clap::Error::raw(ErrorKind::UnknownArgument, escape(&message)).exit()
+            }
             let plain = error.to_string();
             match escape(&plain) {
                 Cow::Borrowed(_) => error.exit(),
@@ -94,6 +97,26 @@ impl Cli {
             }
         })
     }
+}
+
+/// Returns the message on a command that was given to `run` or `start` without `--`.
+fn missing_separator(error: &clap::Error, args: impl Iterator<Item = String>) -> Option<String> {
+    let is_unknown = error.kind() == ErrorKind::UnknownArgument;
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return None };
+    // A misspelt option is another thing.
+    if !is_unknown || error.get(ContextKind::SuggestedArg).is_some() {
+        return None;
+    }
+    let args: Vec<String> = args.collect();
+    let verb = args.iter().position(|arg| arg == "run" || arg == "start")?;
+    let unknown = args.iter().skip(verb).position(|arg| arg.starts_with(unknown.as_str()))? + verb;
+    let (before, after) = args.split_at_checked(unknown)?;
+    // Words of the command before it: at least the program, which was taken for a target.
+    let program = before.iter().rposition(|arg| !arg.starts_with('-')).filter(|at| *at > verb)?;
+    let (options, command) = before.split_at_checked(program)?;
+    let own = options.get(1..)?.join(" ");
+    let command = command.iter().chain(after).map(String::as_str).collect::<Vec<_>>().join(" ");
+    Some(format!("a command goes behind --: nixmon {own} -- {command}\n"))
 }
 
 /// Hides options from the help of subcommands that have no use for them.
@@ -144,6 +167,22 @@ Examples:
 Examples:
   nixmon list --all   # all runs
   nixmon list --json  # for programs";
+    pub(super) const RUNS: &str = "\
+Examples:
+  nixmon runs prune --dry-run       # what would be removed
+  nixmon runs prune --keep-days 7   # keep a week";
+    pub(super) const CONFIG: &str = "\
+Examples:
+  nixmon config check  # after a change of the file
+  nixmon config show   # each setting and where it comes from";
+    pub(super) const COMPLETIONS: &str = "\
+Examples:
+  nixmon completions bash  # to be sourced by ~/.bashrc
+  nixmon completions fish  # for ~/.config/fish/completions/";
+    pub(super) const MAN: &str = "\
+Examples:
+  nixmon man                   # this program's page, for man -l -
+  nixmon man --directory man1  # with those of the subcommands";
     pub(super) const REPLAY: &str = "\
 Examples:
   nixmon replay build.log                    # a log, at once
@@ -175,7 +214,7 @@ pub enum Command {
     #[command(after_help = examples::LIST)]
     List(ListArgs),
     /// Manage recorded runs
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::RUNS)]
     Runs(RunsCommand),
     /// Look into the history of builds, or fill it
     #[command(subcommand)]
@@ -186,14 +225,16 @@ pub enum Command {
     #[command(after_help = examples::REPLAY)]
     Replay(ReplayArgs),
     /// Check the configuration file, or show the settings in force
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::CONFIG)]
     Config(ConfigCommand),
     /// Print shell completions
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page
+    #[command(after_help = examples::MAN)]
     Man {
         /// Write this page and those of all subcommands into DIR instead
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

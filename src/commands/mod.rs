@@ -58,6 +58,10 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         Task::History(command) => history::history(settings, command),
         Task::Jobs(args) => jobs::jobs(settings, args),
         Task::ConfigCheck => {
+            let missing = config::missing_directories(settings);
+            if !missing.is_empty() {
+                return Err(Failed::error(ExitStatus::Usage, missing.join("\n")));
+            }
             print(format!("{}\n", config::checked(settings)).as_bytes())?;
             Ok(ExitStatus::Success)
         }

@@ -159,9 +159,14 @@ impl Session {
         self.pipeline.end_of_stream(writer, at, gather)
     }
 
-    /// Ends the streams of a command.
+    /// Notes that the exit status of the command is lost.
     pub(crate) fn end_is_unseen(&mut self) {
         self.pipeline.end_is_unseen();
+    }
+
+    /// Notes that the command could not be started, and why.
+    pub(crate) fn not_started(&mut self, why: String) {
+        self.pipeline.not_started(why);
     }
 
     /// Ends the streams of a command.

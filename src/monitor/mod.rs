@@ -288,7 +288,9 @@ fn execute(
     if let Some(error) = &ended.not_started {
         let program =
             task.command.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-        if report != Report::Files {
+        // A report for people has told so.
+        let is_told = matches!(settings.output.form, Form::Live | Form::Lines);
+        if report != Report::Files && !is_told {
             complain(&anyhow::anyhow!("{}: {}", program, reason(error)));
         }
     }

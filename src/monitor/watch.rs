@@ -619,6 +619,9 @@ impl<'a> Loop<'a> {
         if status.is_none() {
             self.session.end_is_unseen();
         }
+        if let (Some(error), Some(program)) = (&not_started, self.facts.command.first()) {
+            self.session.not_started(format!("{program}: {}", super::reason(error)));
+        }
         if let Some(kept) = &self.kept {
             let mut before = self.status(at);
             before.cursor = kept.cursor();

@@ -331,6 +331,11 @@ impl Pipeline {
         self.state.end_is_unseen();
     }
 
+    /// Takes note, before the end, that the command could not be started, and why.
+    pub fn not_started(&mut self, why: String) {
+        self.state.not_started(why);
+    }
+
     /// Takes the questions of the state, to be answered by [`Pipeline::derivation`].
     pub fn requests(&mut self) -> impl Iterator<Item = Request> {
         self.effects.requests.drain(..)

@@ -200,6 +200,8 @@ struct End {
     exit_status: Option<i32>,
     /// The stream is of a command whose exit status is lost.
     unseen: bool,
+    /// Why the command could not be started.
+    not_started: Option<String>,
     outcome: Option<Outcome>,
 }
 
@@ -397,6 +399,16 @@ impl State {
     /// Takes note that the exit status of the command is lost. Without it the run is no success, whatever was printed.
     pub fn end_is_unseen(&mut self) {
         self.end.unseen = true;
+    }
+
+    /// Takes note that the command could not be started, and why: `foo: command not found`.
+    pub fn not_started(&mut self, why: String) {
+        self.end.not_started = Some(nixmon_log::escapes::sanitize(&why).into_owned());
+    }
+
+    /// Returns why the command could not be started.
+    pub fn why_not_started(&self) -> Option<&str> {
+        self.end.not_started.as_deref()
     }
 
     /// Returns whether the exit status of the command is lost.

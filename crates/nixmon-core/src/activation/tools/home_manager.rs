@@ -151,9 +151,12 @@ pub(in crate::activation) fn is_own_step(step: &str) -> bool {
     STEPS.contains(&step)
 }
 
-/// Returns whether other steps of home-manager's always follow this one: it only checks, or marks the end of the checks.
-pub(in crate::activation) fn is_before_changes(step: &str) -> bool {
-    is_first_step(step) || step == "writeBoundary"
+/// The step that links the files of a generation, which every activation has.
+pub(in crate::activation) const LINK: &str = "linkGeneration";
+
+/// Returns whether other steps of home-manager's follow this one unless [`LINK`] came before it.
+pub(in crate::activation) fn is_before_link(step: &str) -> bool {
+    STEPS.iter().take_while(|before| **before != LINK).any(|before| *before == step)
 }
 
 /// Steps an activation may begin with.
