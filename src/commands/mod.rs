@@ -7,6 +7,8 @@ mod describe;
 mod error;
 mod list;
 mod log;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod prune;
 mod status;
 mod stop;
@@ -52,6 +54,8 @@ pub fn run(settings: &Settings) -> Result<ExitStatus> {
         Task::Stop(args) => stop::stop(settings, args),
         Task::List(args) => list::list(settings, args),
         Task::Prune { dry_run } => prune::prune(settings, *dry_run),
+        #[cfg(feature = "mcp")]
+        Task::Mcp(args) => mcp::mcp(settings, args),
         Task::ConfigCheck => {
             print(format!("{}\n", config::checked(settings)).as_bytes());
             Ok(ExitStatus::Success)

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::NotifyWays;
 
+/// The variable with the token of agents over HTTP, which no command inherits.
+pub(crate) const MCP_TOKEN: &str = "NIXMON_MCP_TOKEN";
+
 /// The environment of the process.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -44,6 +47,8 @@ pub struct Environment {
     pub nix_log_dir: Option<String>,
     /// `NIXMON_LOG`: the level of diagnostics of nixmon itself.
     pub nixmon_log: Option<String>,
+    /// `NIXMON_MCP_TOKEN`: the token of agents over HTTP.
+    pub mcp_token: Option<String>,
     /// The ways to notify the user of the end of a run.
     pub notify: NotifyWays,
 }
@@ -82,6 +87,7 @@ impl Environment {
                 Some(std::path::Path::new(&state).parent()?.join("log/nix").to_string_lossy().into_owned())
             }),
             nixmon_log: std::env::var("NIXMON_LOG").ok().filter(|level| !level.is_empty()),
+            mcp_token: std::env::var(MCP_TOKEN).ok().filter(|token| !token.is_empty()),
             home,
         }
     }

@@ -99,6 +99,8 @@ impl Settings {
                 retention = Kept { days: keep_days, runs: keep_runs, mib: keep_mib };
                 Task::Prune { dry_run }
             }
+            #[cfg(feature = "mcp")]
+            Some(Command::Mcp(args)) => Task::Mcp(args),
             Some(Command::Guard) => Task::Guard,
             Some(Command::Monitor { directory }) => Task::Monitor(directory),
         };
@@ -148,6 +150,7 @@ impl Settings {
             let key = format!("services.{}.log", source::key(&name));
             resolver.pick(&key, None, Some(patterns), Vec::new(), list);
         }
+        let mcp = super::mcp::resolve(file.mcp, &file.targets, environment, &mut resolver);
         run::show(file.targets, &mut resolver);
         Ok(Self {
             task,
@@ -164,6 +167,7 @@ impl Settings {
             state_home: environment.state_home.clone(),
             socket_dirs: environment.socket_dirs.clone(),
             nix_config: environment.nix_config.clone(),
+            mcp,
             retention,
             stdout_is_stderr: environment.stdout_is_stderr,
             notify: environment.notify,

@@ -8,6 +8,8 @@ mod e2e;
 mod faults;
 mod flake;
 mod live;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod newer_nix;
 mod pty;
 mod run_nix;
