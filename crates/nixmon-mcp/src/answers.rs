@@ -58,7 +58,7 @@ pub(crate) struct WaitAnswer {
     /// Estimated time until the end, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) eta_ms: Option<u64>,
-    /// Seconds to wait next; absent once the run has ended.
+    /// Seconds that may pass before the next call, which waits up to 50 s itself; absent once the run has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) wait_s: Option<u64>,
     /// The next call, if there is one.

@@ -28,7 +28,9 @@ pub struct Http {
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// Other machines could use it without a token.
-    #[error("{0} can be reached from other machines, which needs a token")]
+    #[error(
+        "{0} can be reached from other machines, which needs a token: set NIXMON_MCP_TOKEN, or token-file in [mcp]"
+    )]
     NoToken(SocketAddr),
     /// The address cannot be used.
     #[error("cannot serve on {address}: {source}")]

@@ -78,6 +78,13 @@ pub(crate) fn list(program: &dyn Program) -> Result<Vec<Resource>, Refusal> {
     Ok(listed.collect())
 }
 
+/// Returns the numbers of the newest runs.
+pub(crate) fn ids(program: &dyn Program) -> Vec<String> {
+    let listed =
+        program.runs().ok().and_then(|runs| Some(runs.list(Some(LISTED)).ok()?.0.collect::<Vec<_>>()));
+    listed.unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
 /// Returns the forms of the addresses.
 pub(crate) fn templates() -> Vec<ResourceTemplate> {
     vec![

@@ -11,19 +11,19 @@ use nixmon_runs::clock::unix_ms;
 use nixmon_runs::{RunId, Status};
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
-    CreateTaskResult, ElicitRequest, ElicitRequestParams, ElicitationAction, ElicitationSchema, ErrorData,
-    GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, InputRequest,
-    InputRequests, InputRequiredResult, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, LoggingLevel, LoggingMessageNotificationParam,
-    PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, ResourceUpdatedNotificationParam, ServerCapabilities,
-    ServerConfig, ServerRequest, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
-    UnsubscribeRequestParams, UpdateTaskParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams,
+    CompleteResult, CompletionInfo, ContentBlock, CreateTaskResult, ElicitRequest, ElicitRequestParams,
+    ElicitationAction, ElicitationSchema, ErrorData, GetPromptRequestParams, GetPromptResponse,
+    GetTaskParams, GetTaskResult, Implementation, InputRequest, InputRequests, InputRequiredResult,
+    JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    LoggingLevel, LoggingMessageNotificationParam, PaginatedRequestParams, ProgressNotificationParam,
+    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
+    ResourceUpdatedNotificationParam, ServerCapabilities, ServerConfig, ServerRequest, SetLevelRequestParams,
+    SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{Peer, RequestContext, RoleServer, SubscriptionContext};
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::access::{Access, Profile};
 use crate::call::Call;
@@ -69,6 +69,8 @@ struct Shared {
 struct Session {
     level: Mutex<Option<LoggingLevel>>,
     subscriptions: Mutex<HashMap<String, tokio::task::AbortHandle>>,
+    /// The client has gone.
+    has_ended: watch::Sender<bool>,
 }
 
 /// A note of a call that is under way.
@@ -88,6 +90,12 @@ impl Server {
     #[must_use]
     pub fn new_session(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), session: Arc::default() }
+    }
+
+    /// Ends all waits of this session, since its client has gone. The runs go on.
+    #[cfg_attr(not(feature = "stdio"), expect(dead_code, reason = "only standard input has an end"))]
+    pub(crate) fn end_waits(&self) {
+        self.session.has_ended.send_replace(true);
     }
 
     /// Does work that reads files on a thread for such work.
@@ -128,11 +136,15 @@ impl Server {
         });
         tokio::pin!(work);
         let mut sender = Sender::new(self, context);
+        let mut client = self.session.has_ended.subscribe();
         let result = loop {
             tokio::select! {
                 result = &mut work => break result?,
                 Some(note) = inbox.recv() => sender.send(note).await,
                 () = context.ct.cancelled(), if !is_cancelled.load(Ordering::Relaxed) => {
+                    is_cancelled.store(true, Ordering::Relaxed);
+                }
+                () = gone(&mut client), if !is_cancelled.load(Ordering::Relaxed) => {
                     is_cancelled.store(true, Ordering::Relaxed);
                 }
             }
@@ -209,6 +221,12 @@ impl Server {
             }
         }
     }
+}
+
+/// Waits until the client has gone.
+async fn gone(client: &mut watch::Receiver<bool>) {
+    // The session holds the sender.
+    let _ = client.wait_for(|has_ended| *has_ended).await;
 }
 
 /// When a client hears of a run that it has subscribed to.
@@ -368,6 +386,13 @@ fn agrees(answer: &Value) -> bool {
         && answer.pointer("/content/agree").and_then(Value::as_bool) == Some(true)
 }
 
+/// The kind of an argument that can be completed.
+#[derive(Clone, Copy)]
+enum Completed {
+    Target,
+    Run,
+}
+
 /// What became of a question.
 enum Consent {
     Given,
@@ -409,6 +434,7 @@ async fn consent(
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
+            .enable_completions()
             .enable_logging()
             .enable_prompts()
             .enable_resources()
@@ -477,6 +503,29 @@ impl ServerHandler for Server {
             }
         }
         Ok(self.call(tool, values, has_consent, &context).await?.into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let begun = request.argument.value;
+        let what = match (&request.r#ref, request.argument.name.as_str()) {
+            (Reference::Prompt(prompt), "target") if prompt.name == "rebuild-home" => Completed::Target,
+            (Reference::Resource(resource), "id") if resources::parse(&resource.uri).is_some() => {
+                Completed::Run
+            }
+            _ => return Ok(CompleteResult::default()),
+        };
+        let known = self.blocking(move |program, _| match what {
+            Completed::Target => program.targets(),
+            Completed::Run => resources::ids(program),
+        });
+        let fitting = known.await?.into_iter().filter(|value| value.starts_with(&begun));
+        let values = fitting.take(CompletionInfo::MAX_VALUES).collect();
+        let info = CompletionInfo::new(values).map_err(|error| ErrorData::internal_error(error, None))?;
+        Ok(CompleteResult::new(info))
     }
 
     async fn list_prompts(
@@ -567,9 +616,11 @@ impl ServerHandler for Server {
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let uris: Vec<String> = context.accepted().resource_subscriptions.iter().flatten().cloned().collect();
         let mut watches: Vec<(String, Watch)> = uris.into_iter().map(|uri| (uri, Watch::default())).collect();
+        let mut client = self.session.has_ended.subscribe();
         loop {
             tokio::select! {
                 () = context.cancelled() => return Ok(()),
+                () = gone(&mut client) => return Ok(()),
                 () = tokio::time::sleep(resources::POLL) => {}
             }
             for (uri, watch) in &mut watches {

@@ -93,7 +93,8 @@ fn input(properties: Value, required: &[&str]) -> Value {
 }
 
 fn output<T: JsonSchema>() -> Option<Value> {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
+    // As they are written: a field that may be left out is not required.
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
@@ -162,8 +163,8 @@ static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
             name: "build_wait",
             title: "Wait for a build",
             description: "Wait until a run ends, changes or enters another phase, and return only what is new, a cursor and \
-                the next call. Returns after max_wait_s at the latest (at most 50): then call it again with since, as \
-                next says. A failed build is an error with its cause; call why_failed then. Ending a wait never stops the \
+                the next call. Returns after max_wait_s at the latest (at most 50): then after wait_s \
+                seconds, in which you may do other work, make the call in next. A failed build is an error with its cause; call why_failed then. Ending a wait never stops the \
                 build. Not for a single look: use build_status.",
             example: "build_wait {\"id\":\"run-41\",\"max_wait_s\":50}",
             needs: Profile::ReadOnly,
@@ -399,6 +400,12 @@ mod tests {
         let total: usize =
             TOOLS.iter().map(|tool| tool.description.len() + tool.input.to_string().len()).sum();
         assert!(total < 12_000, "{total} bytes of descriptions and arguments");
+    }
+
+    #[test]
+    fn fields_that_are_left_out_are_not_required() {
+        let wait = find("build_wait").unwrap().output.as_ref().unwrap();
+        assert_eq!(wait["required"], json!(["id", "state", "cursor"]));
     }
 
     #[test]

@@ -78,10 +78,7 @@ pub(crate) fn answer(
 ) -> WaitAnswer {
     let has_ended = status.has_ended();
     let id = words::id(status.id);
-    let wait_s = (!has_ended).then(|| {
-        // No need to come back before the end is near.
-        remaining_ms.map_or(MAX_WAIT, |ms| (ms / 1000 + 1).clamp(5, MAX_WAIT))
-    });
+    let wait_s = (!has_ended).then(|| pause(status, remaining_ms));
     let next = if !has_ended {
         Some(format!("build_wait {{\"id\":\"{id}\",\"since\":{}}}", status.cursor))
     } else if words::has_failed(status) {
@@ -109,6 +106,18 @@ pub(crate) fn answer(
     }
     fit(&mut answer, max_bytes);
     answer
+}
+
+/// Returns the seconds that may pass before the next call: it waits itself, so that what is left is the time before the end is
+/// near, or, where nothing is known, a share of the time that the run has taken.
+fn pause(status: &Status, remaining_ms: Option<u64>) -> u64 {
+    match remaining_ms {
+        Some(ms) => (ms / 1000).saturating_sub(MAX_WAIT).min(600),
+        None => {
+            let elapsed = words::elapsed_ms(status, status.heartbeat_at).unwrap_or(0);
+            (elapsed / 2_000).min(120)
+        }
+    }
 }
 
 /// Leaves out lines, the oldest first, and cuts texts, until the answer is short enough.
@@ -241,8 +250,20 @@ mod tests {
         let running = Status { id: RunId(3), cursor: 7, ..Status::default() };
         let made = answer(&running, Vec::new(), None, SHORT);
         assert_eq!(made.next.as_deref(), Some("build_wait {\"id\":\"run-3\",\"since\":7}"));
-        assert_eq!(made.wait_s, Some(50));
-        assert_eq!(answer(&running, Vec::new(), Some(12_000), SHORT).wait_s, Some(13));
+        assert_eq!(made.wait_s, Some(0));
+        let pause = |elapsed_s: u64, remaining_ms| {
+            let status = Status {
+                started_at: Some(5_000),
+                heartbeat_at: 5_000 + elapsed_s * 1_000,
+                ..running.clone()
+            };
+            answer(&status, Vec::new(), remaining_ms, SHORT).wait_s
+        };
+        assert_eq!([50, 125, 4_000].map(|elapsed| pause(elapsed, None)), [Some(25), Some(62), Some(120)]);
+        assert_eq!(
+            [12_000, 300_000, 9_000_000].map(|ms| pause(50, Some(ms))),
+            [Some(0), Some(250), Some(600)]
+        );
         let failed = Status { state: RunState::Ended, outcome: Some(RunOutcome::Failure), ..running.clone() };
         assert_eq!(
             answer(&failed, Vec::new(), None, SHORT).next.as_deref(),

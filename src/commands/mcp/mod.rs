@@ -62,7 +62,8 @@ fn access(settings: &Settings, profile: Option<ProfileArg>, is_http: bool) -> Ac
 
 #[cfg(feature = "mcp-http")]
 async fn serve_http(settings: &Settings, server: Server, address: std::net::SocketAddr) -> Result<()> {
-    use nixmon_mcp::http::{Http, serve};
+    use crate::exit_status::Failed;
+    use nixmon_mcp::http::{Http, HttpError, serve};
     let token = match (&settings.mcp.token, &settings.mcp.token_file) {
         (Some(token), _) => Some(token.clone()),
         (None, Some(file)) => Some(read_token(file)?),
@@ -70,7 +71,10 @@ async fn serve_http(settings: &Settings, server: Server, address: std::net::Sock
     };
     let http = Http { address, token, hosts: settings.mcp.hosts.clone() };
     let ready = |address| drive::complain(&anyhow::anyhow!("serving MCP at http://{address}/mcp"));
-    serve(server, http, ready).await.context("set NIXMON_MCP_TOKEN or [mcp] token-file for other machines")
+    serve(server, http, ready).await.map_err(|error| match error {
+        HttpError::NoToken(_) => Failed::error(ExitStatus::Usage, error.to_string()),
+        error => error.into(),
+    })
 }
 
 #[cfg(feature = "mcp-http")]
