@@ -41,12 +41,10 @@ pub(crate) fn short(text: &str) -> String {
 
 /// Returns a text in one line of at most `columns`, free of control characters.
 pub(crate) fn clean(text: &str, columns: usize) -> String {
+    let is_one_line = !text.contains(['\n', '\r', '\t']);
     let text = sanitize(text);
-    let text: Cow<'_, str> = if text.contains(['\n', '\t']) {
-        Cow::Owned(text.split_whitespace().collect::<Vec<_>>().join(" "))
-    } else {
-        text
-    };
+    let text =
+        if is_one_line { text } else { Cow::Owned(text.split_whitespace().collect::<Vec<_>>().join(" ")) };
     truncate(&text, columns, "…").into_owned()
 }
 
