@@ -288,7 +288,7 @@ pub struct McpArgs {
     pub profile: Option<ProfileArg>,
 }
 
-/// The extent of what a client may do.
+/// The extent of what a client of `nixmon mcp` may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProfileArg {
     /// Look at runs

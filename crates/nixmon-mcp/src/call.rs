@@ -52,16 +52,9 @@ pub(crate) struct Call<'a> {
     pub(crate) is_cancelled: &'a AtomicBool,
 }
 
-/// A command that the user has to agree to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Question {
-    /// The question.
-    pub(crate) text: String,
-}
-
 impl Call<'_> {
     /// Returns the question to put to the user before this call.
-    pub(crate) fn question(&self) -> Result<Option<Question>> {
+    pub(crate) fn question(&self) -> Result<Option<String>> {
         let order = match self.tool.name {
             "build_start" => self.order(&self.args()?)?,
             "build_apply" => {
@@ -75,12 +68,12 @@ impl Call<'_> {
         let kind = self.program.kind(&order.command);
         let is_switch = kind == CommandKind::Switch || kind == CommandKind::Other;
         let host = remote_host(&order.command).filter(|_| is_switch);
-        Ok(host.map(|host| Question {
-            text: format!(
+        Ok(host.map(|host| {
+            format!(
                 "Switch {} to another configuration? The command is: {}",
                 words::clean(&host, 60),
                 words::clean(&order.command.join(" "), 200)
-            ),
+            )
         }))
     }
 

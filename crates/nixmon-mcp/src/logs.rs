@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nixmon_core::render::Style;
+use nixmon_core::text::count;
 use nixmon_core::wire::{Location, Summary, SummaryFailure};
 use nixmon_log::escapes::sanitize;
 use nixmon_runs::clock::unix_ms;
@@ -96,7 +97,8 @@ fn cause(text: &mut Text, number: usize, failure: &SummaryFailure, id: &str) {
         line.push_str(&format!(" (in {})", words::clean(phase, 40)));
     }
     if failure.blocks > 0 {
-        line.push_str(&format!("; {} further derivations need it", failure.blocks));
+        let blocked = count(failure.blocks as u64, "further derivation needs", "further derivations need");
+        line.push_str(&format!("; {blocked} it"));
     }
     text.push(&line);
     if let Some(place) = failure.user_location.as_ref().or(failure.location.as_ref()) {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nixmon_runs::Status;
 use nixmon_runs::clock::unix_ms;
-use nixmon_runs::{RunId, Status};
 use rmcp::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams,
@@ -155,12 +155,13 @@ impl Server {
         Ok(result.unwrap_or_else(|refusal| refused(&refusal)))
     }
 
-    /// Returns the run whose end a call waits for.
-    async fn waits_for(
+    /// Finds something out about a call without making it. A call that is refused says so as its answer, not here.
+    async fn about<T: Send + 'static>(
         &self,
         tool: &'static Tool,
         values: &Map<String, Value>,
-    ) -> Result<Option<RunId>, ErrorData> {
+        find: fn(&Call<'_>) -> Result<Option<T>, Refusal>,
+    ) -> Result<Option<T>, ErrorData> {
         let values = values.clone();
         self.blocking(move |program, access| {
             let is_cancelled = AtomicBool::new(false);
@@ -172,30 +173,7 @@ impl Server {
                 has_consent: false,
                 is_cancelled: &is_cancelled,
             };
-            // A call that is refused says so as an answer.
-            call.waits_for_end().unwrap_or(None)
-        })
-        .await
-    }
-
-    /// Returns the question that has to be put to the user first.
-    async fn question(
-        &self,
-        tool: &'static Tool,
-        values: &Map<String, Value>,
-    ) -> Result<Option<String>, ErrorData> {
-        let values = values.clone();
-        self.blocking(move |program, access| {
-            let is_cancelled = AtomicBool::new(false);
-            let call = Call {
-                program,
-                access,
-                tool,
-                values: &values,
-                has_consent: false,
-                is_cancelled: &is_cancelled,
-            };
-            call.question().unwrap_or(None).map(|question| question.text)
+            find(&call).unwrap_or(None)
         })
         .await
     }
@@ -323,7 +301,7 @@ impl<'a> Sender<'a> {
                 peer.notify_progress(param).await
             }
             Note::Failure(text) => {
-                if !self.level.is_some_and(|level| rank(level) <= rank(LoggingLevel::Error)) {
+                if self.level.is_none_or(|level| rank(level) > rank(LoggingLevel::Error)) {
                     return;
                 }
                 let param = LoggingMessageNotificationParam::new(LoggingLevel::Error, json!(text))
@@ -476,7 +454,7 @@ impl ServerHandler for Server {
         let values: JsonObject = request.arguments.clone().unwrap_or_default();
         let has_tasks =
             context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks());
-        if has_tasks && let Some(run) = self.waits_for(tool, &values).await? {
+        if has_tasks && let Some(run) = self.about(tool, &values, |call| call.waits_for_end()).await? {
             lock(&self.shared.cancelled).remove(&run.0);
             let status = self.blocking(move |program, _| tasks::look(program, &run.to_string())).await?;
             if let Ok(status) = status
@@ -487,7 +465,7 @@ impl ServerHandler for Server {
         }
         let mut has_consent = false;
         if tool.needs > Profile::ReadOnly
-            && let Some(question) = self.question(tool, &values).await?
+            && let Some(question) = self.about(tool, &values, |call| call.question()).await?
         {
             match consent(&question, &request, &context).await {
                 Consent::Given => has_consent = true,
