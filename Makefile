@@ -14,7 +14,6 @@ FLAKE ?= .
 nixmon := $(target)/release/nixmon
 hash := \#
 nix := nix --extra-experimental-features 'nix-command flakes'
-json := --log-format internal-json -v
 
 .PHONY: build
 build: ## Build the program (the default)
@@ -60,23 +59,10 @@ limits: ## Measure memory of endless streams, and a graph of 100,000 derivations
 fuzz: ## Look for inputs that break something, ten minutes with each target
 	$(root)fuzz/run 600
 
-# Two builds: a good one, and one that fails, which is what it is for. --impure makes their derivations new each time.
+# Two builds: a good one, and one that fails, which is what it is for.
 .PHONY: demo
-demo: build ## Watch a real `nix build`, or a recorded one where there is no Nix
-	@demo() { \
-	  $(nix) build -j4 --no-link --impure --option substitute false $(json) "$$1" 2>&1 | $(nixmon); \
-	  return $${PIPESTATUS[0]}; \
-	}; \
-	if nix-store --add $(root)tests/demo/flake.nix >/dev/null 2>&1; then \
-	  echo '$$ nix build |& nixmon'; \
-	  demo path:$(root)tests/demo || exit; \
-	  echo; echo '$$ nix build .#broken |& nixmon'; \
-	  ! demo path:$(root)tests/demo\#broken; \
-	else \
-	  echo 'No Nix here that can write to its store. Recorded, and shown three times as fast:'; \
-	  echo '$$ (nix build; nix build .#broken) |& nixmon'; \
-	  ! $(nixmon) replay --speed 3 $(root)tests/fixtures/demo.nixrec; \
-	fi
+demo: build ## Watch two real `nix build`s, or recorded ones where Nix cannot build
+	@$(root)tests/demo/watch $(nixmon)
 
 .PHONY: install
 install: ## Install the program with cargo

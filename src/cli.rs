@@ -1,5 +1,6 @@
 //! The command line. Types only; `settings` decides what they mean together.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
+use nixmon_log::escapes::escape;
 use nixmon_runs::query::LineRange;
 
 /// Smallest value of `--every`, in seconds.
@@ -42,18 +44,26 @@ pub struct Cli {
     /// Record the raw input with its times in FILE, for `nixmon replay` and for bug reports; compressed if FILE ends in .zst
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
+    /// Whether the exit status of what writes into the pipe is looked for (Linux 6.15 and later) [default: auto]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub status_from_writer: Option<StatusFromWriter>,
     /// Read this configuration file [default: ~/.config/nixmon/config.toml]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+    /// Neither use nor fill the history of builds, so that no end of the run is foreseen
+    #[arg(long, global = true)]
+    pub no_history: bool,
     /// Print diagnostics of nixmon itself to standard error; of `start` to nixmon.log in the run's directory
     #[arg(long, short, global = true)]
     pub verbose: bool,
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 9] = ["status", "wait", "log", "stop", "list", "runs", "mcp", "completions", "man"];
+const CLIENTS: [&str; 11] =
+    ["status", "wait", "log", "stop", "list", "runs", "history", "jobs", "mcp", "completions", "man"];
 /// Options for output that are of no use to [`CLIENTS`].
-const NOT_FOR_CLIENTS: [&str; 9] = [
+const NOT_FOR_CLIENTS: [&str; 10] = [
+    "no_history",
     "output",
     "every",
     "max_lines",
@@ -73,7 +83,15 @@ impl Cli {
                 // Parsed again, since only the help needs the options in place.
                 let _ = with_options_in_place(Self::command()).get_matches();
             }
-            error.exit()
+            let plain = error.to_string();
+            match escape(&plain) {
+                Cow::Borrowed(_) => error.exit(),
+                // Arguments are quoted in it, and these have control characters.
+                Cow::Owned(text) => {
+                    let text = text.strip_prefix("error: ").unwrap_or(&text);
+                    clap::Error::raw(error.kind(), text).exit()
+                }
+            }
         })
     }
 }
@@ -94,27 +112,78 @@ fn hide_options(command: clap::Command, is_client: bool) -> clap::Command {
     command.mut_subcommands(|command| hide_options(command, is_client))
 }
 
+/// Examples of the subcommands, for the end of their help.
+mod examples {
+    pub(super) const RUN: &str = "\
+Examples:
+  nixmon run -- make home                   # any command
+  nixmon run --name web -- nix build .#web  # with a name
+  nixmon run home                           # [target.home] of the configuration";
+    pub(super) const START: &str = "\
+Examples:
+  nixmon start home                                # prints its number
+  nixmon start --after 12 --notify -- make deploy  # after run 12 has succeeded";
+    pub(super) const STATUS: &str = "\
+Examples:
+  nixmon status              # the newest run
+  nixmon status home --json  # the newest run named home";
+    pub(super) const WAIT: &str = "\
+Examples:
+  nixmon wait 12                                    # until run 12 ends
+  nixmon wait --for change --since 4 --timeout 50s  # lines after cursor 4";
+    pub(super) const LOG: &str = "\
+Examples:
+  nixmon log --lines -20:                          # the last 20 lines
+  nixmon log 12 --derivation firefox --grep error  # matching lines of one build
+  nixmon log home --unit nginx.service             # one unit of a switch";
+    pub(super) const STOP: &str = "\
+Examples:
+  nixmon stop                 # the only run in progress
+  nixmon stop 12 --grace 60s  # SIGKILL a minute later";
+    pub(super) const LIST: &str = "\
+Examples:
+  nixmon list --all   # all runs
+  nixmon list --json  # for programs";
+    pub(super) const REPLAY: &str = "\
+Examples:
+  nixmon replay build.log                    # a log, at once
+  nixmon replay 12 --speed 10 --output live  # run 12, ten times as fast";
+}
+
 /// A subcommand.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a command and watch it; ends with its exit status
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
     /// Run a command in the background: prints the number of the run and returns at once
+    #[command(after_help = examples::START)]
     Start(StartArgs),
     /// Print the status of a run
+    #[command(after_help = examples::STATUS)]
     Status(StatusArgs),
     /// Wait until a run ends or has news, and print its new lines
+    #[command(after_help = examples::WAIT)]
     Wait(WaitArgs),
     /// Print the output of a run and its builds
+    #[command(after_help = examples::LOG)]
     Log(LogArgs),
     /// End a run: SIGTERM to its process group, later SIGKILL
+    #[command(after_help = examples::STOP)]
     Stop(StopArgs),
     /// List runs, the newest first
+    #[command(after_help = examples::LIST)]
     List(ListArgs),
     /// Manage recorded runs
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Look into the history of builds, or fill it
+    #[command(subcommand)]
+    History(HistoryCommand),
+    /// Print how many jobs are best for a target, from its past runs
+    Jobs(JobsArgs),
     /// Read logs or recordings from files, as if they came now
+    #[command(after_help = examples::REPLAY)]
     Replay(ReplayArgs),
     /// Serve builds to an agent: the Model Context Protocol, on standard input and output
     #[cfg(feature = "mcp")]
@@ -321,6 +390,91 @@ pub enum RunsCommand {
     },
 }
 
+/// An action on the history of builds.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum HistoryCommand {
+    /// Read exported histories, build reports of nix-output-monitor and rom, or recorded runs into the history
+    Import {
+        /// Files [default: the reports of nix-output-monitor and rom, and all recorded runs]
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+    /// Print the history as JSON lines
+    Export {
+        /// Only runs of this target
+        #[arg(value_name = "TARGET")]
+        target: Option<String>,
+    },
+    /// Remove runs that are too old or take too much room
+    Prune {
+        /// Remove runs older than DAYS [default: 365]
+        #[arg(long, value_name = "DAYS")]
+        keep_days: Option<u64>,
+        /// Remove the oldest until the rest takes at most MIB mebibytes [default: 512]
+        #[arg(long, value_name = "MIB")]
+        keep_mib: Option<u64>,
+    },
+    /// Print how good past predictions were, and how good simple ones would have been
+    Accuracy(PastArgs),
+    /// Print the packages on which most time was spent
+    Slowest(PastArgs),
+    /// Print what took longer in one run than in another, and what was rebuilt
+    Diff {
+        /// The earlier run: its number, or a target for its newest run
+        #[arg(value_name = "RUN")]
+        before: String,
+        /// The later run
+        #[arg(value_name = "RUN")]
+        after: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print how the times of a target or a package develop
+    Trends {
+        /// A target, or the name of a package without its version
+        #[arg(value_name = "TARGET")]
+        target: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the chain of builds that decided how long a run took
+    CriticalPath {
+        /// The number of a run, or a target for its newest run [default: the newest run]
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The part of the history to look into.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct PastArgs {
+    /// Only runs of this target
+    #[arg(value_name = "TARGET")]
+    pub target: Option<String>,
+    /// The newest N runs
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub runs: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The target whose jobs are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct JobsArgs {
+    /// A target of the configuration, or the name or command of past runs
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// An action on the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -388,6 +542,15 @@ pub struct OutputArgs {
     /// With --output json: print a snapshot every SECONDS
     #[arg(global = true, long, value_name = "SECONDS", value_parser = at_least::<MIN_SNAPSHOTS>)]
     pub snapshots: Option<u64>,
+}
+
+/// Whether a filter ends as what writes into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusFromWriter {
+    /// Where the system can tell its exit status, `nix build |& nixmon` ends as `nix build` does; else the stream decides
+    Auto,
+    /// The stream alone decides
+    Never,
 }
 
 /// Forms of output.
@@ -503,6 +666,22 @@ fn line_range(text: &str) -> Result<LineRange, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn examples_of_help_are_valid() {
+        let mut n_examples = 0;
+        for command in Cli::command().get_subcommands() {
+            let Some(help) = command.get_after_help() else { continue };
+            for line in help.to_string().lines().filter(|line| line.starts_with("  ")) {
+                let (example, comment) = line.split_once(" # ").unwrap();
+                assert!(!comment.is_empty() && line.len() <= 80, "{line}");
+                Cli::try_parse_from(example.split_whitespace()).unwrap();
+                assert_eq!(example.split_whitespace().nth(1), Some(command.get_name()));
+                n_examples += 1;
+            }
+        }
+        assert!(n_examples >= 16, "{n_examples}");
+    }
 
     #[test]
     fn durations() {

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 /// The exit status of the program.
 ///
-/// A filter cannot see the exit status of the command before it in the pipe, so it reports what the stream tells. `run` and
-/// `wait` end as the command did. Failures of nixmon itself have statuses of `sysexits.h`.
+/// A filter ends as the command before it in the pipe if that can be known, otherwise as the stream tells. `run` and `wait`
+/// end as the command did. Failures of nixmon itself have statuses of `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// 0: nothing failed.
@@ -73,6 +73,11 @@ impl Failed {
     /// Makes an error with this exit status.
     pub(crate) fn error(status: ExitStatus, message: impl Into<String>) -> anyhow::Error {
         Self { status, message: message.into() }.into()
+    }
+
+    /// Makes the error of output that cannot be written.
+    pub(crate) fn unwritten(error: &std::io::Error) -> anyhow::Error {
+        Self::error(ExitStatus::Failure, format!("cannot write to standard output: {error}"))
     }
 }
 

@@ -3,9 +3,14 @@
 use serde_json::json;
 
 use crate::settings::{Setting, Settings};
+use nixmon_log::escapes::escape;
 
 /// Describes a configuration that could be read, or need not exist.
 pub(super) fn checked(settings: &Settings) -> String {
+    escape(&checked_file(settings)).into_owned()
+}
+
+fn checked_file(settings: &Settings) -> String {
     match &settings.config_file {
         Some(path) if settings.config_exists => format!("{}: no mistakes", path.display()),
         Some(path) => format!("no configuration: {} does not exist", path.display()),

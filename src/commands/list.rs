@@ -9,6 +9,7 @@ use crate::exit_status::ExitStatus;
 use crate::settings::Settings;
 use nixmon_core::text::{Line, Role, Symbols};
 use nixmon_core::wire::{SCHEMA, UnreadableRun};
+use nixmon_log::escapes::escape;
 use nixmon_runs::clock::short_clock;
 use nixmon_runs::clock::unix_ms;
 use nixmon_runs::{RunId, RunState, Status, StatusRecord};
@@ -35,7 +36,7 @@ pub(super) fn list(settings: &Settings, args: &ListArgs) -> Result<ExitStatus> {
         let row = look.map(|look| look.status).map_err(|error| error.to_string());
         if !args.json {
             rows.push((id, row));
-        } else if !print_row(id, row) {
+        } else if !print_row(id, row)? {
             break;
         }
     }
@@ -48,13 +49,13 @@ pub(super) fn list(settings: &Settings, args: &ListArgs) -> Result<ExitStatus> {
         if rows.is_empty() {
             lines.push(Line::new().with(Role::Plain, "no runs"));
         }
-        print_lines(settings, &lines);
+        print_lines(settings, &lines)?;
     }
     Ok(ExitStatus::Success)
 }
 
 /// Prints a run as JSON. Returns whether the reader is still there.
-fn print_row(id: RunId, row: std::result::Result<Status, String>) -> bool {
+fn print_row(id: RunId, row: std::result::Result<Status, String>) -> Result<bool> {
     match row {
         Ok(status) => print_json(&StatusRecord::from(status)),
         Err(error) => {
@@ -115,7 +116,7 @@ pub(super) fn table(
             Err(error) => {
                 // The row begins with the number.
                 let error = error.strip_prefix(&format!("run {id} ")).unwrap_or(error);
-                line.push(Role::Plain, "  ").push(Role::Muted, error);
+                line.push(Role::Plain, "  ").push(Role::Muted, escape(error));
             }
         }
         line.truncate(columns.unwrap_or(COLUMNS), "…");

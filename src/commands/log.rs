@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::describe;
 use crate::cli::LogArgs;
 use crate::drive::{self, complain, options};
-use crate::exit_status::ExitStatus;
+use crate::exit_status::{ExitStatus, Failed};
 use crate::settings::Settings;
 use nixmon_runs::query::{LogNote, LogRequest, Logs};
 use nixmon_runs::{QueryError, RunId};
@@ -32,6 +32,7 @@ pub(super) fn log(settings: &Settings, args: &LogArgs) -> Result<ExitStatus> {
     match logs.write(&dir, &request, Box::new(BufWriter::new(std::io::stdout().lock()))) {
         // The reader has gone, or has all the lines that were asked for.
         Err(QueryError::Write(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitStatus::Success),
+        Err(QueryError::Write(error)) => Err(Failed::unwritten(&error)),
         Err(error) => Err(error.into()),
         Ok(()) => Ok(ExitStatus::Success),
     }

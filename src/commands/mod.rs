@@ -5,6 +5,8 @@
 mod config;
 mod describe;
 mod error;
+mod history;
+mod jobs;
 mod list;
 mod log;
 #[cfg(feature = "mcp")]
@@ -24,25 +26,26 @@ use clap::CommandFactory;
 pub use error::{exit_status, hint};
 
 use crate::cli::{Cli, with_options_in_place};
+use crate::drive::writer::Writer;
 use crate::drive::{diagnostics, filter, replay};
-use crate::exit_status::ExitStatus;
+use crate::exit_status::{ExitStatus, Failed};
 use crate::monitor;
 use crate::settings::{Settings, Task};
 use nixmon_core::frontend::json_line;
 use nixmon_core::text::{self, Line, Palette, Symbols};
 
-/// Executes the task of the settings.
+/// Executes the task of the settings. `writer` is what writes into standard input, if that was looked for and found.
 ///
 /// # Errors
 ///
 /// If it cannot be done; [`exit_status`] tells what to exit with.
-pub fn run(settings: &Settings) -> Result<ExitStatus> {
+pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
     // The monitor writes diagnostics to a file of its run, and the guard has no reader.
     if !matches!(settings.task, Task::Guard | Task::Monitor(_)) {
         diagnostics::start(settings)?;
     }
     match &settings.task {
-        Task::Filter { record } => filter::filter(settings, record.as_deref()),
+        Task::Filter { record } => filter::filter(settings, record.as_deref(), writer),
         Task::Replay { files, speed, exit_status } => replay::replay(settings, files, *speed, *exit_status),
         Task::Run(task) => monitor::run(settings, task),
         Task::Start { run, after } => monitor::start(settings, run, after.as_deref()),
@@ -56,19 +59,21 @@ pub fn run(settings: &Settings) -> Result<ExitStatus> {
         Task::Prune { dry_run } => prune::prune(settings, *dry_run),
         #[cfg(feature = "mcp")]
         Task::Mcp(args) => mcp::mcp(settings, args),
+        Task::History(command) => history::history(settings, command),
+        Task::Jobs(args) => jobs::jobs(settings, args),
         Task::ConfigCheck => {
-            print(format!("{}\n", config::checked(settings)).as_bytes());
+            print(format!("{}\n", config::checked(settings)).as_bytes())?;
             Ok(ExitStatus::Success)
         }
         Task::ConfigShow { json } => {
             let text = if *json { config::json(settings) } else { config::text(settings) };
-            print(text.as_bytes());
+            print(text.as_bytes())?;
             Ok(ExitStatus::Success)
         }
         Task::Completions(shell) => {
             let mut out = Vec::new();
             clap_complete::generate(*shell, &mut with_options_in_place(Cli::command()), "nixmon", &mut out);
-            print(&out);
+            print(&out)?;
             Ok(ExitStatus::Success)
         }
         Task::Man { directory } => {
@@ -80,15 +85,25 @@ pub fn run(settings: &Settings) -> Result<ExitStatus> {
             }
             let mut out = Vec::new();
             clap_mangen::Man::new(command).render(&mut out)?;
-            print(&out);
+            print(&out)?;
             Ok(ExitStatus::Success)
         }
     }
 }
 
-/// Prints bytes. It is no error if the reader has gone.
-fn print(bytes: &[u8]) {
-    let _ = std::io::stdout().write_all(bytes);
+/// Prints bytes. Returns whether the reader is still there, as far as is known; it is no error if it has gone.
+///
+/// # Errors
+///
+/// If they cannot be written, as on a full disk.
+fn print(bytes: &[u8]) -> Result<bool> {
+    let mut stdout = std::io::stdout();
+    // Flushed, since an error at the end of the program would be lost.
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failed::unwritten(&error)),
+    }
 }
 
 /// Returns the symbols for the terminal.
@@ -107,14 +122,14 @@ fn written(settings: &Settings, line: &Line) -> String {
 }
 
 /// Prints lines. It is no error if the reader has gone.
-fn print_lines(settings: &Settings, lines: &[Line]) {
+fn print_lines(settings: &Settings, lines: &[Line]) -> Result<()> {
     let text: String = lines.iter().map(|line| written(settings, line)).collect();
-    print(text.as_bytes());
+    print(text.as_bytes()).map(drop)
 }
 
 /// Prints a line of JSON. Returns whether the reader is still there.
-fn print_json(value: &impl serde::Serialize) -> bool {
+fn print_json(value: &impl serde::Serialize) -> Result<bool> {
     let mut json = Vec::new();
     json_line(value, &mut json);
-    std::io::stdout().write_all(&json).is_ok()
+    print(&json)
 }

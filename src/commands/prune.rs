@@ -17,7 +17,7 @@ const LINES: usize = 20;
 pub(super) fn prune(settings: &Settings, dry_run: bool) -> Result<ExitStatus> {
     let now = unix_ms();
     let removed = settings.store()?.prune(&settings.retention, now, dry_run)?;
-    print_lines(settings, &lines(&removed, dry_run, now));
+    print_lines(settings, &lines(&removed, dry_run, now))?;
     Ok(ExitStatus::Success)
 }
 

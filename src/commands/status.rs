@@ -14,9 +14,9 @@ pub(super) fn status(settings: &Settings, args: &StatusArgs) -> Result<ExitStatu
     let runs = drive::runs(settings)?;
     let look = runs.look(&runs.find(args.run.as_deref())?, unix_ms())?;
     if args.json {
-        print_json(&StatusRecord::from(look.status));
+        print_json(&StatusRecord::from(look.status))?;
     } else {
-        print_lines(settings, &describe::status(&look.status, unix_ms(), &symbols(settings)));
+        print_lines(settings, &describe::status(&look.status, unix_ms(), &symbols(settings)))?;
     }
     Ok(ExitStatus::Success)
 }

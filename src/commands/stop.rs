@@ -22,7 +22,7 @@ pub(super) fn stop(settings: &Settings, args: &StopArgs) -> Result<ExitStatus> {
     let first = runs.look(&dir, unix_ms())?;
     if !first.life.goes_on() {
         let line = describe::title(&first.status).with(Role::Plain, " has ended already: ");
-        print_lines(settings, &[with(line, describe::outcome(&first.status))]);
+        print_lines(settings, &[with(line, describe::outcome(&first.status))])?;
         return Ok(ExitStatus::Success);
     }
     dir.mark_stopped()?;
@@ -33,7 +33,7 @@ pub(super) fn stop(settings: &Settings, args: &StopArgs) -> Result<ExitStatus> {
         if !look.life.goes_on() {
             let line = describe::title(&look.status).with(Role::Plain, " was stopped");
             let how = if stopping.has_killed() { " by SIGKILL: " } else { ": " };
-            print_lines(settings, &[with(line.with(Role::Plain, how), describe::outcome(&look.status))]);
+            print_lines(settings, &[with(line.with(Role::Plain, how), describe::outcome(&look.status))])?;
             return Ok(ExitStatus::Success);
         }
         stopping.signal(&look, begun.elapsed(), args.grace)?;

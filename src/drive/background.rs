@@ -58,6 +58,8 @@ struct Counted {
     writes: AtomicUsize,
     /// The reader has gone, and nothing more is written.
     gone: AtomicBool,
+    /// Nothing more can be written, and not because the reader has gone.
+    failed: AtomicBool,
     /// The program no longer waits for the reader.
     abandoned: AtomicBool,
     fell: Notify,
@@ -71,6 +73,11 @@ const ABANDONED: Duration = Duration::from_millis(500);
 impl Backlog {
     fn writes(&self) -> usize {
         if self.0.gone.load(Ordering::Acquire) { 0 } else { self.0.writes.load(Ordering::Acquire) }
+    }
+
+    /// Returns whether something could not be written, which the reader does not know.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.0.failed.load(Ordering::Acquire)
     }
 
     /// Returns whether a write is pending.
@@ -168,6 +175,7 @@ impl Shared {
             for bytes in writes {
                 let mut patient = Patient { out: &mut *out, fd: stream.fd() };
                 if let Err(error) = patient.write_all(&bytes).and_then(|()| patient.flush()) {
+                    counted.failed.store(!is_gone(&error), Ordering::Release);
                     counted.gone.store(true, Ordering::Release);
                     counted.fell.notify_one();
                     // A reader that has gone is no error, and one of standard error could not be told.

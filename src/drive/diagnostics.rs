@@ -3,7 +3,6 @@
 //! They say which way nixmon has taken, never what Nix does, and nothing in them depends on the number of lines or
 //! records: a subscriber is not asked in the hot path.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Mutex;
@@ -30,7 +29,7 @@ pub(crate) fn start(settings: &Settings) -> Result<()> {
 /// Starts to write diagnostics to a file, if they are asked for: a process in the background has no standard error.
 pub(crate) fn start_in_file(settings: &Settings, path: &Path) -> Result<()> {
     let Some(level) = level(settings)? else { return Ok(()) };
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    let file = nixmon_runs::create_file(path).context("cannot write diagnostics")?;
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_timer(uptime())

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc as blocking;
 use std::thread;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -14,12 +14,17 @@ use tokio::sync::mpsc;
 use super::background::{Background, Stream};
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::Endings;
+use super::writer::Writer;
 use super::{complain, drv_reader, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
+use crate::history::{self, Beside, Identity};
+use crate::nix_commands as nix;
 use crate::settings::Settings;
+use nixmon_core::pipeline::Pipeline;
 use nixmon_core::state::DerivationFacts;
 use nixmon_log::input::Source;
 use nixmon_runs as runs;
+use nixmon_runs::clock::unix_ms;
 use nixmon_runs::recording::Recorder;
 
 /// Maximum size of one read; fewer and larger reads cost less in a flood.
@@ -31,22 +36,37 @@ const CHUNKS: usize = 1;
 type Chunk = std::io::Result<(Vec<u8>, Instant)>;
 
 /// Reads standard input to its end.
-pub(crate) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitStatus> {
+pub(crate) fn filter(
+    settings: &Settings,
+    record: Option<&Path>,
+    writer: Option<Writer>,
+) -> Result<ExitStatus> {
     if settings.stdin_is_terminal {
         return Err(Failed::error(
             ExitStatus::Usage,
             "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon",
         ));
     }
-    let recorder = record.map(Recorder::create).transpose()?;
+    let mut recorder = record.map(Recorder::create).transpose()?;
+    if let Some(recorder) = &mut recorder {
+        recorder.machine(&history::Context::of_machine().machine(), Duration::ZERO);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    runtime.block_on(watch(settings, recorder))
+    let writer = writer.filter(|_| settings.asks_writer);
+    if let Some(writer) = &writer {
+        writer.wait();
+    }
+    runtime.block_on(watch(settings, recorder, writer))
 }
 
-async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<ExitStatus> {
+async fn watch(
+    settings: &Settings,
+    mut recorder: Option<Recorder>,
+    watched: Option<Writer>,
+) -> Result<ExitStatus> {
     let begun = Instant::now();
     let begun_at = SystemTime::now();
     let (mut chunks, spare) = spawn_reader();
@@ -57,7 +77,8 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
         let backlog = background.backlog();
         (background, backlog)
     };
-    let (pipeline, screen) = pipeline(writer, Stream::Stdout, settings);
+    let (mut pipeline, screen) = pipeline(writer, Stream::Stdout, settings);
+    let mut beside = beside(settings, &mut pipeline);
     let mut session = Session::new(pipeline, screen, begun);
     let mut ticks = session::ticks();
     let mut endings = Endings::listen()?;
@@ -67,6 +88,8 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     let mut stops =
         session.is_live().then(|| listen(SignalKind::from_raw(Signal::TSTP.as_raw()))).transpose()?;
     let mut interrupted = false;
+    // Whether everything was read that was written.
+    let mut is_whole = false;
     let mut record_warned = false;
     let output = session.output();
     loop {
@@ -87,7 +110,14 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             () = session::sleep_until(frame_at) => session.draw(false),
             // Before the input, which may always be ready.
             _ = ticks.tick() => {
+                let (state, at) = (session.state(), session.now());
+                if let Some(forecast) = beside.as_mut().and_then(|beside| beside.tick(state, at)) {
+                    session.forecast(forecast);
+                }
                 session.tick();
+                if let Some(writer) = &watched {
+                    writer.refresh();
+                }
                 if let Some(recorder) = &mut recorder {
                     recorder.flush();
                     if let Some(error) = recorder.broken()
@@ -100,7 +130,10 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
             // Apply back-pressure when a reader that asked for everything stalls.
             () = output.room(), if output.is_full() => {}
             chunk = chunks.recv(), if !output.is_full() => {
-                let Some(chunk) = chunk else { break };
+                let Some(chunk) = chunk else {
+                    is_whole = true;
+                    break;
+                };
                 let (bytes, at) = match chunk.context("cannot read standard input") {
                     Ok(chunk) => chunk,
                     Err(error) if session.has_read() => {
@@ -133,16 +166,57 @@ async fn watch(settings: &Settings, mut recorder: Option<Recorder>) -> Result<Ex
     // Later answers would not be shown any more.
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
     tracing::debug!(interrupted, "standard input has ended");
-    let code = session.end(|state| runs::evidence(state, &settings.places, Some(begun_at)));
+    if let Some(beside) = &beside {
+        let (lines, lost) = beside.news();
+        session.notice(&lines);
+        session.lost_history(lost);
+    }
+    let ended = match &watched {
+        Some(writer) if is_whole => writer.end().await,
+        _ => None,
+    };
+    let at = session.now();
+    let (code, status) =
+        session.end(ended, at, |state| runs::evidence(state, &settings.places, Some(begun_at)));
     if let Some(recorder) = &mut recorder {
+        if let Some(status) = status {
+            recorder.exit_status(status, at);
+        }
         recorder.flush();
+    }
+    if let Some(lost) = beside.and_then(|beside| beside.finish(session.state(), at)) {
+        complain(&anyhow::anyhow!(lost));
     }
     // A reader may take its time, until a signal asks for the end.
     tokio::select! {
         () = session.output_taken() => {}
         _ = endings.recv() => session.abandon_output(),
     }
-    Ok(ExitStatus::of(code))
+    Ok(match code {
+        // It was complained about.
+        0 if session.output().has_failed() => ExitStatus::Failure,
+        code => ExitStatus::Command(u8::try_from(code).unwrap_or(1)),
+    })
+}
+
+/// Begins the history of a stream, of which only this machine is known.
+fn beside(settings: &Settings, pipeline: &mut Pipeline) -> Option<Beside> {
+    // The times of a log that comes from a file are not those of its builds.
+    let is_file = rustix::fs::fstat(std::io::stdin())
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+    let context = history::Context::here(settings).filter(|_| !is_file)?;
+    let cores = usize::try_from(context.cores).unwrap_or(0);
+    let ask = Box::new(move || {
+        let version = nix::detect(&["nix".into()])?;
+        history::number_of_jobs(nix::max_jobs(version).as_deref(), cores)
+    });
+    let identity = Identity {
+        id: format!("filter {}", std::process::id()),
+        started_at: unix_ms(),
+        nix: None,
+        always: false,
+    };
+    Some(Beside::begin(settings, pipeline, context, identity, Some(ask)))
 }
 
 fn take(answer: &[DerivationFacts], session: &mut Session, mut recorder: Option<&mut Recorder>) {

@@ -11,6 +11,7 @@ pub(crate) mod replay;
 pub(crate) mod session;
 pub(crate) mod signals;
 mod terminal;
+pub mod writer;
 
 use std::io::Write;
 
@@ -22,12 +23,14 @@ use nixmon_core::frontend::{Live, LiveOptions};
 use nixmon_core::pipeline::Pipeline;
 use nixmon_core::render::{Style, Thresholds};
 use nixmon_core::text::{Palette, Symbols};
+use nixmon_log::escapes::escape;
 use nixmon_runs::query::{Recovery, Runs};
 use nixmon_runs::{RunDir, StoreError};
 
 /// Writes an error or a warning to standard error, without waiting for its reader while a command or a stream is watched.
 pub fn complain(error: &anyhow::Error) {
-    background::write_message(&format!("nixmon: {error:#}\n"));
+    // Arguments and names of files may be part of it.
+    background::write_message(&format!("nixmon: {}\n", escape(&format!("{error:#}"))));
 }
 
 /// The terminal behind a live view, if there is one, and the pending output.

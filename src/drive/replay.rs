@@ -1,26 +1,30 @@
 //! Logs and recordings from files.
 
-use std::io::{Read, Write};
+use std::cell::RefCell;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::background::{Backlog, Stream};
+use super::background::{Backlog, Stream, is_gone};
 use super::progress::Progress;
 use super::session::{FRAME, TICK};
 use super::{Watch, complain, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::settings::Settings;
-use nixmon_core::pipeline::{Pipeline, Step};
-use nixmon_core::state::Moment;
+use crate::history::{Context as Circumstances, Forecaster};
+use crate::settings::{Form, Settings};
+use nixmon_core::pipeline::{Machine, Pipeline, Step, WriterEnd};
+use nixmon_core::state::{Moment, State};
+use nixmon_core::text::count;
 use nixmon_runs::query::expect;
-use nixmon_runs::recording::Recording;
-use nixmon_runs::{self as runs, Facts, QueryError, RunDir, Steps};
+use nixmon_runs::recording::RecordingError;
+use nixmon_runs::{self as runs, Facts, Played, QueryError, RunDir, Steps};
 
 /// Replays files, one after the other, as one stream.
 pub(crate) fn replay(
@@ -29,31 +33,32 @@ pub(crate) fn replay(
     speed: Option<f64>,
     exit_status: Option<i32>,
 ) -> Result<ExitStatus> {
-    let mut recordings = Vec::new();
+    let mut inputs = Vec::new();
     let mut kept_status = None;
     let mut kept_facts: Option<Facts> = None;
     for file in files {
         match run_of(settings, file)? {
             Some(dir) => {
-                recordings.push(recording_of(&dir, settings.output.ascii)?);
                 kept_facts = dir.facts().ok();
                 kept_status = dir.exit()?.map(|exit| exit.status());
+                inputs.push(Input::of_run(dir)?);
             }
-            None => recordings.push(read(file)?.steps),
+            None => inputs.push(Input::of_file(file)?),
         }
     }
-    let n_steps = recordings.iter().map(Vec::len).sum::<usize>();
-    tracing::debug!(n_recordings = recordings.len(), n_steps, "replay");
+    let total = inputs.iter().map(Input::total).sum::<Option<u64>>();
+    tracing::debug!(n_inputs = inputs.len(), n_bytes = total, "replay");
     // If time passes, the output itself shows how far the replay is.
-    let mut progress = speed
-        .is_none()
-        .then(|| Progress::new("Replaying".to_owned(), Some(n_steps as u64), settings.output.ascii));
+    let mut progress =
+        speed.is_none().then(|| Progress::new("Replaying".to_owned(), total, settings.output.ascii));
+    let unwritten: Unwritten = Rc::default();
     let writer = || {
         let stdout = std::io::stdout().lock();
         let writer: Box<dyn Write> = match &progress {
             Some(progress) => Box::new(progress.above(stdout)),
             None => Box::new(stdout),
         };
+        let writer = Told { writer, error: Rc::clone(&unwritten) };
         (writer, Backlog::default())
     };
     let begun = Instant::now();
@@ -61,13 +66,26 @@ pub(crate) fn replay(
     if let Some(facts) = &kept_facts {
         expect(&mut pipeline, facts);
     }
+    // Of several in a row only the first began at its time, and only one has a number.
+    let only = kept_facts.as_ref().filter(|_| files.len() == 1);
+    let begun_at =
+        only.and_then(|facts| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(facts.created_at)));
+    if let Some(facts) = only {
+        pipeline.of_run(facts.id.0);
+    }
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
     let mut base = Moment::ZERO;
     let mut recorded_status = None;
-    for recording in recordings {
+    // The recording of a command has its exit status, unless nobody saw its end.
+    let mut is_of_command = false;
+    let mut foresees = None;
+    let mut machine = None;
+    let mut unknown = 0;
+    for mut input in inputs {
+        is_of_command |= matches!(input, Input::Run(..));
         let mut now = base;
-        for (at, step) in recording {
+        while let Some((at, step, n_bytes)) = input.next()? {
             now = now.max(base + at);
             while ticked + TICK <= now {
                 ticked += TICK;
@@ -76,28 +94,115 @@ pub(crate) fn replay(
                     screen.wait(&mut pipeline, ticked, ticked.div_f64(speed));
                     if screen.is_interrupted() {
                         pipeline.interrupt(ticked);
-                        pipeline.end(None, ticked, |state| runs::evidence(state, &settings.places, None));
+                        pipeline.end(None, ticked, |state| runs::evidence(state, &settings.places, begun_at));
                         return Ok(ExitStatus::Interrupted);
                     }
                 }
+                let forecaster = foresees
+                    .get_or_insert_with(|| forecaster(settings, kept_facts.as_ref(), machine.as_ref()));
+                if let Some(forecast) = forecaster.as_mut().and_then(|f| f.tick(pipeline.state(), ticked)) {
+                    pipeline.forecast(forecast);
+                }
                 pipeline.tick(ticked);
             }
-            if let Step::ExitStatus(status) = step {
-                recorded_status = Some(status);
+            match &step {
+                Step::ExitStatus(status) => recorded_status = Some(*status),
+                Step::SeveralStreams => is_of_command = true,
+                Step::Machine(found) => machine = Some(found.clone()),
+                Step::Unknown => unknown += 1,
+                _ => {}
             }
             pipeline.step(&step, now);
             if let Some(progress) = &mut progress {
-                progress.advance(1);
+                progress.advance(n_bytes);
             }
         }
+        input.complain_of_damage();
         base = now;
     }
     drop(progress);
+    tell_unknown(unknown);
     pipeline.end_of_recording(base);
-    let code = pipeline.end(exit_status.or(kept_status).or(recorded_status), base, |state| {
-        runs::evidence(state, &settings.places, None)
-    });
-    Ok(ExitStatus::of(code))
+    let status = exit_status.or(kept_status).or(recorded_status);
+    if status.is_none() && is_of_command {
+        pipeline.end_is_unseen();
+    }
+    let gather = |state: &State| runs::evidence(state, &settings.places, begun_at);
+    // A filter notes the status of its writer if it counts; its recording ends as the filter did.
+    let of_writer = recorded_status.filter(|_| exit_status.or(kept_status).is_none());
+    let code = match of_writer {
+        Some(status) => pipeline.end_of_stream(Some(WriterEnd { status, is_of_nix: true }), base, gather).0,
+        None => pipeline.end(status, base, gather),
+    };
+    drop(pipeline);
+    match unwritten.take() {
+        Some(error) => Err(Failed::unwritten(&error)),
+        None if of_writer.is_some() => Ok(ExitStatus::Command(u8::try_from(code).unwrap_or(1))),
+        None => Ok(ExitStatus::of(code)),
+    }
+}
+
+/// The error that a writer had.
+type Unwritten = Rc<RefCell<Option<std::io::Error>>>;
+
+/// A writer that tells its first error elsewhere, unless its reader has gone.
+struct Told<W> {
+    writer: W,
+    error: Unwritten,
+}
+
+impl<W: Write> Told<W> {
+    fn told<T>(&self, result: std::io::Result<T>) -> std::io::Result<T> {
+        if let Err(error) = &result
+            && error.kind() != std::io::ErrorKind::Interrupted
+            && !is_gone(error)
+        {
+            let copy =
+                error.raw_os_error().map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error);
+            self.error.borrow_mut().get_or_insert(copy);
+        }
+        result
+    }
+}
+
+impl<W: Write> Write for Told<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.writer.write(bytes);
+        self.told(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let flushed = self.writer.flush();
+        self.told(flushed)
+    }
+}
+
+/// Tells that notes were skipped.
+fn tell_unknown(unknown: u64) {
+    if unknown > 0 {
+        let notes = count(unknown, "note is", "notes are");
+        complain(&anyhow::anyhow!("{notes} of a kind that this nixmon does not know, and skipped"));
+    }
+}
+
+/// Makes the forecaster of a replay, which knows the machine where the recording tells it, and teaches the history nothing.
+fn forecaster(settings: &Settings, facts: Option<&Facts>, machine: Option<&Machine>) -> Option<Forecaster> {
+    /// Time of the recording between two looks at what is to come.
+    const EVERY: Duration = Duration::from_secs(1);
+    let mut circumstances = Circumstances::here(settings)?;
+    if let Some(facts) = facts {
+        circumstances = circumstances.of_run(facts);
+    }
+    if let Some(machine) = machine {
+        circumstances = circumstances.of_recording(machine);
+    }
+    let every = match settings.output.form {
+        Form::Live => EVERY,
+        Form::Json => settings.output.snapshots?,
+        Form::Lines => settings.output.every.min(EVERY * 5),
+        Form::Quiet => return None,
+    };
+    Some(Forecaster::here(circumstances, every))
 }
 
 /// The terminal of a replay in which time passes.
@@ -178,32 +283,65 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
     }
 }
 
-/// Reads the recording of a run.
-fn recording_of(dir: &RunDir, ascii: bool) -> Result<Vec<(Moment, Step)>> {
-    if !dir.input().exists() && !dir.rest().exists() {
-        return Err(QueryError::NoRecording { id: dir.id() }.into());
-    }
-    let mut steps = Steps::of(dir);
-    let mut recording = Vec::new();
-    let mut progress = Progress::new(format!("Reading run {}", dir.id()), None, ascii);
-    while let Some(step) = steps.next_step().with_context(|| format!("cannot read run {}", dir.id()))? {
-        progress.advance(1);
-        recording.push(step);
-    }
-    if steps.is_damaged() {
-        let damaged = format!("the recording of run {} is damaged; the rest of it is lost", dir.id());
-        complain(&anyhow::anyhow!(damaged));
-    }
-    Ok(recording)
+/// A recording, read step by step.
+enum Input {
+    Run(Box<Steps>, RunDir),
+    File(Box<Played>, PathBuf),
 }
 
-fn read(file: &Path) -> Result<Recording> {
-    let mut bytes = Vec::new();
-    if file == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
-    } else {
-        bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+impl Input {
+    fn of_run(dir: RunDir) -> Result<Self> {
+        if !dir.input().exists() && !dir.rest().exists() {
+            return Err(QueryError::NoRecording { id: dir.id() }.into());
+        }
+        Ok(Self::Run(Box::new(Steps::of(&dir)), dir))
     }
-    let failed = |error| Failed::error(ExitStatus::Data, format!("{}: {error:#}", file.display()));
-    Recording::parse(bytes).map_err(failed)
+
+    fn of_file(file: &Path) -> Result<Self> {
+        let played = match file == Path::new("-") {
+            true => Played::of_reader(std::io::stdin()),
+            false => Played::open(file),
+        };
+        Ok(Self::File(Box::new(played.map_err(|error| failed(file, error))?), file.to_owned()))
+    }
+
+    /// Returns the number of its bytes, if that is known.
+    fn total(&self) -> Option<u64> {
+        match self {
+            Self::Run(..) => None,
+            Self::File(played, _) => played.total(),
+        }
+    }
+
+    /// Returns the next step with its time, and how much of the input it is.
+    fn next(&mut self) -> Result<Option<(Moment, Step, u64)>> {
+        match self {
+            Self::Run(steps, dir) => match steps.next_step() {
+                Ok(step) => Ok(step.map(|(at, step)| (at, step, 1))),
+                Err(error) => Err(QueryError::Unreadable { id: dir.id(), error }.into()),
+            },
+            Self::File(played, file) => played.next_step().map_err(|error| failed(file, error)),
+        }
+    }
+
+    fn complain_of_damage(&self) {
+        if let Self::Run(steps, dir) = self
+            && steps.is_damaged()
+        {
+            let damaged = format!("the recording of run {} is damaged; the rest of it is lost", dir.id());
+            complain(&anyhow::anyhow!(damaged));
+        }
+    }
+}
+
+fn failed(file: &Path, error: RecordingError) -> anyhow::Error {
+    match error {
+        RecordingError::Read(error) if file == Path::new("-") => {
+            anyhow::Error::new(error).context("cannot read standard input")
+        }
+        RecordingError::Read(error) => {
+            anyhow::Error::new(error).context(format!("cannot read {}", file.display()))
+        }
+        error => Failed::error(ExitStatus::Data, format!("{}: {error}", file.display())),
+    }
 }

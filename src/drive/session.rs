@@ -13,8 +13,8 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Watch;
 use super::background::{Background, Backlog, Stream};
-use nixmon_core::pipeline::{End, Pipeline};
-use nixmon_core::state::{DerivationFacts, Moment, Request, State};
+use nixmon_core::pipeline::{End, Pipeline, WriterEnd};
+use nixmon_core::state::{DerivationFacts, Forecast, Moment, Request, State};
 use nixmon_core::text::Line;
 use nixmon_core::view::Evidence;
 use nixmon_log::input::Source;
@@ -137,10 +137,31 @@ impl Session {
         self.dirty = true;
     }
 
-    /// Ends a filter's stream. Returns its exit status.
-    pub(crate) fn end(&mut self, gather: impl FnOnce(&State) -> Evidence) -> i32 {
+    /// Takes what is foreseen of the run.
+    pub(crate) fn forecast(&mut self, forecast: Forecast) {
+        self.pipeline.forecast(forecast);
+        self.dirty = true;
+    }
+
+    /// Takes note that rows of the history could not be written.
+    pub(crate) fn lost_history(&mut self, rows: u64) {
         let at = self.now();
-        self.pipeline.end(None, at, gather)
+        self.pipeline.lost_history(rows, at);
+    }
+
+    /// Ends a filter's stream. Returns its exit status, and that of the writer if it counts.
+    pub(crate) fn end(
+        &mut self,
+        writer: Option<WriterEnd>,
+        at: Moment,
+        gather: impl FnOnce(&State) -> Evidence,
+    ) -> (i32, Option<i32>) {
+        self.pipeline.end_of_stream(writer, at, gather)
+    }
+
+    /// Ends the streams of a command.
+    pub(crate) fn end_is_unseen(&mut self) {
+        self.pipeline.end_is_unseen();
     }
 
     /// Ends the streams of a command.

@@ -20,7 +20,7 @@ use super::guard;
 use super::order::{self, DONE, Order, Report, Streams};
 use super::readers::{self, Piece, Progress};
 use nixmon_log::input::Source;
-use nixmon_runs::Exit;
+use nixmon_runs::{Exit, RunDir};
 
 /// Pieces that were read and not handled yet.
 const PIECES: usize = 8;
@@ -44,6 +44,8 @@ pub(super) struct Spawn {
     pub(super) background: bool,
     /// The file to which its standard output is copied, unchanged.
     pub(super) copy_stdout: Option<File>,
+    /// Its standard output and standard error are the same, so that nothing of them changes places.
+    pub(super) one_pipe: bool,
 }
 
 /// An event in the life of the command.
@@ -75,9 +77,11 @@ pub(super) fn spawn(
     spawn: Spawn,
     begun_ms: u64,
 ) -> Result<(Child, mpsc::Receiver<Piece>, mpsc::UnboundedReceiver<ChildEvent>)> {
-    let Spawn { command, directory, environment, run, listener, background, copy_stdout } = spawn;
+    let Spawn { command, directory, environment, run, listener, background, copy_stdout, one_pipe } = spawn;
     let (stdout_reader, stdout) = pipe()?;
     let (stderr_reader, stderr) = pipe()?;
+    // The other one ends at once.
+    let stdout = if one_pipe { stderr.try_clone()? } else { stdout };
     let (listener, socket) = listener.unzip();
     let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
     let order = Order {
@@ -124,14 +128,15 @@ pub(super) fn spawn(
     drop(streams);
     let (sender, pieces) = mpsc::channel(PIECES);
     let take = move |piece| sender.blocking_send(piece).is_ok();
-    let readers = [
-        readers::spawn(Source::Stdout, stdout_reader, copy_stdout, take.clone())?,
-        readers::spawn(Source::Main, stderr_reader, None, take.clone())?,
-    ];
+    let second = stdout_reader.try_clone()?;
+    let stdout = readers::spawn(Source::Stdout, stdout_reader, copy_stdout, None, take.clone())?;
+    let first = (!one_pipe).then(|| readers::First::new(stdout.clone(), second));
+    let readers = [stdout, readers::spawn(Source::Main, stderr_reader, None, first, take.clone())?];
     if let Some(listener) = listener {
         readers::spawn_listener(listener, 1, take)?;
     }
-    let news = spawn_events(control.try_clone()?)?;
+    let run_dir = run.as_deref().and_then(RunDir::at).map(|run| run.allow_others(true));
+    let news = spawn_events(control.try_clone()?, run_dir)?;
     Ok((Child { guard, control, readers }, pieces, news))
 }
 
@@ -142,7 +147,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Listens to the guard, and takes its place if it dies.
-fn spawn_events(control: UnixStream) -> Result<mpsc::UnboundedReceiver<ChildEvent>> {
+fn spawn_events(control: UnixStream, run: Option<RunDir>) -> Result<mpsc::UnboundedReceiver<ChildEvent>> {
     let (sender, news) = mpsc::unbounded_channel();
     thread::Builder::new().name("guard".to_owned()).spawn(move || {
         let mut pid = None;
@@ -172,6 +177,7 @@ fn spawn_events(control: UnixStream) -> Result<mpsc::UnboundedReceiver<ChildEven
                     wait_for_stranger(pid);
                     ChildEvent::EndedUnseen
                 } else {
+                    keep_exit(run.as_ref(), &exit);
                     ChildEvent::Ended(exit)
                 }
             }
@@ -180,6 +186,16 @@ fn spawn_events(control: UnixStream) -> Result<mpsc::UnboundedReceiver<ChildEven
         let _ = sender.send(told);
     })?;
     Ok(news)
+}
+
+/// Does what the guard did not live to do.
+fn keep_exit(run: Option<&RunDir>, exit: &Exit) {
+    if let Some(run) = run
+        && !run.exit().is_ok_and(|kept| kept.is_some())
+    {
+        // The status and the summary have it as well.
+        let _ = run.write_exit(exit);
+    }
 }
 
 /// Waits until a process whose parent dies is our child. The system closes a dying process's files before it gives its

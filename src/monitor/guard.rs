@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, waitid, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::order::{self, DONE, Order, Report, Streams};
@@ -63,6 +63,8 @@ pub(super) fn guard() -> Result<()> {
     let _signals = ignore_signals()?;
     let (order, streams) = order::receive(&mut socket).context("no order for a guard")?;
     let run = order.run.clone().and_then(|path| RunDir::at(&PathBuf::from(OsString::from_vec(path))));
+    // The monitor has checked whose it is.
+    let run = run.map(|run| run.allow_others(true));
     let lock = run.as_ref().and_then(|run| run.lock_guard().ok().flatten());
     let Streams { stdin, stdout, stderr, stdout_reader, stderr_reader, listener } = streams;
     // Afterwards the command alone writes to its streams.
@@ -80,7 +82,7 @@ pub(super) fn guard() -> Result<()> {
         let run = run.clone();
         let mut socket = socket.try_clone()?;
         thread::spawn(move || {
-            let exit = wait(pid, |signal| report(&mut socket, Report::Stopped(signal)));
+            let exit = wait_unreaped(pid, |signal| report(&mut socket, Report::Stopped(signal)));
             // Before the monitor is told: it may die over it.
             if let Some(run) = &run
                 && run.write_exit(&exit).is_err()
@@ -89,6 +91,7 @@ pub(super) fn guard() -> Result<()> {
                 let _ = run.write_exit(&exit);
             }
             report(&mut socket, Report::Ended(exit));
+            reap(pid);
             let _ = events.send(Event::Ended(exit));
         });
     }
@@ -120,8 +123,8 @@ pub(super) fn guard() -> Result<()> {
     }
     let take = move |piece| events.send(Event::Piece(piece)).is_ok();
     let readers = [
-        readers::spawn(Source::Stdout, stdout_reader, None, take.clone())?,
-        readers::spawn(Source::Main, stderr_reader, None, take.clone())?,
+        readers::spawn(Source::Stdout, stdout_reader, None, None, take.clone())?,
+        readers::spawn(Source::Main, stderr_reader, None, None, take.clone())?,
     ];
     if let Some(listener) = listener {
         readers::spawn_listener(UnixListener::from(listener), FIRST_CONNECTION, take)?;
@@ -235,6 +238,38 @@ fn command(order: &Order, words: &[OsString]) -> Command {
         command.env(OsString::from_vec(name.clone()), OsString::from_vec(value.clone()));
     }
     command
+}
+
+/// Waits for the end of a process, tells when it is stopped, and leaves it a zombie: a guard that dies before it has told how
+/// the command ended leaves it to the monitor, which asks the system once more.
+fn wait_unreaped(pid: i32, mut stopped: impl FnMut(i32)) -> Exit {
+    let end = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    let stop = WaitIdOptions::STOPPED;
+    let status = loop {
+        let Some(number) = Pid::from_raw(pid) else { break None };
+        match waitid(WaitId::Pid(number), end | stop) {
+            Ok(Some(status)) => match status.stopping_signal() {
+                Some(signal) => {
+                    stopped(signal);
+                    // Taken, or it would be told again at once.
+                    let _ = waitid(WaitId::Pid(number), stop | WaitIdOptions::NOHANG);
+                }
+                None => break Some(status),
+            },
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => break None,
+        }
+    };
+    Exit {
+        code: status.as_ref().and_then(WaitIdStatus::exit_status),
+        signal: status.as_ref().and_then(WaitIdStatus::terminating_signal),
+        at: unix_ms(),
+    }
+}
+
+/// Removes what the system keeps of a process that has ended.
+fn reap(pid: i32) {
+    while matches!(waitpid(Pid::from_raw(pid), WaitOptions::empty()), Err(rustix::io::Errno::INTR)) {}
 }
 
 /// Waits for the end of a process, and tells when it is stopped.

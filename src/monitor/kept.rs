@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use nixmon_core::pipeline::Machine;
 use nixmon_core::state::{DerivationFacts, Moment};
 use nixmon_log::input::Source;
 use nixmon_runs::Recorder;
 use nixmon_runs::recording::compressed;
-use nixmon_runs::{Facts, RunDir, Status, StoreError};
+use nixmon_runs::{Facts, RunDir, Status, StoreError, create_file};
 
 /// Time between two flushes: a killed monitor loses no more than this.
 const FLUSH: Duration = Duration::from_millis(250);
@@ -39,6 +40,8 @@ enum Job {
     Lines(Vec<u8>),
     Changes(Vec<u8>),
     Status(Box<Status>),
+    /// The report comes next.
+    Report(Box<Status>),
     Facts(Box<Facts>),
     Summary(serde_json::Value),
 }
@@ -72,13 +75,15 @@ impl Shared {
 
 impl Kept {
     /// Makes the files.
-    pub(super) fn create(run: &RunDir) -> Result<Self> {
+    pub(super) fn create(run: &RunDir, machine: &Machine) -> Result<Self> {
+        let mut input = Recorder::create_of_command(&run.input())?;
+        input.machine(machine, Moment::ZERO);
         let files = Files {
             run: run.clone(),
-            input: Some(Recorder::create_of_command(&run.input())?),
-            lines: Some(File::create(run.lines())?),
+            input: Some(input),
+            lines: Some(create_file(&run.lines())?),
             pending_lines: Vec::new(),
-            changes: Some(compressed(File::create(run.changes())?, 1)?),
+            changes: Some(compressed(create_file(&run.changes())?, 1)?),
         };
         reserve(&run.reserve());
         let shared = Arc::new(Shared::default());
@@ -115,6 +120,11 @@ impl Kept {
 
     pub(super) fn status(&self, status: Status) {
         self.send(Job::Status(Box::new(status)));
+    }
+
+    /// Notes that the report comes next: should this process be killed, the one that finishes it knows where it begins.
+    pub(super) fn report_begins(&self, status: Status) {
+        self.send(Job::Report(Box::new(status)));
     }
 
     pub(super) fn facts(&self, facts: Facts) {
@@ -258,11 +268,7 @@ impl Files {
                 unflushed = None;
             }
         }
-        self.write_out(Recorder::sync, shared);
-        if let Some(changes) = self.changes.take() {
-            let _ = changes.finish();
-        }
-        self.run.remove_reserve();
+        self.close(shared);
     }
 
     /// Stops writing the large files, so that there is room for the end of the run.
@@ -331,8 +337,12 @@ impl Files {
                 if status.incomplete.is_none() {
                     status.incomplete = shared.trouble().clone();
                 }
+                if status.has_ended() {
+                    self.close(shared);
+                }
                 self.write_at_any_price("the status", shared, |run| run.write_status(&status));
             }
+            Job::Report(status) => self.report_begins(&status, shared),
             Job::Facts(facts) => {
                 if let Err(error) = self.run.write_facts(&facts) {
                     shared.is_not_whole("facts.json", &error);
@@ -342,6 +352,30 @@ impl Files {
                 self.write_at_any_price("the summary", shared, |run| run.write_summary(&json));
             }
         }
+    }
+
+    /// Notes where the report begins, once all that comes before it is written.
+    fn report_begins(&mut self, status: &Status, shared: &Shared) {
+        self.write_lines(shared);
+        if let Some(input) = &mut self.input {
+            input.flush();
+        }
+        let at = self.lines.as_ref().and_then(|lines| lines.metadata().ok()).map(|lines| lines.len());
+        if let Some(at) = at {
+            // Without it a killed monitor's report may be missing.
+            let _ = self.run.write_status_before_report(status, at);
+        }
+    }
+
+    /// Finishes the large files, gives the reserve back and removes what a killed guard has left. With the last status, which comes next, the run has ended for every
+    /// other process, and nobody tidies up after it any more.
+    fn close(&mut self, shared: &Shared) {
+        self.write_out(Recorder::sync, shared);
+        if let Some(changes) = self.changes.take() {
+            let _ = changes.finish();
+        }
+        // The guard has died or has nothing more to write.
+        self.run.remove_leftovers();
     }
 
     /// Flushes the recording first: after a kill there must be no line whose input is missing.
@@ -391,7 +425,7 @@ fn write<W: Write>(file: &mut Option<W>, bytes: &[u8], name: &str, shared: &Shar
 /// Takes room on the disk. A file system that cannot do that promises nothing.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn reserve(path: &Path) {
-    if let Ok(file) = File::create(path) {
+    if let Ok(file) = create_file(path) {
         let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, RESERVE);
     }
 }
@@ -399,5 +433,7 @@ fn reserve(path: &Path) {
 /// Takes room on the disk.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn reserve(path: &Path) {
-    let _ = std::fs::write(path, vec![0; usize::try_from(RESERVE).unwrap_or_default()]);
+    if let Ok(mut file) = create_file(path) {
+        let _ = file.write_all(&vec![0; usize::try_from(RESERVE).unwrap_or_default()]);
+    }
 }

@@ -30,6 +30,7 @@ use anyhow::{Context, Result};
 use crate::drive::background::{Background, Stream};
 use crate::drive::{complain, pipeline, plain_lines, silent_pipeline};
 use crate::exit_status::{ExitStatus, Failed};
+use crate::history::{self, Beside, Identity};
 use crate::nix_commands as nix;
 use crate::nix_commands::{NixVersion, Plan};
 use crate::settings::{Form, RunTask, Settings};
@@ -50,8 +51,15 @@ pub(crate) use start::{monitor, start};
 /// Runs a command in the foreground.
 pub(crate) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     check_open_files()?;
+    check_directory(task)?;
     let planned = plan(settings, &task.command);
-    if let Some(interactive) = &planned.plan.interactive {
+    if planned.plan.asks_help {
+        return Ok(replace_by(&task.command, task));
+    }
+    // Without a terminal there is nobody to talk to: what comes from standard input is a script.
+    if settings.stdin_is_terminal
+        && let Some(interactive) = &planned.plan.interactive
+    {
         return run_interactive(settings, task, &planned, interactive);
     }
     let ended = run_planned(settings, task, &planned, Report::Terminal)?;
@@ -66,6 +74,17 @@ fn check_open_files() -> Result<()> {
         Some(limit) if limit < NEEDED => {
             let message = format!("only {limit} files may be open (ulimit -n), and a run needs {NEEDED}");
             Err(Failed::error(ExitStatus::System, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fails if the directory to run in is not there: a command that cannot be started is another thing.
+fn check_directory(task: &RunTask) -> Result<()> {
+    match &task.directory {
+        Some(directory) if !directory.is_dir() => {
+            let message = format!("the directory {} is not there", directory.display());
+            Err(Failed::error(ExitStatus::NotFound, message))
         }
         _ => Ok(()),
     }
@@ -105,15 +124,27 @@ fn run_interactive(
     planned: &Planned,
     interactive: &nix::Interactive,
 ) -> Result<ExitStatus> {
-    let plan = Plan { command: interactive.prepare.clone(), interactive: None, ..planned.plan.clone() };
-    let ended = run_planned(settings, task, &Planned { plan, nix: planned.nix }, Report::Preparation)?;
-    if ended.status() != ExitStatus::Command(0) {
-        return Ok(ended.status());
+    if let Some(prepare) = &interactive.prepare {
+        let plan = Plan { command: prepare.clone(), interactive: None, ..planned.plan.clone() };
+        let ended = run_planned(settings, task, &Planned { plan, nix: planned.nix }, Report::Preparation)?;
+        if ended.status() != ExitStatus::Command(0) {
+            return Ok(ended.status());
+        }
     }
-    let mut words = interactive.then.iter();
-    let error = Command::new(words.next().map_or("nix".as_ref(), OsString::as_os_str)).args(words).exec();
-    complain(&anyhow::Error::new(error).context("cannot start what was prepared"));
-    Ok(ExitStatus::Command(126))
+    Ok(replace_by(&interactive.then, task))
+}
+
+/// Makes way for a command, which takes our place. Returns only where that cannot be.
+fn replace_by(words: &[OsString], task: &RunTask) -> ExitStatus {
+    let mut words = words.iter();
+    let program = words.next().map_or("nix".as_ref(), OsString::as_os_str);
+    let mut command = Command::new(program);
+    if let Some(directory) = &task.directory {
+        command.current_dir(directory);
+    }
+    let error = command.args(words).exec();
+    complain(&anyhow::anyhow!("{}: {}", program.to_string_lossy(), reason(&error)));
+    ExitStatus::Command(u8::try_from(not_started_status(&error)).unwrap_or(126))
 }
 
 fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: Report) -> Result<Ended> {
@@ -171,8 +202,9 @@ fn execute(
     let _messages = Background::spawn(Stream::Stderr);
     // Held until the end: the lock shows other processes that this monitor lives.
     let (run, _lock) = run.unzip();
+    let circumstances = history::Context::of_machine().of_run(&facts);
     let kept = run.as_ref().and_then(|run| {
-        Kept::create(run)
+        Kept::create(run, &circumstances.machine())
             .inspect_err(|error| complain(&anyhow::anyhow!("this run is not kept: {error:#}")))
             .ok()
     });
@@ -213,7 +245,24 @@ fn execute(
         pipeline.keep(plain_lines(kept.lines(), settings));
         pipeline.keep(Json::new(kept.changes(), None));
     }
+    let beside = history::Context::here(settings).map(|context| {
+        let cores = facts.environment.cores;
+        let ask = version.map(|version| -> history::AskJobs {
+            Box::new(move || history::number_of_jobs(nix::max_jobs(version).as_deref(), cores))
+        });
+        let identity = Identity {
+            id: facts.id.to_string(),
+            started_at: facts.created_at,
+            nix: facts.environment.nix.clone(),
+            always: true,
+        };
+        Beside::begin(settings, &mut pipeline, context.of_run(&facts), identity, ask)
+    });
+    if kept.is_some() {
+        pipeline.of_run(facts.id.0);
+    }
     let job = Job {
+        beside,
         settings,
         spawn: Spawn {
             command: plan.command.clone(),
@@ -222,6 +271,7 @@ fn execute(
             run: run.as_ref().map(|run| run.path().to_owned()),
             listener: socket.as_ref().and_then(Socket::listener),
             background: facts.background,
+            one_pipe: !copy_stdout && !plan.stdout_is_result && report != Report::Preparation,
             copy_stdout: copy_stdout
                 .then(|| std::io::stdout().as_fd().try_clone_to_owned())
                 .transpose()?
@@ -308,6 +358,7 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "command not found".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ if error.raw_os_error() == Some(0) => "its guard died before it could start it".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -376,18 +427,7 @@ fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts
 }
 
 fn environment(version: Option<NixVersion>) -> Environment {
-    let system = match std::env::consts::OS {
-        "macos" => "darwin",
-        other => other,
-    };
-    Environment {
-        nixmon: env!("CARGO_PKG_VERSION").to_owned(),
-        nix: version.map(|version| version.to_string()),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        system: format!("{}-{system}", std::env::consts::ARCH),
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        jobs: None,
-    }
+    Environment { nix: version.map(|version| version.to_string()), ..history::machine() }
 }
 
 /// Does what the order on standard input says.

@@ -9,9 +9,15 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::drive::background::{Patient, is_gone};
 use nixmon_log::input::Source;
 
+/// How long what was read from standard error waits for standard output to be passed on first.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How often that is checked.
+const STEP: Duration = Duration::from_micros(100);
 /// Maximum size of one read.
 const CHUNK: usize = 128 << 10;
 /// Time that a reader waits for the next piece if pieces come faster: Nix writes each line by itself, and to be woken for
@@ -58,7 +64,40 @@ impl Progress {
     }
 }
 
-/// Reads a stream to its end; first it is copied to `copy`, unchanged, then it is handed on.
+/// A stream of the same programs that is handed on first. Two pipes have no common order, and what says what is going on
+/// goes to standard output as a rule, what is wrong with it to standard error.
+#[derive(Debug)]
+pub(super) struct First {
+    progress: Progress,
+    stream: OwnedFd,
+}
+
+impl First {
+    /// A stream, of which `stream` is a second descriptor.
+    pub(super) fn new(progress: Progress, stream: OwnedFd) -> Self {
+        Self { progress, stream }
+    }
+
+    /// Waits until everything of it is handed on, but not long: whoever takes its copy may stand still.
+    fn wait(&self) {
+        let begun = Instant::now();
+        // Its reader may be between reading and saying so.
+        let mut n_idle = 0;
+        while n_idle < 2 && begun.elapsed() < PATIENCE {
+            n_idle = if self.is_idle() { n_idle + 1 } else { 0 };
+            thread::sleep(STEP);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let mut files = [PollFd::new(&self.stream, PollFlags::IN)];
+        let is_empty = poll(&mut files, Some(&Timespec::default()))
+            .is_ok_and(|_| !files[0].revents().contains(PollFlags::IN));
+        is_empty && !self.progress.is_handing_on()
+    }
+}
+
+/// Reads a stream to its end; first it is copied to `copy`, unchanged, then it is handed on, `first` before it.
 ///
 /// # Errors
 ///
@@ -67,6 +106,7 @@ pub(super) fn spawn(
     source: Source,
     stream: OwnedFd,
     copy: Option<File>,
+    first: Option<First>,
     take: impl Take,
 ) -> io::Result<Progress> {
     let progress = Progress::default();
@@ -77,7 +117,7 @@ pub(super) fn spawn(
     let span = tracing::debug_span!("stream", ?source);
     thread::Builder::new().name(format!("{source:?}").to_lowercase()).spawn(move || {
         let _entered = span.enter();
-        read(source, File::from(stream), copy, &ours, &take);
+        read(source, File::from(stream), copy, first.as_ref(), &ours, &take);
         let _ = take(Piece::Closed(source, Instant::now()));
         ours.0.store(CLOSED, Ordering::Release);
     })?;
@@ -88,6 +128,7 @@ fn read(
     source: Source,
     mut stream: impl Read,
     mut copy: Option<File>,
+    first: Option<&First>,
     progress: &Progress,
     take: &impl Take,
 ) {
@@ -105,6 +146,9 @@ fn read(
         n_bytes += n as u64;
         let at = Instant::now();
         progress.0.store(HANDING_ON, Ordering::Release);
+        if let Some(first) = first {
+            first.wait();
+        }
         let bytes = buffer.get(..n).unwrap_or_default();
         // If the reader of nixmon's output has gone, the command continues.
         if let Some(Err(error)) = copy.as_ref().map(|copy| write_all(copy, bytes)) {
@@ -154,7 +198,7 @@ pub(super) fn spawn_listener(listener: UnixListener, first: u32, take: impl Take
             let reader = move || {
                 let _entered = span.enter();
                 tracing::debug!("a process of Nix has connected");
-                read(source, connection, None, &Progress::default(), &take);
+                read(source, connection, None, None, &Progress::default(), &take);
                 let _ = take(Piece::Closed(source, Instant::now()));
                 drop(counted);
             };

@@ -15,7 +15,7 @@ use super::watch::{HEARTBEAT, Started};
 use super::{Report, execute, facts, not_started_status, reason};
 use crate::cli::OutputArgs;
 use crate::drive::{self, complain, diagnostics};
-use crate::exit_status::ExitStatus;
+use crate::exit_status::{ExitStatus, Failed};
 use crate::settings::{MCP_TOKEN, RunTask, Settings};
 use nixmon_runs::clock::unix_ms;
 use nixmon_runs::{Created, ProcessId, RunDir, RunId, RunOutcome, RunState};
@@ -65,9 +65,7 @@ pub(crate) enum NotStarted {
 pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
     match start_run(settings, task, after) {
         Ok((run, _)) => {
-            let mut stdout = std::io::stdout();
-            // A reader who has gone can ask `list`.
-            let _ = writeln!(stdout, "{run}");
+            tell_number(run)?;
             Ok(ExitStatus::Success)
         }
         Err(NotStarted::Command { program, error }) => {
@@ -93,6 +91,7 @@ pub(crate) fn start_in_background(
 
 fn start_run(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<(RunId, Child), NotStarted> {
     super::check_open_files()?;
+    super::check_directory(task)?;
     let store = settings.store().context("a run in the background must be kept")?;
     let mut facts = facts(task, None, true);
     let before = after.map(|reference| store.find(Some(reference)).map(|run| run.id()));
@@ -111,6 +110,16 @@ fn start_run(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result
     }
 }
 
+/// Prints the number of a run that has been started. A reader that has gone can ask `list`.
+fn tell_number(run: RunId) -> Result<()> {
+    match writeln!(std::io::stdout(), "{run}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failed::unwritten(&error).context(format!("run {run} has been started")))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<(StartReply, Child)> {
     let mut command = Command::new(super::own_program()?);
     if let Some(file) = settings.config_file.as_ref().filter(|_| settings.config_exists) {
@@ -118,6 +127,9 @@ fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<(S
     }
     if settings.verbose {
         command.arg("--verbose");
+    }
+    if !settings.history.enabled {
+        command.arg("--no-history");
     }
     let mut monitor = command
         .args(output_args(&settings.output_args))
@@ -171,7 +183,8 @@ pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatu
         serde_json::from_slice(&bytes).context("`nixmon monitor` is for nixmon itself; see nixmon start")?;
     // In a session of its own, so that the end of the starter's session does not end this process.
     let _ = rustix::process::setsid();
-    let run = RunDir::at(directory).context("not the directory of a run")?;
+    // The process that made the run has checked whose it is.
+    let run = RunDir::at(directory).context("not the directory of a run")?.allow_others(true);
     if let Err(error) = diagnostics::start_in_file(settings, &run.path().join("nixmon.log")) {
         send_reply(&StartReply::Failed(format!("{error:#}")));
         return Err(error);
@@ -246,7 +259,7 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
             let Ok(before) = runs.store().run(before) else { return Ok(Some(false)) };
             let now = runs.look(&before, unix_ms())?.status;
             if now.state == RunState::Ended {
-                return Ok(Some(now.outcome == Some(RunOutcome::Success)));
+                return Ok(Some(now.has_succeeded()));
             }
         }
     })?;

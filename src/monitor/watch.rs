@@ -23,6 +23,7 @@ use crate::drive::drv_reader;
 use crate::drive::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use crate::drive::signals::Endings;
 use crate::drive::{Watch, complain, options};
+use crate::history::Beside;
 use crate::nix_commands::{self as nix, NixVersion};
 use crate::settings::Settings;
 use nixmon_core::pipeline::Pipeline;
@@ -36,6 +37,8 @@ use nixmon_runs::{Exit, Facts, ProcessId, RunDir, RunState, Status, evidence};
 
 /// Time after which an unfinished line counts as a question.
 const QUESTION: Duration = Duration::from_secs(1);
+/// Time in which the last words of a stopped command, its question, are read before the screen is left.
+const LAST_WORDS: Duration = Duration::from_millis(30);
 /// Time after the command's end in which a connection of a Nix process may still arrive.
 const LAST_CONNECTION: Duration = Duration::from_millis(20);
 /// Time after the command's end in which other processes that hold its streams are still read.
@@ -60,6 +63,8 @@ pub(super) struct Job<'a> {
     pub(super) facts: Facts,
     pub(super) run: Option<RunDir>,
     pub(super) kept: Option<Kept>,
+    /// The history of builds beside the run.
+    pub(super) beside: Option<Beside>,
     /// The Nix that the command uses.
     pub(super) nix: Option<NixVersion>,
     /// A command that takes long as a rule.
@@ -163,6 +168,7 @@ struct Loop<'a> {
     facts: Facts,
     run: Option<RunDir>,
     kept: Option<Kept>,
+    beside: Option<Beside>,
     nix: Option<NixVersion>,
     /// Nix was asked how many builds it runs at once.
     jobs: Option<std::sync::mpsc::Receiver<Option<String>>>,
@@ -194,11 +200,13 @@ struct Loop<'a> {
     /// The command was stopped because it wants the terminal, which nixmon did not have to give.
     wants_terminal: bool,
     reported_unkept: bool,
+    /// The command was stopped by this signal, which is handled at this moment.
+    stopped_by: Option<(i32, tokio::time::Instant)>,
 }
 
 impl<'a> Loop<'a> {
     fn start(job: Job<'a>, pipeline: Pipeline, screen: Watch) -> Result<Self> {
-        let Job { settings, spawn, facts, run, kept, started, .. } = job;
+        let Job { settings, spawn, facts, run, kept, beside, started, .. } = job;
         let listener = spawn.listener.as_ref().map(|(listener, _)| listener.try_clone()).transpose()?;
         let begun = Instant::now();
         let (child, pieces, events) = child::spawn(spawn, order::clock_ms())?;
@@ -215,6 +223,7 @@ impl<'a> Loop<'a> {
             facts,
             run,
             kept,
+            beside,
             nix: job.nix,
             prepares: job.prepares,
             jobs: None,
@@ -233,6 +242,7 @@ impl<'a> Loop<'a> {
             interrupted: false,
             wants_terminal: false,
             reported_unkept: false,
+            stopped_by: None,
         })
     }
 
@@ -249,6 +259,7 @@ impl<'a> Loop<'a> {
         let output = self.session.output();
         while !self.is_over() {
             let (frame_at, release_at) = (self.session.frame_at(), self.session.release_at());
+            let stopped_at = self.stopped_by.map(|(_, at)| at);
             tokio::select! {
                 biased;
                 signal = endings.recv() => self.forward(signal),
@@ -263,6 +274,8 @@ impl<'a> Loop<'a> {
                 () = output.room(), if output.is_full() => {}
                 Some(piece) = self.pieces.recv(), if !output.is_full() => self.take(piece),
                 () = session::sleep_until(release_at) => self.session.release(),
+                // Behind the input, for what was printed before is to be shown before the screen is left.
+                () = session::sleep_until(stopped_at) => self.stopped(),
                 Some(answer) = derivations.recv() => self.answer(&answer),
                 () = tokio::time::sleep(SETTLE), if self.session.is_unsettled() => self.session.settle(),
                 () = tokio::time::sleep(LAST_CONNECTION / 2), if self.phase.ended().is_some() => {}
@@ -369,6 +382,9 @@ impl<'a> Loop<'a> {
                 if let Phase::Starting { unsent } = before {
                     unsent.into_iter().for_each(|signal| child::signal_group(pid, signal));
                 }
+                if let Some(beside) = &mut self.beside {
+                    beside.measure(pid);
+                }
                 self.write_status();
                 if let Some(started) = self.started.take() {
                     started(Ok(()));
@@ -378,7 +394,15 @@ impl<'a> Loop<'a> {
                 let error = std::io::Error::from_raw_os_error(why);
                 self.phase = Phase::NotStarted { at: Instant::now(), error };
             }
-            ChildEvent::Stopped(signal) => self.stopped(signal),
+            ChildEvent::Stopped(signal) => {
+                // The user's ^Z is no question.
+                let asks = signal != Signal::TSTP.as_raw();
+                let delay = if asks { LAST_WORDS } else { Duration::ZERO };
+                self.stopped_by = Some((signal, tokio::time::Instant::now() + delay));
+                if !asks {
+                    self.stopped();
+                }
+            }
             ChildEvent::Ended(exit) => self.end(Some(exit)),
             ChildEvent::EndedUnseen => {
                 // The guard may have seen it, and died before it could report it.
@@ -455,9 +479,11 @@ impl<'a> Loop<'a> {
     }
 
     /// Handles a stop of the command: it wants the terminal, or the user suspended it at the terminal that it has.
-    fn stopped(&mut self, signal: i32) {
+    fn stopped(&mut self) {
+        let Some((signal, _)) = self.stopped_by.take() else { return };
         let (Some(foreground), Some(pid)) = (&mut self.foreground, self.phase.pid()) else { return };
         if signal == Signal::TTIN.as_raw() || signal == Signal::TTOU.as_raw() {
+            self.session.settle();
             self.session.leave();
             self.asks = foreground.lend(pid);
             // Not where we are in the background ourselves: later, if we come to the foreground.
@@ -480,6 +506,14 @@ impl<'a> Loop<'a> {
             self.wants_terminal = false;
             self.asks = true;
             self.session.leave();
+        }
+        let (state, at) = (self.session.state(), self.session.now());
+        if let Some(forecast) = self.beside.as_mut().and_then(|beside| beside.tick(state, at)) {
+            self.session.forecast(forecast);
+        }
+        let state = self.session.state();
+        if let Some(line) = self.beside.as_mut().and_then(|beside| beside.warning(state)) {
+            self.session.notice_at(&[line], at);
         }
         self.session.tick();
         let at = self.session.now();
@@ -577,6 +611,20 @@ impl<'a> Loop<'a> {
             (None, Some(error)) => Some(super::not_started_status(error)),
             (None, None) => None,
         };
+        if let Some(beside) = &self.beside {
+            let (lines, lost) = beside.news();
+            self.session.notice_at(&lines, at);
+            self.session.lost_history(lost);
+        }
+        if status.is_none() {
+            self.session.end_is_unseen();
+        }
+        if let Some(kept) = &self.kept {
+            let mut before = self.status(at);
+            before.cursor = kept.cursor();
+            before.incomplete = kept.trouble();
+            kept.report_begins(before);
+        }
         let (settings, begun_at) = (self.settings, self.begun_at);
         let end = self
             .session
@@ -603,6 +651,12 @@ impl<'a> Loop<'a> {
                 last.incomplete.get_or_insert_with(|| FOLLOWED.to_owned());
             }
             kept.status(last);
+        }
+        let beside = self.beside.take().filter(|_| not_started.is_none());
+        if let Some(lost) = beside.and_then(|beside| beside.finish(self.session.state(), at))
+            && !self.facts.background
+        {
+            complain(&anyhow::anyhow!(lost));
         }
         self.child.dismiss();
         // Everything is written before the end is announced. A reader may take its time, until a signal asks for the end.

@@ -62,15 +62,17 @@ pub struct Plan {
     pub is_switch: bool,
     /// It is Nix's, or runs Nix for all that is known.
     pub is_known: bool,
-    /// It gives the terminal to a shell. `command` is then as it was given.
+    /// It prints help or a version: there is nothing to watch, and nothing to keep.
+    pub asks_help: bool,
+    /// It gives the terminal to a shell or another program. `command` is then how to watch it where there is no terminal.
     pub interactive: Option<Interactive>,
 }
 
-/// A command that builds something and then gives the terminal to what it built.
+/// A command that needs the terminal for itself, perhaps once it has built something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interactive {
-    /// Builds the same and ends, to be watched; its standard output is of no use.
-    pub prepare: Vec<OsString>,
+    /// Builds the same and ends, to be watched; its standard output is of no use. `None` if there is no such command.
+    pub prepare: Option<Vec<OsString>>,
     /// The command as it was given, to take nixmon's place when `prepare` has ended well.
     pub then: Vec<OsString>,
 }
@@ -89,7 +91,7 @@ pub fn plan(command: &[OsString], known: Known<'_>) -> Plan {
         None => None,
     };
     match planned {
-        Some(plan) => Plan { is_known: true, ..plan },
+        Some(plan) => Plan { is_known: true, asks_help: words.ask_help(), ..plan },
         None => words.as_given(),
     }
 }
@@ -155,9 +157,23 @@ impl Words<'_> {
         self.all.get(self.at + 1..).unwrap_or_default()
     }
 
+    /// Whether help or a version is asked for, of the program itself and not of what it runs.
+    fn ask_help(&self) -> bool {
+        const COMMANDS: [&str; 4] = ["--", "-c", "--command", "--run"];
+
+        let own = self.arguments().iter().take_while(|word| !COMMANDS.iter().any(|command| word == command));
+        own.into_iter().any(|word| word == "--help" || word == "--version")
+    }
+
     /// The command as it was given. A socket reaches whatever it runs.
     fn as_given(&self) -> Plan {
         Plan { command: self.all.to_vec(), socket: self.known.has_socket(), ..Plan::default() }
+    }
+
+    /// The command as it was given, which needs the terminal for itself.
+    fn alone(&self) -> Plan {
+        let interactive = Interactive { prepare: None, then: self.all.to_vec() };
+        Plan { interactive: Some(interactive), ..self.as_given() }
     }
 
     /// The command with `flags` before its argument number `argument`, and records on standard error instead of a socket.

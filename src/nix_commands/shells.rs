@@ -1,4 +1,7 @@
-//! `nix shell` and `nix develop`, which give the terminal to a shell when they have built what it needs.
+//! `nix shell` and `nix develop`, which run a shell or another command when they have built what it needs.
+//!
+//! A command that works by itself is watched to its end with all that is before it. A shell, an editor and the like need
+//! the terminal for themselves: then only what is built for them is watched.
 
 use std::ffi::{OsStr, OsString};
 
@@ -27,7 +30,59 @@ const ONLY_DEVELOP: [(&str, usize); 18] = [
     ("-u", 1),
 ];
 
-/// Returns whether this option is followed by the command that the shell runs.
+/// What `nix develop` does instead of giving a shell.
+const PHASES: [&str; 7] =
+    ["--build", "--check", "--configure", "--install", "--installcheck", "--phase", "--unpack"];
+
+/// Shells, and other programs that read commands from the terminal where they are given no script.
+const READERS: [&str; 29] = [
+    "bash", "csh", "dash", "elvish", "fish", "gdb", "ghci", "ipython", "irb", "ksh", "lldb", "lua", "mysql",
+    "node", "nu", "oil", "osh", "psql", "pwsh", "python", "python3", "rlwrap", "ruby", "scala", "sh",
+    "sqlite3", "tcsh", "xonsh", "zsh",
+];
+
+/// Programs that always draw on the terminal.
+const SCREENS: [&str; 22] = [
+    "btop",
+    "emacs",
+    "emacsclient",
+    "helix",
+    "htop",
+    "hx",
+    "kak",
+    "lazygit",
+    "less",
+    "man",
+    "mc",
+    "micro",
+    "more",
+    "nano",
+    "nnn",
+    "nvim",
+    "ranger",
+    "screen",
+    "tig",
+    "tmux",
+    "vi",
+    "vim",
+];
+
+/// Whether a command needs the terminal for itself: a shell without a script or an editor, as far as names tell.
+pub(super) fn is_interactive(command: &[OsString]) -> bool {
+    let Some((program, arguments)) = command.split_first() else { return false };
+    let Some(name) = super::name(program) else { return false };
+    // Options as `-l` and `-i` leave it a shell; a word is a script, and `-c` is followed by one.
+    let is_script = |word: &OsString| {
+        !super::starts_with(word, "-") || letters_of(word).contains('c') || word == "-e" || word == "-m"
+    };
+    SCREENS.contains(&name) || READERS.contains(&name) && !arguments.iter().any(is_script)
+}
+
+fn letters_of(word: &OsStr) -> &str {
+    tables::letters(word).unwrap_or_default()
+}
+
+/// Whether this option is followed by the command that the shell runs.
 pub(super) fn is_command_option(word: &OsStr) -> bool {
     word == "--command" || tables::letters(word).is_some_and(|letters| letters.ends_with('c'))
 }
@@ -36,7 +91,20 @@ pub(super) fn is_command_option(word: &OsStr) -> bool {
 pub(super) fn shell(name: &str, words: &Words<'_>, begin: usize) -> Plan {
     let arguments = words.arguments();
     let options = tables::options(name, arguments, begin);
+    let command = arguments.get(begin + options.len() + 1..).unwrap_or_default();
+    let adds_flags = !words.has_log_format() && !words.known.has_socket() && words.known.takes_flag();
+    let flags: &[&str] = if adds_flags { &tables::flags() } else { &[] };
     let mut plan = words.as_given();
+    plan.command = words.with(tables::place(options, begin, words.known), flags);
+    plan.stdout_is_result = true;
+    if words.has_log_format() {
+        plan.socket = words.with_its_log_format().socket;
+    }
+    let runs_phase = name == "develop" && options.iter().any(|word| PHASES.iter().any(|phase| word == phase));
+    let asks_help = options.iter().any(|word| word == "--help");
+    if runs_phase || asks_help || !command.is_empty() && !is_interactive(command) {
+        return plan;
+    }
     // Options before the subcommand, and the subcommand.
     let head = arguments.get(..begin).unwrap_or_default();
     let mut prepare: Vec<OsString> = words.all.iter().take(words.at + 1).chain(head).cloned().collect();
@@ -47,18 +115,12 @@ pub(super) fn shell(name: &str, words: &Words<'_>, begin: usize) -> Plan {
     } else {
         options.to_vec()
     };
-    let adds_flags = !words.has_log_format() && !words.known.has_socket() && words.known.takes_flag();
-    let flags: &[&str] = if adds_flags { &tables::flags() } else { &[] };
     prepare.extend(super::insert(&options, tables::place(&options, 0, words.known), flags));
     if name != "develop" {
         // By its path, since with --ignore-environment there is nothing on PATH but what was asked for.
         prepare.extend(["--command", "/bin/sh", "-c", "exit"].map(OsString::from));
     }
-    if words.has_log_format() {
-        plan.socket = words.with_its_log_format().socket;
-    }
-    plan.stdout_is_result = true;
-    plan.interactive = Some(Interactive { prepare, then: plan.command.clone() });
+    plan.interactive = Some(Interactive { prepare: Some(prepare), then: words.all.to_vec() });
     plan
 }
 

@@ -13,13 +13,15 @@ enum Output {
     Result,
     /// It prints what it knows, and nothing is there to be watched.
     Answer,
-    /// It has the terminal, or is a service. Left alone.
+    /// It has nothing to be watched, or is a service. Left alone.
     Alone,
+    /// It has the terminal.
+    Terminal,
 }
 
 /// The subcommands of `nix` from 2.4 to 2.34, Lix and Determinate Nix.
 const NEW: [(&str, Output); 79] = {
-    use Output::{Alone, Answer, Result, Work};
+    use Output::{Alone, Answer, Result, Terminal, Work};
     [
         ("build", Work),
         ("bundle", Work),
@@ -32,7 +34,7 @@ const NEW: [(&str, Output); 79] = {
         ("describe-stores", Answer),
         ("develop", Work),
         ("doctor", Answer),
-        ("edit", Alone),
+        ("edit", Terminal),
         ("env shell", Work),
         ("eval", Result),
         ("flake archive", Work),
@@ -57,8 +59,8 @@ const NEW: [(&str, Output); 79] = {
         ("hash to-base32", Answer),
         ("hash to-base64", Answer),
         ("hash to-sri", Answer),
-        ("help", Alone),
-        ("help-stores", Alone),
+        ("help", Terminal),
+        ("help-stores", Terminal),
         ("key convert-secret-to-public", Answer),
         ("key generate-secret", Answer),
         ("log", Answer),
@@ -81,7 +83,7 @@ const NEW: [(&str, Output); 79] = {
         ("registry list", Answer),
         ("registry pin", Work),
         ("registry remove", Alone),
-        ("repl", Alone),
+        ("repl", Terminal),
         ("run", Result),
         ("search", Result),
         ("shell", Work),
@@ -149,6 +151,9 @@ pub(super) fn new_command(words: &Words<'_>) -> Option<Plan> {
     if matches!(name, "shell" | "env shell" | "develop") {
         return Some(shells::shell(name, words, end));
     }
+    if output == Output::Terminal {
+        return Some(words.alone());
+    }
     let is_watched = matches!(output, Output::Work | Output::Result);
     let mut plan = if words.has_log_format() {
         words.with_its_log_format()
@@ -162,7 +167,7 @@ pub(super) fn new_command(words: &Words<'_>) -> Option<Plan> {
     plan.stdout_is_result = match output {
         Output::Work => asks_for_result,
         Output::Result | Output::Answer => !plan.is_switch,
-        Output::Alone => false,
+        Output::Alone | Output::Terminal => false,
     };
     Some(plan)
 }
@@ -246,6 +251,9 @@ pub(super) fn is_old(name: &str) -> bool {
 /// Plans `nix-build …` and the like. They do not write to a socket, but new commands below them do, so there is both.
 pub(super) fn old_command(name: &str, words: &Words<'_>) -> Option<Plan> {
     let arguments = words.arguments();
+    if name == "nix-shell" && is_interactive_nix_shell(arguments) {
+        return Some(words.alone());
+    }
     let has = |wanted: &[&str]| arguments.iter().any(|word| wanted.iter().any(|wanted| word == wanted));
     let (place, stdout_is_result) = match name {
         "nix-build" | "nix-instantiate" => (Some(0), true),
@@ -267,14 +275,31 @@ pub(super) fn old_command(name: &str, words: &Words<'_>) -> Option<Plan> {
     Some(plan)
 }
 
-/// The number of the argument `--run` or `--command`, before which flags may go.
-///
+/// Whether `nix-shell` gives the terminal to a shell: of its own, or to one that it is to run.
+fn is_interactive_nix_shell(arguments: &[OsString]) -> bool {
+    let has = |wanted: &[&str]| arguments.iter().any(|word| wanted.iter().any(|wanted| word == wanted));
+    if arguments.first().is_some_and(is_script) || has(&["--help", "--version"]) {
+        return false;
+    }
+    let Some(at) = arguments.iter().position(|word| word == "--run" || word == "--command") else {
+        return true;
+    };
+    // A line for a shell. One with more than words is a script.
+    let line = arguments.get(at + 1).and_then(|line| line.to_str()).unwrap_or_default();
+    let words: Vec<OsString> = line.split_ascii_whitespace().map(OsString::from).collect();
+    shells::is_interactive(&words)
+}
+
 /// `nix-shell SCRIPT …` gives all else to the script, and cannot be told from `nix-shell FILE …` but by its name.
+fn is_script(first: &OsString) -> bool {
+    !starts_as_option_or_expression(first) && !super::ends_with(first, ".nix")
+}
+
+/// The number of the argument `--run` or `--command`, before which flags may go. Those of a script are its own.
 fn command_of_nix_shell(arguments: &[OsString]) -> Option<usize> {
     let first = arguments.first()?;
-    let is_script = !starts_as_option_or_expression(first) && !super::ends_with(first, ".nix");
     let at = arguments.iter().position(|word| word == "--run" || word == "--command")?;
-    (!is_script).then_some(at)
+    (!is_script(first)).then_some(at)
 }
 
 fn starts_as_option_or_expression(word: &OsStr) -> bool {

@@ -276,8 +276,8 @@ fn shells() {
     // The command of the first stage; the second is the command as given.
     for (world, line, prepare) in [
         (New, "nix shell .#a", "nix shell .#a --command /bin/sh -c exit"),
-        (New, "nix shell -i .#a -c make -c x", "nix shell -i .#a --command /bin/sh -c exit"),
-        (Old, "nix shell .#a --command make", "nix shell JSON -v .#a --command /bin/sh -c exit"),
+        (New, "nix shell -i .#a -c bash -l", "nix shell -i .#a --command /bin/sh -c exit"),
+        (Old, "nix shell .#a --command vim x", "nix shell JSON -v .#a --command /bin/sh -c exit"),
         (Old, "nix shell -L .#a", "nix shell -L JSON -v .#a --command /bin/sh -c exit"),
         (Old, "nix --offline shell .#a", "nix --offline shell JSON -v .#a --command /bin/sh -c exit"),
         (New, "nix env shell .#a", "nix env shell .#a --command /bin/sh -c exit"),
@@ -285,12 +285,12 @@ fn shells() {
         (New, "sudo nix shell .#a", "sudo nix shell JSON -v .#a --command /bin/sh -c exit"),
         (New, "nix develop", "nix print-dev-env"),
         (Old, "nix develop .#a", "nix print-dev-env JSON -v .#a"),
-        (New, "nix develop .#a -c make -j4", "nix print-dev-env .#a"),
-        (New, "nix develop -ic make", "nix print-dev-env"),
-        (New, "nix develop -iLk HOME .#a -ic make", "nix print-dev-env -L .#a"),
+        (New, "nix develop .#a -c zsh", "nix print-dev-env .#a"),
+        (New, "nix develop -ic /bin/fish", "nix print-dev-env"),
+        (New, "nix develop -iLk HOME .#a -ic nvim", "nix print-dev-env -L .#a"),
         (New, "nix develop -i -k HOME --impure .#a", "nix print-dev-env --impure .#a"),
-        (New, "nix develop --set-env-var A b --phase x .#a", "nix print-dev-env .#a"),
-        (New, "nix develop --unpack --profile p .#a", "nix print-dev-env --profile p .#a"),
+        (New, "nix develop --set-env-var A b .#a", "nix print-dev-env .#a"),
+        (New, "nix develop --profile p .#a", "nix print-dev-env --profile p .#a"),
         (
             New,
             "nix --offline develop --override-input a b",
@@ -300,10 +300,66 @@ fn shells() {
     ] {
         let plan = planned(line, world);
         let interactive = plan.interactive.unwrap_or_else(|| panic!("{line}"));
-        assert_eq!(text(&interactive.prepare), prepare, "{line}");
+        assert_eq!(interactive.prepare.as_deref().map(text).as_deref(), Some(prepare), "{line}");
         assert_eq!(text(&interactive.then), line);
-        assert_eq!(text(&plan.command), line);
         assert_eq!(plan.socket, world == New && !line.starts_with("sudo"), "{line}");
+    }
+}
+
+#[test]
+fn commands_of_shells_are_watched() {
+    use World::{New, NewWithoutSocket, Old};
+    let cases = [
+        (New, "nix develop .#a -c make -j4", "=", true),
+        (Old, "nix develop .#a -c make -j4", "nix develop JSON -v .#a -c make -j4", false),
+        (Old, "nix develop -L .#a -c make", "nix develop -L JSON -v .#a -c make", false),
+        (New, "nix develop -ic make", "=", true),
+        (New, "nix shell .#a --command make", "=", true),
+        (NewWithoutSocket, "nix shell .#a -c make", "nix shell JSON -v .#a -c make", false),
+        (New, "sudo nix develop -c make", "sudo nix develop JSON -v -c make", false),
+        // A script is nobody to talk to.
+        (New, "nix develop -c bash -c x", "=", true),
+        (New, "nix develop -c bash -lc x", "=", true),
+        (New, "nix develop -c python3 x.py", "=", true),
+        (New, "nix develop --build", "=", true),
+        (New, "nix develop --set-env-var A b --phase x .#a", "=", true),
+        (New, "nix develop --help", "=", true),
+        (Old, "nix-shell --run make", "nix-shell JSON --run make", false),
+    ];
+    check(&cases);
+    for (world, line, ..) in cases {
+        let plan = planned(line, world);
+        assert_eq!((plan.interactive, plan.stdout_is_result), (None, true), "{line}");
+    }
+}
+
+#[test]
+fn what_has_the_terminal() {
+    // All of the command, or nothing of it.
+    for (line, expected) in [
+        ("nix repl", true),
+        ("nix repl --file x.nix", true),
+        ("nix edit .#a", true),
+        ("nix help", true),
+        ("nix-shell", true),
+        ("nix-shell shell.nix", true),
+        ("nix-shell -p hello", true),
+        ("nix-shell . --run bash", true),
+        ("nix-shell -p hello --command zsh", true),
+        ("env A=1 nix-shell", true),
+        ("sudo nix repl", true),
+        ("nix-shell --run make", false),
+        ("nix-shell -p hello --run hello", false),
+        ("nix-shell script --run all", false),
+        ("nix-shell script", false),
+        ("nix-shell --version", false),
+        ("nix daemon", false),
+        ("nix build", false),
+        ("nix registry add a b", false),
+    ] {
+        let plan = planned(line, World::New);
+        let interactive = plan.interactive.map(|interactive| (interactive.prepare, text(&interactive.then)));
+        assert_eq!(interactive, expected.then(|| (None, line.to_owned())), "{line}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The process's environment, read once: terminals, locale, directories.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::NotifyWays;
 
@@ -49,6 +49,8 @@ pub struct Environment {
     pub nixmon_log: Option<String>,
     /// `NIXMON_MCP_TOKEN`: the token of agents over HTTP.
     pub mcp_token: Option<String>,
+    /// `NIXMON_ALLOW_OTHER_OWNER`: the store of runs is written even if it belongs to another user.
+    pub allow_other_owner: bool,
     /// The ways to notify the user of the end of a run.
     pub notify: NotifyWays,
 }
@@ -63,7 +65,8 @@ impl Environment {
         let home = std::env::var("HOME").ok().filter(|home| home.starts_with('/'));
         // Relative paths are to be ignored (XDG Base Directory Specification).
         let xdg = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let in_home = |path| home.as_ref().map(|home| Path::new(home).join(path));
+        // A path need not be text.
+        let in_home = |path| Some(xdg("HOME")?.join(path));
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(value).find(|value| !value.is_empty());
         Self {
             stdout_is_terminal: std::io::stdout().is_terminal(),
@@ -86,6 +89,7 @@ impl Environment {
                 let state = std::env::var("NIX_STATE_DIR").ok()?;
                 Some(std::path::Path::new(&state).parent()?.join("log/nix").to_string_lossy().into_owned())
             }),
+            allow_other_owner: value("NIXMON_ALLOW_OTHER_OWNER") == "1",
             nixmon_log: std::env::var("NIXMON_LOG").ok().filter(|level| !level.is_empty()),
             mcp_token: std::env::var(MCP_TOKEN).ok().filter(|token| !token.is_empty()),
             home,

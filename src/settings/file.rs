@@ -14,8 +14,8 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::run::TargetFile;
 use super::source::Set;
 use crate::cli::{
-    LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, ProfileArg, When,
-    duration, run_name,
+    LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, ProfileArg,
+    StatusFromWriter, When, duration, run_name,
 };
 use nixmon_core::text::nearest;
 use nixmon_runs::{ServiceLogs, check_pattern};
@@ -36,6 +36,7 @@ pub(super) struct ConfigFile {
     pub(super) max_bytes: Option<Set<u64>>,
     /// Seconds.
     pub(super) snapshots: Option<Set<u64>>,
+    pub(super) status_from_writer: Option<Set<StatusFromWriter>>,
     /// Seconds.
     pub(super) slow: Option<Set<u64>>,
     /// Seconds.
@@ -48,6 +49,11 @@ pub(super) struct ConfigFile {
     pub(super) keep_days: Option<Set<u64>>,
     pub(super) keep_runs: Option<Set<u64>>,
     pub(super) keep_mib: Option<Set<u64>>,
+    /// Whether the history is used.
+    pub(super) history: Option<Set<bool>>,
+    /// Days.
+    pub(super) history_days: Option<Set<u64>>,
+    pub(super) history_mib: Option<Set<u64>>,
     /// By name.
     pub(super) targets: BTreeMap<String, TargetFile>,
     pub(super) mcp: McpFile,
@@ -113,7 +119,7 @@ pub(super) fn parse(text: &str) -> Result<ConfigFile, Vec<Mistake>> {
 type Key<'a> = Spanned<DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
-const TOP: [&str; 16] = [
+const TOP: [&str; 18] = [
     "output",
     "color",
     "ascii",
@@ -125,14 +131,17 @@ const TOP: [&str; 16] = [
     "max-lines",
     "max-bytes",
     "snapshots",
+    "status-from-writer",
     "thresholds",
     "services",
     "runs",
+    "history",
     "target",
     "mcp",
 ];
 const MCP: [&str; 5] = ["profile", "allow", "directories", "hosts", "token-file"];
 const RUNS: [&str; 3] = ["keep-days", "keep-runs", "keep-mib"];
+const HISTORY: [&str; 3] = ["enabled", "keep-days", "keep-mib"];
 const TARGET: [&str; 5] = ["command", "directory", "expected", "timeout", "services"];
 const THRESHOLDS: [&str; 2] = ["slow", "quiet"];
 const SERVICE: [&str; 1] = ["log"];
@@ -157,6 +166,7 @@ impl Reader<'_> {
                 "max-lines" => file.max_lines = self.number(key, value, MIN_LINES),
                 "max-bytes" => file.max_bytes = self.number(key, value, MIN_BYTES),
                 "snapshots" => file.snapshots = self.number(key, value, MIN_SNAPSHOTS),
+                "status-from-writer" => file.status_from_writer = self.choice(key, value),
                 "thresholds" => {
                     for (key, value) in self.table(key, value).into_iter().flatten() {
                         match key.get_ref().as_ref() {
@@ -174,6 +184,16 @@ impl Reader<'_> {
                             "keep-runs" => file.keep_runs = self.number(key, value, 0),
                             "keep-mib" => file.keep_mib = self.number(key, value, 0),
                             _ => self.unknown(key, "[runs]", &RUNS),
+                        }
+                    }
+                }
+                "history" => {
+                    for (key, value) in self.table(key, value).into_iter().flatten() {
+                        match key.get_ref().as_ref() {
+                            "enabled" => file.history = self.switch(key, value),
+                            "keep-days" => file.history_days = self.number(key, value, 0),
+                            "keep-mib" => file.history_mib = self.number(key, value, 0),
+                            _ => self.unknown(key, "[history]", &HISTORY),
                         }
                     }
                 }

@@ -24,7 +24,7 @@ pub use output::{Form, Output};
 pub use run::{RunError, RunTask};
 pub use source::{Setting, SettingValue, Source};
 
-use crate::cli::{ListArgs, LogArgs, OutputArgs, StatusArgs, StopArgs, WaitArgs};
+use crate::cli::{HistoryCommand, JobsArgs, ListArgs, LogArgs, OutputArgs, StatusArgs, StopArgs, WaitArgs};
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention, Store, StoreError};
 
@@ -69,6 +69,10 @@ pub enum Task {
         /// Only say which.
         dry_run: bool,
     },
+    /// Look into the history, or fill it.
+    History(HistoryCommand),
+    /// Say how many jobs are best.
+    Jobs(JobsArgs),
     /// Be the guard of a command.
     Guard,
     /// Be the monitor of a run in the background.
@@ -109,6 +113,8 @@ pub struct Settings {
     pub state_home: Option<PathBuf>,
     /// Directories for the sockets of the user's programs.
     pub socket_dirs: Vec<PathBuf>,
+    /// The store of runs is written even if it belongs to another user.
+    pub allow_other_owner: bool,
     /// Settings of Nix in the environment.
     pub nix_config: Option<OsString>,
     /// The level of diagnostics that the environment asks for.
@@ -119,8 +125,12 @@ pub struct Settings {
     pub mcp: McpSettings,
     /// Limits for finished runs.
     pub retention: Retention,
+    /// The use of the history of builds.
+    pub history: HistorySettings,
     /// The ways to notify the user of the end of a run.
     pub notify: NotifyWays,
+    /// The exit status of what writes into standard input is looked for.
+    pub asks_writer: bool,
     /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
     /// Standard output and standard error are the same file.
@@ -133,7 +143,23 @@ pub struct Settings {
     pub origins: Vec<Setting>,
 }
 
+/// The use of the history of builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// It is used and filled.
+    pub enabled: bool,
+    /// Runs older than so many days leave it.
+    pub days: u64,
+    /// While it is larger than so many mebibytes the oldest runs leave it.
+    pub mib: u64,
+}
+
 impl Settings {
+    /// Returns the place of the history, whether it is used or not; `None` if there is no home directory.
+    pub fn history_path(&self) -> Option<PathBuf> {
+        Some(self.state_home.as_ref()?.join("nixmon/history.db"))
+    }
+
     /// Returns the store of runs.
     ///
     /// # Errors
@@ -141,7 +167,8 @@ impl Settings {
     /// If there is no home directory, so that no place for it is known.
     pub fn store(&self) -> Result<Store, StoreError> {
         let home = self.state_home.as_ref().ok_or(StoreError::NoHome)?;
-        Ok(Store::open(home.join("nixmon/runs")).with_socket_dirs(self.socket_dirs.clone()))
+        let store = Store::open(home.join("nixmon/runs")).with_socket_dirs(self.socket_dirs.clone());
+        Ok(store.allow_others(self.allow_other_owner))
     }
 }
 
@@ -168,6 +195,9 @@ pub enum ConfigError {
     /// Only what is read from standard input can be recorded.
     #[error("--record goes with standard input, not with a command")]
     RecordWithCommand,
+    /// A command's exit status needs no search.
+    #[error("--status-from-writer goes with standard input, not with a command")]
+    WriterWithCommand,
     /// It is no text, or has mistakes.
     #[error("{}", mistakes.iter().map(|mistake| format!("{}:{mistake}", path.display())).collect::<Vec<_>>().join("\n"))]
     Mistakes {
@@ -264,6 +294,10 @@ mod tests {
                 "runs.keep-days = 30  # default",
                 "runs.keep-runs = 100  # default",
                 "runs.keep-mib = 1024  # default",
+                "history.enabled = true  # default",
+                "history.keep-days = 365  # default",
+                "history.keep-mib = 512  # default",
+                "status-from-writer = \"auto\"  # default",
                 "services.log = []  # default",
                 "services.\"a b\".log = [\"/x\"]  # /c.toml:8",
             ]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::file::{self, ConfigFile};
 use super::source::{self, Resolver, SettingValue};
-use super::{ConfigError, Environment, Mistake, Settings, Task, run};
+use super::{ConfigError, Environment, HistorySettings, Mistake, Settings, Task, run};
 use crate::cli::{
-    Cli, Command, ConfigCommand, ListArgs, OutputForm, ReplayArgs, RunsCommand, StartArgs, StatusArgs,
-    WaitArgs,
+    Cli, Command, ConfigCommand, HistoryCommand, JobsArgs, ListArgs, OutputForm, ReplayArgs, RunsCommand,
+    StartArgs, StatusArgs, StatusFromWriter, WaitArgs,
 };
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention};
@@ -34,6 +34,9 @@ impl Settings {
     pub fn load(cli: Cli, environment: &Environment) -> Result<Self, ConfigError> {
         if cli.record.is_some() && cli.command.is_some() {
             return Err(ConfigError::RecordWithCommand);
+        }
+        if cli.status_from_writer.is_some() && cli.command.is_some() {
+            return Err(ConfigError::WriterWithCommand);
         }
         let named = match &cli.command {
             Some(Command::Config(ConfigCommand::Check { file: Some(file) })) => Some(file),
@@ -68,6 +71,7 @@ impl Settings {
         // For commands with a `--json` of their own.
         let json_wanted = args.output == Some(OutputForm::Json);
         let mut retention = Kept::default();
+        let mut history = Kept::default();
         let mut target = None;
         let task = match cli.command {
             None => Task::Filter { record: cli.record },
@@ -101,6 +105,13 @@ impl Settings {
             }
             #[cfg(feature = "mcp")]
             Some(Command::Mcp(args)) => Task::Mcp(args),
+            Some(Command::History(command)) => {
+                if let HistoryCommand::Prune { keep_days, keep_mib } = command {
+                    history = Kept { days: keep_days, mib: keep_mib, ..Kept::default() };
+                }
+                Task::History(command)
+            }
+            Some(Command::Jobs(args)) => Task::Jobs(JobsArgs { json: args.json || json_wanted, ..args }),
             Some(Command::Guard) => Task::Guard,
             Some(Command::Monitor { directory }) => Task::Monitor(directory),
         };
@@ -144,6 +155,27 @@ impl Settings {
             runs: number("runs.keep-runs", retention.runs, file.keep_runs, usual.runs),
             mib: number("runs.keep-mib", retention.mib, file.keep_mib, usual.mib),
         };
+        let enabled = resolver.pick(
+            "history.enabled",
+            cli.no_history.then_some(false),
+            file.history,
+            true,
+            |enabled| SettingValue::Switch(*enabled),
+        );
+        let mut number =
+            |key, argument, set, usual| resolver.pick(key, argument, set, usual, |n| seconds(*n));
+        let history = HistorySettings {
+            enabled,
+            days: number("history.keep-days", history.days, file.history_days, 365),
+            mib: number("history.keep-mib", history.mib, file.history_mib, 512),
+        };
+        let asks_writer = resolver.pick(
+            "status-from-writer",
+            cli.status_from_writer,
+            file.status_from_writer,
+            StatusFromWriter::Auto,
+            source::name,
+        ) == StatusFromWriter::Auto;
         let list = |patterns: &Vec<String>| SettingValue::List(patterns.clone());
         resolver.pick("services.log", None, file.log, Vec::new(), list);
         for (name, patterns) in file.logs {
@@ -166,11 +198,14 @@ impl Settings {
             },
             state_home: environment.state_home.clone(),
             socket_dirs: environment.socket_dirs.clone(),
+            allow_other_owner: environment.allow_other_owner,
             nix_config: environment.nix_config.clone(),
             mcp,
             retention,
+            history,
             stdout_is_stderr: environment.stdout_is_stderr,
             notify: environment.notify,
+            asks_writer,
             stdin_is_terminal: environment.stdin_is_terminal,
             config_file: path,
             config_exists: exists,

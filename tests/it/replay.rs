@@ -1,5 +1,5 @@
 //! A few small cases from beginning to end, as a person reads them: the condensed lines with their report, and the JSON
-//! lines. What they say is held against the truth by `tests/conformance.rs`; here it is how they say it.
+//! lines. What they say is held against the truth by `tests/it/conformance.rs`; here it is how they say it.
 //!
 //! After a change that is meant, look at the differences with `cargo insta review`.
 

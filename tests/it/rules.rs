@@ -20,7 +20,7 @@ const CORE: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that other programs embed, and dependencies that none of them may have.
-const LIBRARIES: [&str; 3] = ["nixmon-log", "nixmon-core", "nixmon-runs"];
+const LIBRARIES: [&str; 4] = ["nixmon-log", "nixmon-core", "nixmon-runs", "nixmon-progress"];
 const HEAVY: [&str; 7] = ["tokio", "clap", "rusqlite", "axum", "hyper", "anyhow", "indicatif"];
 
 #[test]
@@ -31,7 +31,9 @@ fn core_modules_import_only_those_below_them() {
         let Ok(inside) = file.strip_prefix(root) else { continue };
         let Some(module) = inside.iter().next().and_then(|name| name.to_str()) else { continue };
         let module = module.trim_end_matches(".rs");
-        if module == "lib" {
+        // Unit tests may look at a module through those above it.
+        let is_test = inside.iter().any(|part| part == "tests" || part == "tests.rs");
+        if module == "lib" || is_test {
             continue;
         }
         let Some((_, allowed)) = CORE.iter().find(|(name, _)| *name == module) else {

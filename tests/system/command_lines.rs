@@ -153,19 +153,20 @@ fn flags_accepted_by_newer_nix() {
 /// Both stages of `nix shell` and `nix develop`: the first builds and runs no hook, the second finds all built.
 fn check_shells(commands: Option<&Path>) {
     for line in [
-        "nix shell -f default.nix top --command /bin/sh -c exit",
-        "nix shell -i -f default.nix top -c /bin/sh -c exit",
-        "nix shell -L -f default.nix top -c /bin/sh -c exit",
-        "nix develop -f default.nix shell -c /bin/sh -c exit",
-        "nix develop -Lik HOME -f default.nix shell --command /bin/sh -c exit",
-        "nix develop -f default.nix --unset LANG shell --command /bin/sh -c exit",
-        "nix develop -iLf default.nix shell -c /bin/sh -c exit",
-        "nix --offline develop --profile ./profile -f default.nix shell -c /bin/sh -c exit",
+        "nix shell -f default.nix top --command /bin/sh",
+        "nix shell -i -f default.nix top -c /bin/sh",
+        "nix shell -L -f default.nix top -c /bin/sh",
+        "nix develop -f default.nix shell -c /bin/sh",
+        "nix develop -Lik HOME -f default.nix shell --command /bin/sh",
+        "nix develop -f default.nix --unset LANG shell --command /bin/sh",
+        "nix develop -iLf default.nix shell -c /bin/sh",
+        "nix --offline develop --profile ./profile -f default.nix shell -c /bin/sh",
     ] {
         let Some(world) = World::of_command_lines(commands) else { return };
         let shell = world.plan(&words(line)).interactive.unwrap();
-        let first = world.run(&shell.prepare);
-        let shown = format!("{:?}: {}", shell.prepare, String::from_utf8_lossy(&first.stderr));
+        let prepare = shell.prepare.unwrap();
+        let first = world.run(&prepare);
+        let shown = format!("{prepare:?}: {}", String::from_utf8_lossy(&first.stderr));
         assert!(first.status.success() && contains(&first.stderr, r#""type":105"#), "{shown}");
         assert!(!contains(&first.stderr, HOOK), "{shown}");
         let second = world.run(&shell.then);

@@ -153,6 +153,21 @@ fn check(words: &[&str], steps: &[(&str, &str)], status: i32, shown: &str) {
     );
 }
 
+#[test]
+fn a_shell_of_nix_has_the_terminal() {
+    let all =
+        "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && printf 'name? ' && read x && echo \"got <$x>\" >&2; exit 5";
+    for command in ["nix-shell -p hello", "nix repl", "nix edit .#a", "nix-shell --run bash"] {
+        let program = command.split(' ').next().unwrap();
+        // A Nix of our own, which shows what it has.
+        let script = format!(
+            "printf '#!/bin/sh\\n%s\\n' '{}' > ../bin/{program}; chmod +x ../bin/{program}; nixmon run -- {command}",
+            all.replace('\'', "'\\''")
+        );
+        check(&["sh", "-c", &script], &[("name? ", "some words\n")], 5, "got <some words>");
+    }
+}
+
 const RUN: [&str; 5] = ["nixmon", "run", "--", "sh", "-c"];
 
 #[test]

@@ -101,6 +101,22 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Makes control characters and those that reorder or hide text visible, as `\u{1b}`, and keeps line breaks and tabs.
+///
+/// For text that the user or a file name has brought into a message of nixmon's own: there it matters what it is, and
+/// nothing may vanish.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    let is_shown = |c: char| matches!(c, '\n' | '\t') || !c.is_control() && !is_hazard(c);
+    if text.chars().all(is_shown) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_shown(c) { out.push(c) } else { out.extend(c.escape_unicode()) }
+    }
+    Cow::Owned(out)
+}
+
 /// Returns whether a character is invisible and changes the text around it: bidirectional controls, invisible operators, tags.
 fn is_hazard(c: char) -> bool {
     matches!(
@@ -131,6 +147,20 @@ pub fn last_carriage(line: &str) -> &str {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_hidden_is_made_visible() {
+        for (input, expected) in [
+            ("plain é ✓", "plain é ✓"),
+            ("two\nlines\tand more", "two\nlines\tand more"),
+            ("\x1b[2Jmake", "\\u{1b}[2Jmake"),
+            ("a\x1b]0;x\x07.zst\r\0", "a\\u{1b}]0;x\\u{7}.zst\\u{d}\\u{0}"),
+            ("evil\u{202e}txt.zst\u{2066}\u{9b}", "evil\\u{202e}txt.zst\\u{2066}\\u{9b}"),
+            ("👩\u{200d}🚀", "👩\u{200d}🚀"),
+        ] {
+            assert_eq!(escape(input), expected);
+        }
+    }
 
     #[test]
     fn escapes() {

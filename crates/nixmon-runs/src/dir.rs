@@ -21,6 +21,8 @@ const LOOKS: u32 = 400;
 pub struct RunDir {
     id: RunId,
     path: PathBuf,
+    /// It is written even if it belongs to another user.
+    allows_others: bool,
 }
 
 /// The process that looks after a run.
@@ -69,13 +71,24 @@ impl AnyFormat {
 
 impl RunDir {
     pub(super) fn new(id: RunId, path: PathBuf) -> Self {
-        Self { id, path }
+        Self { id, path, allows_others: false }
     }
 
     /// The run that is kept in this directory; `None` if its name is no number.
     pub fn at(path: &Path) -> Option<Self> {
         let id = super::store::number(path.file_name()?.to_str()?)?;
-        Some(Self { id, path: path.to_owned() })
+        Some(Self::new(id, path.to_owned()))
+    }
+
+    /// Writes it even if it belongs to another user.
+    #[must_use]
+    pub fn allow_others(self, allows_others: bool) -> Self {
+        Self { allows_others, ..self }
+    }
+
+    /// Fails if it belongs to another user.
+    fn check_owner(&self) -> Result<(), StoreError> {
+        if self.allows_others { Ok(()) } else { files::check_owner(&self.path) }
     }
 
     /// Which run.
@@ -120,20 +133,13 @@ impl RunDir {
 
     /// Gives that room back. Room that is not there is no error.
     pub fn remove_reserve(&self) {
-        let _ = std::fs::remove_file(self.reserve());
+        files::remove(&self.reserve());
     }
 
     /// Removes that room and halves of files, of a run whose processes were killed.
-    pub(crate) fn remove_leftovers(&self) {
-        const REPLACED: [&str; 5] =
-            [".facts.json.", ".status.json.", ".exit.json.", ".summary.json.", ".lines.txt."];
+    pub fn remove_leftovers(&self) {
         self.remove_reserve();
-        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if name.to_str().is_some_and(|name| REPLACED.iter().any(|prefix| name.starts_with(prefix))) {
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
+        files::remove_temporaries(&self.path);
     }
 
     /// Reads the facts.
@@ -162,6 +168,7 @@ impl RunDir {
     ///
     /// If it cannot be written.
     pub fn write_facts(&self, facts: &Facts) -> Result<(), StoreError> {
+        self.check_owner()?;
         files::replace_json(&self.file("facts.json"), facts, Durability::Synced)
     }
 
@@ -188,10 +195,47 @@ impl RunDir {
     ///
     /// If it cannot be written.
     pub fn write_status(&self, status: &Status) -> Result<(), StoreError> {
+        self.store_status(status, None)
+    }
+
+    /// Replaces the status of a run whose report is about to be written, and notes where in the condensed lines it begins.
+    /// Should its writer be killed, another process knows from this what is the report and what was there before. The next
+    /// status ends it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_status_before_report(&self, status: &Status, report_at: u64) -> Result<(), StoreError> {
+        self.store_status(status, Some(report_at))
+    }
+
+    fn store_status(&self, status: &Status, report_at: Option<u64>) -> Result<(), StoreError> {
+        self.check_owner()?;
         let ended = matches!(status.state, RunState::Ended | RunState::Lost);
         let durability = if ended { Durability::Synced } else { Durability::Cached };
-        let stored = StoredStatus { format: FORMAT, status };
+        let stored = StoredStatus { format: FORMAT, report_at, status };
         files::replace_json(&self.file("status.json"), &stored, durability)
+    }
+
+    /// Reads where in the condensed lines a report begins whose writer has not finished.
+    pub(super) fn report_at(&self) -> Result<Option<u64>, StoreError> {
+        #[derive(Deserialize)]
+        struct ReportAt {
+            report_at: Option<u64>,
+        }
+        Ok(files::read_json::<ReportAt>(&self.file("status.json"))?.and_then(|stored| stored.report_at))
+    }
+
+    /// Reads the condensed lines up to the last whole one, or up to a report whose writer has not finished.
+    pub(super) fn lines_before_report(&self) -> Result<Vec<u8>, StoreError> {
+        let mut lines = files::read(&self.lines())?.unwrap_or_default();
+        lines.truncate(memchr::memrchr(b'\n', &lines).map_or(0, |end| end + 1));
+        if let Some(at) = self.report_at()?.and_then(|at| usize::try_from(at).ok())
+            && (at == 0 || lines.get(at - 1) == Some(&b'\n'))
+        {
+            lines.truncate(at);
+        }
+        Ok(lines)
     }
 
     /// Reads the end of the command; `None` if it was not seen, or not yet.
@@ -209,6 +253,7 @@ impl RunDir {
     ///
     /// If it cannot be written.
     pub fn write_exit(&self, exit: &Exit) -> Result<(), StoreError> {
+        self.check_owner()?;
         files::replace_json(&self.file("exit.json"), exit, Durability::Synced)
     }
 
@@ -227,6 +272,7 @@ impl RunDir {
     ///
     /// If it cannot be written.
     pub fn write_summary(&self, summary: &impl Serialize) -> Result<(), StoreError> {
+        self.check_owner()?;
         files::replace_json(&self.file("summary.json"), summary, Durability::Synced)
     }
 
@@ -236,6 +282,7 @@ impl RunDir {
     ///
     /// If they cannot be written.
     pub fn write_lines(&self, lines: &[u8]) -> Result<(), StoreError> {
+        self.check_owner()?;
         files::replace(&self.lines(), lines, Durability::Cached)
     }
 
@@ -245,7 +292,9 @@ impl RunDir {
     ///
     /// If it cannot be written.
     pub fn mark_stopped(&self) -> Result<(), StoreError> {
-        files::replace(&self.file("stop"), b"", Durability::Cached)
+        self.check_owner()?;
+        let path = self.file("stop");
+        files::create(&path).map(drop).map_err(|error| StoreError::io("cannot write", &path, error))
     }
 
     /// Returns whether the user has ended it.
@@ -259,6 +308,7 @@ impl RunDir {
     ///
     /// If it cannot be taken at all.
     pub fn lock_monitor(&self) -> Result<Option<Lock>, StoreError> {
+        self.check_owner()?;
         files::try_lock(&self.file("monitor.lock"))
     }
 
@@ -268,6 +318,7 @@ impl RunDir {
     ///
     /// If it cannot be taken at all.
     pub fn lock_guard(&self) -> Result<Option<Lock>, StoreError> {
+        self.check_owner()?;
         files::try_lock(&self.file("guard.lock"))
     }
 
@@ -277,6 +328,7 @@ impl RunDir {
     ///
     /// If it cannot be taken at all.
     pub(crate) fn lock_recovery(&self) -> Result<Lock, StoreError> {
+        self.check_owner()?;
         files::lock(&self.file("recovery.lock"))
     }
 
@@ -352,7 +404,7 @@ impl RunDir {
         if socket.file_name().is_none_or(|name| name != super::socket::NAME) {
             return;
         }
-        let _ = std::fs::remove_file(socket);
+        files::remove(socket);
         if let Some(parent) = socket.parent().filter(|parent| *parent != self.path) {
             // One of its own; it is left where there is anything else in it.
             let _ = std::fs::remove_dir(parent);

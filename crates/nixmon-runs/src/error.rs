@@ -40,14 +40,25 @@ pub enum ErrorKind {
 #[non_exhaustive]
 pub enum StoreError {
     /// A file cannot be read or written.
-    #[error("{doing} {}: {source}", path.display())]
+    #[error("{doing} {}: {error}", path.display())]
     Io {
         /// `cannot read` and the like.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
+        /// The system's reason; not the source, which would be told once more.
+        error: std::io::Error,
+    },
+    /// A directory belongs to another user, who could replace files in it while they are used.
+    #[error(
+        "{} belongs to another user (uid {user}), and nothing is written there unless NIXMON_ALLOW_OTHER_OWNER=1",
+        path.display()
+    )]
+    OtherOwner {
+        /// The directory.
+        path: PathBuf,
+        /// The user's number.
+        user: u32,
     },
     /// No directory for runs is known.
     #[error("there is no home directory: neither XDG_STATE_HOME nor HOME is set to an absolute path")]
@@ -113,14 +124,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
-        Self::Io { doing, path: path.to_owned(), source }
+    pub(super) fn io(doing: &'static str, path: &Path, error: std::io::Error) -> Self {
+        Self::Io { doing, path: path.to_owned(), error }
     }
 
     /// Returns the kind.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { .. } | Self::NoNumbers { .. } => ErrorKind::Io,
+            Self::Io { .. } | Self::OtherOwner { .. } | Self::NoNumbers { .. } => ErrorKind::Io,
             Self::NoHome => ErrorKind::NoStore,
             Self::Empty | Self::UnknownNumber { .. } | Self::UnknownName { .. } => ErrorKind::UnknownRun,
             Self::Format { .. } => ErrorKind::Incompatible,
@@ -140,17 +151,18 @@ impl StoreError {
         }
     }
 
-    /// Returns whether the place is read-only or full. What is known can be reported all the same.
+    /// Returns whether the place is read-only, full, or not ours. What is known can be reported all the same.
     pub(crate) fn is_unwritable(&self) -> bool {
         use std::io::ErrorKind;
-        matches!(self, Self::Io { source, .. }
-        if matches!(
-            source.kind(),
-            ErrorKind::ReadOnlyFilesystem
-                | ErrorKind::PermissionDenied
-                | ErrorKind::StorageFull
-                | ErrorKind::QuotaExceeded
-        ))
+        matches!(self, Self::OtherOwner { .. })
+            || matches!(self, Self::Io { error, .. }
+            if matches!(
+                error.kind(),
+                ErrorKind::ReadOnlyFilesystem
+                    | ErrorKind::PermissionDenied
+                    | ErrorKind::StorageFull
+                    | ErrorKind::QuotaExceeded
+            ))
     }
 }
 
@@ -207,12 +219,12 @@ pub enum QueryError {
         id: RunId,
     },
     /// The recording or the lines of a run cannot be read.
-    #[error("cannot read run {id}: {source}")]
+    #[error("cannot read run {id}: {error}")]
     Unreadable {
         /// The run.
         id: RunId,
-        /// The system's reason.
-        source: std::io::Error,
+        /// The system's reason, which names the file; not the source, which would be told once more.
+        error: std::io::Error,
     },
     /// The regular expression is wrong.
     #[error("--grep {pattern}: {reason}")]
@@ -243,12 +255,12 @@ pub enum QueryError {
         known: String,
     },
     /// A log that Nix has kept cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {error}", path.display())]
     Log {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
+        /// The system's reason; not the source, which would be told once more.
+        error: std::io::Error,
     },
     /// The output cannot be written.
     #[error("cannot write: {0}")]

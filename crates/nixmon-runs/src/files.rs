@@ -1,11 +1,14 @@
 //! Files that are replaced as a whole, and locks.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use rustix::fs::OFlags;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +36,87 @@ pub(super) enum Durability {
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "the lock is held until the file is closed")] File);
 
+/// Makes a file of a run that only its owner can read, or empties it. A link in its place is not followed.
+///
+/// # Errors
+///
+/// If it cannot be written. The error names the file.
+pub fn create_file(path: &Path) -> io::Result<File> {
+    create(path).map_err(|error| named(path, &error))
+}
+
+/// Opens a file to read it, without following a link, and without waiting where it is a pipe.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    open_with(OpenOptions::new().read(true), path)
+}
+
+/// Makes a file that only its owner can read, or empties it.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    open_with(OpenOptions::new().write(true).create(true).truncate(true), path)
+}
+
+/// Adds the name of the file to an error.
+pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Opens a file of the store: the file itself, never what a link in its place points at.
+fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let is_new = std::fs::symlink_metadata(path).is_err();
+    let opened = options.mode(0o600).custom_flags(flags.bits().cast_signed()).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => {
+            io::Error::other("it is a symbolic link, which is not followed")
+        }
+        _ => error,
+    })?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if is_new {
+        give(&file, path);
+    }
+    Ok(file)
+}
+
+/// Gives a new file or directory of root to the owner of its directory, who could not use the store with it otherwise.
+fn give(file: &File, path: &Path) {
+    let Some(parent) = path.parent().and_then(|parent| std::fs::metadata(parent).ok()) else { return };
+    let is_ours = file.metadata().is_ok_and(|file| file.uid() == parent.uid());
+    if !is_ours && rustix::process::geteuid().is_root() {
+        let (user, group) =
+            (rustix::fs::Uid::from_raw(parent.uid()), rustix::fs::Gid::from_raw(parent.gid()));
+        // Without it the file is as good as any; its owner is told when it cannot be read.
+        let _ = rustix::fs::fchown(file, Some(user), Some(group));
+    }
+}
+
+/// Fails if a directory belongs to another user, or, if it does not exist, would be made in one of a user by root. Its
+/// owner could replace every file of ours by another one while we use it.
+pub(super) fn check_owner(dir: &Path) -> Result<(), StoreError> {
+    let own = rustix::process::geteuid();
+    for path in dir.ancestors() {
+        let Ok(metadata) = std::fs::metadata(path) else { continue };
+        let is_ours =
+            metadata.uid() == own.as_raw() || path != dir && (!own.is_root() || metadata.uid() == 0);
+        return match is_ours {
+            true => Ok(()),
+            false => Err(StoreError::OtherOwner { path: path.to_owned(), user: metadata.uid() }),
+        };
+    }
+    Ok(())
+}
+
+/// Returns a part of a name that nobody can guess.
+fn unique() -> String {
+    format!("{:x}-{:016x}", std::process::id(), RandomState::new().build_hasher().finish())
+}
+
 /// Takes a lock; `None` if another process has it.
 pub(super) fn try_lock(path: &Path) -> Result<Option<Lock>, StoreError> {
     let file = open_lock(path)?;
@@ -50,36 +134,40 @@ pub(super) fn try_lock(path: &Path) -> Result<Option<Lock>, StoreError> {
 /// Waits for a lock.
 pub(super) fn lock(path: &Path) -> Result<Lock, StoreError> {
     let file = open_lock(path)?;
-    file.lock().map_err(|source| StoreError::io("cannot lock", path, source))?;
+    file.lock().map_err(|error| StoreError::io("cannot lock", path, error))?;
     Ok(Lock(file))
 }
 
 fn open_lock(path: &Path) -> Result<File, StoreError> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = open_with(OpenOptions::new().read(true).write(true).create(true).truncate(false), path);
     file.map_err(|source| StoreError::io("cannot write", path, source))
 }
 
 /// Returns whether a lock is held. Needs no permission to write.
 pub(super) fn is_locked(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = open(path) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// Creates a private directory, and those above it.
 pub(super) fn make_dir(path: &Path) -> Result<(), StoreError> {
+    let new: Vec<_> = path.ancestors().take_while(|path| std::fs::symlink_metadata(path).is_err()).collect();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| StoreError::io("cannot make", path, source))
+    made.map_err(|error| StoreError::io("cannot make", path, error))?;
+    for path in new.into_iter().rev() {
+        if let Ok(made) = File::open(path) {
+            give(&made, path);
+        }
+    }
+    Ok(())
 }
 
 /// Writes beside the file and renames, so that a reader sees the old one or the new one.
 pub(super) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), StoreError> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let n = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary = path.with_file_name(format!(".{name}.{}-{n}", std::process::id()));
+    let temporary = path.with_file_name(format!(".{name}.{}", unique()));
     let write = || -> std::io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file = open_with(OpenOptions::new().write(true).create_new(true), &temporary)?;
         file.write_all(bytes)?;
         if durability == Durability::Synced {
             file.sync_all()?;
@@ -92,8 +180,37 @@ pub(super) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> Resu
     };
     write().map_err(|source| {
         // It may never have been made.
-        let _ = std::fs::remove_file(&temporary);
+        remove(&temporary);
         StoreError::io("cannot write", path, source)
+    })
+}
+
+/// Removes a file. Nobody looks for it later, so that an error is not the last word; one that is not there is none.
+pub(super) fn remove(path: &Path) {
+    const TRIES: u32 = 3;
+    for _ in 0..TRIES {
+        match std::fs::remove_file(path) {
+            Err(error) if !is_missing(&error) => {}
+            _ => return,
+        }
+    }
+}
+
+/// Removes halves of files, of processes that were killed before they could rename them. The caller knows that no other
+/// process replaces files of this directory.
+pub(super) fn remove_temporaries(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let is_temporary = entry.file_name().to_str().is_some_and(is_temporary);
+        if is_temporary && entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
+            remove(&entry.path());
+        }
+    }
+}
+
+/// Returns whether this is a name as [`replace`] gives them.
+fn is_temporary(name: &str) -> bool {
+    name.strip_prefix('.').and_then(|name| name.rsplit_once('.')).is_some_and(|(name, unique)| {
+        !name.is_empty() && unique.contains('-') && unique.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
     })
 }
 
@@ -119,7 +236,7 @@ pub(super) fn replace_json(
 
 /// Reads a file; `None` if there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    let file = match File::open(path) {
+    let file = match open(path) {
         Ok(file) => file,
         Err(error) if is_missing(&error) => return Ok(None),
         Err(source) => return Err(StoreError::io("cannot read", path, source)),
@@ -148,8 +265,8 @@ pub(super) fn size(dir: &Path) -> u64 {
 
 /// Creates a private directory with a new name.
 pub(super) fn make_own_dir(parent: &Path, name: &str) -> Option<PathBuf> {
-    (0..16_u32).find_map(|n| {
-        let path = parent.join(format!("{name}-{:x}-{n:x}", std::process::id()));
+    (0..4).find_map(|_| {
+        let path = parent.join(format!("{name}-{}", unique()));
         DirBuilder::new().mode(0o700).create(&path).ok().map(|()| path)
     })
 }

@@ -18,7 +18,8 @@
 //! - `N/stop`: the user has ended the run. `N/recovery.lock`: held while the end of a run whose monitor died is found out.
 //! - `.new-N`, `.removed-N`: a run that is being made or removed, and is not listed.
 //!
-//! Files are replaced by renaming, so a reader sees one state or the other. A directory whose `format` is unknown is left
+//! Directories have the mode 0700 and files 0600; no link in the place of a file is followed, and a store of another user is
+//! only read. Files are replaced by renaming, so a reader sees one state or the other. A directory whose `format` is unknown is left
 //! alone and said to be of another version.
 
 #![expect(clippy::disallowed_methods, reason = "the files of this store are this module's business")]
@@ -29,6 +30,7 @@ mod error;
 mod evidence;
 mod facts;
 mod files;
+mod played;
 pub mod proc;
 mod process;
 mod progress;
@@ -44,7 +46,8 @@ pub use dir::{Life, RunDir};
 pub use error::{ErrorKind, InProgress, KnownRuns, QueryError, StoreError, about, short_command};
 pub use evidence::{Places, ServiceLogs, check_pattern, evidence};
 pub use facts::{Environment, Exit, Facts, ProcessId, Reading, StdoutUse};
-pub use files::Lock;
+pub use files::{Lock, create_file};
+pub use played::Played;
 pub use progress::progress;
 pub use recording::{Recorder, Recording, RecordingError};
 pub use retention::{Reason, Removed, Retention};

@@ -5,8 +5,9 @@
 //!
 //! - a space: a line of the input, without its newline;
 //! - `~`: bytes after which no newline came yet;
-//! - `!`: JSON that is no input: `{"exit_status":1}`, `{"closed":7}` for the end of the connection 7, or a derivation that
-//!   was read, `{"path":…,"inputs":[…],"outputs":[…]}`.
+//! - `!`: JSON that is no input: `{"exit_status":1}`, `{"closed":7}` for the end of the connection 7, a derivation that was
+//!   read, `{"path":…,"inputs":[…],"outputs":[…]}`, or the machine, `{"facts":{"host":…,"system":…,"max_jobs":…,"cores":…}}`.
+//!   A reader skips JSON that it does not know.
 //!
 //! The stream is nothing for stderr, `o` for stdout and `c7` for the connection 7 of a Nix process.
 //!
@@ -21,15 +22,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use nixmon_core::pipeline::Step;
+use nixmon_core::pipeline::{Machine, Step};
 use nixmon_core::state::{DerivationFacts, Moment};
-use nixmon_log::escapes::sanitize;
 use nixmon_log::input::Source;
+
+use crate::played::Played;
 
 /// The first line of every recording begins with it; the version of the format follows.
 pub(crate) const HEADER: &str = "nixmon-recording ";
 /// The version for one stream.
-const ONE_STREAM: &str = "1";
+pub(crate) const ONE_STREAM: &str = "1";
 /// The version for several.
 pub(crate) const SEVERAL_STREAMS: &str = "2";
 
@@ -38,19 +40,22 @@ pub(crate) const SEVERAL_STREAMS: &str = "2";
 #[non_exhaustive]
 pub enum RecordingError {
     /// The file cannot be created.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {error}", path.display())]
     Create {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        error: io::Error,
     },
+    /// The file cannot be read.
+    #[error("cannot read: {0}")]
+    Read(io::Error),
     /// The recording is of a version that this nixmon does not know.
     #[error("recording of version {0}, which this nixmon does not know")]
     Version(String),
     /// The recording cannot be decompressed.
     #[error("cannot decompress: {0}")]
-    Decompress(#[source] io::Error),
+    Decompress(io::Error),
 }
 
 type Result<T, E = RecordingError> = std::result::Result<T, E>;
@@ -77,9 +82,10 @@ impl Recorder {
 
     /// Makes the file for the streams of a command.
     pub fn create_of_command(path: &Path) -> Result<Self> {
-        let file = create(path)?;
+        let failed = |error| RecordingError::Create { path: path.to_owned(), error };
+        let file = super::files::create(path).map_err(failed)?;
         let synced =
-            file.try_clone().map_err(|source| RecordingError::Create { path: path.to_owned(), source })?;
+            file.try_clone().map_err(|error| RecordingError::Create { path: path.to_owned(), error })?;
         Ok(Self { file: Some(synced), ..Self::of_command(writer(path, file)?) })
     }
 
@@ -137,6 +143,13 @@ impl Recorder {
         self.note(&json!({"path": path, "inputs": inputs, "outputs": outputs}), at);
     }
 
+    /// Keeps the machine on which the recording is made.
+    pub fn machine(&mut self, machine: &Machine, at: Moment) {
+        let Machine { host, system, max_jobs, cores } = machine;
+        let facts = json!({"host": host, "system": system, "max_jobs": max_jobs, "cores": cores});
+        self.note(&json!({"facts": facts}), at);
+    }
+
     /// Keeps the exit status of the command.
     pub fn exit_status(&mut self, status: i32, at: Moment) {
         self.note(&json!({"exit_status": status}), at);
@@ -187,7 +200,7 @@ impl Recorder {
 }
 
 fn create(path: &Path) -> Result<File> {
-    File::create(path).map_err(|source| RecordingError::Create { path: path.to_owned(), source })
+    File::create(path).map_err(|error| RecordingError::Create { path: path.to_owned(), error })
 }
 
 /// Window of the compression, as a power of two; by default zstd would take megabytes of memory for each run.
@@ -205,7 +218,7 @@ fn writer(path: &Path, file: File) -> Result<Box<dyn Write + Send>> {
     Ok(if path.extension().is_some_and(|extension| extension == "zst") {
         Box::new(
             compressed(file, 3)
-                .map_err(|source| RecordingError::Create { path: path.to_owned(), source })?
+                .map_err(|error| RecordingError::Create { path: path.to_owned(), error })?
                 .auto_finish(),
         )
     } else {
@@ -224,76 +237,19 @@ pub struct Recording {
 
 /// The magic number of a zstd frame.
 pub(crate) const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// Plain logs are fed in pieces of this size.
-const PIECE: usize = 64 << 10;
 
 impl Recording {
     /// Reads a recording or a plain log, compressed or not.
     pub fn parse(bytes: Vec<u8>) -> Result<Self> {
-        let bytes = if bytes.starts_with(&ZSTD) { decompress(&bytes)? } else { bytes };
-        if !bytes.starts_with(HEADER.as_bytes()) {
-            let piece = |piece: &[u8]| (Moment::ZERO, Step::Bytes(Source::Main, piece.to_vec()));
-            return Ok(Self { steps: bytes.chunks(PIECE).map(piece).collect(), timed: false });
-        }
+        let mut played = Played::of_reader(io::Cursor::new(bytes))?;
         let mut steps = Vec::new();
-        let mut several = false;
-        for line in bytes.split(|byte| *byte == b'\n') {
-            if let Some(version) = line.strip_prefix(HEADER.as_bytes()) {
-                several = version == SEVERAL_STREAMS.as_bytes();
-                if several {
-                    let at = steps.last().map_or(Moment::ZERO, |(at, _)| *at);
-                    steps.push((at, Step::SeveralStreams));
-                } else if version != ONE_STREAM.as_bytes() {
-                    return Err(RecordingError::Version(
-                        sanitize(&String::from_utf8_lossy(version)).into_owned(),
-                    ));
-                }
-                continue;
-            }
-            // A recording that breaks off in the middle of a line is good up to there, and a line break ends the last one.
-            let Some(step) = step(line, several) else { break };
-            steps.push(step);
+        let mut timed = false;
+        while let Some((at, step, _)) = played.next_step()? {
+            timed |= played.is_timed();
+            steps.push((at, step));
         }
-        Ok(Self { steps, timed: true })
+        Ok(Self { steps, timed })
     }
-}
-
-/// Decompresses frames, each of which may break off.
-fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
-    let mut rest = bytes;
-    let mut broken = None;
-    while rest.starts_with(&ZSTD) {
-        let whole = out.len();
-        match decompress_frame(rest, &mut out) {
-            Ok(after) => rest = after,
-            Err(error) => {
-                broken = Some(error);
-                // Its writer was killed in the middle, and another one continued. What follows is no part of the frame,
-                // and a decoder that sees it does not give what it had.
-                out.truncate(whole);
-                let next = memchr::memmem::find(&rest[1..], &ZSTD).map(|at| at + 1);
-                let (frame, after) = rest.split_at(next.unwrap_or(rest.len()));
-                // It is known to break off.
-                let _ = decompress_frame(frame, &mut out);
-                if next.is_some() {
-                    out.truncate(memchr::memrchr(b'\n', &out).map_or(0, |end| end + 1));
-                }
-                rest = after;
-            }
-        }
-    }
-    match broken {
-        Some(error) if out.is_empty() => Err(RecordingError::Decompress(error)),
-        _ => Ok(out),
-    }
-}
-
-/// Decompresses one frame and returns what follows it.
-fn decompress_frame<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> io::Result<&'a [u8]> {
-    let mut decoder = zstd::Decoder::with_buffer(bytes)?.single_frame();
-    io::Read::read_to_end(&mut decoder, out)?;
-    Ok(decoder.finish())
 }
 
 /// Reads a line behind the first, of a recording of several streams or of one.
@@ -332,11 +288,30 @@ fn note(json: &[u8]) -> Option<Step> {
     if let Some(connection) = value.get("closed").and_then(serde_json::Value::as_u64) {
         return Some(Step::Closed(Source::Log(u32::try_from(connection).ok()?)));
     }
+    if let Some(facts) = value.get("facts") {
+        return Some(Step::Machine(machine(facts)));
+    }
+    // A newer nixmon may keep more; half a line is no JSON.
+    Some(derivation(&value).map_or(Step::Unknown, Step::Derivation))
+}
+
+fn machine(facts: &serde_json::Value) -> Machine {
+    let text = |key: &str| facts.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+    let number = |key: &str| facts.get(key)?.as_u64().and_then(|n| u32::try_from(n).ok());
+    Machine {
+        host: text("host"),
+        system: text("system"),
+        max_jobs: number("max_jobs"),
+        cores: number("cores"),
+    }
+}
+
+fn derivation(value: &serde_json::Value) -> Option<DerivationFacts> {
     let list = |key: &str| -> Option<Vec<String>> {
         value.get(key)?.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
     };
     let path = value.get("path")?.as_str()?.to_owned();
-    Some(Step::Derivation(DerivationFacts { path, inputs: list("inputs")?, outputs: list("outputs")? }))
+    Some(DerivationFacts { path, inputs: list("inputs")?, outputs: list("outputs")? })
 }
 
 #[cfg(test)]
@@ -439,6 +414,22 @@ mod tests {
         let compressed = zstd::encode_all(&b"nixmon-recording 1\n7 x\n"[..], 1).unwrap();
         let recording = Recording::parse(compressed).unwrap();
         assert_eq!(recording.steps, [(Duration::from_millis(7), Step::Bytes(Source::Main, b"x\n".to_vec()))]);
+    }
+
+    #[test]
+    fn notes_that_are_not_known_are_skipped() {
+        let shared = Shared::default();
+        let mut recorder = Recorder::to(Box::new(shared.clone()));
+        let machine = Machine { host: Some("desk".into()), max_jobs: Some(4), ..Machine::default() };
+        recorder.machine(&machine, Duration::ZERO);
+        recorder.note(&json!({"weather": "fine"}), Duration::ZERO);
+        recorder.bytes(b"x\n", Duration::from_millis(1));
+        let steps = Recording::parse(shared.0.lock().unwrap().clone()).unwrap().steps;
+        let steps: Vec<Step> = steps.into_iter().map(|(_, step)| step).collect();
+        assert_eq!(
+            steps,
+            [Step::Machine(machine), Step::Unknown, Step::Bytes(Source::Main, b"x\n".to_vec())]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::store::{NEW, REMOVED};
-use super::{RunId, Store, StoreError};
+use super::{RunId, Store, StoreError, files};
 
 /// Limits for finished runs; those beyond a limit are removed, the oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,9 @@ impl Store {
         if self.names()?.is_empty() {
             return Ok(Vec::new());
         }
+        if !dry_run {
+            self.check_owner()?;
+        }
         let _lock = if dry_run { None } else { Some(self.lock()?) };
         if !dry_run {
             self.remove_leftovers()?;
@@ -131,7 +134,7 @@ impl Store {
         }
         let hidden = self.root().join(format!("{REMOVED}{id}"));
         let renamed = std::fs::rename(dir.path(), &hidden);
-        renamed.map_err(|source| StoreError::io("cannot remove", dir.path(), source))?;
+        renamed.map_err(|error| StoreError::io("cannot remove", dir.path(), error))?;
         // The rest is removed the next time.
         let _ = std::fs::remove_dir_all(&hidden);
         Ok(())
@@ -139,6 +142,7 @@ impl Store {
 
     /// Removes directories of processes that died in between. The caller holds the store's lock.
     fn remove_leftovers(&self) -> Result<(), StoreError> {
+        files::remove_temporaries(self.root());
         for name in self.names()? {
             if name.starts_with(NEW) || name.starts_with(REMOVED) {
                 // A directory that cannot be removed is still not a run.

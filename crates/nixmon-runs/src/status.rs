@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 use nixmon_core::state;
-use nixmon_core::wire::SCHEMA;
+use nixmon_core::wire::{Eta, SCHEMA};
 
 /// The status of a run: as its monitor wrote it last, and as `status`, `list` and `wait` print it with `--json`. Times are
 /// in milliseconds since 1970.
@@ -59,6 +59,12 @@ pub struct Status {
     pub to_fetch: usize,
     /// Store paths that arrived.
     pub fetched: usize,
+    /// The end of the run as it is foreseen from the history of builds; null if too little is known.
+    pub eta: Option<Eta>,
+    /// Derivations that the end of the run waits for, one after the other, as it is foreseen: names.
+    pub waits_for: Vec<String>,
+    /// Derivations that are ready or in progress beside them: names.
+    pub parallel_opportunities: Vec<String>,
     /// The root cause that was seen first.
     pub first_failure: Option<RootCause>,
     /// The root cause that was seen last.
@@ -76,6 +82,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Returns whether the command is known to have ended well: its exit status was seen, and is 0.
+    pub fn has_succeeded(&self) -> bool {
+        self.has_ended() && self.outcome == Some(RunOutcome::Success) && self.exit_code == Some(0)
+    }
+
     /// Returns whether the run has ended.
     pub fn has_ended(&self) -> bool {
         self.state == RunState::Ended
@@ -116,6 +127,9 @@ pub enum StatusType {
 pub(super) struct StoredStatus<S> {
     /// [`super::FORMAT`].
     pub(super) format: u32,
+    /// Bytes of the condensed lines before the report, which is about to be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) report_at: Option<u64>,
     #[serde(flatten)]
     pub(super) status: S,
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use zstd::stream::raw::{Decoder, Operation};
 
 use crate::RunDir;
+use crate::files;
 use crate::recording::{self, ZSTD};
 use nixmon_core::pipeline::Step;
 use nixmon_core::state::Moment;
@@ -22,6 +23,7 @@ pub struct Steps {
     /// Those that come after the current one, there or not.
     files: VecDeque<PathBuf>,
     current: Option<Growing>,
+    current_path: PathBuf,
     /// The next file exists, so that the current one grows no more.
     is_complete: bool,
     now: Moment,
@@ -36,6 +38,7 @@ impl Steps {
         Self {
             files: [dir.input(), dir.rest()].into(),
             current: None,
+            current_path: PathBuf::new(),
             is_complete: false,
             now: Moment::ZERO,
             several: false,
@@ -58,7 +61,7 @@ impl Steps {
                     current.is_over = true;
                     None
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(files::named(&self.current_path, &error)),
             };
             let version = line.and_then(|line| line.strip_prefix(recording::HEADER.as_bytes()));
             if let Some(version) = version {
@@ -109,10 +112,10 @@ impl Steps {
 
     fn open_next(&mut self) -> std::io::Result<bool> {
         while let Some(path) = self.files.front() {
-            match File::open(path) {
+            match files::open(path) {
                 Ok(file) => {
                     self.current = Some(Growing::new(file));
-                    self.files.pop_front();
+                    self.current_path = self.files.pop_front().unwrap_or_default();
                     self.is_complete = false;
                     return Ok(true);
                 }
@@ -123,7 +126,7 @@ impl Steps {
                     }
                     self.files.pop_front();
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(files::named(path, &error)),
             }
         }
         Ok(false)

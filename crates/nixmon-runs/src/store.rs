@@ -1,13 +1,10 @@
 //! The store: numbers, names, and the rule that a name runs once.
 
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::files::{self, Durability, Lock};
-use super::{
-    Activity, FORMAT, Facts, KnownRuns, Life, RunDir, RunId, RunOutcome, RunState, Status, StoreError, socket,
-};
+use super::{Activity, FORMAT, Facts, KnownRuns, Life, RunDir, RunId, RunState, Status, StoreError, socket};
 use nixmon_core::text;
 
 /// The store of runs.
@@ -15,6 +12,8 @@ use nixmon_core::text;
 pub struct Store {
     root: PathBuf,
     socket_dirs: Vec<PathBuf>,
+    /// It is written even if it belongs to another user.
+    allows_others: bool,
 }
 
 /// A run that was just made.
@@ -38,13 +37,24 @@ const MAX_NUMBER: u64 = 1_000_000_000_000;
 impl Store {
     /// Opens the store in this directory, which is created together with its first run.
     pub fn open(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), socket_dirs: Vec::new() }
+        Self { root: root.into(), socket_dirs: Vec::new(), allows_others: false }
     }
 
     /// Puts sockets below one of these directories where the path of a run is too long for one.
     #[must_use]
     pub fn with_socket_dirs(self, socket_dirs: Vec<PathBuf>) -> Self {
         Self { socket_dirs, ..self }
+    }
+
+    /// Writes it even if it belongs to another user, who could make this process overwrite any file that it may write.
+    #[must_use]
+    pub fn allow_others(self, allows_others: bool) -> Self {
+        Self { allows_others, ..self }
+    }
+
+    /// Fails if it belongs to another user.
+    pub(super) fn check_owner(&self) -> Result<(), StoreError> {
+        if self.allows_others { Ok(()) } else { files::check_owner(&self.root) }
     }
 
     /// Returns its directory.
@@ -59,6 +69,7 @@ impl Store {
     /// If a run with this name is queued or in progress, unless that is allowed or this one waits for it; or if the store
     /// cannot be written.
     pub fn create(&self, facts: Facts, allow_concurrent: bool) -> Result<Created, StoreError> {
+        self.check_owner()?;
         files::make_dir(&self.root)?;
         let _lock = self.lock()?;
         if !allow_concurrent {
@@ -69,7 +80,7 @@ impl Store {
         let socket =
             socket::path(&path, &self.socket_dirs).and_then(|socket| socket.to_str().map(str::to_owned));
         let facts = Facts { format: FORMAT, id, socket, ..facts };
-        let new = RunDir::new(id, self.root.join(format!("{NEW}{id}")));
+        let new = RunDir::new(id, self.root.join(format!("{NEW}{id}"))).allow_others(self.allows_others);
         // Left by a process that died here.
         let _ = std::fs::remove_dir_all(new.path());
         files::make_dir(new.path())?;
@@ -79,9 +90,13 @@ impl Store {
         let lock = new.lock_monitor()?.ok_or_else(|| {
             StoreError::io("cannot lock", new.path(), std::io::ErrorKind::WouldBlock.into())
         })?;
-        let renamed = std::fs::rename(new.path(), &path).and_then(|()| files::sync_parent(&path));
-        renamed.map_err(|source| StoreError::io("cannot make", &path, source))?;
-        Ok(Created { dir: RunDir::new(id, path), facts, lock })
+        if let Err(error) = std::fs::rename(new.path(), &path) {
+            let _ = std::fs::remove_dir_all(new.path());
+            return Err(StoreError::io("cannot make", &path, error));
+        }
+        // Every other process sees it from here on; if it is not synced, a power failure may take it.
+        let _ = files::sync_parent(&path);
+        Ok(Created { dir: self.dir(id), facts, lock })
     }
 
     /// Waits for the store's lock.
@@ -104,12 +119,9 @@ impl Store {
         let text = format!("{}\n", number + 1);
         files::replace(&next, text.as_bytes(), Durability::Synced)?;
         // Not replaced: it is locked.
-        let write = |path: &Path| {
-            let mut options = std::fs::OpenOptions::new();
-            let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-            file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
-        };
-        write(&copy).map_err(|source| StoreError::io("cannot write", &copy, source))?;
+        let written =
+            files::create(&copy).and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+        written.map_err(|error| StoreError::io("cannot write", &copy, error))?;
         Ok(RunId(number))
     }
 
@@ -125,7 +137,7 @@ impl Store {
 
     /// Names of everything in the store, in no order.
     pub(super) fn names(&self) -> Result<Vec<String>, StoreError> {
-        let unreadable = |source| StoreError::io("cannot read", &self.root, source);
+        let unreadable = |error| StoreError::io("cannot read", &self.root, error);
         let entries = match std::fs::read_dir(&self.root) {
             Ok(entries) => entries,
             Err(error) if files::is_missing(&error) => return Ok(Vec::new()),
@@ -189,7 +201,7 @@ impl Store {
 
     /// The directory of a run, there or not.
     pub(super) fn dir(&self, id: RunId) -> RunDir {
-        RunDir::new(id, self.root.join(id.to_string()))
+        RunDir::new(id, self.root.join(id.to_string())).allow_others(self.allows_others)
     }
 
     /// Returns the run with this number.
@@ -243,9 +255,7 @@ impl Store {
     pub fn latest_ok(&self, name: &str) -> Result<Option<RunDir>, StoreError> {
         let is_ok = |dir: &RunDir| {
             let status = dir.status().ok().flatten();
-            status.is_some_and(|status| {
-                status.state == RunState::Ended && status.outcome == Some(RunOutcome::Success)
-            })
+            status.is_some_and(|status| status.has_succeeded())
         };
         Ok(self.named(name)?.find(is_ok))
     }

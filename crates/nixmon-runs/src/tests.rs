@@ -30,6 +30,7 @@ fn ended(store: &Store, name: &str, outcome: RunOutcome) -> RunDir {
         name: facts.name,
         state: RunState::Ended,
         outcome: Some(outcome),
+        exit_code: Some(i32::from(outcome != RunOutcome::Success)),
         ended_at: Some(NOW),
         ..Status::default()
     };
@@ -208,6 +209,10 @@ fn runs_are_found() {
     }
     assert_eq!(store.latest_ok("home").unwrap().unwrap().id(), RunId(1));
     assert_eq!(store.latest_ok("web").unwrap(), None);
+    // Of this one nobody has seen the end.
+    let dir = ended(&store, "other", RunOutcome::Success);
+    dir.write_status(&Status { exit_code: None, ..dir.status().unwrap().unwrap() }).unwrap();
+    assert_eq!(store.latest_ok("other").unwrap(), None);
 }
 
 #[test]
@@ -308,4 +313,113 @@ fn sockets_are_removed() {
     let other = dir.file("facts.json");
     dir.remove_socket(&Facts { socket: Some(other.to_str().unwrap().to_owned()), ..facts });
     assert!(other.exists());
+}
+
+/// What another user may have planted in the place of a file: a link, a pipe, a directory.
+#[test]
+fn nothing_is_written_or_read_through_a_link() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let (temp, store) = store();
+    let dir = ended(&store, "home", RunOutcome::Success);
+    let precious = temp.path().join("precious");
+    std::fs::write(&precious, "precious").unwrap();
+    let exit = Exit { code: Some(0), signal: None, at: NOW };
+    for name in ["lock", "next"] {
+        std::fs::remove_file(store.root().join(name)).unwrap();
+        symlink(&precious, store.root().join(name)).unwrap();
+    }
+    let refused = store.create(facts("a"), false).unwrap_err().to_string();
+    assert!(refused.ends_with("/lock: it is a symbolic link, which is not followed"), "{refused}");
+    std::fs::remove_file(store.root().join("lock")).unwrap();
+    // It is replaced.
+    assert!(store.create(facts("a"), false).is_ok());
+    for name in
+        ["exit.json", "status.json", "lines.txt", "input.zst", "stop", "monitor.lock", "recovery.lock"]
+    {
+        let _ = std::fs::remove_file(dir.file(name));
+        symlink(&precious, dir.file(name)).unwrap();
+    }
+    assert!(dir.exit().is_err() && dir.status().is_err() && Steps::of(&dir).next_step().is_err());
+    assert!(dir.mark_stopped().is_err() && dir.lock_monitor().is_err() && dir.lock_recovery().is_err());
+    assert!(Recorder::create_of_command(&dir.input()).is_err() && create_file(&dir.lines()).is_err());
+    // These are replaced, not what they point at.
+    dir.write_exit(&exit).unwrap();
+    dir.write_lines(b"one\n").unwrap();
+    dir.write_status(&Status::default()).unwrap();
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir.lines()), 0o600);
+    // A pipe without a writer would be waited for.
+    std::fs::remove_file(dir.file("exit.json")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        dir.file("exit.json"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    let refused = dir.exit().unwrap_err().to_string();
+    assert!(refused.ends_with("/exit.json: it is no regular file"), "{refused}");
+    std::fs::remove_file(dir.file("exit.json")).unwrap();
+    std::fs::create_dir(dir.file("exit.json")).unwrap();
+    let refused = dir.exit().unwrap_err();
+    assert_eq!(refused.to_string().matches("directory").count(), 1, "{refused}");
+    assert!(std::error::Error::source(&refused).is_none(), "the system's words would be told twice");
+}
+
+#[test]
+fn temporary_names_cannot_be_guessed_and_do_not_stay() {
+    let (_temp, store) = store();
+    let dir = ended(&store, "home", RunOutcome::Success);
+    for name in
+        [".status.json.12-0", ".lines.txt.7-0123456789abcdef", ".stop.a-b", "reserve", ".keep", ".x.yz-1"]
+    {
+        std::fs::write(dir.file(name), "half").unwrap();
+    }
+    std::fs::create_dir(dir.file(".a.1-2")).unwrap();
+    dir.remove_leftovers();
+    let entries = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut left: Vec<_> = entries.filter(|name| name.to_str().unwrap().starts_with('.')).collect();
+    left.sort();
+    assert_eq!(left, [".a.1-2", ".keep", ".x.yz-1"]);
+    assert!(!dir.reserve().exists());
+}
+
+/// Root sees runs of a user, and leaves no file of its own among them. Only root can test that.
+#[test]
+fn the_store_of_another_user_is_only_read() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    const OTHER: u32 = 65_534;
+    let (temp, store) = store();
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let state = temp.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    chown(&state, Some(OTHER), Some(OTHER)).unwrap();
+    let is_refused = |result: Result<(), StoreError>| match result {
+        Err(error @ StoreError::OtherOwner { user: OTHER, .. }) => error.is_unwritable(),
+        _ => false,
+    };
+    // It would be made in a directory of theirs.
+    assert!(is_refused(store.create(facts("a"), false).map(drop)));
+    assert!(!store.root().exists());
+    // Where it is asked for, they can use what is made.
+    let allowed = store.clone().allow_others(true);
+    let dir = ended(&allowed, "home", RunOutcome::Success);
+    drop(dir.lock_guard().unwrap());
+    let mut all = vec![state.clone()];
+    while let Some(path) = all.pop() {
+        assert_eq!(std::fs::metadata(&path).unwrap().uid(), OTHER, "{}", path.display());
+        if path.is_dir() {
+            all.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    let dir = store.run(RunId(1)).unwrap();
+    assert!(dir.status().unwrap().unwrap().has_succeeded());
+    assert!(is_refused(dir.lock_recovery().map(drop)) && is_refused(dir.mark_stopped()));
+    assert!(is_refused(dir.write_status(&Status::default())) && is_refused(dir.lock_monitor().map(drop)));
+    assert!(is_refused(store.prune(&keep(0), NOW, false).map(drop)));
+    assert_eq!(store.prune(&keep(0), NOW, true).unwrap().len(), 1);
 }

@@ -1,5 +1,8 @@
 //! Helpers of these tests. They lie beside the test binaries, since both use some.
 
+#[expect(dead_code, reason = "the other test binary needs the rest")]
+#[path = "../../common/corpus.rs"]
+pub(crate) mod corpus;
 #[path = "../../common/newer_nix.rs"]
 pub(crate) mod newer_nix;
 #[path = "../../common/nix.rs"]

@@ -40,8 +40,11 @@ enum Victim {
 }
 use Victim::{Command, Guard, Monitor};
 
+#[derive(Debug)]
 struct Case {
     background: bool,
+    /// In front of a terminal, with the live view.
+    terminal: bool,
     victims: &'static [Victim],
 }
 
@@ -80,6 +83,21 @@ fn nixmon(nix: &Nix, args: &[&str]) -> std::process::Command {
     command
 }
 
+/// The same at a terminal of its own.
+fn at_terminal(nix: &Nix, args: &[&str]) -> std::process::Command {
+    let mut script = nix.command("script");
+    let line = [&[env!("CARGO_BIN_EXE_nixmon")], args].concat().join(" ");
+    script
+        .args(["-qefc", &format!("exec {line}"), "/dev/null"])
+        .env("XDG_STATE_HOME", nix.root().join("state"))
+        .env_remove("XDG_RUNTIME_DIR")
+        .env("TMPDIR", nix.root().join("tmp"))
+        .env("TERM", "xterm-256color")
+        .stdin(Stdio::null())
+        .current_dir(nix.root());
+    script
+}
+
 fn status(nix: &Nix, id: u64) -> Value {
     let ran = Ran::of(nixmon(nix, &["status", &id.to_string(), "--json"]).output().unwrap());
     ran.check(0, &[]);
@@ -87,12 +105,13 @@ fn status(nix: &Nix, id: u64) -> Value {
 }
 
 fn kill(nix: &Nix, case: &Case, id: u64, wait: Duration) {
-    let told = format!("run {id}, {:?} after {wait:?}, in the background: {}", case.victims, case.background);
+    let told = format!("run {id}, {case:?} after {wait:?}");
     std::fs::create_dir_all(nix.root().join("tmp")).unwrap();
     let salt = format!("salt{id}");
     let build = ["nix", "build", "--no-link", "-L", "-j", "4", "-f", "build.nix", "--argstr", "salt", &salt];
     let mode = if case.background { "start" } else { "run" };
-    let mut child = nixmon(nix, &[&[mode, "--"], &build[..]].concat())
+    let words = [&[mode, "--"], &build[..]].concat();
+    let mut child = if case.terminal { at_terminal(nix, &words) } else { nixmon(nix, &words) }
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -240,30 +259,40 @@ fn check_record(nix: &Nix, dir: &RunDir, hit: &[Victim], salt: &str, killed_at: 
 
 #[test]
 fn the_monitor_in_front() {
-    check(&Case { background: false, victims: &[Monitor] });
+    check(&Case { background: false, terminal: false, victims: &[Monitor] });
 }
 
 #[test]
 fn the_monitor_in_the_background() {
-    check(&Case { background: true, victims: &[Monitor] });
+    check(&Case { background: true, terminal: false, victims: &[Monitor] });
+}
+
+#[test]
+fn the_monitor_at_a_terminal() {
+    check(&Case { background: false, terminal: true, victims: &[Monitor] });
+}
+
+#[test]
+fn the_guard_at_a_terminal() {
+    check(&Case { background: false, terminal: true, victims: &[Guard] });
 }
 
 #[test]
 fn the_guard() {
-    check(&Case { background: false, victims: &[Guard] });
+    check(&Case { background: false, terminal: false, victims: &[Guard] });
 }
 
 #[test]
 fn the_command() {
-    check(&Case { background: true, victims: &[Command] });
+    check(&Case { background: true, terminal: false, victims: &[Command] });
 }
 
 #[test]
 fn the_monitor_and_the_command() {
-    check(&Case { background: false, victims: &[Monitor, Command] });
+    check(&Case { background: false, terminal: false, victims: &[Monitor, Command] });
 }
 
 #[test]
 fn the_monitor_and_the_guard() {
-    check(&Case { background: true, victims: &[Monitor, Guard] });
+    check(&Case { background: true, terminal: false, victims: &[Monitor, Guard] });
 }

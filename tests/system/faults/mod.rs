@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod background;
+mod calls;
 mod disks;
 mod kills;
 mod readers;

@@ -136,7 +136,7 @@ impl Canvas {
         self.send(&out)
     }
 
-    /// Removes the view, then writes `above`. The cursor is left at the beginning of a line.
+    /// Removes the view, then writes `above`. The cursor is left at its end.
     pub(super) fn leave(&mut self, above: &str, controls: &str) -> io::Result<()> {
         let resized = self.is_resized();
         let mut out = String::new();
@@ -145,10 +145,7 @@ impl Canvas {
             out.push_str(CLEAR_BELOW);
         }
         self.shown.clear();
-        for line in above.split_inclusive('\n') {
-            out.push_str(line.trim_end_matches('\n'));
-            out.push_str("\r\n");
-        }
+        out.push_str(&above.replace('\n', "\r\n"));
         if std::mem::take(&mut self.hidden) {
             out.push_str(SHOW_CURSOR);
         }

@@ -64,6 +64,8 @@ pub struct Lines<W> {
     is_kept: bool,
     /// Number of hidden lines of activations, which is shown only if one failed.
     hidden_of_activation: u64,
+    /// Number of the run, if it is kept.
+    run: Option<u64>,
     /// A question without room, and the time at which it appeared.
     unanswered: Option<(Vec<u8>, Moment)>,
     /// Bytes of an unfinished line that have been shown.
@@ -98,12 +100,18 @@ impl<W: Write> Lines<W> {
             in_view: InView::default(),
             is_kept: false,
             hidden_of_activation: 0,
+            run: None,
             unanswered: None,
             shown_partial: Vec::new(),
             ended_partial: Vec::new(),
             said_evaluating: false,
             log_counts: LogCounts::default(),
         }
+    }
+
+    /// Takes the number of the run that is shown, which is kept.
+    pub fn of_run(&mut self, run: u64) {
+        self.run = Some(run);
     }
 
     /// Makes the report complete, for a file in which it is read without the lines above it.
@@ -218,7 +226,7 @@ impl<W: Write> Lines<W> {
         };
         let unnamed = if self.options.tells_unnamed() { 0 } else { state.unnamed_lines() };
         let in_view = if self.is_kept { Vec::new() } else { self.in_view.lines() };
-        let passed = Passed { hidden: hidden + unnamed, in_view };
+        let passed = Passed { hidden: hidden + unnamed, run: self.run, in_view };
         let report = render::report(state, evidence, &passed, &self.options.style, extent);
         for (i, line) in report.into_iter().enumerate() {
             let stamped = if i == 0 { self.stamp(line, now) } else { line };

@@ -53,6 +53,8 @@ pub struct Live {
     in_view: InView,
     /// Number of hidden lines of activations, which counts only if one fails.
     hidden_of_activation: u64,
+    /// Number of the run, if it is kept.
+    run: Option<u64>,
     /// Number of failures that have been shown with their logs.
     n_told: usize,
     failures: PendingFailures,
@@ -95,6 +97,7 @@ impl Live {
             hidden: 0,
             in_view: InView::default(),
             hidden_of_activation: 0,
+            run: None,
             n_told: 0,
             failures: PendingFailures::default(),
             steps: Vec::new(),
@@ -106,6 +109,11 @@ impl Live {
             titled_at: None,
             progress: String::new(),
         }
+    }
+
+    /// Takes the number of the run that is shown, which is kept.
+    pub fn of_run(&mut self, run: u64) {
+        self.run = Some(run);
     }
 
     /// Returns the control sequences that restore the terminal at a panic.
@@ -237,10 +245,8 @@ impl Live {
         let mut rows = self.rows(state, now, viewport, resized);
         let mut column = 0;
         if let Some(first) = rows.first_mut()
-            && let Some(partial) = &self.partial
+            && let Some(partial) = self.shown_partial()
         {
-            let partial =
-                if self.options.style.ascii { ascii(partial).into_owned() } else { partial.clone() };
             let text = truncate(&partial, viewport.columns.saturating_sub(1), "");
             column = width(&text);
             *first = text.into_owned();
@@ -257,6 +263,12 @@ impl Live {
         let above = std::mem::take(&mut self.above);
         // A closed terminal is no reason to stop reading.
         let _ = self.canvas.draw(&above, picture);
+    }
+
+    /// The unfinished line, as it can be shown.
+    fn shown_partial(&self) -> Option<String> {
+        let partial = self.partial.as_deref()?;
+        Some(if self.options.style.ascii { ascii(partial).into_owned() } else { partial.to_owned() })
     }
 
     fn viewport(&self) -> Viewport {
@@ -330,7 +342,9 @@ impl Live {
 
     /// Removes the view, since the terminal is needed for something else. The next frame brings it back.
     pub fn leave(&mut self) {
-        let above = std::mem::take(&mut self.above);
+        let mut above = std::mem::take(&mut self.above);
+        // What is left is the question to which the terminal is needed, with the cursor behind it.
+        above.push_str(&self.shown_partial().unwrap_or_default());
         let controls = self.restore();
         // A closed terminal needs no restoration.
         let _ = self.canvas.leave(&above, &controls);
@@ -351,6 +365,7 @@ impl Live {
     /// Replaces the view with the report on a run that has ended. `evidence` holds the logs that were found.
     pub fn end(&mut self, state: &State, evidence: &Evidence) {
         self.failures.clear();
+        self.partial = None;
         // Failures that have been shown with their logs need no second one.
         let all_told = self.n_told > 0 && self.n_told == state.failures().count();
         let log_lines = if all_told { 0 } else { self.options.logs.of_failure() };
@@ -360,7 +375,7 @@ impl Live {
             _ => self.hidden + self.hidden_of_activation,
         };
         let unnamed = if self.options.tells_unnamed() { 0 } else { state.unnamed_lines() };
-        let passed = Passed { hidden: hidden + unnamed, in_view: self.in_view.lines() };
+        let passed = Passed { hidden: hidden + unnamed, run: self.run, in_view: self.in_view.lines() };
         let report = render::report(state, evidence, &passed, &self.options.style, extent);
         for line in report {
             let painted = self.paint(&line);
@@ -442,6 +457,10 @@ fn title(view: &View<'_>) -> String {
     }
     if builds.failed > 0 {
         title.push_str(&format!(", {} failed", builds.failed));
+    }
+    if let Some(eta) = view.state.forecast().eta(view.now).filter(|eta| eta.remaining_ms >= 1_000) {
+        let left = std::time::Duration::from_millis(eta.remaining_ms);
+        title.push_str(&format!(", ~{} left", render::rough(left)));
     }
     title
 }

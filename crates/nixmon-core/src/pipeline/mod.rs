@@ -9,14 +9,26 @@ use std::time::Duration;
 
 use crate::frontend::{Condition, LogLines};
 use crate::render::{self, Style, Thresholds};
-use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Outcome, Request, State, TextKind};
+use crate::state::{
+    Change, DerivationFacts, Effects, Forecast, Input, Moment, Outcome, Request, State, TextKind,
+};
 use crate::text::{Line, Symbols, ascii};
 use crate::view::{Evidence, View};
 use crate::wire;
 use nixmon_log::escapes::sanitize;
 use nixmon_log::input::{Event, Source, Streams};
 pub use sink::Sink;
-pub use step::Step;
+pub use step::{Machine, Step};
+
+/// The end of the program that wrote a filter's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterEnd {
+    /// Its exit status, as a shell reports it: 128 and the number for a signal.
+    pub status: i32,
+    /// A 0 is Nix's own word. The 0 of a shell or another program may be that of whatever it ran last, and says less than a
+    /// failure in the stream.
+    pub is_of_nix: bool,
+}
 
 /// The end of a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +135,11 @@ impl Pipeline {
     pub fn keep(&mut self, sink: impl Sink + 'static) {
         self.sinks.want_events |= sink.wants_events();
         self.sinks.kept.push(Box::new(sink));
+    }
+
+    /// Takes the number of the run, which is kept.
+    pub fn of_run(&mut self, run: u64) {
+        self.sinks.iter_mut().for_each(|sink| sink.of_run(run));
     }
 
     /// Tells the sinks lines about the run itself: above a live view, among condensed lines, as a record.
@@ -240,6 +257,19 @@ impl Pipeline {
         self.apply(Input::Derivation(facts), at);
     }
 
+    /// Takes what is foreseen of the run.
+    pub fn forecast(&mut self, forecast: Forecast) {
+        let at = forecast.at;
+        self.apply(Input::Forecast(forecast), at);
+    }
+
+    /// Takes note that rows of the history of builds could not be written.
+    pub fn lost_history(&mut self, rows: u64, at: Moment) {
+        if rows > 0 {
+            self.apply(Input::LostHistory(rows), at);
+        }
+    }
+
     /// Takes the content of a `.drv` file from a recording. It waits until the state asks for it, which may be later than
     /// in the run: here text always waits for records, and a recording does not say when an error was complete because
     /// nothing followed.
@@ -276,7 +306,7 @@ impl Pipeline {
             Step::Bytes(source, bytes) => self.feed_from(*source, bytes, at),
             Step::Closed(source) => self.close_source(*source, at),
             Step::Derivation(facts) => self.recorded_derivation(facts.clone(), at),
-            Step::ExitStatus(_) => {}
+            Step::ExitStatus(_) | Step::Machine(_) | Step::Unknown => {}
         }
         self.answer_recorded(at);
     }
@@ -296,6 +326,11 @@ impl Pipeline {
         self.apply(Input::Interrupt, at);
     }
 
+    /// Takes note, before the end, that the exit status of the command is lost. Without it the run is no success.
+    pub fn end_is_unseen(&mut self) {
+        self.state.end_is_unseen();
+    }
+
     /// Takes the questions of the state, to be answered by [`Pipeline::derivation`].
     pub fn requests(&mut self) -> impl Iterator<Item = Request> {
         self.effects.requests.drain(..)
@@ -312,6 +347,29 @@ impl Pipeline {
         Some(ascii(&line.plain()).into_owned())
     }
 
+    /// Ends the stream of a filter, whose writer has ended as `writer` says, if that is known. Returns the exit status of the
+    /// filter, and that of the writer if it counts.
+    pub fn end_of_stream(
+        &mut self,
+        writer: Option<WriterEnd>,
+        at: Moment,
+        gather: impl FnOnce(&State) -> Evidence,
+    ) -> (i32, Option<i32>) {
+        self.flush(at);
+        // A shell ends as what it ran last, so its 0 is no answer to a failure that was read; Nix's is.
+        let contradicted = matches!(self.state.outcome_so_far(), Outcome::Failure | Outcome::Interrupted);
+        let counts = |end: &WriterEnd| end.status != 0 || end.is_of_nix || !contradicted;
+        let status = writer.filter(counts).map(|end| end.status);
+        self.apply(Input::End(status), at);
+        // A user who interrupts ends the filter, too, whatever the writer makes of it.
+        let code = match self.state.outcome() {
+            Some(Outcome::Interrupted) => self.state.exit_code(),
+            _ => status.unwrap_or_else(|| self.state.exit_code()),
+        };
+        self.tell_end(code, at, gather);
+        (code, status)
+    }
+
     /// Ends the stream. Returns the exit status of a filter.
     ///
     /// `gather` looks for logs once it is known what failed.
@@ -323,11 +381,15 @@ impl Pipeline {
     ) -> i32 {
         self.finish(exit_status, at);
         let code = self.state.exit_code();
+        self.tell_end(code, at, gather);
+        code
+    }
+
+    fn tell_end(&mut self, code: i32, at: Moment, gather: impl FnOnce(&State) -> Evidence) {
         if self.sinks.iter().any(|sink| sink.wants_end()) {
             let evidence = gather(&self.state);
             self.report(&evidence, code, at);
         }
-        code
     }
 
     /// Ends the streams of a command that has ended with this exit status, if that is known.
@@ -361,11 +423,16 @@ impl Pipeline {
         });
     }
 
-    fn finish(&mut self, exit_status: Option<i32>, at: Moment) {
+    /// Passes on what was held back: nothing more is read.
+    fn flush(&mut self, at: Moment) {
         let Self { streams, state, effects, sinks, stdout, .. } = self;
         streams.finish(&mut |source, event| {
             take(source, event, at, *stdout, state, effects, sinks);
         });
+    }
+
+    fn finish(&mut self, exit_status: Option<i32>, at: Moment) {
+        self.flush(at);
         self.apply(Input::End(exit_status), at);
     }
 

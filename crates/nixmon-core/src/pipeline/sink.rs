@@ -51,6 +51,11 @@ pub trait Sink {
         let _ = (state, at);
     }
 
+    /// Takes the number of the run, which is kept.
+    fn of_run(&mut self, run: u64) {
+        let _ = run;
+    }
+
     /// Ends the output with a report. `code` is the exit status of the run.
     fn end(&mut self, state: &State, evidence: &Evidence, counts: InputCounts, code: i32, at: Moment) {
         let _ = (state, evidence, counts, code, at);
@@ -109,6 +114,10 @@ impl<S: Sink> Sink for Rc<RefCell<S>> {
         self.borrow_mut().tick(state, at);
     }
 
+    fn of_run(&mut self, run: u64) {
+        self.borrow_mut().of_run(run);
+    }
+
     fn end(&mut self, state: &State, evidence: &Evidence, counts: InputCounts, code: i32, at: Moment) {
         self.borrow_mut().end(state, evidence, counts, code, at);
     }
@@ -145,6 +154,10 @@ impl Sink for Live {
 
     fn notice(&mut self, lines: &[Line], _: Moment) {
         Self::notice(self, lines);
+    }
+
+    fn of_run(&mut self, run: u64) {
+        Self::of_run(self, run);
     }
 
     fn end(&mut self, state: &State, evidence: &Evidence, _: InputCounts, _: i32, _: Moment) {
@@ -184,6 +197,10 @@ impl<W: Write> Sink for Lines<W> {
 
     fn notice(&mut self, lines: &[Line], at: Moment) {
         Self::notice(self, lines, at);
+    }
+
+    fn of_run(&mut self, run: u64) {
+        Self::of_run(self, run);
     }
 
     fn tick(&mut self, state: &State, at: Moment) {

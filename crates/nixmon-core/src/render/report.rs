@@ -15,7 +15,7 @@ pub struct Extent {
     pub lines: usize,
     /// Largest number of bytes, unless the first line is longer.
     pub bytes: usize,
-    /// Log lines for each failure. Up to [`LOG_LINES`] those that say why are chosen; more are the log's last.
+    /// Log lines for each failure. Up to [`LOG_LINES`](super::LOG_LINES) those that say why are chosen; more are the log's last.
     pub log_lines: usize,
 }
 
@@ -24,6 +24,8 @@ pub struct Extent {
 pub struct Passed {
     /// Number of lines that were not shown.
     pub hidden: u64,
+    /// Number of the run, if it is kept: `nixmon log` has those lines.
+    pub run: Option<u64>,
     /// The lines just above the report, which the report need not repeat.
     pub in_view: Vec<String>,
 }
@@ -89,10 +91,11 @@ pub fn report(
     }
     let hidden = passed.hidden;
     if hidden > 0 {
-        let text = format!(
-            "  {} not shown (--passthrough all)",
-            count(hidden, "line of other output", "lines of other output")
-        );
+        let hidden = count(hidden, "line of other output", "lines of other output");
+        let text = match passed.run {
+            Some(run) => format!("  {hidden} not shown (nixmon log {run})"),
+            None => format!("  {hidden} not shown (--passthrough all)"),
+        };
         remarks.push(Line::new().with(Role::Muted, text));
     }
     remarks.extend(dropped(state));
@@ -130,6 +133,7 @@ fn dropped(state: &State) -> Option<Line> {
         (dropped.graph, "edge of the graph", "edges of the graph"),
         (dropped.activities + dropped.processes, "activity", "activities"),
         (dropped.ends, "end of a build or transfer", "ends of builds or transfers"),
+        (dropped.history, "row of the history of builds", "rows of the history of builds"),
     ]
     .into_iter()
     .filter(|(n, ..)| *n > 0)
@@ -240,10 +244,14 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             // A killed process could not give a reason.
             let what = match state.exit_status() {
                 Some(137) => "Killed (SIGKILL)",
+                None if state.is_end_unseen() => "Incomplete",
                 _ => "Incomplete: the log ends here",
             };
             let mut line = Line::new().with(Role::Warning, format!("{} {what}", symbols.failure));
             line.push(Role::Plain, format!(" after {elapsed}"));
+            if state.is_end_unseen() {
+                line.push(Role::Plain, ": its end was not seen");
+            }
             if !counts.is_empty() {
                 line.push(Role::Muted, format!(" {} {counts}", symbols.bullet));
             }

@@ -123,6 +123,37 @@ fn check(lines: &[String], fates: &str, causes: &str, outcome: Outcome) {
 
 use Outcome::{Failure as Failed, Incomplete, Interrupted, Success};
 
+/// A filter has no exit status, and takes what the stream tells; of a command whose exit status is lost that is not enough.
+#[test]
+fn a_command_whose_end_was_not_seen_is_no_success() {
+    let built = [start(1, 104, 0, &[]), build(2, "a"), stop(2), progress(1, 1, 1, 0), stop(1)];
+    let failed = ["error: attribute 'x' missing".to_owned()];
+    for (lines, filtered, unseen, verdict) in [
+        (&built[..], Success, Incomplete, "✗ Incomplete after 5s: its end was not seen · 1 built"),
+        (&[], Success, Incomplete, "✗ Incomplete after 0s: its end was not seen"),
+        (&failed, Failed, Failed, ""),
+    ] {
+        for (is_lost, expected) in [(false, filtered), (true, unseen)] {
+            let mut run = Run::default();
+            run.feed(lines);
+            if is_lost {
+                run.state.end_is_unseen();
+            }
+            run.end(None);
+            assert_eq!(run.state.outcome(), Some(expected), "{lines:?} {is_lost}");
+            if is_lost && !verdict.is_empty() {
+                let style = crate::render::Style {
+                    symbols: crate::text::Symbols::unicode(),
+                    ascii: false,
+                    thresholds: crate::render::Thresholds::default(),
+                };
+                assert_eq!(crate::render::verdict(&run.state, &style).plain(), verdict);
+                assert_eq!(run.state.exit_code(), 1);
+            }
+        }
+    }
+}
+
 #[test]
 fn an_end_is_what_the_counter_said_before_it() {
     let begin = [start(1, 104, 0, &[]), build(2, "a"), build(3, "b"), progress(1, 0, 2, 0)];

@@ -55,6 +55,11 @@ impl State {
         effects.changes.push(Change::Ended(outcome));
     }
 
+    /// What the stream alone says, were it to end now.
+    pub fn outcome_so_far(&self) -> Outcome {
+        self.judge(None)
+    }
+
     fn judge(&self, exit_status: Option<i32>) -> Outcome {
         use activation::Outcome as Activated;
         let switched = self.activation.outcome();
@@ -79,7 +84,8 @@ impl State {
                     || self.errors.last_text.is_some() && switched.is_none();
                 if failed {
                     Outcome::Failure
-                } else if !self.builds.activities.is_empty()
+                } else if self.end.unseen
+                    || !self.builds.activities.is_empty()
                     || self.stops_early()
                     || self.activation.stops_early()
                 {

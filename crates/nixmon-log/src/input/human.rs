@@ -4,6 +4,7 @@
 //! `src/libstore` and `src/libmain`; escapes are removed before.
 
 use crate::nix::error::{IGNORED, continues_error, is_error};
+use crate::nix::store_path::StorePathRef;
 
 /// The meaning of one line of human-readable output.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,7 +78,7 @@ pub fn parse(line: &str) -> HumanLine<'_> {
             return if is_store_path(path) { HumanLine::ListEntry(path) } else { HumanLine::Other };
         }
         [b'/', ..] => {
-            return if is_store_path(text) { HumanLine::StorePath(text) } else { HumanLine::Other };
+            return if is_result(text) { HumanLine::StorePath(text) } else { HumanLine::Other };
         }
         [] => return HumanLine::Other,
         _ => {}
@@ -163,6 +164,15 @@ pub(crate) fn is_store_path(text: &str) -> bool {
         && base[32] == b'-'
         && base[..32].iter().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
         && base[33..].iter().all(|b| b.is_ascii_alphanumeric() || b"+-._?=".contains(b))
+}
+
+/// Bytes of the longest store path: Nix's default directory, a digest and a name of the greatest length have 255.
+const MAX_RESULT: usize = 255;
+
+/// Returns whether a line is a result: a store path as Nix could have made it, of a length that it could have. Results are
+/// written whatever else is said, so that nothing else may pass for one.
+fn is_result(text: &str) -> bool {
+    text.len() <= MAX_RESULT && is_store_path(text) && StorePathRef::from_any_store_dir(text).is_ok()
 }
 
 /// The text between the first pair of single quotes after `prefix`, and what follows.
@@ -420,6 +430,9 @@ mod tests {
             (&format!("  {path}"), HumanLine::ListEntry(path)),
             ("  /etc/passwd", HumanLine::Other),
             (path, HumanLine::StorePath(path)),
+            (&format!("{path}{}", "x".repeat(211)), HumanLine::Other),
+            (&format!("{path}{}", "x".repeat(10_000)), HumanLine::Other),
+            ("/nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-x", HumanLine::Other),
             (&format!("{path}/bin/x"), HumanLine::Other),
             (&format!("{path} and more"), HumanLine::Other),
             // Found by fuzzing: what stands before the last name need not be a store directory.

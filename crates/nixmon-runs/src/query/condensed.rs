@@ -1,8 +1,10 @@
 //! The condensed lines of a run, and a status that is not older than they are.
 
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::files;
 use crate::{QueryError, RunDir, RunId, RunState, Status};
 use nixmon_log::escapes::sanitize;
 
@@ -22,14 +24,18 @@ impl CondensedLines {
 
     /// Returns all whole lines so far. They are few: that is what condensed lines are for.
     pub(super) fn read(&mut self) -> Result<&[String], QueryError> {
-        self.refresh().map_err(|source| QueryError::Unreadable { id: self.run, source })?;
+        self.refresh().map_err(|error| QueryError::Unreadable {
+            id: self.run,
+            error: files::named(&self.path, &error),
+        })?;
         Ok(&self.lines)
     }
 
     fn refresh(&mut self) -> std::io::Result<()> {
         let seen = identity(&self.path)?;
         if seen.is_some() && self.seen != seen {
-            let bytes = std::fs::read(&self.path)?;
+            let mut bytes = Vec::new();
+            files::open(&self.path)?.read_to_end(&mut bytes)?;
             self.seen = seen;
             let text = String::from_utf8_lossy(&bytes);
             self.lines = text
@@ -41,7 +47,7 @@ impl CondensedLines {
 }
 
 fn identity(path: &Path) -> std::io::Result<Option<(u64, u64, i64, i64)>> {
-    match std::fs::metadata(path) {
+    match std::fs::symlink_metadata(path) {
         Ok(file) => Ok(Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

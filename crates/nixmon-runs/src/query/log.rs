@@ -115,7 +115,7 @@ fn matches(pattern: &str) -> Result<Matches> {
 /// Maps an error of the recording.
 fn unreadable(look: &Look) -> impl Fn(std::io::Error) -> QueryError {
     let id = look.dir.id();
-    move |source| QueryError::Unreadable { id, source }
+    move |error| QueryError::Unreadable { id, error }
 }
 
 /// Hands on all steps, and if asked for those that come later, until the run has ended. Where it waits for more, it hands
@@ -229,6 +229,9 @@ fn finish(pipeline: &mut Pipeline, look: &Look, steps: &Steps, is_followed: bool
         pipeline.settle(steps.now());
     } else {
         let exit = look.dir.exit()?.map(|exit| exit.status());
+        if exit.is_none() {
+            pipeline.end_is_unseen();
+        }
         pipeline.end(exit, steps.now(), |_| Default::default());
     }
     Ok(())
@@ -378,7 +381,7 @@ fn nix_log(logs: &Logs<'_>, path: &str, name: &str, out: &mut Out) -> Result<boo
         logs.note(LogNote::NoLog(name.to_owned()));
         return Ok(false);
     };
-    let failed = |source| QueryError::Log { path: file.clone(), source };
+    let failed = |error| QueryError::Log { path: file.clone(), error };
     let mut reader = BufReader::new(open_log(&file).map_err(failed)?);
     if reader.fill_buf().map_err(failed)?.is_empty() {
         logs.note(LogNote::PrintedNothing(name.to_owned()));

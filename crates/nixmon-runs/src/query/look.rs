@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::Replay;
 use super::condensed::{CondensedLines, catch_up};
-use super::{Replay, read_if_any};
 use crate::clock::local_clock;
 use crate::{Exit, Facts, Life, QueryError, RunDir, RunOutcome, RunPhase, RunState, Status, StoreError};
-use nixmon_core::wire;
+use nixmon_core::wire::{self, Outcome, Summary};
 
 /// A run, looked at.
 #[derive(Clone, Debug)]
@@ -105,9 +105,10 @@ fn recover(
     }
     let exit = dir.exit()?;
     let told = replay(dir, facts, exit)?;
-    let status = final_status(dir, facts, kept, exit, &told, now)?;
+    let before = dir.lines_before_report()?;
+    let status = final_status(dir, facts, kept.clone(), exit, (&before, &told), now)?;
     if lock.is_some() {
-        match keep(dir, facts, &status, &told) {
+        match keep(dir, facts, (&kept, &status), (&before, &told)) {
             Err(error) if !error.is_unwritable() => return Err(error.into()),
             _ => {}
         }
@@ -115,29 +116,43 @@ fn recover(
     Ok((Life::Ended, status))
 }
 
-fn keep(dir: &RunDir, facts: Option<&Facts>, status: &Status, told: &Replayed) -> Result<(), StoreError> {
+/// Keeps what was found out. `before` are the lines before the report; `first` is the status so far.
+fn keep(
+    dir: &RunDir,
+    facts: Option<&Facts>,
+    (first, status): (&Status, &Status),
+    (before, told): (&[u8], &Replayed),
+) -> Result<(), StoreError> {
     dir.remove_leftovers();
-    if let Ok(mut summary) = serde_json::from_slice::<serde_json::Value>(&told.summary) {
-        if status.exit_code.is_none()
-            && let Some(fields) = summary.as_object_mut()
-        {
+    // This process may be killed as well, and then another one finds the report half written.
+    dir.write_status_before_report(first, before.len() as u64)?;
+    if let Ok(mut summary) = serde_json::from_slice::<Summary>(&told.summary) {
+        if let (None, Some(outcome)) = (status.exit_code, status.outcome) {
             // The record has the same outcome as the status.
-            fields.insert("outcome".to_owned(), status.outcome.map(RunOutcome::as_str).into());
-            let code = fields.get("exit_code").and_then(serde_json::Value::as_i64).unwrap_or(0);
-            fields.insert("exit_code".to_owned(), code.max(1).into());
+            summary.outcome = in_summary(outcome);
+            summary.exit_code = summary.exit_code.max(1);
         }
         dir.write_summary(&summary)?;
     }
-    let on_disk = read_if_any(&dir.lines())?;
     if !told.later.is_empty() {
         // Lines that were there before stay as they are: they may have been read.
-        dir.write_lines(&[whole_lines(&on_disk), &told.later].concat())?;
+        dir.write_lines(&[before, &told.later].concat())?;
     }
     if let Some(facts) = facts {
         dir.remove_socket(facts);
     }
     // The status comes last: with it the run has ended for every reader.
     dir.write_status(status)
+}
+
+fn in_summary(outcome: RunOutcome) -> Outcome {
+    match outcome {
+        RunOutcome::Success => Outcome::Success,
+        RunOutcome::Failure => Outcome::Failure,
+        RunOutcome::Interrupted => Outcome::Interrupted,
+        RunOutcome::Incomplete => Outcome::Incomplete,
+        RunOutcome::NotStarted => Outcome::Unlisted(outcome.as_str().to_owned()),
+    }
 }
 
 /// The result of replaying a recording.
@@ -159,12 +174,6 @@ pub struct Replayed {
     pub breaks_off: bool,
 }
 
-/// Cuts off an unfinished line at the end.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let end = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
-    bytes.get(..end).unwrap_or_default()
-}
-
 fn n_lines(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
@@ -174,7 +183,7 @@ fn final_status(
     facts: Option<&Facts>,
     kept: Status,
     exit: Option<Exit>,
-    told: &Replayed,
+    (before, told): (&[u8], &Replayed),
     now: u64,
 ) -> Result<Status, StoreError> {
     let began = exit.is_some()
@@ -201,9 +210,9 @@ fn final_status(
     let started_at = kept.started_at.or(began.then_some(kept.created_at));
     // Without an exit, the end is some time after the last sign of life.
     let seen = started_at.map_or(0, |started| started.saturating_add(at)).max(kept.heartbeat_at);
-    let on_disk = read_if_any(&dir.lines())?;
     let end = told.status.clone();
-    let is_open = exit.is_none() && end.outcome == Some(RunOutcome::Success);
+    // A replay without an exit status tells no success; here it is made sure of.
+    let is_open = exit.is_none() && matches!(end.outcome, Some(RunOutcome::Success | RunOutcome::Incomplete));
     let outcome = match end.outcome {
         _ if !began => RunOutcome::NotStarted,
         // Nothing had failed so far; what came later is unknown.
@@ -227,7 +236,7 @@ fn final_status(
         line: if began && !is_open { end.line } else { incomplete.clone() },
         outcome: Some(outcome),
         exit_code: exit.map(|exit| exit.status()),
-        cursor: n_lines(&on_disk) + n_lines(&told.later),
+        cursor: n_lines(before) + n_lines(&told.later),
         incomplete: Some(incomplete),
         ..end
     })

@@ -5,6 +5,8 @@
 //! the recording.
 
 mod condensed;
+#[cfg(test)]
+mod damage;
 mod follow;
 mod log;
 mod look;
@@ -14,8 +16,6 @@ mod stop;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 pub use follow::{Follow, Followed, NewLine};
 pub use log::{LogNote, LogRequest, Logs};
 pub use look::{Look, Replayed};
@@ -23,9 +23,7 @@ pub use recover::{Recovery, expect};
 pub use select::{LineRange, Matches, Selected};
 pub use stop::Stopping;
 
-use super::{
-    Exit, Facts, InProgress, QueryError, Removed, Retention, RunDir, RunId, RunState, Store, StoreError,
-};
+use super::{Exit, Facts, InProgress, QueryError, Removed, Retention, RunDir, RunId, RunState, Store};
 
 /// Replays the recording of a run whose monitor has died.
 pub type Replay<'a> = dyn Fn(&RunDir, Option<&Facts>, Option<Exit>) -> Result<Replayed, QueryError> + 'a;
@@ -154,9 +152,4 @@ impl<'a> Runs<'a> {
         };
         Err(QueryError::Ambiguous { runs: going.into_iter().map(short).collect() })
     }
-}
-
-/// Reads a file that may not exist.
-fn read_if_any(path: &Path) -> Result<Vec<u8>, StoreError> {
-    Ok(super::files::read(path)?.unwrap_or_default())
 }

@@ -59,9 +59,9 @@ impl Recovery<'_> {
         let mut ticked = Moment::ZERO;
         // The monitor has written the lines for all that it read, if it has written any.
         let mut n_written = None;
-        let has_lines = std::fs::read(dir.lines()).is_ok_and(|lines| !whole_lines(&lines).is_empty());
+        let has_lines = !dir.lines_before_report()?.is_empty();
         while let Some((at, step)) =
-            steps.next_step().map_err(|source| QueryError::Unreadable { id: dir.id(), source })?
+            steps.next_step().map_err(|error| QueryError::Unreadable { id: dir.id(), error })?
         {
             // The first that the guard wrote is when the monitor was gone.
             let takes_over = n_written.is_none() && steps.is_rest() && !matches!(step, Step::SeveralStreams);
@@ -90,6 +90,9 @@ impl Recovery<'_> {
         if dir.is_stopped() {
             pipeline.interrupt(at);
         }
+        if status.is_none() {
+            pipeline.end_is_unseen();
+        }
         pipeline.end(status, at, |state| evidence(state, self.places, None));
         let summary = json.replace(Json::new(LastLine::default(), None)).into_writer().line;
         Ok(Replayed {
@@ -99,8 +102,8 @@ impl Recovery<'_> {
             is_damaged: steps.is_damaged(),
             breaks_off: steps.breaks_off(),
             later: match has_lines {
-                // Its report too.
-                true if dir.summary()?.is_some() => Vec::new(),
+                // Its report too, and nothing says where that begins.
+                true if dir.summary()?.is_some() && dir.report_at()?.is_none() => Vec::new(),
                 true => written.0.borrow().get(n_written..).unwrap_or_default().to_vec(),
                 false => written.0.take(),
             },
@@ -159,10 +162,4 @@ impl Write for LastLine {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-/// Cuts off an unfinished line at the end.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let end = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
-    bytes.get(..end).unwrap_or_default()
 }

@@ -4,6 +4,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{Created, ErrorKind, Life, RunOutcome, Status};
+use nixmon_core::frontend::{Json, LogLines};
+use nixmon_core::pipeline::Pipeline;
 
 /// Some moment, in milliseconds since 1970.
 const NOW: u64 = 1_790_000_000_000;
@@ -110,6 +112,70 @@ fn lines_are_followed_from_a_cursor() {
     assert_eq!(lines(&mut new), (vec![], 3, false));
 }
 
+/// The summary record of a command that has printed nothing and ended well.
+fn summary() -> Vec<u8> {
+    let mut pipeline = Pipeline::new(Json::new(std::io::sink(), None), LogLines::default());
+    let end = pipeline.end_of_command(Some(0), std::time::Duration::ZERO, |_| Default::default());
+    serde_json::to_vec(&end.summary).unwrap()
+}
+
+/// A look that finds out how a run ended may be killed at any moment. The next one finishes what it began.
+#[test]
+fn a_report_is_there_once() {
+    let report = b"[4s] the report\nits end\n".to_vec();
+    let replayed = Replayed {
+        later: report.clone(),
+        summary: summary(),
+        status: Status { line: "OK".to_owned(), ..Status::default() },
+        has_read: true,
+        ..Replayed::default()
+    };
+    let before = b"one\ntwo\n".to_vec();
+    // Its lines so far, the place of the report if that was noted, and whether there is a summary.
+    for (lines, report_at, has_summary, is_told_to_be_whole) in [
+        (before.clone(), None, false, false),
+        ([&before[..], b"torn"].concat(), None, false, false),
+        (before.clone(), Some(8), false, false),
+        (before.clone(), Some(8), true, false),
+        ([&before[..], b"[4s] the rep"].concat(), Some(8), true, false),
+        ([&before[..], b"[4s] the report\n"].concat(), Some(8), true, false),
+        ([&before[..], &report].concat(), Some(8), true, false),
+        // Written by a nixmon that did not note it: then its summary says that the report is there.
+        ([&before[..], &report].concat(), None, true, true),
+        // What cannot be is not believed.
+        (before.clone(), Some(3), false, false),
+        (before.clone(), Some(99), false, false),
+    ] {
+        let (_temp, store) = store();
+        let Created { dir, lock, facts } = create(&store, "home");
+        drop(lock);
+        std::fs::write(dir.lines(), &lines).unwrap();
+        let running = Status { id: facts.id, state: RunState::Running, created_at: NOW, ..Status::default() };
+        if let Some(at) = report_at {
+            dir.write_status_before_report(&running, at).unwrap();
+        }
+        if has_summary {
+            dir.write_summary(&serde_json::json!({"outcome": "success"})).unwrap();
+        }
+        std::fs::write(dir.reserve(), "room").unwrap();
+        std::fs::write(dir.file(".status.json.1-2"), "half").unwrap();
+        let told = Replayed {
+            later: if is_told_to_be_whole { Vec::new() } else { report.clone() },
+            ..replayed.clone()
+        };
+        let runs = Runs::new(store, move |_, _, _| Ok(told.clone()));
+        let status = runs.look(&dir, LATER).unwrap().status;
+        let kept = String::from_utf8(std::fs::read(dir.lines()).unwrap()).unwrap();
+        assert_eq!(kept, "one\ntwo\n[4s] the report\nits end\n", "{lines:?} {report_at:?}");
+        assert_eq!((status.cursor, status.outcome), (4, Some(RunOutcome::Incomplete)));
+        assert_eq!(dir.report_at().unwrap(), None);
+        let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> =
+            left.filter(|name| name == "reserve" || name.to_str().unwrap().starts_with('.')).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
 #[test]
 fn a_dead_monitor_is_replayed_once() {
     let (_temp, store) = store();
@@ -118,7 +184,7 @@ fn a_dead_monitor_is_replayed_once() {
     let n_replays = Cell::new(0);
     let replayed = Replayed {
         later: b"the report\n".to_vec(),
-        summary: br#"{"outcome":"success","exit_code":0}"#.to_vec(),
+        summary: summary(),
         status: Status { line: "OK".to_owned(), outcome: Some(RunOutcome::Success), ..Status::default() },
         has_read: true,
         ..Replayed::default()

@@ -110,8 +110,8 @@ pub(super) static PROGRAM: Program = Program {
         rule("Suggested commands:", Note, SYSTEMD),
         rule("systemctl --user {word} {any}", Note, SYSTEMD),
         // The only sign of success, and optional.
-        rule("There are {code} unread and relevant news items.", Done, COMMAND),
-        rule("There is 1 unread and relevant news item.", Done, COMMAND),
+        rule("There are {code} unread and relevant news items.", Note, COMMAND),
+        rule("There is 1 unread and relevant news item.", Note, COMMAND),
         rule("Read them by running the command \"home-manager news\".", Note, COMMAND),
         rule("Read it by running the command \"home-manager news\".", Note, COMMAND),
     ],
