@@ -59,8 +59,8 @@ pub struct Cli {
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 10] =
-    ["status", "wait", "log", "stop", "list", "runs", "history", "jobs", "completions", "man"];
+const CLIENTS: [&str; 11] =
+    ["status", "wait", "log", "stop", "list", "runs", "history", "jobs", "mcp", "completions", "man"];
 /// Options for output that are of no use to [`CLIENTS`].
 const NOT_FOR_CLIENTS: [&str; 10] = [
     "no_history",
@@ -224,6 +224,9 @@ pub enum Command {
     /// Read logs or recordings from files, as if they came now
     #[command(after_help = examples::REPLAY)]
     Replay(ReplayArgs),
+    /// Serve builds to an agent: the Model Context Protocol, on standard input and output
+    #[cfg(feature = "mcp")]
+    Mcp(McpArgs),
     /// Check the configuration file, or show the settings in force
     #[command(subcommand, after_help = examples::CONFIG)]
     Config(ConfigCommand),
@@ -380,6 +383,32 @@ pub struct ListArgs {
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
+}
+
+/// The way to serve agents, and the extent of what they may do.
+#[cfg(feature = "mcp")]
+#[derive(Clone, Debug, Args)]
+pub struct McpArgs {
+    /// Serve over HTTP at /mcp, on this address
+    #[cfg(feature = "mcp-http")]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8271")]
+    pub http: Option<std::net::SocketAddr>,
+    /// The extent of what a client may do [default: all; over HTTP: read-only]
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    pub profile: Option<ProfileArg>,
+}
+
+/// The extent of what a client of `nixmon mcp` may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileArg {
+    /// Look at runs
+    ReadOnly,
+    /// Also start commands that build and change nothing, and those that [mcp] allow names; stop runs
+    Build,
+    /// Also switch this machine to another configuration
+    Switch,
+    /// Also start any other command
+    All,
 }
 
 /// An action on recorded runs.

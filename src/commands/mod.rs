@@ -9,6 +9,8 @@ mod history;
 mod jobs;
 mod list;
 mod log;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod prune;
 mod status;
 mod stop;
@@ -55,6 +57,8 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         Task::Stop(args) => stop::stop(settings, args),
         Task::List(args) => list::list(settings, args),
         Task::Prune { dry_run } => prune::prune(settings, *dry_run),
+        #[cfg(feature = "mcp")]
+        Task::Mcp(args) => mcp::mcp(settings, args),
         Task::History(command) => history::history(settings, command),
         Task::Jobs(args) => jobs::jobs(settings, args),
         Task::ConfigCheck => {

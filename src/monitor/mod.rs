@@ -44,6 +44,8 @@ use nixmon_runs::{
 };
 use watch::{Ended, Job, Started};
 
+#[cfg(feature = "mcp")]
+pub(crate) use start::{NotStarted, start_in_background};
 pub(crate) use start::{monitor, start};
 
 /// Runs a command in the foreground.
@@ -354,7 +356,7 @@ fn not_started_status(error: &std::io::Error) -> i32 {
 }
 
 /// Returns the reason in a shell's words.
-fn reason(error: &std::io::Error) -> String {
+pub(crate) fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "command not found".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

@@ -5,6 +5,7 @@
 
 mod environment;
 mod file;
+mod mcp;
 mod notify;
 mod output;
 mod resolve;
@@ -15,7 +16,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use environment::Environment;
+pub(crate) use environment::MCP_TOKEN;
 pub use file::Mistake;
+pub use mcp::McpSettings;
 pub use notify::{NotifyWays, TerminalNotice};
 pub use output::{Form, Output};
 pub use run::{RunError, RunTask};
@@ -74,6 +77,9 @@ pub enum Task {
     Guard,
     /// Be the monitor of a run in the background.
     Monitor(PathBuf),
+    /// Serve agents.
+    #[cfg(feature = "mcp")]
+    Mcp(crate::cli::McpArgs),
     /// Say that the configuration can be used: whether it can is found out in reading it.
     ConfigCheck,
     /// Say what is in force.
@@ -115,6 +121,8 @@ pub struct Settings {
     pub log_level: Option<String>,
     /// Diagnostics are asked for by an argument.
     pub verbose: bool,
+    /// Settings of `nixmon mcp`.
+    pub mcp: McpSettings,
     /// Limits for finished runs.
     pub retention: Retention,
     /// The use of the history of builds.

@@ -103,6 +103,8 @@ impl Settings {
                 retention = Kept { days: keep_days, runs: keep_runs, mib: keep_mib };
                 Task::Prune { dry_run }
             }
+            #[cfg(feature = "mcp")]
+            Some(Command::Mcp(args)) => Task::Mcp(args),
             Some(Command::History(command)) => {
                 if let HistoryCommand::Prune { keep_days, keep_mib } = command {
                     history = Kept { days: keep_days, mib: keep_mib, ..Kept::default() };
@@ -180,6 +182,7 @@ impl Settings {
             let key = format!("services.{}.log", source::key(&name));
             resolver.pick(&key, None, Some(patterns), Vec::new(), list);
         }
+        let mcp = super::mcp::resolve(file.mcp, &file.targets, environment, &mut resolver);
         run::show(file.targets, &mut resolver);
         Ok(Self {
             task,
@@ -197,6 +200,7 @@ impl Settings {
             socket_dirs: environment.socket_dirs.clone(),
             allow_other_owner: environment.allow_other_owner,
             nix_config: environment.nix_config.clone(),
+            mcp,
             retention,
             history,
             stdout_is_stderr: environment.stdout_is_stderr,

@@ -9,6 +9,8 @@ mod faults;
 mod flake;
 mod history;
 mod live;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod newer_nix;
 mod order;
 mod pty;
