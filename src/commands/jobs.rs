@@ -76,7 +76,7 @@ fn lines(target: &str, report: &JobsReport) -> Vec<Line> {
             text.push_str(&format!("  {} at most", bytes(peak)));
         }
         let role = if row.jobs == report.optimal_job_count { Role::Emphasis } else { Role::Plain };
-        lines.push(Line::new().with(role, text.trim_end().to_owned()));
+        lines.push(Line::new().with(role, text.trim_end()));
     }
     let scaling = report.scaling.map(|scaling| match scaling {
         Scaling::Linear => "more jobs help nearly in full",

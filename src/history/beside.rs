@@ -121,7 +121,7 @@ impl Beside {
 }
 
 fn warning(text: &str) -> Line {
-    Line::new().with(Role::Warning, text.to_owned())
+    Line::new().with(Role::Warning, text)
 }
 
 fn told(losses: &Losses) -> String {

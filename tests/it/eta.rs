@@ -1,7 +1,5 @@
 //! The end of a run as it is foreseen: in condensed lines, in snapshots, and nowhere if nothing is known.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use crate::common::play;
