@@ -19,8 +19,8 @@ use super::{Watch, complain, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::history::{Context as Circumstances, Forecaster};
 use crate::settings::{Form, Settings};
-use nixmon_core::pipeline::{Machine, Pipeline, Step};
-use nixmon_core::state::Moment;
+use nixmon_core::pipeline::{Machine, Pipeline, Step, WriterEnd};
+use nixmon_core::state::{Moment, State};
 use nixmon_core::text::count;
 use nixmon_runs::query::expect;
 use nixmon_runs::recording::RecordingError;
@@ -127,14 +127,18 @@ pub(crate) fn replay(
     if status.is_none() && is_of_command {
         pipeline.end_is_unseen();
     }
-    let code = pipeline.end(status, base, |state| runs::evidence(state, &settings.places, begun_at));
+    let gather = |state: &State| runs::evidence(state, &settings.places, begun_at);
+    // A filter notes the status of its writer if it counts; its recording ends as the filter did.
+    let of_writer = recorded_status.filter(|_| exit_status.or(kept_status).is_none());
+    let code = match of_writer {
+        Some(status) => pipeline.end_of_stream(Some(WriterEnd { status, is_of_nix: true }), base, gather).0,
+        None => pipeline.end(status, base, gather),
+    };
     drop(pipeline);
-    // The recording of a filter whose writer's status was known ends as the filter did.
-    let of_writer = recorded_status.filter(|_| code == 1 && exit_status.or(kept_status).is_none());
-    match (unwritten.take(), of_writer.and_then(|status| u8::try_from(status).ok())) {
-        (Some(error), _) => Err(Failed::unwritten(&error)),
-        (None, Some(status)) if status != 0 => Ok(ExitStatus::Command(status)),
-        (None, _) => Ok(ExitStatus::of(code)),
+    match unwritten.take() {
+        Some(error) => Err(Failed::unwritten(&error)),
+        None if of_writer.is_some() => Ok(ExitStatus::Command(u8::try_from(code).unwrap_or(1))),
+        None => Ok(ExitStatus::of(code)),
     }
 }
 

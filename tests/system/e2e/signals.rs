@@ -41,8 +41,8 @@ fn interrupt_of_both_reported_once() {
         );
         assert!(shown.contains("✗ Interrupted after "), "{command:?}\n{shown}");
         assert!(!shown.contains("failed"), "{command:?}\n{shown}");
-        // A text says when a build began, and not what was still under way.
-        let known = if command == JSON { "  stopped: slow-1.0 after " } else { " · 1 started\n" };
+        // A text says when a build began, so that the last one was still in progress.
+        let known = if command == JSON { "  stopped: slow-1.0 after " } else { " · 1 stopped\n" };
         assert!(shown.contains(known), "{command:?}\n{shown}");
     }
 }
