@@ -656,11 +656,8 @@ impl<'a> Loop<'a> {
             kept.status(last);
         }
         let beside = self.beside.take().filter(|_| not_started.is_none());
-        if let Some(lost) = beside.and_then(|beside| beside.finish(self.session.state(), at))
-            && !self.facts.background
-        {
-            complain(&anyhow::anyhow!(lost));
-        }
+        let lost = beside.and_then(|beside| beside.finish(self.session.state(), at));
+        let is_kept = self.kept.is_some();
         self.child.dismiss();
         // Everything is written before the end is announced. A reader may take its time, until a signal asks for the end.
         tokio::select! {
@@ -669,7 +666,10 @@ impl<'a> Loop<'a> {
         }
         drop(self.session);
         // The disk may have filled up at the very end.
-        if let Some(trouble) = self.kept.take().and_then(Kept::finish)
+        let trouble = self.kept.take().and_then(Kept::finish);
+        // The same disk has the history: one complaint is enough.
+        let trouble = trouble.or_else(|| lost.filter(|_| is_kept));
+        if let Some(trouble) = trouble
             && !self.facts.background
             && !self.reported_unkept
         {
