@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::frontend::{Condition, LogLines};
+use crate::frontend::{Condition, LogLines, Results};
 use crate::render::{self, Style, Thresholds};
 use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Outcome, Request, State, TextKind};
 use crate::text::{Line, Symbols, ascii};
@@ -122,6 +122,12 @@ impl Pipeline {
     pub fn keep(&mut self, sink: impl Sink + 'static) {
         self.sinks.want_events |= sink.wants_events();
         self.sinks.kept.push(Box::new(sink));
+    }
+
+    /// Shows nothing more; what is kept is kept.
+    pub fn hide(&mut self) {
+        self.sinks.shown.leave();
+        self.sinks.shown = Box::new(Results::new(std::io::sink()));
     }
 
     /// Tells the sinks lines about the run itself: above a live view, among condensed lines, as a record.
