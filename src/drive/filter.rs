@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::background::{Background, Stream};
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
-use super::signals::Endings;
+use super::signals::{Endings, survive};
 use super::{complain, drv_reader, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::settings::Settings;
@@ -38,6 +38,7 @@ pub(crate) fn filter(settings: &Settings, record: Option<&Path>) -> Result<ExitS
             "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon",
         ));
     }
+    survive()?;
     let recorder = record.map(Recorder::create).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

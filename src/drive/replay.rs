@@ -35,19 +35,21 @@ pub(crate) fn replay(
     for file in files {
         match run_of(settings, file)? {
             Some(dir) => {
-                recordings.push(recording_of(&dir, settings.output.ascii)?);
+                recordings.push(recording_of(&dir)?);
                 kept_facts = dir.facts().ok();
                 kept_status = dir.exit()?.map(|exit| exit.status());
             }
-            None => recordings.push(read(file)?.steps),
+            None => {
+                let steps = read(file)?.steps;
+                recordings.push(Recorded::File { total: steps.len(), steps: steps.into_iter() });
+            }
         }
     }
-    let n_steps = recordings.iter().map(Vec::len).sum::<usize>();
-    tracing::debug!(n_recordings = recordings.len(), n_steps, "replay");
+    let total = recordings.iter().map(Recorded::total).sum::<u64>();
+    tracing::debug!(n_recordings = recordings.len(), total, "replay");
     // If time passes, the output itself shows how far the replay is.
-    let mut progress = speed
-        .is_none()
-        .then(|| Progress::new("Replaying".to_owned(), Some(n_steps as u64), settings.output.ascii));
+    let mut progress =
+        speed.is_none().then(|| Progress::new("Replaying".to_owned(), Some(total), settings.output.ascii));
     let writer = || {
         let stdout = std::io::stdout().lock();
         let writer: Box<dyn Write> = match &progress {
@@ -65,9 +67,10 @@ pub(crate) fn replay(
     let mut ticked = Moment::ZERO;
     let mut base = Moment::ZERO;
     let mut recorded_status = None;
-    for recording in recordings {
+    let mut done = 0;
+    for mut recording in recordings {
         let mut now = base;
-        for (at, step) in recording {
+        while let Some((at, step)) = recording.next()? {
             now = now.max(base + at);
             while ticked + TICK <= now {
                 ticked += TICK;
@@ -87,9 +90,11 @@ pub(crate) fn replay(
             }
             pipeline.step(&step, now);
             if let Some(progress) = &mut progress {
-                progress.advance(1);
+                progress.advance_to(done + recording.done());
             }
         }
+        done += recording.total();
+        recording.complain_of_damage();
         base = now;
     }
     drop(progress);
@@ -178,23 +183,56 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
     }
 }
 
-/// Reads the recording of a run.
-fn recording_of(dir: &RunDir, ascii: bool) -> Result<Vec<(Moment, Step)>> {
-    if !dir.input().exists() && !dir.rest().exists() {
+/// A recording that is replayed. That of a run may be of gigabytes, and is read step by step.
+enum Recorded {
+    Run { dir: RunDir, steps: Box<Steps> },
+    File { steps: std::vec::IntoIter<(Moment, Step)>, total: usize },
+}
+
+impl Recorded {
+    fn next(&mut self) -> Result<Option<(Moment, Step)>> {
+        match self {
+            Self::Run { dir, steps } => steps.next().with_context(|| format!("cannot read run {}", dir.id())),
+            Self::File { steps, .. } => Ok(steps.next()),
+        }
+    }
+
+    /// How much work there is: bytes or steps.
+    fn total(&self) -> u64 {
+        match self {
+            Self::Run { dir, .. } => dir.recording_size(),
+            Self::File { total, .. } => *total as u64,
+        }
+    }
+
+    /// How much of it is done.
+    fn done(&self) -> u64 {
+        match self {
+            Self::Run { steps, .. } => steps.n_read(),
+            Self::File { steps, total } => total.saturating_sub(steps.len()) as u64,
+        }
+    }
+
+    fn complain_of_damage(&self) {
+        if let Self::Run { dir, steps } = self {
+            if steps.is_damaged() {
+                let damaged = format!("the recording of run {} is damaged; the rest of it is lost", dir.id());
+                complain(&anyhow::anyhow!(damaged));
+            }
+            if steps.lost() > 0 {
+                let lost = format!("{} bytes are missing in the recording of run {}", steps.lost(), dir.id());
+                complain(&anyhow::anyhow!(lost));
+            }
+        }
+    }
+}
+
+/// Opens the recording of a run.
+fn recording_of(dir: &RunDir) -> Result<Recorded> {
+    if !dir.input().exists() && !dir.has_rest() {
         return Err(QueryError::NoRecording { id: dir.id() }.into());
     }
-    let mut steps = Steps::of(dir);
-    let mut recording = Vec::new();
-    let mut progress = Progress::new(format!("Reading run {}", dir.id()), None, ascii);
-    while let Some(step) = steps.next().with_context(|| format!("cannot read run {}", dir.id()))? {
-        progress.advance(1);
-        recording.push(step);
-    }
-    if steps.is_damaged() {
-        let damaged = format!("the recording of run {} is damaged; the rest of it is lost", dir.id());
-        complain(&anyhow::anyhow!(damaged));
-    }
-    Ok(recording)
+    Ok(Recorded::Run { dir: dir.clone(), steps: Box::new(Steps::of(dir)) })
 }
 
 fn read(file: &Path) -> Result<Recording> {

@@ -31,6 +31,9 @@ pub(super) enum Piece {
     Closed(Source, Instant),
     /// Output cannot be copied any more, although its reader is still there.
     NotCopied(io::Error),
+    /// The reader of the copy has gone, and so the stream is not read any more: its writer gets SIGPIPE, as it would without
+    /// nixmon.
+    Unread(Source),
 }
 
 /// Takes pieces. Returns false if they are not wanted any more; streams are read all the same, so that no writer waits.
@@ -106,9 +109,14 @@ fn read(
         let at = Instant::now();
         progress.0.store(HANDING_ON, Ordering::Release);
         let bytes = buffer.get(..n).unwrap_or_default();
-        // If the reader of nixmon's output has gone, the command continues.
         if let Some(Err(error)) = copy.as_ref().map(|copy| write_all(copy, bytes)) {
             copy = None;
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                let _ = take(Piece::Bytes(source, bytes.into(), at));
+                let _ = take(Piece::Unread(source));
+                return;
+            }
+            // A terminal that has gone, or a disk that is full: the command continues.
             if !is_gone(&error) {
                 let _ = take(Piece::NotCopied(error));
             }

@@ -772,7 +772,7 @@ fn eight_processes_make_runs_at_once() {
     let children: Vec<_> = (0..8)
         .map(|_| {
             let mut command = Command::new(std::env::current_exe().unwrap());
-            command.args(["--exact", "makes_runs", "--nocapture"]).env(STORE, root);
+            command.args(["--exact", "runs::makes_runs", "--nocapture"]).env(STORE, root);
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
         })
         .collect();

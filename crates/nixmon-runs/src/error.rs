@@ -104,6 +104,14 @@ pub enum StoreError {
         /// How long it has been running or queued.
         since: String,
     },
+    /// Another process holds a lock of the store.
+    #[error("{} is locked by {}", path.display(), holder.as_deref().unwrap_or("another process"))]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// The process, if the system tells.
+        holder: Option<String>,
+    },
     /// There are no numbers left.
     #[error("{}: there are no numbers left", path.display())]
     NoNumbers {
@@ -125,7 +133,7 @@ impl StoreError {
             Self::Empty | Self::UnknownNumber { .. } | Self::UnknownName { .. } => ErrorKind::UnknownRun,
             Self::Format { .. } => ErrorKind::Incompatible,
             Self::Damaged { .. } => ErrorKind::Damaged,
-            Self::Busy { .. } => ErrorKind::Busy,
+            Self::Busy { .. } | Self::Locked { .. } => ErrorKind::Busy,
         }
     }
 
@@ -150,6 +158,7 @@ impl StoreError {
                 | ErrorKind::PermissionDenied
                 | ErrorKind::StorageFull
                 | ErrorKind::QuotaExceeded
+                | ErrorKind::FileTooLarge
         ))
     }
 }

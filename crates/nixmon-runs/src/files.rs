@@ -53,13 +53,6 @@ pub(super) fn try_lock(path: &Path) -> Result<Option<Lock>, StoreError> {
     Ok(None)
 }
 
-/// Waits for a lock.
-pub(super) fn lock(path: &Path) -> Result<Lock, StoreError> {
-    let file = open_lock(path)?;
-    file.lock().map_err(|source| StoreError::io("cannot lock", path, source))?;
-    Ok(Lock(file))
-}
-
 fn open_lock(path: &Path) -> Result<File, StoreError> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     file.map_err(|source| StoreError::io("cannot write", path, source))

@@ -10,8 +10,11 @@
 
 mod background;
 mod disks;
+mod gaps;
+mod held;
 mod kills;
 mod readers;
+mod signals;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
