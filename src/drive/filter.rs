@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::background::{Background, Stream};
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
-use super::signals::Endings;
+use super::signals::{Endings, survive};
 use super::writer::Writer;
 use super::{complain, drv_reader, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
@@ -43,6 +43,7 @@ pub(crate) fn filter(
             "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon",
         ));
     }
+    survive()?;
     let recorder = record.map(Recorder::create).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
