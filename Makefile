@@ -22,12 +22,12 @@ build: ## Build the program (the default)
 .PHONY: test
 test: ## Run all tests, and name those that were skipped for want of a tool
 	@rm -f $(skipped)
-	cargo test $(manifest) --workspace --doc
+	cargo test $(manifest) --workspace --all-features --doc
 	@status=0; \
 	if cargo nextest --version >/dev/null 2>&1; then \
-	  cargo nextest run $(manifest) --workspace || status=$$?; \
+	  cargo nextest run $(manifest) --workspace --all-features || status=$$?; \
 	else \
-	  cargo test $(manifest) --workspace --lib --bins --tests || status=$$?; \
+	  cargo test $(manifest) --workspace --all-features --lib --bins --tests || status=$$?; \
 	fi; \
 	if [ -s $(skipped) ]; then \
 	  sort $(skipped); \
@@ -46,7 +46,7 @@ lint: ## Check format, lints and licences
 	fi
 
 .PHONY: bench
-bench: ## Measure each stage, and count the instructions of three workloads
+bench: ## Measure each stage, and count the instructions of four workloads
 	cargo bench $(manifest) --bench stages
 	$(root)benches/instructions
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use nixmon_log::escapes::escape;
@@ -50,15 +50,20 @@ pub struct Cli {
     /// Read this configuration file [default: ~/.config/nixmon/config.toml]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+    /// Neither use nor fill the history of builds, so that no end of the run is foreseen
+    #[arg(long, global = true)]
+    pub no_history: bool,
     /// Print diagnostics of nixmon itself to standard error; of `start` to nixmon.log in the run's directory
     #[arg(long, short, global = true)]
     pub verbose: bool,
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 8] = ["status", "wait", "log", "stop", "list", "runs", "completions", "man"];
+const CLIENTS: [&str; 11] =
+    ["status", "wait", "log", "stop", "list", "runs", "history", "jobs", "mcp", "completions", "man"];
 /// Options for output that are of no use to [`CLIENTS`].
-const NOT_FOR_CLIENTS: [&str; 9] = [
+const NOT_FOR_CLIENTS: [&str; 10] = [
+    "no_history",
     "output",
     "every",
     "max_lines",
@@ -78,6 +83,9 @@ impl Cli {
                 // Parsed again, since only the help needs the options in place.
                 let _ = with_options_in_place(Self::command()).get_matches();
             }
+            if let Some(message) = missing_separator(&error, std::env::args()) {
+                clap::Error::raw(ErrorKind::UnknownArgument, escape(&message)).exit()
+            }
             let plain = error.to_string();
             match escape(&plain) {
                 Cow::Borrowed(_) => error.exit(),
@@ -89,6 +97,26 @@ impl Cli {
             }
         })
     }
+}
+
+/// Returns the message on a command that was given to `run` or `start` without `--`.
+fn missing_separator(error: &clap::Error, args: impl Iterator<Item = String>) -> Option<String> {
+    let is_unknown = error.kind() == ErrorKind::UnknownArgument;
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return None };
+    // A misspelt option is another thing.
+    if !is_unknown || error.get(ContextKind::SuggestedArg).is_some() {
+        return None;
+    }
+    let args: Vec<String> = args.collect();
+    let verb = args.iter().position(|arg| arg == "run" || arg == "start")?;
+    let unknown = args.iter().skip(verb).position(|arg| arg.starts_with(unknown.as_str()))? + verb;
+    let (before, after) = args.split_at_checked(unknown)?;
+    // Words of the command before it: at least the program, which was taken for a target.
+    let program = before.iter().rposition(|arg| !arg.starts_with('-')).filter(|at| *at > verb)?;
+    let (options, command) = before.split_at_checked(program)?;
+    let own = options.get(1..)?.join(" ");
+    let command = command.iter().chain(after).map(String::as_str).collect::<Vec<_>>().join(" ");
+    Some(format!("a command goes behind --: nixmon {own} -- {command}\n"))
 }
 
 /// Hides options from the help of subcommands that have no use for them.
@@ -139,6 +167,22 @@ Examples:
 Examples:
   nixmon list --all   # all runs
   nixmon list --json  # for programs";
+    pub(super) const RUNS: &str = "\
+Examples:
+  nixmon runs prune --dry-run       # what would be removed
+  nixmon runs prune --keep-days 7   # keep a week";
+    pub(super) const CONFIG: &str = "\
+Examples:
+  nixmon config check  # after a change of the file
+  nixmon config show   # each setting and where it comes from";
+    pub(super) const COMPLETIONS: &str = "\
+Examples:
+  nixmon completions bash  # to be sourced by ~/.bashrc
+  nixmon completions fish  # for ~/.config/fish/completions/";
+    pub(super) const MAN: &str = "\
+Examples:
+  nixmon man                   # this program's page, for man -l -
+  nixmon man --directory man1  # with those of the subcommands";
     pub(super) const REPLAY: &str = "\
 Examples:
   nixmon replay build.log                    # a log, at once
@@ -170,20 +214,30 @@ pub enum Command {
     #[command(after_help = examples::LIST)]
     List(ListArgs),
     /// Manage recorded runs
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::RUNS)]
     Runs(RunsCommand),
+    /// Look into the history of builds, or fill it
+    #[command(subcommand)]
+    History(HistoryCommand),
+    /// Print how many jobs are best for a target, from its past runs
+    Jobs(JobsArgs),
     /// Read logs or recordings from files, as if they came now
     #[command(after_help = examples::REPLAY)]
     Replay(ReplayArgs),
+    /// Serve builds to an agent: the Model Context Protocol, on standard input and output
+    #[cfg(feature = "mcp")]
+    Mcp(McpArgs),
     /// Check the configuration file, or show the settings in force
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::CONFIG)]
     Config(ConfigCommand),
     /// Print shell completions
+    #[command(after_help = examples::COMPLETIONS)]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page
+    #[command(after_help = examples::MAN)]
     Man {
         /// Write this page and those of all subcommands into DIR instead
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -331,6 +385,32 @@ pub struct ListArgs {
     pub json: bool,
 }
 
+/// The way to serve agents, and the extent of what they may do.
+#[cfg(feature = "mcp")]
+#[derive(Clone, Debug, Args)]
+pub struct McpArgs {
+    /// Serve over HTTP at /mcp, on this address
+    #[cfg(feature = "mcp-http")]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8271")]
+    pub http: Option<std::net::SocketAddr>,
+    /// The extent of what a client may do [default: all; over HTTP: read-only]
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    pub profile: Option<ProfileArg>,
+}
+
+/// The extent of what a client of `nixmon mcp` may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileArg {
+    /// Look at runs
+    ReadOnly,
+    /// Also start commands that build and change nothing, and those that [mcp] allow names; stop runs
+    Build,
+    /// Also switch this machine to another configuration
+    Switch,
+    /// Also start any other command
+    All,
+}
+
 /// An action on recorded runs.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RunsCommand {
@@ -349,6 +429,91 @@ pub enum RunsCommand {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+/// An action on the history of builds.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum HistoryCommand {
+    /// Read exported histories, build reports of nix-output-monitor and rom, or recorded runs into the history
+    Import {
+        /// Files [default: the reports of nix-output-monitor and rom, and all recorded runs]
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+    /// Print the history as JSON lines
+    Export {
+        /// Only runs of this target
+        #[arg(value_name = "TARGET")]
+        target: Option<String>,
+    },
+    /// Remove runs that are too old or take too much room
+    Prune {
+        /// Remove runs older than DAYS [default: 365]
+        #[arg(long, value_name = "DAYS")]
+        keep_days: Option<u64>,
+        /// Remove the oldest until the rest takes at most MIB mebibytes [default: 512]
+        #[arg(long, value_name = "MIB")]
+        keep_mib: Option<u64>,
+    },
+    /// Print how good past predictions were, and how good simple ones would have been
+    Accuracy(PastArgs),
+    /// Print the packages on which most time was spent
+    Slowest(PastArgs),
+    /// Print what took longer in one run than in another, and what was rebuilt
+    Diff {
+        /// The earlier run: its number, or a target for its newest run
+        #[arg(value_name = "RUN")]
+        before: String,
+        /// The later run
+        #[arg(value_name = "RUN")]
+        after: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print how the times of a target or a package develop
+    Trends {
+        /// A target, or the name of a package without its version
+        #[arg(value_name = "TARGET")]
+        target: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the chain of builds that decided how long a run took
+    CriticalPath {
+        /// The number of a run, or a target for its newest run [default: the newest run]
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The part of the history to look into.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct PastArgs {
+    /// Only runs of this target
+    #[arg(value_name = "TARGET")]
+    pub target: Option<String>,
+    /// The newest N runs
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub runs: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The target whose jobs are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct JobsArgs {
+    /// A target of the configuration, or the name or command of past runs
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// An action on the configuration.

@@ -9,6 +9,8 @@ pub mod commands;
 #[doc(hidden)]
 pub mod drive;
 pub mod exit_status;
+#[doc(hidden)]
+pub mod history;
 mod limited;
 mod monitor;
 // For the tests that try its command lines on real Nix.

@@ -1,8 +1,10 @@
 //! `nixmon config`.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
-use crate::settings::{Setting, Settings};
+use crate::settings::{Setting, SettingValue, Settings, Source};
 use nixmon_log::escapes::escape;
 
 /// Describes a configuration that could be read, or need not exist.
@@ -16,6 +18,25 @@ fn checked_file(settings: &Settings) -> String {
         Some(path) => format!("no configuration: {} does not exist", path.display()),
         None => "no configuration: there is no home directory".to_owned(),
     }
+}
+
+/// Lists the directories of targets that are not there, each with its place in the file: such a target cannot run.
+pub(super) fn missing_directories(settings: &Settings) -> Vec<String> {
+    let home = settings.places.home.as_deref();
+    let missing = settings.origins.iter().filter_map(|Setting { key, value, source }| {
+        let target = key.strip_prefix("target.")?.strip_suffix(".directory")?;
+        let (SettingValue::Text(directory), Source::File { path, line }) = (value, source) else {
+            return None;
+        };
+        let place = match directory.strip_prefix("~/") {
+            Some(rest) => Path::new(home?).join(rest),
+            None => PathBuf::from(directory),
+        };
+        let message =
+            format!("{}:{line}: the directory of target {target} is not there: {directory}", path.display());
+        (!place.is_dir()).then(|| escape(&message).into_owned())
+    });
+    missing.collect()
 }
 
 /// Every setting in force as a configuration file, with its source in a comment.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nixmon_core::render::rough;
+use nixmon_core::render::{Style, rough, waits_for};
 use nixmon_core::text::{Line, Role, Symbols, count, duration, thousands, truncate, width};
 use nixmon_log::escapes::{escape, sanitize};
 use nixmon_runs::clock::local_clock;
@@ -13,6 +13,8 @@ use nixmon_runs::{Activity, ReadOn, RootCause, RunId, RunOutcome, RunState, Stat
 const OLD_HEARTBEAT: u64 = 20_000;
 /// Greatest width of a failure's message.
 const MESSAGE: usize = 160;
+/// Number of builds of the chain that the end waits for.
+const CHAIN: usize = 5;
 /// Number of lines about slow builds.
 const SLOW: usize = 2;
 
@@ -116,6 +118,11 @@ pub(super) fn status(status: &Status, now: u64, symbols: &Symbols) -> Vec<Line> 
     let indented = |role, text: &str| Line::new().with(Role::Plain, "  ").with(role, text);
     if !status.line.is_empty() && Some(&status.line) != status.incomplete.as_ref() {
         lines.push(indented(Role::Plain, &status.line));
+    }
+    if status.state == RunState::Running {
+        let style = Style { symbols: *symbols, ..Style::default() };
+        let names: Vec<String> = status.waits_for.iter().map(|name| sanitize(name).into_owned()).collect();
+        lines.extend(waits_for(&names, CHAIN, &style).map(|text| indented(Role::Muted, &text)));
     }
     if status.state != RunState::Ended {
         lines.extend(status.slow.iter().take(SLOW).map(|slow| indented(Role::Warning, slow)));

@@ -2,7 +2,9 @@
 
 use crate::exit_status::{ExitStatus, Failed};
 use crate::settings::ConfigError;
-use nixmon_runs::{ErrorKind, QueryError, StoreError};
+use nixmon_history::import::ImportError;
+use nixmon_history::store::StoreError as HistoryError;
+use nixmon_runs::{ErrorKind, QueryError, RecordingError, StoreError};
 
 /// Returns what to exit with after a failure.
 pub fn exit_status(error: &anyhow::Error) -> ExitStatus {
@@ -22,11 +24,33 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<ExitStatus> {
     if let Some(error) = cause.downcast_ref::<StoreError>() {
         return Some(of_kind(error.kind()));
     }
-    let error = cause.downcast_ref::<std::io::Error>()?;
+    if let Some(error) = cause.downcast_ref::<HistoryError>() {
+        return Some(of_history(error));
+    }
+    match cause.downcast_ref::<ImportError>() {
+        Some(ImportError::Store(error)) => return Some(of_history(error)),
+        Some(ImportError::Read(_)) => return Some(ExitStatus::Io),
+        Some(ImportError::Format | ImportError::Newer { .. }) => return Some(ExitStatus::Data),
+        None => {}
+    }
+    let error = match cause.downcast_ref::<RecordingError>() {
+        Some(RecordingError::Create { error, .. } | RecordingError::Read(error)) => error,
+        Some(_) => return Some(ExitStatus::Data),
+        None => cause.downcast_ref::<std::io::Error>()?,
+    };
     Some(match error.kind() {
         std::io::ErrorKind::NotFound => ExitStatus::NotFound,
         _ => ExitStatus::Io,
     })
+}
+
+fn of_history(error: &HistoryError) -> ExitStatus {
+    match error {
+        HistoryError::Newer { .. } | HistoryError::Corrupt(_) => ExitStatus::Data,
+        HistoryError::Missing => ExitStatus::NotFound,
+        HistoryError::Busy(_) => ExitStatus::Busy,
+        _ => ExitStatus::Io,
+    }
 }
 
 fn of_kind(kind: ErrorKind) -> ExitStatus {

@@ -5,8 +5,12 @@
 mod config;
 mod describe;
 mod error;
+mod history;
+mod jobs;
 mod list;
 mod log;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod prune;
 mod status;
 mod stop;
@@ -53,7 +57,15 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         Task::Stop(args) => stop::stop(settings, args),
         Task::List(args) => list::list(settings, args),
         Task::Prune { dry_run } => prune::prune(settings, *dry_run),
+        #[cfg(feature = "mcp")]
+        Task::Mcp(args) => mcp::mcp(settings, args),
+        Task::History(command) => history::history(settings, command),
+        Task::Jobs(args) => jobs::jobs(settings, args),
         Task::ConfigCheck => {
+            let missing = config::missing_directories(settings);
+            if !missing.is_empty() {
+                return Err(Failed::error(ExitStatus::Usage, missing.join("\n")));
+            }
             print(format!("{}\n", config::checked(settings)).as_bytes())?;
             Ok(ExitStatus::Success)
         }

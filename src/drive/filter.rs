@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc as blocking;
 use std::thread;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -17,10 +17,14 @@ use super::signals::{Endings, survive};
 use super::writer::Writer;
 use super::{complain, drv_reader, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
+use crate::history::{self, Beside, Identity};
+use crate::nix_commands as nix;
 use crate::settings::Settings;
+use nixmon_core::pipeline::Pipeline;
 use nixmon_core::state::DerivationFacts;
 use nixmon_log::input::Source;
 use nixmon_runs as runs;
+use nixmon_runs::clock::unix_ms;
 use nixmon_runs::recording::Recorder;
 
 /// Maximum size of one read; fewer and larger reads cost less in a flood.
@@ -44,7 +48,10 @@ pub(crate) fn filter(
         ));
     }
     survive()?;
-    let recorder = record.map(Recorder::create).transpose()?;
+    let mut recorder = record.map(Recorder::create).transpose()?;
+    if let Some(recorder) = &mut recorder {
+        recorder.machine(&history::Context::of_machine().machine(), Duration::ZERO);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -71,7 +78,8 @@ async fn watch(
         let backlog = background.backlog();
         (background, backlog)
     };
-    let (pipeline, screen) = pipeline(writer, Stream::Stdout, settings);
+    let (mut pipeline, screen) = pipeline(writer, Stream::Stdout, settings);
+    let mut beside = beside(settings, &mut pipeline);
     let mut session = Session::new(pipeline, screen, begun);
     let mut ticks = session::ticks();
     let mut endings = Endings::listen()?;
@@ -103,6 +111,10 @@ async fn watch(
             () = session::sleep_until(frame_at) => session.draw(false),
             // Before the input, which may always be ready.
             _ = ticks.tick() => {
+                let (state, at) = (session.state(), session.now());
+                if let Some(forecast) = beside.as_mut().and_then(|beside| beside.tick(state, at)) {
+                    session.forecast(forecast);
+                }
                 session.tick();
                 if let Some(writer) = &watched {
                     writer.refresh();
@@ -155,6 +167,11 @@ async fn watch(
     // Later answers would not be shown any more.
     let _ = tokio::time::timeout(LAST_ANSWERS, waiting).await;
     tracing::debug!(interrupted, "standard input has ended");
+    if let Some(beside) = &beside {
+        let (lines, lost) = beside.news();
+        session.notice(&lines);
+        session.lost_history(lost);
+    }
     let ended = match &watched {
         Some(writer) if is_whole => writer.end().await,
         _ => None,
@@ -168,6 +185,9 @@ async fn watch(
         }
         recorder.flush();
     }
+    if let Some(lost) = beside.and_then(|beside| beside.finish(session.state(), at)) {
+        complain(&anyhow::anyhow!(lost));
+    }
     // A reader may take its time, until a signal asks for the end.
     tokio::select! {
         () = session.output_taken() => {}
@@ -178,6 +198,26 @@ async fn watch(
         0 if session.output().has_failed() => ExitStatus::Failure,
         code => ExitStatus::Command(u8::try_from(code).unwrap_or(1)),
     })
+}
+
+/// Begins the history of a stream, of which only this machine is known.
+fn beside(settings: &Settings, pipeline: &mut Pipeline) -> Option<Beside> {
+    // The times of a log that comes from a file are not those of its builds.
+    let is_file = rustix::fs::fstat(std::io::stdin())
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+    let context = history::Context::here(settings).filter(|_| !is_file)?;
+    let cores = usize::try_from(context.cores).unwrap_or(0);
+    let ask = Box::new(move || {
+        let version = nix::detect(&["nix".into()])?;
+        history::number_of_jobs(nix::max_jobs(version).as_deref(), cores)
+    });
+    let identity = Identity {
+        id: format!("filter {}", std::process::id()),
+        started_at: unix_ms(),
+        nix: None,
+        always: false,
+    };
+    Some(Beside::begin(settings, pipeline, context, identity, Some(ask)))
 }
 
 fn take(answer: &[DerivationFacts], session: &mut Session, mut recorder: Option<&mut Recorder>) {

@@ -17,9 +17,11 @@ use super::progress::Progress;
 use super::session::{FRAME, TICK};
 use super::{Watch, complain, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::settings::Settings;
-use nixmon_core::pipeline::{Pipeline, Step};
-use nixmon_core::state::Moment;
+use crate::history::{Context as Circumstances, Forecaster};
+use crate::settings::{Form, Settings};
+use nixmon_core::pipeline::{Machine, Pipeline, Step, WriterEnd};
+use nixmon_core::state::{Moment, State};
+use nixmon_core::text::count;
 use nixmon_runs::query::expect;
 use nixmon_runs::recording::RecordingError;
 use nixmon_runs::{self as runs, Facts, Played, QueryError, RunDir, Steps};
@@ -78,6 +80,9 @@ pub(crate) fn replay(
     // The recording of a command has its exit status, unless nobody saw its end.
     let mut is_of_command = false;
     let mut done = 0;
+    let mut foresees = None;
+    let mut machine = None;
+    let mut unknown = 0;
     for mut input in inputs {
         is_of_command |= matches!(input, Input::Run(..));
         let mut now = base;
@@ -94,11 +99,18 @@ pub(crate) fn replay(
                         return Ok(ExitStatus::Interrupted);
                     }
                 }
+                let forecaster = foresees
+                    .get_or_insert_with(|| forecaster(settings, kept_facts.as_ref(), machine.as_ref()));
+                if let Some(forecast) = forecaster.as_mut().and_then(|f| f.tick(pipeline.state(), ticked)) {
+                    pipeline.forecast(forecast);
+                }
                 pipeline.tick(ticked);
             }
             match &step {
                 Step::ExitStatus(status) => recorded_status = Some(*status),
                 Step::SeveralStreams => is_of_command = true,
+                Step::Machine(found) => machine = Some(found.clone()),
+                Step::Unknown => unknown += 1,
                 _ => {}
             }
             pipeline.step(&step, now);
@@ -111,15 +123,23 @@ pub(crate) fn replay(
         base = now;
     }
     drop(progress);
+    tell_unknown(unknown);
     pipeline.end_of_recording(base);
     let status = exit_status.or(kept_status).or(recorded_status);
     if status.is_none() && is_of_command {
         pipeline.end_is_unseen();
     }
-    let code = pipeline.end(status, base, |state| runs::evidence(state, &settings.places, begun_at));
+    let gather = |state: &State| runs::evidence(state, &settings.places, begun_at);
+    // A filter notes the status of its writer if it counts; its recording ends as the filter did.
+    let of_writer = recorded_status.filter(|_| exit_status.or(kept_status).is_none());
+    let code = match of_writer {
+        Some(status) => pipeline.end_of_stream(Some(WriterEnd { status, is_of_nix: true }), base, gather).0,
+        None => pipeline.end(status, base, gather),
+    };
     drop(pipeline);
     match unwritten.take() {
         Some(error) => Err(Failed::unwritten(&error)),
+        None if of_writer.is_some() => Ok(ExitStatus::Command(u8::try_from(code).unwrap_or(1))),
         None => Ok(ExitStatus::of(code)),
     }
 }
@@ -157,6 +177,34 @@ impl<W: Write> Write for Told<W> {
         let flushed = self.writer.flush();
         self.told(flushed)
     }
+}
+
+/// Tells that notes were skipped.
+fn tell_unknown(unknown: u64) {
+    if unknown > 0 {
+        let notes = count(unknown, "note is", "notes are");
+        complain(&anyhow::anyhow!("{notes} of a kind that this nixmon does not know, and skipped"));
+    }
+}
+
+/// Makes the forecaster of a replay, which knows the machine where the recording tells it, and teaches the history nothing.
+fn forecaster(settings: &Settings, facts: Option<&Facts>, machine: Option<&Machine>) -> Option<Forecaster> {
+    /// Time of the recording between two looks at what is to come.
+    const EVERY: Duration = Duration::from_secs(1);
+    let mut circumstances = Circumstances::here(settings)?;
+    if let Some(facts) = facts {
+        circumstances = circumstances.of_run(facts);
+    }
+    if let Some(machine) = machine {
+        circumstances = circumstances.of_recording(machine);
+    }
+    let every = match settings.output.form {
+        Form::Live => EVERY,
+        Form::Json => settings.output.snapshots?,
+        Form::Lines => settings.output.every.min(EVERY * 5),
+        Form::Quiet => return None,
+    };
+    Some(Forecaster::here(circumstances, every))
 }
 
 /// The terminal of a replay in which time passes.

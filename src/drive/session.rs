@@ -14,7 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Watch;
 use super::background::{Background, Backlog, Stream};
 use nixmon_core::pipeline::{End, Pipeline, WriterEnd};
-use nixmon_core::state::{DerivationFacts, Moment, Request, State};
+use nixmon_core::state::{DerivationFacts, Forecast, Moment, Request, State};
 use nixmon_core::text::Line;
 use nixmon_core::view::Evidence;
 use nixmon_log::input::Source;
@@ -137,6 +137,18 @@ impl Session {
         self.dirty = true;
     }
 
+    /// Takes what is foreseen of the run.
+    pub(crate) fn forecast(&mut self, forecast: Forecast) {
+        self.pipeline.forecast(forecast);
+        self.dirty = true;
+    }
+
+    /// Takes note that rows of the history could not be written.
+    pub(crate) fn lost_history(&mut self, rows: u64) {
+        let at = self.now();
+        self.pipeline.lost_history(rows, at);
+    }
+
     /// Ends a filter's stream. Returns its exit status, and that of the writer if it counts.
     pub(crate) fn end(
         &mut self,
@@ -147,9 +159,14 @@ impl Session {
         self.pipeline.end_of_stream(writer, at, gather)
     }
 
-    /// Ends the streams of a command.
+    /// Notes that the exit status of the command is lost.
     pub(crate) fn end_is_unseen(&mut self) {
         self.pipeline.end_is_unseen();
+    }
+
+    /// Notes that the command could not be started, and why.
+    pub(crate) fn not_started(&mut self, why: String) {
+        self.pipeline.not_started(why);
     }
 
     /// Ends the streams of a command.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use nixmon_core::pipeline::Machine;
 use nixmon_core::state::{DerivationFacts, Moment};
 use nixmon_log::input::Source;
 use nixmon_runs::Recorder;
@@ -106,10 +107,12 @@ impl Shared {
 
 impl Kept {
     /// Begins to write the files.
-    pub(super) fn create(run: &RunDir) -> Result<Self> {
+    pub(super) fn create(run: &RunDir, machine: &Machine) -> Result<Self> {
+        let mut input = Recorder::create_of_command(&run.input())?;
+        input.machine(machine, Moment::ZERO);
         let files = Files {
             run: run.clone(),
-            input: Recorder::create_of_command(&run.input())?,
+            input,
             lines: Appender::new(&run.lines()),
             changes: Packer::new(&run.changes(), 1)?,
             // Without room for the end of the run the large files wait.

@@ -32,6 +32,7 @@ use crate::drive::background::{Background, Stream};
 use crate::drive::signals::survive;
 use crate::drive::{complain, pipeline, plain_lines, silent_pipeline};
 use crate::exit_status::{ExitStatus, Failed};
+use crate::history::{self, Beside, Identity};
 use crate::nix_commands as nix;
 use crate::nix_commands::{NixVersion, Plan};
 use crate::settings::{Form, RunTask, Settings};
@@ -45,6 +46,8 @@ use nixmon_runs::{
 };
 use watch::{Ended, Job, Started};
 
+#[cfg(feature = "mcp")]
+pub(crate) use start::{NotStarted, start_in_background};
 pub(crate) use start::{monitor, start};
 
 /// Runs a command in the foreground.
@@ -242,8 +245,9 @@ fn execute(
     let _messages = Background::spawn(Stream::Stderr);
     // Held until the end: the lock shows other processes that this monitor lives.
     let (run, _lock) = run.unzip();
+    let circumstances = history::Context::of_machine().of_run(&facts);
     let kept = run.as_ref().and_then(|run| {
-        Kept::create(run)
+        Kept::create(run, &circumstances.machine())
             .inspect_err(|error| complain(&anyhow::anyhow!("this run is not kept: {error:#}")))
             .ok()
     });
@@ -284,10 +288,24 @@ fn execute(
         pipeline.keep(plain_lines(kept.lines(), settings));
         pipeline.keep(Json::new(kept.changes(), None));
     }
+    let beside = history::Context::here(settings).map(|context| {
+        let cores = facts.environment.cores;
+        let ask = version.map(|version| -> history::AskJobs {
+            Box::new(move || history::number_of_jobs(nix::max_jobs(version).as_deref(), cores))
+        });
+        let identity = Identity {
+            id: facts.id.to_string(),
+            started_at: facts.created_at,
+            nix: facts.environment.nix.clone(),
+            always: true,
+        };
+        Beside::begin(settings, &mut pipeline, context.of_run(&facts), identity, ask)
+    });
     if kept.is_some() {
         pipeline.of_run(facts.id.0);
     }
     let job = Job {
+        beside,
         settings,
         spawn: Spawn {
             command: plan.command.clone(),
@@ -315,7 +333,9 @@ fn execute(
     if let Some(error) = &ended.not_started {
         let program =
             task.command.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-        if report != Report::Files {
+        // A report for people has told so.
+        let is_told = matches!(settings.output.form, Form::Live | Form::Lines);
+        if report != Report::Files && !is_told {
             complain(&anyhow::anyhow!("{}: {}", program, reason(error)));
         }
     }
@@ -379,7 +399,7 @@ fn not_started_status(error: &std::io::Error) -> i32 {
 }
 
 /// Returns the reason in a shell's words.
-fn reason(error: &std::io::Error) -> String {
+pub(crate) fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "command not found".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
@@ -462,18 +482,7 @@ fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts
 }
 
 fn environment(version: Option<NixVersion>) -> Environment {
-    let system = match std::env::consts::OS {
-        "macos" => "darwin",
-        other => other,
-    };
-    Environment {
-        nixmon: env!("CARGO_PKG_VERSION").to_owned(),
-        nix: version.map(|version| version.to_string()),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        system: format!("{}-{system}", std::env::consts::ARCH),
-        cores: std::thread::available_parallelism().map_or(0, usize::from),
-        jobs: None,
-    }
+    Environment { nix: version.map(|version| version.to_string()), ..history::machine() }
 }
 
 /// Does what the order on standard input says.

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ use crate::cli::OutputArgs;
 use crate::drive::signals::survive;
 use crate::drive::{self, complain, diagnostics};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::settings::{RunTask, Settings};
+use crate::settings::{MCP_TOKEN, RunTask, Settings};
 use nixmon_core::state::Moment;
 use nixmon_core::view::Evidence;
 use nixmon_runs::clock::unix_ms;
@@ -50,29 +50,69 @@ enum StartReply {
     Failed(String),
 }
 
+/// A failure to start a run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotStarted {
+    /// The command does not exist or cannot be executed.
+    #[error("{program}: {}", reason(error))]
+    Command {
+        /// The program.
+        program: String,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// Something else went wrong.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
 /// Starts a run and prints its number.
 pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<ExitStatus> {
+    match start_run(settings, task, after) {
+        Ok((run, _)) => {
+            tell_number(run)?;
+            Ok(ExitStatus::Success)
+        }
+        Err(NotStarted::Command { program, error }) => {
+            complain(&anyhow::anyhow!("{program}: {}", reason(&error)));
+            Ok(ExitStatus::Command(u8::try_from(not_started_status(&error)).unwrap_or(126)))
+        }
+        Err(NotStarted::Other(error)) => Err(error),
+    }
+}
+
+/// Starts a run from a process that goes on.
+#[cfg(feature = "mcp")]
+pub(crate) fn start_in_background(
+    settings: &Settings,
+    task: &RunTask,
+    after: Option<&str>,
+) -> Result<RunId, NotStarted> {
+    let (run, mut monitor) = start_run(settings, task, after)?;
+    // A child that has ended stays in the table of processes until its parent has asked for its status.
+    std::thread::spawn(move || monitor.wait());
+    Ok(run)
+}
+
+fn start_run(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<(RunId, Child), NotStarted> {
     super::check_open_files()?;
     super::check_directory(task)?;
     super::check_processes()?;
     let store = settings.store().context("a run in the background must be kept")?;
     let mut facts = facts(task, None, true);
-    facts.after = after.map(|reference| store.find(Some(reference)).map(|run| run.id())).transpose()?;
+    let before = after.map(|reference| store.find(Some(reference)).map(|run| run.id()));
+    facts.after = before.transpose().map_err(anyhow::Error::from)?;
     // The monitor takes the lock itself: until then the run is said to be starting.
-    let Created { dir: run, .. } = super::create(&store, facts, task)?;
+    let Created { dir: run, .. } = super::create(&store, facts, task).map_err(anyhow::Error::from)?;
     match spawn_monitor(settings, task, &run) {
-        Ok(StartReply::Queued | StartReply::Started) => {
-            tell_number(run.id())?;
-            Ok(ExitStatus::Success)
-        }
-        Ok(StartReply::NotStarted(why)) => {
+        Ok((StartReply::Queued | StartReply::Started, monitor)) => Ok((run.id(), monitor)),
+        Ok((StartReply::NotStarted(why), _)) => {
             let error = std::io::Error::from_raw_os_error(why);
             let program = task.command.first().map(|word| word.to_string_lossy()).unwrap_or_default();
-            complain(&anyhow::anyhow!("{program}: {}", reason(&error)));
-            Ok(ExitStatus::Command(u8::try_from(not_started_status(&error)).unwrap_or(126)))
+            Err(NotStarted::Command { program: program.into_owned(), error })
         }
-        Ok(StartReply::Failed(error)) => bail!(error),
-        Err(error) => Err(error.context(format!("run {} has no monitor", run.id()))),
+        Ok((StartReply::Failed(error), _)) => Err(anyhow::anyhow!(error).into()),
+        Err(error) => Err(error.context(format!("run {} has no monitor", run.id())).into()),
     }
 }
 
@@ -86,7 +126,7 @@ fn tell_number(run: RunId) -> Result<()> {
     }
 }
 
-fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<StartReply> {
+fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<(StartReply, Child)> {
     let mut command = Command::new(super::own_program()?);
     if let Some(file) = settings.config_file.as_ref().filter(|_| settings.config_exists) {
         command.arg("--config").arg(file);
@@ -94,10 +134,14 @@ fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<St
     if settings.verbose {
         command.arg("--verbose");
     }
+    if !settings.history.enabled {
+        command.arg("--no-history");
+    }
     let mut monitor = command
         .args(output_args(&settings.output_args))
         .arg("monitor")
         .arg(run.path())
+        .env_remove(MCP_TOKEN)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -116,7 +160,8 @@ fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<St
     if let Some(stdout) = monitor.stdout.take() {
         BufReader::new(stdout).read_line(&mut line)?;
     }
-    serde_json::from_str(&line).context("it died at once")
+    let reply = serde_json::from_str(&line).context("it died at once")?;
+    Ok((reply, monitor))
 }
 
 /// The arguments that limit the lines that are kept. Arguments for their looks are left out: kept lines are plain.

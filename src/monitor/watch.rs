@@ -22,6 +22,7 @@ use crate::drive::drv_reader;
 use crate::drive::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use crate::drive::signals::{Endings, HandedOn};
 use crate::drive::{Watch, complain, options};
+use crate::history::Beside;
 use crate::nix_commands::{self as nix, NixVersion};
 use crate::settings::{Form, Settings};
 use nixmon_core::pipeline::Pipeline;
@@ -61,6 +62,8 @@ pub(super) struct Job<'a> {
     pub(super) facts: Facts,
     pub(super) run: Option<RunDir>,
     pub(super) kept: Option<Kept>,
+    /// The history of builds beside the run.
+    pub(super) beside: Option<Beside>,
     /// The Nix that the command uses.
     pub(super) nix: Option<NixVersion>,
     /// A command that takes long as a rule.
@@ -193,6 +196,7 @@ struct Loop<'a> {
     facts: Facts,
     run: Option<RunDir>,
     kept: Option<Kept>,
+    beside: Option<Beside>,
     nix: Option<NixVersion>,
     /// Nix was asked how many builds it runs at once.
     jobs: Option<Jobs>,
@@ -230,7 +234,7 @@ struct Loop<'a> {
 
 impl<'a> Loop<'a> {
     fn start(job: Job<'a>, pipeline: Pipeline, screen: Watch) -> Result<Self> {
-        let Job { settings, spawn, facts, run, kept, started, .. } = job;
+        let Job { settings, spawn, facts, run, kept, beside, started, .. } = job;
         let listener = spawn.listener.as_ref().map(|(listener, _)| listener.try_clone()).transpose()?;
         let begun = Instant::now();
         let (child, pieces, events) =
@@ -248,6 +252,7 @@ impl<'a> Loop<'a> {
             facts,
             run,
             kept,
+            beside,
             nix: job.nix,
             prepares: job.prepares,
             jobs: None,
@@ -407,6 +412,9 @@ impl<'a> Loop<'a> {
                 if let Phase::Starting { unsent } = before {
                     unsent.into_iter().for_each(|signal| child::signal_group(pid, signal));
                 }
+                if let Some(beside) = &mut self.beside {
+                    beside.measure(pid);
+                }
                 self.write_status();
                 if let Some(started) = self.started.take() {
                     started(Ok(()));
@@ -544,6 +552,14 @@ impl<'a> Loop<'a> {
             self.asks = true;
             self.session.leave();
         }
+        let (state, at) = (self.session.state(), self.session.now());
+        if let Some(forecast) = self.beside.as_mut().and_then(|beside| beside.tick(state, at)) {
+            self.session.forecast(forecast);
+        }
+        let state = self.session.state();
+        if let Some(line) = self.beside.as_mut().and_then(|beside| beside.warning(state)) {
+            self.session.notice_at(&[line], at);
+        }
         self.session.tick();
         let at = self.session.now();
         if at >= self.pulse.sample_at()
@@ -645,8 +661,16 @@ impl<'a> Loop<'a> {
             (None, Some(error)) => Some(super::not_started_status(error)),
             (None, None) => None,
         };
+        if let Some(beside) = &self.beside {
+            let (lines, lost) = beside.news();
+            self.session.notice_at(&lines, at);
+            self.session.lost_history(lost);
+        }
         if status.is_none() {
             self.session.end_is_unseen();
+        }
+        if let (Some(error), Some(program)) = (&not_started, self.facts.command.first()) {
+            self.session.not_started(format!("{program}: {}", super::reason(error)));
         }
         if let Some(kept) = &self.kept {
             let mut before = self.status(at);
@@ -684,6 +708,12 @@ impl<'a> Loop<'a> {
                 last.incomplete.get_or_insert_with(|| FOLLOWED.to_owned());
             }
             kept.status(last);
+        }
+        let beside = self.beside.take().filter(|_| not_started.is_none());
+        if let Some(lost) = beside.and_then(|beside| beside.finish(self.session.state(), at))
+            && !self.facts.background
+        {
+            complain(&anyhow::anyhow!(lost));
         }
         let guard = self.child.guard;
         self.child.dismiss();

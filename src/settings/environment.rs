@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use super::NotifyWays;
 
+/// The variable with the token of agents over HTTP, which no command inherits.
+pub(crate) const MCP_TOKEN: &str = "NIXMON_MCP_TOKEN";
+
 /// The environment of the process.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -44,6 +47,8 @@ pub struct Environment {
     pub nix_log_dir: Option<String>,
     /// `NIXMON_LOG`: the level of diagnostics of nixmon itself.
     pub nixmon_log: Option<String>,
+    /// `NIXMON_MCP_TOKEN`: the token of agents over HTTP.
+    pub mcp_token: Option<String>,
     /// `NIXMON_ALLOW_OTHER_OWNER`: the store of runs is written even if it belongs to another user.
     pub allow_other_owner: bool,
     /// The ways to notify the user of the end of a run.
@@ -86,6 +91,7 @@ impl Environment {
             }),
             allow_other_owner: value("NIXMON_ALLOW_OTHER_OWNER") == "1",
             nixmon_log: std::env::var("NIXMON_LOG").ok().filter(|level| !level.is_empty()),
+            mcp_token: std::env::var(MCP_TOKEN).ok().filter(|token| !token.is_empty()),
             home,
         }
     }

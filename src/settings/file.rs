@@ -14,8 +14,8 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::run::TargetFile;
 use super::source::Set;
 use crate::cli::{
-    LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, StatusFromWriter,
-    When, duration, run_name,
+    LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, ProfileArg,
+    StatusFromWriter, When, duration, run_name,
 };
 use nixmon_core::text::nearest;
 use nixmon_runs::{ServiceLogs, check_pattern};
@@ -49,8 +49,28 @@ pub(super) struct ConfigFile {
     pub(super) keep_days: Option<Set<u64>>,
     pub(super) keep_runs: Option<Set<u64>>,
     pub(super) keep_mib: Option<Set<u64>>,
+    /// Whether the history is used.
+    pub(super) history: Option<Set<bool>>,
+    /// Days.
+    pub(super) history_days: Option<Set<u64>>,
+    pub(super) history_mib: Option<Set<u64>>,
     /// By name.
     pub(super) targets: BTreeMap<String, TargetFile>,
+    pub(super) mcp: McpFile,
+}
+
+/// The table `[mcp]`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct McpFile {
+    pub(super) profile: Option<Set<ProfileArg>>,
+    /// Patterns of commands.
+    pub(super) allow: Option<Set<Vec<String>>>,
+    /// Directories; may begin with `~/`.
+    pub(super) directories: Option<Set<Vec<String>>>,
+    /// Names of this host in requests over HTTP.
+    pub(super) hosts: Option<Set<Vec<String>>>,
+    /// A file with the token of clients over HTTP; may begin with `~/`.
+    pub(super) token_file: Option<Set<String>>,
 }
 
 impl ConfigFile {
@@ -99,7 +119,7 @@ pub(super) fn parse(text: &str) -> Result<ConfigFile, Vec<Mistake>> {
 type Key<'a> = Spanned<DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
-const TOP: [&str; 16] = [
+const TOP: [&str; 18] = [
     "output",
     "color",
     "ascii",
@@ -115,9 +135,13 @@ const TOP: [&str; 16] = [
     "thresholds",
     "services",
     "runs",
+    "history",
     "target",
+    "mcp",
 ];
+const MCP: [&str; 5] = ["profile", "allow", "directories", "hosts", "token-file"];
 const RUNS: [&str; 3] = ["keep-days", "keep-runs", "keep-mib"];
+const HISTORY: [&str; 3] = ["enabled", "keep-days", "keep-mib"];
 const TARGET: [&str; 5] = ["command", "directory", "expected", "timeout", "services"];
 const THRESHOLDS: [&str; 2] = ["slow", "quiet"];
 const SERVICE: [&str; 1] = ["log"];
@@ -163,10 +187,32 @@ impl Reader<'_> {
                         }
                     }
                 }
+                "history" => {
+                    for (key, value) in self.table(key, value).into_iter().flatten() {
+                        match key.get_ref().as_ref() {
+                            "enabled" => file.history = self.switch(key, value),
+                            "keep-days" => file.history_days = self.number(key, value, 0),
+                            "keep-mib" => file.history_mib = self.number(key, value, 0),
+                            _ => self.unknown(key, "[history]", &HISTORY),
+                        }
+                    }
+                }
                 "target" => {
                     for (key, value) in self.table(key, value).into_iter().flatten() {
                         let target = self.target(key, value);
                         file.targets.insert(key.get_ref().as_ref().to_owned(), target);
+                    }
+                }
+                "mcp" => {
+                    for (key, value) in self.table(key, value).into_iter().flatten() {
+                        match key.get_ref().as_ref() {
+                            "profile" => file.mcp.profile = self.choice(key, value),
+                            "allow" => file.mcp.allow = self.texts(key, value, "commands"),
+                            "directories" => file.mcp.directories = self.directories(key, value),
+                            "hosts" => file.mcp.hosts = self.texts(key, value, "host names"),
+                            "token-file" => file.mcp.token_file = self.directory(key, value),
+                            _ => self.unknown(key, "[mcp]", &MCP),
+                        }
                     }
                 }
                 _ => self.unknown(key, "", &TOP),
@@ -224,16 +270,53 @@ impl Reader<'_> {
         }
     }
 
+    /// The path of a directory or a file.
     fn directory(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<String>> {
         let DeValue::String(text) = value.get_ref() else {
-            self.wrong(value, "`directory`", "the name of a directory");
+            let what =
+                if key.get_ref() == "token-file" { "the name of a file" } else { "the name of a directory" };
+            self.wrong(value, &format!("`{}`", key.get_ref()), what);
             return None;
         };
+        let path = self.absolute(key, value, text)?;
+        Some(self.set(key, path))
+    }
+
+    fn directories(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<Vec<String>>> {
+        let texts = self.texts(key, value, "directories")?;
+        let paths: Option<Vec<String>> =
+            texts.value.iter().map(|text| self.absolute(key, value, text)).collect();
+        Some(self.set(key, paths?))
+    }
+
+    fn absolute(&mut self, key: &Key<'_>, value: &Value<'_>, text: &str) -> Option<String> {
         if !text.starts_with('/') && !text.starts_with("~/") && text != "~" {
-            self.mistake(value.span(), "`directory` begins with neither / nor ~/".to_owned());
+            self.mistake(value.span(), format!("`{}` begins with neither / nor ~/", key.get_ref()));
             return None;
         }
-        Some(self.set(key, text.as_ref().to_owned()))
+        Some(text.to_owned())
+    }
+
+    /// A list of texts.
+    fn texts(&mut self, key: &Key<'_>, value: &Value<'_>, what: &str) -> Option<Set<Vec<String>>> {
+        let items = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            _ => Vec::new(),
+        };
+        let texts: Option<Vec<String>> = items
+            .iter()
+            .map(|item| match item.get_ref() {
+                DeValue::String(text) if !text.trim().is_empty() => Some(text.as_ref().to_owned()),
+                _ => None,
+            })
+            .collect();
+        match texts.filter(|_| matches!(value.get_ref(), DeValue::Array(_))) {
+            Some(texts) => Some(self.set(key, texts)),
+            None => {
+                self.wrong(value, &format!("`{}`", key.get_ref()), &format!("a list of {what}"));
+                None
+            }
+        }
     }
 
     fn duration(&mut self, key: &Key<'_>, value: &Value<'_>, least: Duration) -> Option<Set<Duration>> {
@@ -501,6 +584,14 @@ mod tests {
             ),
             ("[target.a]\ncommand = \"x\"\ndirectory = \"x\"", "3:13: `directory` begins with neither"),
             ("[runs]\nkeep-day = 3", "2:1: unknown key `keep-day` in [runs]; did you mean `keep-days`?"),
+            ("[mcp]\nprofle = \"all\"", "2:1: unknown key `profle` in [mcp]; did you mean `profile`?"),
+            (
+                "[mcp]\nprofile = \"biuld\"",
+                "2:11: `profile` is one of read-only, build, switch, all, not \"biuld\"; did you mean \"build\"?",
+            ),
+            ("[mcp]\nallow = \"make home\"", "2:9: `allow` is a list of commands, not a string"),
+            ("[mcp]\nallow = [1]", "2:9: `allow` is a list of commands, not a"),
+            ("[mcp]\ndirectories = [\"flake\"]", "2:15: `directories` begins with neither / nor ~/"),
             ("every = ", "1:9: "),
             ("every = 5\nevery = 6", "2:1: duplicate key"),
             ("é = é", "1:1: "),

@@ -5,6 +5,7 @@
 
 mod environment;
 mod file;
+mod mcp;
 mod notify;
 mod output;
 mod resolve;
@@ -15,13 +16,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use environment::Environment;
+pub(crate) use environment::MCP_TOKEN;
 pub use file::Mistake;
+pub use mcp::McpSettings;
 pub use notify::{NotifyWays, TerminalNotice};
 pub use output::{Form, Output};
 pub use run::{RunError, RunTask};
 pub use source::{Setting, SettingValue, Source};
 
-use crate::cli::{ListArgs, LogArgs, OutputArgs, StatusArgs, StopArgs, WaitArgs};
+use crate::cli::{HistoryCommand, JobsArgs, ListArgs, LogArgs, OutputArgs, StatusArgs, StopArgs, WaitArgs};
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention, Store, StoreError};
 
@@ -66,10 +69,17 @@ pub enum Task {
         /// Only say which.
         dry_run: bool,
     },
+    /// Look into the history, or fill it.
+    History(HistoryCommand),
+    /// Say how many jobs are best.
+    Jobs(JobsArgs),
     /// Be the guard of a command.
     Guard,
     /// Be the monitor of a run in the background.
     Monitor(PathBuf),
+    /// Serve agents.
+    #[cfg(feature = "mcp")]
+    Mcp(crate::cli::McpArgs),
     /// Say that the configuration can be used: whether it can is found out in reading it.
     ConfigCheck,
     /// Say what is in force.
@@ -111,8 +121,12 @@ pub struct Settings {
     pub log_level: Option<String>,
     /// Diagnostics are asked for by an argument.
     pub verbose: bool,
+    /// Settings of `nixmon mcp`.
+    pub mcp: McpSettings,
     /// Limits for finished runs.
     pub retention: Retention,
+    /// The use of the history of builds.
+    pub history: HistorySettings,
     /// The ways to notify the user of the end of a run.
     pub notify: NotifyWays,
     /// The exit status of what writes into standard input is looked for.
@@ -129,7 +143,23 @@ pub struct Settings {
     pub origins: Vec<Setting>,
 }
 
+/// The use of the history of builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// It is used and filled.
+    pub enabled: bool,
+    /// Runs older than so many days leave it.
+    pub days: u64,
+    /// While it is larger than so many mebibytes the oldest runs leave it.
+    pub mib: u64,
+}
+
 impl Settings {
+    /// Returns the place of the history, whether it is used or not; `None` if there is no home directory.
+    pub fn history_path(&self) -> Option<PathBuf> {
+        Some(self.state_home.as_ref()?.join("nixmon/history.db"))
+    }
+
     /// Returns the store of runs.
     ///
     /// # Errors
@@ -264,6 +294,9 @@ mod tests {
                 "runs.keep-days = 30  # default",
                 "runs.keep-runs = 100  # default",
                 "runs.keep-mib = 1024  # default",
+                "history.enabled = true  # default",
+                "history.keep-days = 365  # default",
+                "history.keep-mib = 512  # default",
                 "status-from-writer = \"auto\"  # default",
                 "services.log = []  # default",
                 "services.\"a b\".log = [\"/x\"]  # /c.toml:8",

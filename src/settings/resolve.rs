@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::file::{self, ConfigFile};
 use super::source::{self, Resolver, SettingValue};
-use super::{ConfigError, Environment, Mistake, Settings, Task, run};
+use super::{ConfigError, Environment, HistorySettings, Mistake, Settings, Task, run};
 use crate::cli::{
-    Cli, Command, ConfigCommand, ListArgs, OutputForm, ReplayArgs, RunsCommand, StartArgs, StatusArgs,
-    StatusFromWriter, WaitArgs,
+    Cli, Command, ConfigCommand, HistoryCommand, JobsArgs, ListArgs, OutputForm, ReplayArgs, RunsCommand,
+    StartArgs, StatusArgs, StatusFromWriter, WaitArgs,
 };
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention};
@@ -71,6 +71,7 @@ impl Settings {
         // For commands with a `--json` of their own.
         let json_wanted = args.output == Some(OutputForm::Json);
         let mut retention = Kept::default();
+        let mut history = Kept::default();
         let mut target = None;
         let task = match cli.command {
             None => Task::Filter { record: cli.record },
@@ -102,6 +103,15 @@ impl Settings {
                 retention = Kept { days: keep_days, runs: keep_runs, mib: keep_mib };
                 Task::Prune { dry_run }
             }
+            #[cfg(feature = "mcp")]
+            Some(Command::Mcp(args)) => Task::Mcp(args),
+            Some(Command::History(command)) => {
+                if let HistoryCommand::Prune { keep_days, keep_mib } = command {
+                    history = Kept { days: keep_days, mib: keep_mib, ..Kept::default() };
+                }
+                Task::History(command)
+            }
+            Some(Command::Jobs(args)) => Task::Jobs(JobsArgs { json: args.json || json_wanted, ..args }),
             Some(Command::Guard) => Task::Guard,
             Some(Command::Monitor { directory }) => Task::Monitor(directory),
         };
@@ -145,6 +155,20 @@ impl Settings {
             runs: number("runs.keep-runs", retention.runs, file.keep_runs, usual.runs),
             mib: number("runs.keep-mib", retention.mib, file.keep_mib, usual.mib),
         };
+        let enabled = resolver.pick(
+            "history.enabled",
+            cli.no_history.then_some(false),
+            file.history,
+            true,
+            |enabled| SettingValue::Switch(*enabled),
+        );
+        let mut number =
+            |key, argument, set, usual| resolver.pick(key, argument, set, usual, |n| seconds(*n));
+        let history = HistorySettings {
+            enabled,
+            days: number("history.keep-days", history.days, file.history_days, 365),
+            mib: number("history.keep-mib", history.mib, file.history_mib, 512),
+        };
         let asks_writer = resolver.pick(
             "status-from-writer",
             cli.status_from_writer,
@@ -158,6 +182,7 @@ impl Settings {
             let key = format!("services.{}.log", source::key(&name));
             resolver.pick(&key, None, Some(patterns), Vec::new(), list);
         }
+        let mcp = super::mcp::resolve(file.mcp, &file.targets, environment, &mut resolver);
         run::show(file.targets, &mut resolver);
         Ok(Self {
             task,
@@ -175,7 +200,9 @@ impl Settings {
             socket_dirs: environment.socket_dirs.clone(),
             allow_other_owner: environment.allow_other_owner,
             nix_config: environment.nix_config.clone(),
+            mcp,
             retention,
+            history,
             stdout_is_stderr: environment.stdout_is_stderr,
             notify: environment.notify,
             asks_writer,

@@ -103,10 +103,9 @@ pub(super) fn task(
     };
     task.command = command.into_iter().map(Into::into).collect();
     task.directory = match &target.directory {
-        Some(set) => match (set.value.strip_prefix('~'), home) {
-            (Some(rest), Some(home)) => Some(PathBuf::from(format!("{}{rest}", home.trim_end_matches('/')))),
-            (Some(_), None) => return Err(RunError::NoHome(target_name)),
-            (None, _) => Some(PathBuf::from(&set.value)),
+        Some(set) => match in_home(&set.value, home) {
+            None => return Err(RunError::NoHome(target_name)),
+            directory => directory,
         },
         None => None,
     };
@@ -115,6 +114,32 @@ pub(super) fn task(
     task.name.get_or_insert(target_name);
     task.is_target = true;
     Ok(task)
+}
+
+/// Returns a path that may begin with `~/`; `None` if it does and there is no home directory.
+pub(super) fn in_home(path: &str, home: Option<&str>) -> Option<PathBuf> {
+    match path.strip_prefix('~') {
+        Some(rest) => Some(PathBuf::from(format!("{}{rest}", home?.trim_end_matches('/')))),
+        None => Some(PathBuf::from(path)),
+    }
+}
+
+/// Returns what arguments would ask for that name a target.
+pub(super) fn of_target(
+    name: &str,
+    targets: &BTreeMap<String, TargetFile>,
+    home: Option<&str>,
+) -> Result<RunTask, RunError> {
+    let args = RunArgs {
+        target: Some(name.to_owned()),
+        command: Vec::new(),
+        name: None,
+        timeout: None,
+        allow_concurrent: false,
+        notify: false,
+        on_end: None,
+    };
+    task(args, targets, home)
 }
 
 /// The command that a shorthand stands for: the words behind `nixmon`.

@@ -42,7 +42,11 @@ impl Run {
                 reader.feed(bytes, |event| state.apply(Input::Event(event), at, effects))
             }
             Step::Derivation(facts) => state.apply(Input::Derivation(facts), at, effects),
-            Step::ExitStatus(_) | Step::SeveralStreams | Step::Closed(_) => {}
+            Step::ExitStatus(_)
+            | Step::SeveralStreams
+            | Step::Closed(_)
+            | Step::Machine(_)
+            | Step::Unknown => {}
         }
         state.apply(Input::Tick, at, effects);
         for change in effects.changes.drain(..) {

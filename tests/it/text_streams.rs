@@ -560,3 +560,110 @@ setting up /etc...
         ),
     ]);
 }
+
+#[test]
+fn activations_that_stop_before_the_files_are_linked() {
+    check(&[
+        incomplete(
+            "Starting Home Manager activation\nActivating checkFilesChanged\nActivating writeBoundary\nActivating installPackages\nreplacing old 'home-manager-path'\n",
+        ),
+        incomplete(
+            "Starting Home Manager activation\nActivating writeBoundary\nActivating createXdgUserDirectories\n",
+        ),
+        // Another order of steps, and a step of the user's.
+        good(
+            "Starting Home Manager activation\nActivating writeBoundary\nActivating linkGeneration\nActivating installPackages\n",
+        ),
+        good("Starting Home Manager activation\nActivating writeBoundary\nActivating seedKeys\n"),
+    ]);
+}
+
+#[test]
+fn failures_that_are_told_twice() {
+    check(&[
+        bad(
+            "copying path '/nix/store/cccccccccccccccccccccccccccccccc-src' from 'ssh://cache'...
+error: hash mismatch importing path '/nix/store/cccccccccccccccccccccccccccccccc-src';
+         specified: sha256:0a
+         got:       sha256:0b
+error: some substitutes for the outputs of derivation '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-src.drv' failed (usually happens due to networking issues); try '--fallback' to build derivation from source
+",
+            // The mismatch is its detail.
+            &[&["substitution-failed", "src"]],
+        ),
+        bad(
+            "error: builder for '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv' failed with exit code 2
+error: 1 dependencies of derivation '/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-app.drv' failed to build
+error: builder for '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv' failed with exit code 2
+",
+            &[&["builder-failed", "lib"]],
+        ),
+        // Two causes are two.
+        bad(
+            "error: builder for '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv' failed with exit code 2
+error: builder for '/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-app.drv' failed with exit code 2
+",
+            &[&["builder-failed", "lib"], &["builder-failed", "app"]],
+        ),
+    ]);
+}
+
+#[test]
+fn systems_and_features_that_are_missing() {
+    check(&[
+        bad(
+            "error: Cannot build '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-vm.drv'.
+       Reason: required system or feature not available
+       Required system: 'x86_64-linux' with features {kvm, nixos-test}
+       Current system: 'x86_64-linux' with features {benchmark}
+",
+            &[&["vm", "kvm"]],
+        ),
+        bad(
+            "error: Cannot build '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-fw.drv'.
+       Reason: required system or feature not available
+       Required system: 'riscv64-linux' with features {}
+       Current system: 'x86_64-linux' with features {kvm}
+",
+            &[&["platform-mismatch", "fw", "riscv64-linux"]],
+        ),
+        bad(
+            "error: a 'aarch64-linux' with features {} is required to build '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-img.drv', but I am a 'x86_64-linux' with features {kvm}
+",
+            &[&["platform-mismatch", "img", "aarch64-linux"]],
+        ),
+        good(
+            "building '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-img.drv'...
+img> Required system: 'riscv64-linux' is cross-compiled
+/nix/store/cccccccccccccccccccccccccccccccc-img
+",
+        ),
+    ]);
+}
+
+#[test]
+fn text_of_nix_before_2_3() {
+    check(&[
+        bad(
+            "building '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-src.tgz.drv'...
+fixed-output derivation produced path '/nix/store/cccccccccccccccccccccccccccccccc-src.tgz' with sha256 hash '0b' instead of the expected hash '0a'
+cannot build derivation '/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-app.drv': 1 dependencies couldn't be built
+error: build of '/nix/store/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-app.drv' failed
+",
+            &[&["hash-mismatch", "src.tgz"]],
+        ),
+        bad(
+            "building '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv'...
+builder for '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv' failed with exit code 2
+error: build of '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv' failed
+",
+            &[&["builder-failed", "lib"]],
+        ),
+        good(
+            "building '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv'...
+test: builder for 'x' failed with exit code 2, as it should
+/nix/store/cccccccccccccccccccccccccccccccc-lib
+",
+        ),
+    ]);
+}

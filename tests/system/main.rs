@@ -7,7 +7,10 @@ mod common;
 mod e2e;
 mod faults;
 mod flake;
+mod history;
 mod live;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod newer_nix;
 mod order;
 mod pty;

@@ -171,7 +171,7 @@ const DIRECT: [Case; 12] = [
         counts: [2, 2],
         once: &[
             "  bad failed, exit 7 · blocks 2\n",
-            "  bad2 failed, exit 77 · blocks 1\n",
+            "  bad2 failed, exit 77\n",
             "✗",
             "no acceptable C compiler",
         ],

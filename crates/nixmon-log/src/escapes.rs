@@ -81,7 +81,7 @@ fn skip_sequence(text: &str) -> &str {
 /// joiners (U+200C and U+200D, in emoji and in several scripts) and variation selectors of emoji.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     // A byte test, since nearly every line is ASCII.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if is_printable_ascii(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
     if !text.chars().any(|c| c.is_control() || is_hazard(c)) {
@@ -99,6 +99,19 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// Returns whether all bytes are from space to tilde, eight bytes at a time.
+fn is_printable_ascii(text: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let (eights, rest) = text.as_chunks();
+    // The highest bit of a byte is set if it is not ASCII, if it is below a space, or if it is DEL. A borrow or a carry
+    // from a lower byte means that that one is such a byte already.
+    let bad = eights.iter().fold(0, |bad, eight| {
+        let eight = u64::from_le_bytes(*eight);
+        bad | eight | eight.wrapping_sub(EACH * 0x20) | eight.wrapping_add(EACH)
+    });
+    bad & (EACH * 0x80) == 0 && rest.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Makes control characters and those that reorder or hide text visible, as `\u{1b}`, and keeps line breaks and tabs.
@@ -228,6 +241,22 @@ mod tests {
             assert_eq!(sanitize(input), expected, "{input:?}");
         }
         assert!(matches!(sanitize("é ✓"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn printable_bytes_are_told_from_others_wherever_they_are() {
+        for len in 0..20 {
+            for byte in 0..=u8::MAX {
+                for at in 0..len {
+                    for other in [b' ', b'a', b'~', b'\t', 0xff] {
+                        let mut text = vec![other; len];
+                        text[at] = byte;
+                        let expected = text.iter().all(|byte| matches!(byte, b' '..=b'~'));
+                        assert_eq!(is_printable_ascii(&text), expected, "{text:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

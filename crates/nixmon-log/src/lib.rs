@@ -7,6 +7,7 @@
 
 pub mod escapes;
 pub mod input;
+pub mod label;
 pub mod nix;
 pub mod template;
 

@@ -38,6 +38,16 @@ pub fn head(template: &'static str) -> &'static str {
     next_literal(template).0
 }
 
+/// Returns the literal at the end of a template, behind its last field.
+pub fn tail(template: &'static str) -> &'static str {
+    template.rsplit('}').next().unwrap_or(template)
+}
+
+/// Returns the literal behind the first field of a template.
+pub fn after_first_field(template: &'static str) -> &'static str {
+    template.split_once('}').map_or("", |(_, rest)| next_literal(rest).0)
+}
+
 /// Matches a message against a template and returns what the fields stand for, see [`Extent::Message`].
 pub fn captures<'t>(template: &'static str, text: &'t str) -> Option<Captures<'t>> {
     let mut captures = Captures::default();
@@ -96,18 +106,21 @@ fn fit_fields<'t>(
     (extent == Extent::Message || text.is_empty()).then_some(())
 }
 
+/// Returns whether a message may begin as its template does. Nearly all differ in the first byte.
+pub(crate) fn may_begin(template: &str, text: &str) -> bool {
+    match (template.as_bytes().first(), text.as_bytes().first()) {
+        (Some(b'*' | b'{'), _) | (None, _) | (_, None) => true,
+        (Some(first), Some(other)) => first.eq_ignore_ascii_case(other),
+    }
+}
+
 /// Returns what follows the first literal in a message and in its template.
 fn after_beginning<'t>(template: &'static str, text: &'t str) -> Option<(&'t str, &'static str)> {
     let (anywhere, template) = match template.strip_prefix('*') {
         Some(template) => (true, template),
         None => (false, template),
     };
-    // Nearly all templates differ from a text in the first byte.
-    if !anywhere
-        && let (Some(first), Some(other)) = (template.bytes().next(), text.bytes().next())
-        && first != b'{'
-        && !first.eq_ignore_ascii_case(&other)
-    {
+    if !anywhere && !may_begin(template, text) {
         return None;
     }
     let (literal, rest) = next_literal(template);

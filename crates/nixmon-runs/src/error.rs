@@ -201,7 +201,11 @@ impl fmt::Display for KnownRuns {
         }
         let shown: Vec<_> = names.iter().take(NAMES).map(|name| sanitize(name)).collect();
         let more = if names.len() > NAMES { ", …" } else { "" };
-        write!(f, ", named {}{more}", shown.join(", "))
+        match n_runs {
+            1 => write!(f, ", named {}", shown.join(", ")),
+            // Not every run has one of them.
+            _ => write!(f, "; names: {}{more}", shown.join(", ")),
+        }
     }
 }
 

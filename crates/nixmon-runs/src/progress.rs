@@ -27,6 +27,7 @@ pub fn progress(state: &State, at: Moment) -> Status {
         name: failure.name.clone(),
         message: sanitize(&render::failure_in_short(failure)).into_owned(),
     };
+    let snapshot = nixmon_core::wire::snapshot(state, at);
     Status {
         wanted: state.derivations().counts().wanted(),
         running: builds.running,
@@ -38,6 +39,9 @@ pub fn progress(state: &State, at: Moment) -> Status {
         last_failure: state.failures().last().map(in_short).or_else(of_activation),
         read_on: read_on(state),
         outcome: state.outcome().map(Into::into),
+        eta: if state.outcome().is_none() { snapshot.eta } else { None },
+        waits_for: snapshot.waits_for,
+        parallel_opportunities: snapshot.parallel_opportunities,
         ..Status::default()
     }
 }

@@ -5,8 +5,9 @@
 //!
 //! - a space: a line of the input, without its newline;
 //! - `~`: bytes after which no newline came yet;
-//! - `!`: JSON that is no input: `{"exit_status":1}`, `{"closed":7}` for the end of the connection 7, or a derivation that
-//!   was read, `{"path":…,"inputs":[…],"outputs":[…]}`, or `{"lost":4096}` where that many bytes could not be kept.
+//! - `!`: JSON that is no input: `{"exit_status":1}`, `{"closed":7}` for the end of the connection 7, a derivation that was
+//!   read, `{"path":…,"inputs":[…],"outputs":[…]}`, the machine, `{"facts":{"host":…,"system":…,"max_jobs":…,"cores":…}}`, or
+//!   `{"lost":4096}` where that many bytes could not be kept. A reader skips JSON that it does not know.
 //!
 //! The stream is nothing for stderr, `o` for stdout and `c7` for the connection 7 of a Nix process.
 //!
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use nixmon_core::pipeline::Step;
+use nixmon_core::pipeline::{Machine, Step};
 use nixmon_core::state::{DerivationFacts, Moment};
 use nixmon_log::input::Source;
 
@@ -233,6 +234,13 @@ impl Recorder {
     pub fn derivation(&mut self, facts: &DerivationFacts, at: Moment) {
         let DerivationFacts { path, inputs, outputs } = facts;
         self.note(&json!({"path": path, "inputs": inputs, "outputs": outputs}), at);
+    }
+
+    /// Keeps the machine on which the recording is made.
+    pub fn machine(&mut self, machine: &Machine, at: Moment) {
+        let Machine { host, system, max_jobs, cores } = machine;
+        let facts = json!({"host": host, "system": system, "max_jobs": max_jobs, "cores": cores});
+        self.note(&json!({"facts": facts}), at);
     }
 
     /// Keeps the exit status of the command.
@@ -519,11 +527,30 @@ fn note(json: &[u8]) -> Option<Step> {
     if let Some(connection) = value.get("closed").and_then(serde_json::Value::as_u64) {
         return Some(Step::Closed(Source::Log(u32::try_from(connection).ok()?)));
     }
+    if let Some(facts) = value.get("facts") {
+        return Some(Step::Machine(machine(facts)));
+    }
+    // A newer nixmon may keep more; half a line is no JSON.
+    Some(derivation(&value).map_or(Step::Unknown, Step::Derivation))
+}
+
+fn machine(facts: &serde_json::Value) -> Machine {
+    let text = |key: &str| facts.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+    let number = |key: &str| facts.get(key)?.as_u64().and_then(|n| u32::try_from(n).ok());
+    Machine {
+        host: text("host"),
+        system: text("system"),
+        max_jobs: number("max_jobs"),
+        cores: number("cores"),
+    }
+}
+
+fn derivation(value: &serde_json::Value) -> Option<DerivationFacts> {
     let list = |key: &str| -> Option<Vec<String>> {
         value.get(key)?.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
     };
     let path = value.get("path")?.as_str()?.to_owned();
-    Some(Step::Derivation(DerivationFacts { path, inputs: list("inputs")?, outputs: list("outputs")? }))
+    Some(DerivationFacts { path, inputs: list("inputs")?, outputs: list("outputs")? })
 }
 
 #[cfg(test)]
@@ -664,6 +691,22 @@ mod tests {
         let raw = zstd::decode_all(File::open(&file).unwrap()).unwrap();
         let lost = raw.split(|byte| *byte == b'\n').find_map(lost);
         assert_eq!(lost, Some(2 * ((1 << 20) + 1) + 5));
+    }
+
+    #[test]
+    fn notes_that_are_not_known_are_skipped() {
+        let shared = Shared::default();
+        let mut recorder = Recorder::to(Box::new(shared.clone()));
+        let machine = Machine { host: Some("desk".into()), max_jobs: Some(4), ..Machine::default() };
+        recorder.machine(&machine, Duration::ZERO);
+        recorder.note(&json!({"weather": "fine"}), Duration::ZERO);
+        recorder.bytes(b"x\n", Duration::from_millis(1));
+        let steps = Recording::parse(shared.0.lock().unwrap().clone()).unwrap().steps;
+        let steps: Vec<Step> = steps.into_iter().map(|(_, step)| step).collect();
+        assert_eq!(
+            steps,
+            [Step::Machine(machine), Step::Unknown, Step::Bytes(Source::Main, b"x\n".to_vec())]
+        );
     }
 
     #[test]

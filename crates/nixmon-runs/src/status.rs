@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 use nixmon_core::state;
-use nixmon_core::wire::SCHEMA;
+use nixmon_core::wire::{Eta, SCHEMA};
 
 /// The status of a run: as its monitor wrote it last, and as `status`, `list` and `wait` print it with `--json`. Times are
 /// in milliseconds since 1970.
@@ -59,6 +59,12 @@ pub struct Status {
     pub to_fetch: usize,
     /// Store paths that arrived.
     pub fetched: usize,
+    /// The end of the run as it is foreseen from the history of builds; null if too little is known.
+    pub eta: Option<Eta>,
+    /// Derivations that the end of the run waits for, one after the other, as it is foreseen: names.
+    pub waits_for: Vec<String>,
+    /// Derivations that are ready or in progress beside them: names.
+    pub parallel_opportunities: Vec<String>,
     /// The root cause that was seen first.
     pub first_failure: Option<RootCause>,
     /// The root cause that was seen last.

@@ -79,10 +79,11 @@ impl Steps {
                 }
                 continue;
             }
+            if let Some(lost) = line.and_then(recording::lost) {
+                self.lost += lost;
+                continue;
+            }
             match line.map(|line| recording::step(line, self.several)) {
-                Some(None) if line.and_then(recording::lost).is_some() => {
-                    self.lost += line.and_then(recording::lost).unwrap_or(0);
-                }
                 Some(Some((at, step))) => {
                     // Times of both writers count from the beginning of the run, and never go back.
                     self.now = self.now.max(at);

@@ -194,11 +194,11 @@ fn runs_are_found() {
         (Some("home"), "3"),
         (Some("web"), "2"),
         (Some("hmoe"), "no run is called hmoe; did you mean home?"),
-        (Some("xyzzy"), "no run is called xyzzy; there are 4 runs, 1 to 4, named home, web"),
-        (Some("99"), "there is no run 99; there are 4 runs, 1 to 4, named home, web"),
-        (Some("007"), "no run is called 007; there are 4 runs, 1 to 4, named home, web"),
+        (Some("xyzzy"), "no run is called xyzzy; there are 4 runs, 1 to 4; names: home, web"),
+        (Some("99"), "there is no run 99; there are 4 runs, 1 to 4; names: home, web"),
+        (Some("007"), "no run is called 007; there are 4 runs, 1 to 4; names: home, web"),
         (Some("../1"), "no run is called ../1; did you mean web?"),
-        (Some("\u{1b}[31m"), "no run is called ; there are 4 runs, 1 to 4, named home, web"),
+        (Some("\u{1b}[31m"), "no run is called ; there are 4 runs, 1 to 4; names: home, web"),
     ];
     for (reference, expected) in cases {
         if reference == Some("../1") {

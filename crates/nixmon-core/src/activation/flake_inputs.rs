@@ -50,6 +50,9 @@ impl FlakeInputs {
 
     /// Reads a message that may have several lines, as Nix's JSON carries it. Says whether any line was of a lock file.
     pub fn message(&mut self, message: &str) -> bool {
+        if !message.is_empty() && memchr::memchr(b'\n', message.as_bytes()).is_none() {
+            return self.line(message);
+        }
         let mut any = false;
         for line in message.lines() {
             any |= self.line(line);

@@ -1,5 +1,6 @@
 //! Errors in the words of any program: what an activation that fails ends with.
 
+use nixmon_log::label::split_label;
 use nixmon_log::nix::error::ends_with_crash;
 
 /// The texts of errno that end a line of most Unix programs (`string.h`).
@@ -87,7 +88,7 @@ pub(super) fn reports_error(line: &str) -> bool {
 
 /// `cp: cannot stat 'x'`: the name of a program stands before it.
 fn gives_up(line: &str) -> bool {
-    let Some((program, rest)) = line.split_once(": ") else { return false };
+    let Some((program, rest)) = split_label(line) else { return false };
     let is_program = program.len() <= 128
         && !program.is_empty()
         && program.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./+".contains(&b))

@@ -22,6 +22,8 @@ const NAMED_FOR: u8 = 20;
 const MAX_NODES: usize = 1024;
 /// Lines kept outside runs.
 const MAX_RECENT: usize = 12;
+/// Steps of home-manager's own in a row that no builder prints by chance.
+const STEPS_IN_A_ROW: u32 = 4;
 /// Lines of something else after which a beginning without a second line is forgotten.
 const FORGET_AFTER: u32 = 200;
 
@@ -412,9 +414,12 @@ impl Activation {
     }
 
     pub(super) fn promote(&mut self, at: usize, out: &mut Vec<ActivationChange>) {
-        let second =
-            self.runs.get(at).is_some_and(|run| run.standing == Standing::Tentative && run.has_more_lines());
-        if second {
+        let is_enough = |run: &Run| match run.standing {
+            Standing::Sure => false,
+            Standing::Tentative => run.has_more_lines(),
+            Standing::Doubtful => run.own_steps >= STEPS_IN_A_ROW,
+        };
+        if self.runs.get(at).is_some_and(is_enough) {
             self.believe(at, out);
         }
     }

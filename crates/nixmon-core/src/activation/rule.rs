@@ -3,6 +3,8 @@
 //! A tool is one file under `tools` with one [`Program`]: a list of [`Rule`]s. A rule's form is the line itself with
 //! holes in it, so a table reads like the program's output.
 
+use memchr::memmem::Finder;
+
 use super::{Phase, Tool, Verb};
 use nixmon_log::template::{self, Extent};
 
@@ -334,28 +336,49 @@ impl<'l> Holes<'l> {
 }
 
 /// One row of one table.
-#[derive(Clone, Copy)]
 pub(super) struct Entry {
     pub(super) program: &'static Program,
     pub(super) rule: &'static Rule,
     /// The literal before the first hole.
     head: &'static str,
+    /// The literal behind the last hole.
+    tail: &'static str,
+    /// Finds the literal behind the first hole, in forms that begin and end with one.
+    middle: Option<Finder<'static>>,
+}
+
+impl Entry {
+    fn new(program: &'static Program, rule: &'static Rule) -> Self {
+        let (head, tail) = (template::head(rule.form), template::tail(rule.form));
+        let is_loose = head.is_empty() && tail.is_empty();
+        let middle = is_loose.then(|| Finder::new(template::after_first_field(rule.form)));
+        Self { program, rule, head, tail, middle }
+    }
+
+    /// Returns whether a line may have the form, by what is quick to look at.
+    fn may_fit(&self, line: &str) -> bool {
+        line.starts_with(self.head)
+            && line.ends_with(self.tail)
+            && self.middle.as_ref().is_none_or(|middle| middle.find(line.as_bytes()).is_some())
+    }
 }
 
 /// All rows in their order, and for each first byte those a line that begins with it can fit.
 pub(super) struct Tables {
     entries: Vec<Entry>,
-    by_first: Vec<Vec<Entry>>,
+    by_first: Vec<Vec<u16>>,
 }
 
 impl Tables {
     pub(super) fn new(programs: &[&'static Program]) -> Tables {
-        let rows = |program: &'static Program| {
-            program.rules.iter().map(move |rule| Entry { program, rule, head: template::head(rule.form) })
-        };
+        let rows =
+            |program: &'static Program| program.rules.iter().map(move |rule| Entry::new(program, rule));
         let entries: Vec<Entry> = programs.iter().copied().flat_map(rows).collect();
         let begins = |entry: &&Entry, byte: u8| entry.head.bytes().next().is_none_or(|first| first == byte);
-        let beginning = |byte: u8| entries.iter().filter(|entry| begins(entry, byte)).copied().collect();
+        let beginning = |byte: u8| {
+            let numbered = (0..).zip(&entries);
+            numbered.filter(|(_, entry)| begins(entry, byte)).map(|(number, _)| number).collect()
+        };
         let by_first = (0..=u8::MAX).map(beginning).collect();
         Tables { entries, by_first }
     }
@@ -369,10 +392,11 @@ impl Tables {
     }
 
     /// Returns the rows whose form the line has, in their order, with what stands in the holes.
-    pub(super) fn fitting<'l>(&self, line: &'l str) -> impl Iterator<Item = (Entry, Holes<'l>)> {
+    pub(super) fn fitting<'l>(&self, line: &'l str) -> impl Iterator<Item = (&Entry, Holes<'l>)> {
         let rows = line.bytes().next().and_then(|first| self.by_first.get(usize::from(first)));
-        let rows = rows.into_iter().flatten().filter(move |entry| line.starts_with(entry.head));
-        rows.filter_map(move |entry| Some((*entry, fit(entry.rule, line)?)))
+        let rows = rows.into_iter().flatten().filter_map(|number| self.entries.get(usize::from(*number)));
+        let rows = rows.filter(move |entry| entry.may_fit(line));
+        rows.filter_map(move |entry| Some((entry, fit(entry.rule, line)?)))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     ActivationChange, Tool, Verb,
     last_words::{Said, Traceback, is_advice, is_service_manager, reports_error},
     rule::{Quote, Stage},
-    tools::home_manager::StepForm,
+    tools::home_manager::{LINK, StepForm, is_own_step},
 };
 use nixmon_log::escapes::sanitize;
 
@@ -221,6 +221,10 @@ pub struct Run {
     pub(super) confirmed: bool,
     /// Its beginning is missing.
     pub(super) headless: bool,
+    /// home-manager has linked its files.
+    pub(super) linked: bool,
+    /// Steps of home-manager's own in a row, without other lines between them.
+    pub(super) own_steps: u32,
     traceback: Traceback,
     /// Snippets of an activation script that failed, each with its reason.
     snippets: Vec<FailedSnippet>,
@@ -308,6 +312,8 @@ impl Run {
             closed: false,
             confirmed: false,
             headless: false,
+            linked: false,
+            own_steps: 0,
             traceback: Traceback::default(),
             snippets: Vec::new(),
             refused: false,
@@ -488,6 +494,11 @@ impl Run {
     /// A step begins: what the one before printed explains nothing any more.
     pub(super) fn enter(&mut self, step: &str) {
         self.step = Some(step.to_owned());
+        self.linked |= step == LINK;
+        self.own_steps = match is_own_step(step) {
+            true if self.unrelated == 0 => self.own_steps.saturating_add(1),
+            is_own => u32::from(is_own),
+        };
         self.ends_in_error = false;
         self.evidence.clear();
         if self.failure.as_ref().is_some_and(|failure| failure.survivable) {

@@ -85,14 +85,16 @@ impl Activation {
         }
     }
 
-    /// Returns whether the stream breaks off in an activation: in home-manager's checks, which come before any change.
+    /// Returns whether the stream breaks off in an activation: in a step of home-manager's that others follow.
     pub fn stops_early(&self) -> bool {
         self.runs().last().is_some_and(|run| {
             run.tool == Tool::HomeManager
                 && run.stage == RunStage::Done
                 && !run.is_over()
                 && !run.dry_run
-                && run.step.as_deref().is_some_and(home_manager::is_before_changes)
+                && !run.linked
+                && !run.headless
+                && run.step.as_deref().is_some_and(home_manager::is_before_link)
         })
     }
 

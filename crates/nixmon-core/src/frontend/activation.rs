@@ -57,6 +57,11 @@ impl ActivationNews {
         for_long(self.since, DELAY) || for_long(self.stopped_since, STOP_DELAY)
     }
 
+    /// Returns whether there are unshown actions.
+    pub(super) fn is_pending(&self) -> bool {
+        self.since.is_some() || self.stopped_since.is_some()
+    }
+
     /// Makes a line for each activation with unshown actions: `Activating home-manager… (linkGeneration)`,
     /// `Activating… restarted nginx.service; rclone.service failed`. All of them count as shown.
     ///

@@ -55,6 +55,7 @@ pub struct Lines<W> {
     budget: Budget,
     /// A phase that has not been shown yet.
     phase: Option<Phase>,
+    phase_since: Moment,
     failures: PendingFailures,
     activation: ActivationNews,
     /// The numbers of the last heartbeat, to detect changes.
@@ -76,6 +77,8 @@ pub struct Lines<W> {
     log_counts: LogCounts,
 }
 
+/// Time for which a phase is not shown: one that ends at once needs no line, nor one just before the report.
+const PHASE_DELAY: Duration = Duration::from_millis(300);
 /// Shorter evaluations get no line.
 const EVALUATION_DELAY: Duration = Duration::from_millis(200);
 /// Time after which a question that has no room is shown in the place of a heartbeat, since it waits for an answer.
@@ -93,6 +96,7 @@ impl<W: Write> Lines<W> {
             budget: Budget::new(options.limits),
             options,
             phase: Some(Phase::Evaluating),
+            phase_since: Moment::ZERO,
             failures: PendingFailures::default(),
             activation: ActivationNews::default(),
             last: String::new(),
@@ -126,7 +130,10 @@ impl<W: Write> Lines<W> {
                 Change::Phase(Phase::Activating) => self.phase = None,
                 Change::Phase(phase) => {
                     self.phase = Some(*phase);
-                    self.tell_phase(state, at);
+                    self.phase_since = at;
+                    if *phase == Phase::Evaluating {
+                        self.tell_phase(state, at);
+                    }
                 }
                 Change::Failed(id) if state.failure(*id).derivation.is_some() => {
                     self.failures.add(*id, at);
@@ -164,7 +171,11 @@ impl<W: Write> Lines<W> {
         if prompted && !self.budget.heartbeat_is_due(now) {
             return;
         }
-        if self.phase == Some(Phase::Evaluating) && now >= EVALUATION_DELAY {
+        let delay = match self.phase {
+            Some(Phase::Evaluating) => EVALUATION_DELAY,
+            _ => PHASE_DELAY,
+        };
+        if self.phase.is_some() && now.saturating_sub(self.phase_since) >= delay {
             self.tell_phase(state, now);
         }
         self.tell_failures(state, now);
@@ -172,7 +183,10 @@ impl<W: Write> Lines<W> {
             self.tell_activation(state, now);
         }
         // A failure is shown with the time at which it happened, so no later heartbeat may come before it.
-        if self.failures.is_empty() && self.budget.heartbeat_is_due(now) {
+        // A line that says more comes in a moment.
+        let says_soon =
+            self.phase.is_some_and(|phase| phase != Phase::Evaluating) || self.activation.is_pending();
+        if self.failures.is_empty() && !says_soon && self.budget.heartbeat_is_due(now) {
             self.heartbeat(state, now);
         }
     }
@@ -221,8 +235,11 @@ impl<W: Write> Lines<W> {
     /// Writes the report on a run that has ended. `evidence` holds the logs that were found.
     pub fn end(&mut self, state: &State, evidence: &Evidence, now: Moment) {
         self.end_partial();
-        for line in self.activation.tell(state, &self.options.style, true) {
-            self.budgeted(Share::Events, line, now);
+        // The report says all of it.
+        if state.outcome() != Some(Outcome::Success) {
+            for line in self.activation.tell(state, &self.options.style, true) {
+                self.budgeted(Share::Events, line, now);
+            }
         }
         let (lines, bytes) = self.budget.report();
         let extent = Extent { lines, bytes, log_lines: self.options.logs.of_failure() };
@@ -286,7 +303,11 @@ impl<W: Write> Lines<W> {
     }
 
     fn tell_failures(&mut self, state: &State, now: Moment) {
-        for (id, at) in self.failures.take_due(now) {
+        let due = self.failures.take_due(now);
+        if !due.is_empty() && self.phase.is_some_and(|phase| phase != Phase::Evaluating) {
+            self.tell_phase(state, now);
+        }
+        for (id, at) in due {
             let line = render::build_failed(state, state.failure(id), &self.options.style);
             // The report includes failures without room here.
             self.budgeted(Share::Events, line, at);

@@ -458,5 +458,9 @@ fn title(view: &View<'_>) -> String {
     if builds.failed > 0 {
         title.push_str(&format!(", {} failed", builds.failed));
     }
+    if let Some(eta) = view.state.forecast().eta(view.now).filter(|eta| eta.remaining_ms >= 1_000) {
+        let left = std::time::Duration::from_millis(eta.remaining_ms);
+        title.push_str(&format!(", ~{} left", render::rough(left)));
+    }
     title
 }

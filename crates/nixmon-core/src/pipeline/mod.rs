@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use crate::frontend::{Condition, LogLines, Results};
 use crate::render::{self, Style, Thresholds};
-use crate::state::{Change, DerivationFacts, Effects, Input, Moment, Outcome, Request, State, TextKind};
+use crate::state::{
+    Change, DerivationFacts, Effects, Forecast, Input, Moment, Outcome, Request, State, TextKind,
+};
 use crate::text::{Line, Symbols, ascii};
 use crate::view::{Evidence, View};
 use crate::wire;
 use nixmon_log::escapes::sanitize;
 use nixmon_log::input::{Event, Source, Streams};
 pub use sink::Sink;
-pub use step::Step;
+pub use step::{Machine, Step};
 
 /// The end of the program that wrote a filter's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +263,19 @@ impl Pipeline {
         self.apply(Input::Derivation(facts), at);
     }
 
+    /// Takes what is foreseen of the run.
+    pub fn forecast(&mut self, forecast: Forecast) {
+        let at = forecast.at;
+        self.apply(Input::Forecast(forecast), at);
+    }
+
+    /// Takes note that rows of the history of builds could not be written.
+    pub fn lost_history(&mut self, rows: u64, at: Moment) {
+        if rows > 0 {
+            self.apply(Input::LostHistory(rows), at);
+        }
+    }
+
     /// Takes the content of a `.drv` file from a recording. It waits until the state asks for it, which may be later than
     /// in the run: here text always waits for records, and a recording does not say when an error was complete because
     /// nothing followed.
@@ -297,7 +312,7 @@ impl Pipeline {
             Step::Bytes(source, bytes) => self.feed_from(*source, bytes, at),
             Step::Closed(source) => self.close_source(*source, at),
             Step::Derivation(facts) => self.recorded_derivation(facts.clone(), at),
-            Step::ExitStatus(_) => {}
+            Step::ExitStatus(_) | Step::Machine(_) | Step::Unknown => {}
         }
         self.answer_recorded(at);
     }
@@ -320,6 +335,11 @@ impl Pipeline {
     /// Takes note, before the end, that the exit status of the command is lost. Without it the run is no success.
     pub fn end_is_unseen(&mut self) {
         self.state.end_is_unseen();
+    }
+
+    /// Takes note, before the end, that the command could not be started, and why.
+    pub fn not_started(&mut self, why: String) {
+        self.state.not_started(why);
     }
 
     /// Takes the questions of the state, to be answered by [`Pipeline::derivation`].
@@ -352,7 +372,11 @@ impl Pipeline {
         let counts = |end: &WriterEnd| end.status != 0 || end.is_of_nix || !contradicted;
         let status = writer.filter(counts).map(|end| end.status);
         self.apply(Input::End(status), at);
-        let code = status.unwrap_or_else(|| self.state.exit_code());
+        // A user who interrupts ends the filter, too, whatever the writer makes of it.
+        let code = match self.state.outcome() {
+            Some(Outcome::Interrupted) => self.state.exit_code(),
+            _ => status.unwrap_or_else(|| self.state.exit_code()),
+        };
         self.tell_end(code, at, gather);
         (code, status)
     }

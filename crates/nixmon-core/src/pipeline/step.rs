@@ -14,6 +14,23 @@ pub enum Step {
     Closed(Source),
     /// A derivation was read.
     Derivation(DerivationFacts),
+    /// The machine on which the recording was made.
+    Machine(Machine),
     /// The command ended.
     ExitStatus(i32),
+    /// A note that this version does not know.
+    Unknown,
+}
+
+/// The machine on which a recording was made, as far as it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Its name.
+    pub host: Option<String>,
+    /// Its system, as `x86_64-linux`.
+    pub system: Option<String>,
+    /// Nix's setting `max-jobs`.
+    pub max_jobs: Option<u32>,
+    /// The cores that a build may use.
+    pub cores: Option<u32>,
 }

@@ -92,6 +92,12 @@ pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
         }
         _ => parts.extend(progress(view, &style.thresholds)),
     }
+    if state.phase() != Phase::Done
+        && let Some(eta) = super::eta::eta(view, style)
+    {
+        parts.push((Role::Emphasis, eta));
+        parts.extend(super::eta::never_seen(view).map(|text| (Role::Muted, text)));
+    }
     let mut note = None;
     if still {
         let since = view.now.saturating_sub(state.last_input());
@@ -171,7 +177,7 @@ fn fetch_progress(view: &View<'_>) -> Option<String> {
 /// Names the build that has run longest, once it is slow, and counts the others.
 fn running(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
     let running = view.running();
-    let Some((_, first)) = running.first() else { return Vec::new() };
+    let Some((id, first)) = running.first() else { return Vec::new() };
     let elapsed = first.elapsed(view.now);
     // A build announced by a line of text may have ended long ago.
     if elapsed < thresholds.slow || first.is_endless() {
@@ -185,7 +191,7 @@ fn running(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
     if let Some(machine) = &first.machine {
         text.push_str(&format!(" on {}", machine_name(machine)));
     }
-    text.push_str(&format!(" {}", duration(elapsed)));
+    text.push_str(&format!(" {}", super::eta::elapsed(view, *id, first)));
     let quiet = view.now.saturating_sub(first.last_heard().unwrap_or(view.now));
     if quiet >= thresholds.quiet {
         text.push_str(&format!(" (quiet for {})", duration(quiet)));

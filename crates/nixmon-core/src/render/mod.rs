@@ -1,6 +1,7 @@
 //! Rendering: views to lines. Writes nothing; the size and the moment are arguments.
 
 mod activation;
+mod eta;
 mod failure;
 mod lines;
 mod report;
@@ -10,6 +11,7 @@ mod tree;
 mod updates;
 
 pub(crate) use activation::{unit_actions, unit_names};
+pub use eta::{eta, never_seen, waits_for};
 pub(crate) use failure::failure_block;
 pub use failure::{failure_in_short, is_said_by_heading};
 pub(crate) use lines::build_failed;

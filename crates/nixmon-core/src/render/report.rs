@@ -81,11 +81,9 @@ pub fn report(
         }
         blocks.extend(failures(state, evidence, passed, style, extent.log_lines));
     }
-    if state.outcome() == Some(Outcome::Incomplete) && state.exit_status().is_none() {
-        let hint = "  the log ends here; `nixmon run -- COMMAND` knows how a command ended";
-        remarks.push(Line::new().with(Role::Muted, hint));
-    }
-    if state.outcome() == Some(Outcome::Incomplete) && state.exit_status().is_none() {
+    // A run whose monitor was killed is one of `nixmon run` already.
+    let is_text_alone = state.exit_status().is_none() && !state.is_end_unseen();
+    if state.outcome() == Some(Outcome::Incomplete) && is_text_alone {
         let text = "  how the command ended is not known; `nixmon run -- COMMAND` would know";
         remarks.push(Line::new().with(Role::Muted, text));
     }
@@ -133,6 +131,7 @@ fn dropped(state: &State) -> Option<Line> {
         (dropped.graph, "edge of the graph", "edges of the graph"),
         (dropped.activities + dropped.processes, "activity", "activities"),
         (dropped.ends, "end of a build or transfer", "ends of builds or transfers"),
+        (dropped.history, "row of the history of builds", "rows of the history of builds"),
     ]
     .into_iter()
     .filter(|(n, ..)| *n > 0)
@@ -215,6 +214,9 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             }
             line
         }
+        Some(Outcome::Failure) if let Some(why) = state.why_not_started() => Line::new()
+            .with(Role::Failure, format!("{} Not started", symbols.failure))
+            .with(Role::Plain, format!(": {why}")),
         Some(Outcome::Failure) => {
             let mut line = Line::new().with(Role::Failure, format!("{} {}", symbols.failure, failed(state)));
             // Everything was built, so the numbers do not help to explain the failure.
@@ -382,7 +384,8 @@ fn failures(
     let mut all: Vec<Block> =
         activation::failed_runs(state).flat_map(|run| activation::blocks(run, evidence, style)).collect();
     all.extend(state.failures().map(|(_, failure)| failure::block(state, failure, log_lines, style)));
-    if all.is_empty() && state.outcome() == Some(Outcome::Failure) && state.activation_failed().is_none() {
+    let is_explained = state.activation_failed().is_some() || state.why_not_started().is_some();
+    if all.is_empty() && state.outcome() == Some(Outcome::Failure) && !is_explained {
         all.push(failure::unexplained(state, log_lines, passed, style));
     }
     all

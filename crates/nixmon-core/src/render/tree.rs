@@ -174,6 +174,12 @@ pub fn status(view: &View<'_>, columns: usize, style: &Style) -> Line {
     if failed_units > 0 {
         parts.push(part(0, Role::Failure, format!("{} failed", number(failed_units))));
     }
+    if state.phase() != Phase::Done
+        && let Some(eta) = super::eta::eta(view, style)
+    {
+        parts.push(part(1, Role::Emphasis, eta));
+        parts.extend(super::eta::never_seen(view).map(|text| part(7, Role::Muted, text)));
+    }
     parts.push(part(1, Role::Muted, duration(view.now)));
     join(parts, &format!(" {} ", symbols.bullet), columns)
 }
@@ -329,7 +335,7 @@ fn cells(view: &View<'_>, row: &Row, style: &Style) -> Cells {
                 log: None,
             };
             match derivation.state() {
-                DerivationState::Building => build_cells(view, derivation, &mut cells, style),
+                DerivationState::Building => build_cells(view, id, derivation, &mut cells, style),
                 DerivationState::Failed => failed_cells(view, derivation, &mut cells, style),
                 state => other_cells(view, id, state, &mut cells, style),
             }
@@ -359,7 +365,7 @@ fn cells(view: &View<'_>, row: &Row, style: &Style) -> Cells {
     }
 }
 
-fn build_cells(view: &View<'_>, derivation: &Derivation, cells: &mut Cells, style: &Style) {
+fn build_cells(view: &View<'_>, id: DerivationId, derivation: &Derivation, cells: &mut Cells, style: &Style) {
     if derivation.is_endless() {
         // It is not known whether it is still running.
         cells.elapsed = String::new();
@@ -368,6 +374,9 @@ fn build_cells(view: &View<'_>, derivation: &Derivation, cells: &mut Cells, styl
         return;
     }
     cells.elapsed = duration(derivation.elapsed(view.now));
+    if let Some(expectation) = super::eta::expectation(view, id, derivation) {
+        cells.parts.push(part(2, Role::Muted, expectation));
+    }
     if let Some(phase) = &derivation.phase {
         cells.parts.push(part(1, Role::Plain, readable(phase, style)));
     }

@@ -36,6 +36,8 @@ pub struct Dropped {
     pub long_lines: u64,
     /// Entries whose path was cut.
     pub paths_cut: u64,
+    /// Rows of the history of builds that could not be written.
+    pub history: u64,
 }
 
 #[cfg(test)]

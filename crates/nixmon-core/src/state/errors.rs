@@ -11,6 +11,7 @@ use super::derivation::DerivationState;
 use super::ids::DerivationId;
 use super::loose::Origin;
 use nixmon_log::escapes::{sanitize, strip_escapes};
+use nixmon_log::label::split_label;
 use nixmon_log::nix::closing::CLOSING_STARTS;
 use nixmon_log::nix::error::{
     ErrorText, FailureKind, IGNORED, NixError, Stage, TraceFrame, is_error, parse_error,
@@ -84,7 +85,9 @@ impl State {
         if plain.trim_start().starts_with(IGNORED) && self.ignored_error(&plain) {
             return;
         }
-        if let Some(unwritten) = unwritten_lock(plain.lines().next().unwrap_or_default()) {
+        let end = memchr::memchr(b'\n', plain.as_bytes()).unwrap_or(plain.len());
+        let first = plain.get(..end).unwrap_or(&plain);
+        if let Some(unwritten) = unwritten_lock(first) {
             self.show(TextKind::Warning, &sanitize(unwritten), effects);
             return;
         }
@@ -109,7 +112,7 @@ impl State {
         // A page that a server sends with an error is not worth showing.
         let body = RESPONSE_BODY.find(clean.as_bytes());
         let clean = body.and_then(|at| clean.get(..at)).map_or(clean, str::trim_end);
-        let (kind, clean) = match clean.split_once(": ") {
+        let (kind, clean) = match split_label(clean) {
             Some(("warning" | "evaluation warning", rest)) => {
                 (TextKind::Warning, rest.strip_prefix("error: ").unwrap_or(rest))
             }

@@ -11,6 +11,7 @@ mod derivation;
 mod dropped;
 mod errors;
 mod failure;
+mod forecast;
 mod ids;
 mod invariants;
 mod log_tail;
@@ -31,6 +32,7 @@ pub use change::{BuildEnd, Change, Effects, Moment, Outcome, Phase, Request, Tex
 pub use derivation::{Derivation, DerivationState, Derivations, StateCounts};
 pub use dropped::Dropped;
 pub use failure::Failure;
+pub use forecast::{Eta, Expected, Forecast};
 pub use ids::{DerivationId, FailureId, PathId};
 pub use log_tail::LogTail;
 pub use transfer::{Announced, PathState, StorePathInfo, Transfers};
@@ -53,6 +55,10 @@ pub enum Input<'a> {
     Tick,
     /// The answer to [`Request::ReadDerivation`].
     Derivation(&'a DerivationFacts),
+    /// The end of the run is foreseen, from a past that the state does not know.
+    Forecast(Forecast),
+    /// So many rows of the history of builds could not be written.
+    LostHistory(u64),
     /// The user has interrupted us.
     Interrupt,
     /// The stream has ended, with the command's exit status where it is known.
@@ -81,6 +87,7 @@ pub struct State {
     activation_changes: Vec<crate::activation::ActivationChange>,
     flake_inputs: FlakeInputs,
     clock: Clock,
+    forecast: Forecast,
     end: End,
     options: Options,
     /// Losses to the limits, except those that derivations and transfers count themselves.
@@ -193,6 +200,8 @@ struct End {
     exit_status: Option<i32>,
     /// The stream is of a command whose exit status is lost.
     unseen: bool,
+    /// Why the command could not be started.
+    not_started: Option<String>,
     outcome: Option<Outcome>,
 }
 
@@ -253,6 +262,8 @@ impl State {
             }
             Input::Tick => self.transfers.tick(self.clock.now),
             Input::Derivation(facts) => self.derivation_read(facts),
+            Input::Forecast(forecast) => self.forecast = forecast,
+            Input::LostHistory(rows) => self.dropped.history += rows,
             Input::Interrupt => self.interrupt(),
             Input::End(exit_status) => self.end(exit_status, effects),
         }
@@ -330,6 +341,11 @@ impl State {
         &self.errors.failures[id.0]
     }
 
+    /// Returns what is foreseen of the run.
+    pub fn forecast(&self) -> &Forecast {
+        &self.forecast
+    }
+
     /// Returns the current phase.
     pub fn phase(&self) -> Phase {
         self.clock.phase
@@ -383,6 +399,16 @@ impl State {
     /// Takes note that the exit status of the command is lost. Without it the run is no success, whatever was printed.
     pub fn end_is_unseen(&mut self) {
         self.end.unseen = true;
+    }
+
+    /// Takes note that the command could not be started, and why: `foo: command not found`.
+    pub fn not_started(&mut self, why: String) {
+        self.end.not_started = Some(nixmon_log::escapes::sanitize(&why).into_owned());
+    }
+
+    /// Returns why the command could not be started.
+    pub fn why_not_started(&self) -> Option<&str> {
+        self.end.not_started.as_deref()
     }
 
     /// Returns whether the exit status of the command is lost.

@@ -165,8 +165,14 @@ fn running(view: &View<'_>) -> Vec<DerivationId> {
     running.sort_by_key(key);
     let mut endless = endless;
     endless.sort_by_key(key);
-    let newest = endless.len().saturating_sub(MAX_ENDLESS);
-    running.into_iter().chain(endless.into_iter().skip(newest)).map(|(id, _)| id).collect()
+    let derivations = view.state.derivations();
+    // A build begins when its inputs are there.
+    let is_needed_by_begun =
+        |id: DerivationId| derivations.dependents(id).any(|other| derivations.get(other).started.is_some());
+    let newest = endless.into_iter().rev().filter(|(id, _)| !is_needed_by_begun(*id));
+    let mut newest: Vec<_> = newest.take(MAX_ENDLESS).collect();
+    newest.reverse();
+    running.into_iter().chain(newest).map(|(id, _)| id).collect()
 }
 
 /// Chooses the transfers that started first, in the order of the stream.

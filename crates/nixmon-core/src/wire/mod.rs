@@ -18,7 +18,7 @@ pub use names::{ActivationResult, BuildResult, NoteKind, Outcome, Phase, Stage, 
 pub use run::{RunLine, UnreadableRun};
 pub use schema::{Schemas, schemas};
 pub use summary::{
-    DroppedSummary, FlakeInputs, Frame, Hashes, InputSummary, Location, RunningBuild, Snapshot, Summary,
+    DroppedSummary, Eta, FlakeInputs, Frame, Hashes, InputSummary, Location, RunningBuild, Snapshot, Summary,
     SummaryActivation, SummaryCounts, SummaryFailure, SummaryUnits, snapshot, summary,
 };
 

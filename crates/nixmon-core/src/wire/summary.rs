@@ -231,6 +231,9 @@ pub struct DroppedSummary {
     pub long_line_bytes: u64,
     /// Store paths whose ends were not kept.
     pub paths_cut: u64,
+    /// Rows of the history of builds that could not be written.
+    #[serde(default)]
+    pub history: u64,
 }
 
 impl From<InputCounts> for InputSummary {
@@ -292,6 +295,7 @@ fn dropped(dropped: Dropped, input: InputCounts) -> DroppedSummary {
         lines_cut,
         long_lines,
         paths_cut,
+        history,
     } = dropped;
     DroppedSummary {
         derivations,
@@ -309,6 +313,7 @@ fn dropped(dropped: Dropped, input: InputCounts) -> DroppedSummary {
         long_lines,
         long_line_bytes: input.dropped_bytes,
         paths_cut,
+        history,
     }
 }
 
@@ -473,7 +478,42 @@ pub struct Snapshot {
     pub fetch_rate: u64,
     /// Numbers of derivations and store paths so far.
     pub counts: SummaryCounts,
+    /// The end of the run as it is foreseen from the history of builds; null if too little is known.
+    pub eta: Option<Eta>,
+    /// Derivations that the end of the run waits for, one after the other, as it is foreseen: names.
+    pub waits_for: Vec<String>,
+    /// Derivations that are ready or in progress beside them: names.
+    pub parallel_opportunities: Vec<String>,
 }
+
+/// The end of a run as it is foreseen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Eta {
+    /// The milliseconds that remain; as likely too few as too many.
+    pub remaining_ms: u64,
+    /// The lower end of the band.
+    pub low_ms: u64,
+    /// The upper end of the band.
+    pub high_ms: u64,
+    /// The foreseen end, in milliseconds since 1970; null in a replay.
+    pub finish_at: Option<u64>,
+    /// The share of cases in which the band is meant to hold the truth.
+    pub coverage: f64,
+    /// The derivations that are still to be built and were built before.
+    pub known: u32,
+    /// The derivations that are still to be built and never were before.
+    pub unknown: u32,
+}
+
+impl From<state::Eta> for Eta {
+    fn from(eta: state::Eta) -> Self {
+        let state::Eta { remaining_ms, low_ms, high_ms, coverage, known, unknown, finish_at } = eta;
+        Self { remaining_ms, low_ms, high_ms, finish_at, coverage, known, unknown }
+    }
+}
+
+/// Largest number of names of each kind in a snapshot.
+const MAX_NAMED: usize = 20;
 
 /// A build in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -488,20 +528,27 @@ pub struct RunningBuild {
     pub elapsed_ms: u64,
     /// The build machine; null for a local build.
     pub machine: Option<String>,
+    /// The time that the whole build is expected to take, in milliseconds; null if it was never built before.
+    pub expected_ms: Option<u64>,
 }
 
 /// Makes a snapshot of a run in progress.
 pub fn snapshot(state: &State, now: Moment) -> Snapshot {
+    let forecast = state.forecast();
+    let names = |ids: &[state::DerivationId]| -> Vec<String> {
+        ids.iter().take(MAX_NAMED).map(|id| state.derivations().get(*id).name().to_owned()).collect()
+    };
     let mut running: Vec<_> = state
         .derivations()
         .iter()
         .filter(|(_, derivation)| derivation.state() == DerivationState::Building)
-        .map(|(_, derivation)| RunningBuild {
+        .map(|(id, derivation)| RunningBuild {
             derivation: derivation.path.to_string(),
             name: derivation.name().to_owned(),
             phase: derivation.phase.as_deref().map(str::to_owned),
             elapsed_ms: millis(derivation.elapsed(now)),
             machine: derivation.machine.as_deref().map(str::to_owned),
+            expected_ms: forecast.expected.get(&id).map(|expected| millis(expected.total)),
         })
         .collect();
     running.sort_by_key(|build| std::cmp::Reverse(build.elapsed_ms));
@@ -517,5 +564,8 @@ pub fn snapshot(state: &State, now: Moment) -> Snapshot {
         to_fetch_bytes: state.transfers().announced.download,
         fetch_rate: state.transfers().rate(now),
         counts: counts(state),
+        eta: forecast.eta(now).map(Eta::from),
+        waits_for: names(&forecast.waits_for),
+        parallel_opportunities: names(&forecast.beside),
     }
 }

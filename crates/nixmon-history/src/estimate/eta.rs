@@ -254,6 +254,7 @@ struct Task {
 
 /// A plan at a moment, ready to be simulated.
 struct View {
+    now_s: f64,
     schedule: Schedule,
     tasks: Vec<Task>,
     factors: Factors,
@@ -275,15 +276,8 @@ impl View {
         }
         let open = plan.open();
         let schedule = Schedule::new(plan, &open, &e.by_name);
-        let factors = online_factors(e, plan, now_ms);
-        // Builds that run now, by machine, for the work that they have done.
-        let mut running = vec![0usize; plan.machines.len().max(1)];
-        for node in plan.nodes() {
-            if let (Stage::Running { machine, .. }, Work::Build { .. }) = (node.stage, &node.work) {
-                let m = (machine.0 as usize).min(running.len() - 1);
-                running[m] += 1;
-            }
-        }
+        let spans = spans(plan, now_ms);
+        let factors = online_factors(e, plan, &spans, now_ms);
         let n_machines = plan.machines.len().max(1);
         let local = builder(plan);
         let (mut known, mut unknown) = (0, 0);
@@ -321,7 +315,10 @@ impl View {
                     Stage::Running { since_ms, machine } => {
                         let m = (machine.0 as usize).min(n_machines - 1);
                         let elapsed = now_ms.saturating_sub(since_ms) as f64 / 1000.0;
-                        (m, elapsed / e.model.slow.factor(running[m]))
+                        let beside = spans
+                            .binary_search_by_key(&(i as usize), |s| s.node)
+                            .map_or(1.0, |s| spans[s].concurrency);
+                        (m, elapsed / e.model.slow.log(beside).exp())
                     }
                     _ => (local, 0.0),
                 };
@@ -345,7 +342,7 @@ impl View {
             })
             .collect();
         let rate = rate.unwrap_or(1e6);
-        Some(View { schedule, tasks, factors, rate, known, unknown })
+        Some(View { now_s: now_ms as f64 / 1000.0, schedule, tasks, factors, rate, known, unknown })
     }
 
     fn eta(&self, e: &Estimator, scratch: &mut Scratch) -> Eta {
@@ -358,7 +355,7 @@ impl View {
             ends[low] * (1.0 - part) + ends[(low + 1).min(ends.len() - 1)] * part
         };
         let middle = at(0.5);
-        let (low, high) = band(middle, at(0.1), at(0.9), e.band_factor);
+        let (low, high) = band(self.now_s, middle, at(0.1), at(0.9), e.band_factor);
         let ms = |seconds: f64| (seconds * 1000.0).round() as u64;
         Eta {
             remaining_ms: ms(middle),
@@ -471,8 +468,44 @@ impl Task {
     }
 }
 
+/// A build of this run that has begun.
+struct Span {
+    node: usize,
+    machine: usize,
+    start_ms: u64,
+    stop_ms: u64,
+    running: bool,
+    /// The builds beside it, itself included, as a geometric mean over its time.
+    concurrency: f64,
+}
+
+/// Returns the builds that have begun and taken some time.
+fn spans(plan: &Plan, now_ms: u64) -> Vec<Span> {
+    let n_machines = plan.machines.len().max(1);
+    let mut spans: Vec<Span> = Vec::new();
+    for (node, of) in plan.nodes().iter().enumerate() {
+        let (start_ms, stop_ms, machine, running) = match of.stage {
+            Stage::Done { start_ms, stop_ms, machine } => (start_ms, stop_ms, machine, false),
+            Stage::Running { since_ms, machine } => (since_ms, now_ms.max(since_ms), machine, true),
+            _ => continue,
+        };
+        if matches!(of.work, Work::Build { .. }) && stop_ms > start_ms {
+            let machine = (machine.0 as usize).min(n_machines - 1);
+            spans.push(Span { node, machine, start_ms, stop_ms, running, concurrency: 1.0 });
+        }
+    }
+    for machine in 0..n_machines {
+        let on: Vec<usize> = (0..spans.len()).filter(|&i| spans[i].machine == machine).collect();
+        let times: Vec<(u64, u64)> = on.iter().map(|&i| (spans[i].start_ms, spans[i].stop_ms)).collect();
+        for (i, concurrency) in on.into_iter().zip(concurrency(&times)) {
+            spans[i].concurrency = concurrency;
+        }
+    }
+    spans
+}
+
 /// Estimates the factors of this run from what is done and what runs.
-fn online_factors(e: &Estimator, plan: &Plan, now_ms: u64) -> Factors {
+fn online_factors(e: &Estimator, plan: &Plan, spans: &[Span], now_ms: u64) -> Factors {
     let n_machines = plan.machines.len().max(1);
     let mut priors: Vec<(f64, f64)> = (0..n_machines)
         .map(|m| (0.0, e.model.run_variance(e.machines.get(m).and_then(|m| m.host))))
@@ -489,36 +522,18 @@ fn online_factors(e: &Estimator, plan: &Plan, now_ms: u64) -> Factors {
         mean: f64,
     }
     let mut rows: Vec<Row> = Vec::new();
-    let mut spans: Vec<Vec<(u64, u64)>> = vec![Vec::new(); n_machines];
-    let mut at: Vec<(usize, usize, usize)> = Vec::new();
-    for (i, node) in plan.nodes().iter().enumerate() {
-        let (start, stop, machine) = match node.stage {
-            Stage::Done { start_ms, stop_ms, machine } => (start_ms, stop_ms, machine),
-            Stage::Running { since_ms, machine } => (since_ms, now_ms.max(since_ms), machine),
-            _ => continue,
-        };
-        if matches!(node.work, Work::Download { .. }) || stop <= start {
-            continue;
-        }
-        let m = (machine.0 as usize).min(n_machines - 1);
-        at.push((i, m, spans[m].len()));
-        spans[m].push((start, stop));
-    }
-    let levels: Vec<Vec<f64>> = spans.iter().map(|s| concurrency(s)).collect();
-    for (i, m, k) in at {
-        let Some(level) = e.levels[i].filter(|l| l.rung.is_known()) else { continue };
-        let (start, stop) = spans[m][k];
-        let seconds = (stop - start) as f64 / 1000.0;
-        let value = seconds.max(0.1).ln() - e.model.slow.log(levels[m][k]) - level.mean;
-        let running = matches!(plan.nodes()[i].stage, Stage::Running { .. });
-        let age = (now_ms.saturating_sub(stop)) as f64 / now_ms.max(1) as f64;
+    for span in spans {
+        let Some(level) = e.levels[span.node].filter(|l| l.rung.is_known()) else { continue };
+        let seconds = (span.stop_ms - span.start_ms) as f64 / 1000.0;
+        let value = seconds.max(0.1).ln() - e.model.slow.log(span.concurrency) - level.mean;
+        let age = (now_ms.saturating_sub(span.stop_ms)) as f64 / now_ms.max(1) as f64;
         rows.push(Row {
-            factors: [Some(m), level.foreign.map(|h| n_machines + h as usize)],
+            factors: [Some(span.machine), level.foreign.map(|h| n_machines + h as usize)],
             value,
             variance: e.model.scale(level.mean).powi(2) + level.variance + (0.06 / seconds).powi(2),
             // A build that takes long has seen more of what this run is like.
-            weight: level.mean.exp().powf(e.tuning.seconds_power) * (-age * 1.0 / e.tuning.memory).exp(),
-            censored: running.then_some(value),
+            weight: (level.mean * e.tuning.seconds_power - age / e.tuning.memory).exp(),
+            censored: span.running.then_some(value),
             mean: 0.0,
         });
     }
@@ -560,22 +575,24 @@ fn online_factors(e: &Estimator, plan: &Plan, now_ms: u64) -> Factors {
             .collect();
         factors = Factors::from(&priors, &seen);
     }
-    for mean in &mut factors.mean[..n_machines] {
-        *mean *= e.tuning.persist;
-    }
-    for m in 0..n_machines {
-        factors.widen(m, e.tuning.future.powi(2));
+    for (m, (_, variance)) in priors.iter().enumerate().take(n_machines) {
+        // A machine on which runs differ is loaded by others, and that changes within a run, too.
+        factors.widen(m, e.tuning.future.powi(2) + e.tuning.within * variance);
     }
     factors
 }
 
-/// The factor by which bands of simulations were too narrow on resampled real runs; see decision 18.
-const CONFORMAL: f64 = 1.42;
+/// Returns the factor by which bands of simulations were too narrow on resampled real runs, by the share of the run that has
+/// passed; see decision 18.
+fn conformal(passed: f64) -> f64 {
+    1.74 - 0.2 * passed * passed
+}
 
 /// Widens the quantiles of the simulations, in logarithms, to a band that holds what it promises.
-fn band(middle: f64, low: f64, high: f64, factor: f64) -> (f64, f64) {
+fn band(elapsed: f64, middle: f64, low: f64, high: f64, factor: f64) -> (f64, f64) {
     let floor = 1e-3;
-    let wider = |x: f64| middle * (CONFORMAL * factor * (x.max(floor) / middle.max(floor)).ln()).exp();
+    let factor = factor * conformal(elapsed / (elapsed + middle).max(floor));
+    let wider = |x: f64| middle * (factor * (x.max(floor) / middle.max(floor)).ln()).exp();
     (wider(low).min(middle), wider(high).max(middle))
 }
 

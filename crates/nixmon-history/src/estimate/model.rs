@@ -11,9 +11,6 @@ use super::past::Past;
 use super::schedule::{KNOTS, Slowdown, pieces};
 use crate::name::DrvName;
 
-/// For a group of samples, the run and version met last, and the number of samples taken for each host.
-type Met = (Option<(u32, u32)>, Vec<usize>);
-
 /// The rung of the ladder that an expectation stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rung {
@@ -65,10 +62,10 @@ pub struct Tuning {
     pub slope_weight: f64,
     /// Standard deviation of the load still to come.
     pub future: f64,
+    /// The share of the variance between runs that there is within one.
+    pub within: f64,
     /// The ratio of standard deviation and scale of single builds.
     pub kappa: f64,
-    /// The share of this run's factor that lasts.
-    pub persist: f64,
     /// The memory for the speed of this run, as a share of its elapsed time.
     pub memory: f64,
     /// Widening between shapes of one name.
@@ -80,21 +77,21 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Tuning {
-            short: 0.13,
-            long: 0.1,
-            residual_weight: 60.0,
+            short: 0.1,
+            long: 0.13,
+            residual_weight: 150.0,
             version_step: 0.1,
-            host_package: 0.25,
-            host: 0.5,
-            run: 0.05,
-            run_weight: 3.0,
-            seconds_power: 0.6,
-            slope: 0.2,
-            slope_weight: 10.0,
-            future: 0.1,
-            kappa: 1.2,
-            persist: 1.0,
-            memory: 10.0,
+            host_package: 0.2,
+            host: 0.3,
+            run: 0.03,
+            run_weight: 1.0,
+            seconds_power: 0.4,
+            slope: 0.1,
+            slope_weight: 5.0,
+            future: 0.05,
+            within: 0.1,
+            kappa: 0.9,
+            memory: 4.0,
             shape: 0.3,
             draws: 100,
             rounds: 6,
@@ -221,6 +218,9 @@ fn index_of(names: &mut Vec<String>, name: &str) -> u32 {
     });
     at as u32
 }
+
+/// What was met of a group, from the newest on: run and version of the last one, and how many of each host were taken.
+type Met = (Option<(u32, u32)>, Vec<usize>);
 
 impl Model {
     pub(crate) fn fit(past: &Past, tuning: Tuning) -> Self {

@@ -171,6 +171,14 @@ impl Plan {
         }
     }
 
+    /// Notes the size of a download and its bytes that have arrived. An unknown number, and a build's, is ignored.
+    pub fn set_bytes(&mut self, node: NodeId, size: Option<u64>, arrived: u64) {
+        if let Some(Node { work: Work::Download { bytes, received }, .. }) = self.nodes.get_mut(node.index())
+        {
+            (*bytes, *received) = (size, arrived);
+        }
+    }
+
     /// Notes how far a build says it is, from 0 to 1.
     pub fn progress(&mut self, node: NodeId, share: Option<f64>) {
         if let Some(node) = self.nodes.get_mut(node.index()) {

@@ -68,6 +68,11 @@ impl Recorder {
         self.run
     }
 
+    /// Returns what was lost so far.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
     /// Takes a build that has ended.
     pub fn build(&mut self, build: BuildRecord) {
         self.pending.builds.push(build);

@@ -321,7 +321,9 @@ fn trim_end(mut bytes: &[u8]) -> &[u8] {
 ///
 /// Not behind `name> `: that is a builder's line, and what a builder prints is no record of Nix's.
 fn find_record(bytes: &[u8]) -> Option<usize> {
-    let at = memchr::memmem::find(bytes, b"@nix {\"")?;
+    // Nearly no line has the first byte, and to make ready for a search takes longer than to look for that.
+    let from = memchr::memchr(b'@', bytes)?;
+    let at = from + memchr::memmem::find(bytes.get(from..)?, b"@nix {\"")?;
     (!bytes[..at].ends_with(b"> ") && !bytes[..at].ends_with(b">\x1b[0m ")).then_some(at)
 }
 
@@ -345,7 +347,10 @@ fn visible(bytes: &[u8]) -> Cow<'_, str> {
         }
         rest = &rest[..at];
     }
-    String::from_utf8_lossy(rest)
+    match std::str::from_utf8(rest) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(rest),
+    }
 }
 
 /// Returns what follows a line of the progress bar that ends without a newline, but erases the rest of the line.

@@ -49,6 +49,11 @@ impl Proc {
         parse_network(&std::fs::read_to_string(self.0.join("net/dev")).ok()?)
     }
 
+    /// Reads the memory of the machine.
+    pub fn memory(&self) -> Option<Memory> {
+        Memory::parse(&std::fs::read_to_string(self.0.join("meminfo")).ok()?)
+    }
+
     /// Reads the numbers of this process's children, if the system lists them (proc_pid_children(5)).
     pub fn own_children(&self) -> Vec<i32> {
         let tasks = std::fs::read_dir(self.0.join("self/task")).into_iter().flatten().flatten();
@@ -71,6 +76,26 @@ impl Proc {
 
     fn of(&self, pid: i32) -> PathBuf {
         Path::new(&self.0).join(pid.to_string())
+    }
+}
+
+/// The memory of the machine, in bytes (proc_meminfo(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// All of it.
+    pub total: u64,
+    /// The part that programs can still have without swapping.
+    pub available: u64,
+}
+
+impl Memory {
+    fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+        };
+        let (total, available) = (field("MemTotal")?, field("MemAvailable")?);
+        Some(Self { total, available: available.min(total) })
     }
 }
 
@@ -124,6 +149,12 @@ impl Stat {
     /// Returns group and session. Both are zero if they are outside our namespace, and then they identify nothing.
     pub(crate) fn group_and_session(&self) -> Option<(i32, i32)> {
         Some((self.group()?, self.field(6)?)).filter(|of| of.1 > 0)
+    }
+
+    /// Returns the memory that is resident, in bytes.
+    pub(crate) fn resident(&self) -> Option<u64> {
+        let pages = self.field::<i64>(24)?.max(0).unsigned_abs();
+        u64::try_from(rustix::param::page_size()).ok()?.checked_mul(pages)
     }
 
     /// Returns processor time in ticks, with that of children which were waited for.

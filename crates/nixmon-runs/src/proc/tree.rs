@@ -22,6 +22,8 @@ use super::{Proc, Stat};
 pub struct Sample {
     /// Processor time of all processes, with that of children which were waited for.
     pub cpu: Option<Duration>,
+    /// Resident memory of all processes together, in bytes; what they share counts for each.
+    pub resident: Option<u64>,
     /// Bytes sent and received by all interfaces but `lo`, since they are up.
     pub network: Option<u64>,
     /// A program is among the processes whose work is done elsewhere: on another machine, by a service manager.
@@ -38,6 +40,7 @@ struct Process {
     /// On Linux its first 15 bytes.
     name: String,
     cpu: Duration,
+    resident: Option<u64>,
 }
 
 /// Programs that have others do the work, by the first 15 bytes of their names.
@@ -124,6 +127,7 @@ fn add_up(
         .map(|(_, process)| process.name.clone());
     Sample {
         cpu: known.then(|| of_tree().map(|(_, process)| process.cpu).sum()),
+        resident: of_tree().filter_map(|(_, process)| process.resident).reduce(u64::saturating_add),
         network: None,
         elsewhere: of_tree().any(|(_, process)| ELSEWHERE.contains(&process.name.as_str())),
         asking,
@@ -188,6 +192,7 @@ impl Process {
             parent: stat.parent()?,
             group: stat.group()?,
             name: stat.name().to_owned(),
+            resident: stat.resident(),
             cpu: TICK.saturating_mul(u32::try_from(stat.cpu_ticks()?).unwrap_or(u32::MAX)),
         })
     }
@@ -213,7 +218,8 @@ fn parse_ps(line: &str) -> Option<(i32, Process)> {
     let cpu = parse_time(word()?)?;
     let path = rest.trim();
     let name = path.rsplit('/').next().unwrap_or(path).to_owned();
-    let process = Process { parent: parent.parse().ok()?, group: group.parse().ok()?, name, cpu };
+    let process =
+        Process { parent: parent.parse().ok()?, group: group.parse().ok()?, name, cpu, resident: None };
     Some((pid.parse().ok()?, process))
 }
 

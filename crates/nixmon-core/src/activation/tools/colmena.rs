@@ -65,6 +65,7 @@ pub(in crate::activation) fn logged(line: &str) -> Option<String> {
 /// `  web | text` into label and text. The label is right-aligned to at least five columns; it is empty for the whole
 /// operation and `(...)` for a job on several nodes.
 pub(in crate::activation) fn split(line: &str) -> Option<(&str, &str)> {
+    memchr::memchr(b'|', line.as_bytes())?;
     let (label, text) = match line.split_once(" | ") {
         Some(split) => split,
         None => (line.strip_suffix(" |")?, ""),

@@ -1,5 +1,9 @@
 //! home-manager: its command, its activation script, its news. Its steps are named, its texts are translated.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 use crate::activation::{
     Tool::{self, HomeManager},
     rule::{Effect::*, Program, Quote, is_step, rule},
@@ -139,14 +143,20 @@ const STEPS: [&str; 14] = [
     "setDarwinDefaults",
 ];
 
+/// Finds any of them: nearly no line has one.
+static ANY_STEP: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(STEPS).ok());
+
 /// Steps that run nothing of the user's.
 pub(in crate::activation) fn is_own_step(step: &str) -> bool {
     STEPS.contains(&step)
 }
 
-/// Returns whether other steps of home-manager's always follow this one: it only checks, or marks the end of the checks.
-pub(in crate::activation) fn is_before_changes(step: &str) -> bool {
-    is_first_step(step) || step == "writeBoundary"
+/// The step that links the files of a generation, which every activation has.
+pub(in crate::activation) const LINK: &str = "linkGeneration";
+
+/// Returns whether other steps of home-manager's follow this one unless [`LINK`] came before it.
+pub(in crate::activation) fn is_before_link(step: &str) -> bool {
+    STEPS.iter().take_while(|before| **before != LINK).any(|before| *before == step)
 }
 
 /// Steps an activation may begin with.
@@ -180,6 +190,9 @@ pub(in crate::activation) fn translated_step(line: &str) -> Option<(&'static str
     if line.len() > STEP_LINE || line.starts_with(char::is_whitespace) {
         return None;
     }
+    if ANY_STEP.as_ref().is_some_and(|any| !any.is_match(line)) {
+        return None;
+    }
     STEPS.iter().find_map(|step| {
         let (before, after) = line.split_once(step)?;
         // The name must stand alone, and something must stand beside it that is prose: letters and spaces.
@@ -199,8 +212,15 @@ pub(in crate::activation) fn names_itself(line: &str) -> bool {
     if line.len() > STEP_LINE {
         return false;
     }
-    let lower = line.to_ascii_lowercase();
-    lower.contains("home manager") || lower.contains("home-manager")
+    let bytes = line.as_bytes();
+    memchr::memchr2_iter(b'm', b'M', bytes).any(|at| {
+        let before = at.checked_sub("home-".len()).and_then(|from| bytes.get(from..at));
+        before.is_some_and(|before| {
+            before[..4].eq_ignore_ascii_case(b"home")
+                && matches!(before[4], b' ' | b'-')
+                && bytes[at..].get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"manager"))
+        })
+    })
 }
 
 #[cfg(test)]

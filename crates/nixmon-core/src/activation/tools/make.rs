@@ -3,6 +3,8 @@
 //! GNU make names itself by the last part of its path, with the level of the make that runs it in brackets (`src/main.c`),
 //! so no table of forms fits its lines.
 
+use nixmon_log::label::split_label;
+
 /// The meaning of a line of make's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::activation) enum Said<'l> {
@@ -29,7 +31,7 @@ pub(in crate::activation) enum Said<'l> {
 
 /// Reads a line, if it is one of make's about how it goes.
 pub(in crate::activation) fn said(line: &str) -> Option<Said<'_>> {
-    let (program, rest) = line.split_once(": ")?;
+    let (program, rest) = split_label(line)?;
     if !is_make(program) {
         // An error in a makefile is told by the place alone.
         let told = rest.strip_prefix("*** ").is_some_and(|rest| rest.ends_with(".  Stop."));

@@ -3,6 +3,8 @@
 //! No `error:` stands before them. An assertion is the C library's (`assert/assert.c`), the rest is from
 //! `libmain/unix/main.cc`, the C++ runtime and the shells' tables of signals.
 
+use crate::label::split_label;
+
 /// Returns whether a line says that Nix itself gives up: a failed assertion, an exception that nothing caught.
 pub fn is_crash(line: &str) -> bool {
     const BEGINNINGS: [&str; 4] = [
@@ -82,8 +84,7 @@ pub fn ends_with_crash(line: &str) -> bool {
 
 /// All other forms have a colon and a space. Nearly no line of a builder has, and this is asked of each.
 fn has_colon(line: &str) -> bool {
-    let bytes = line.as_bytes();
-    memchr::memchr_iter(b':', bytes).any(|at| bytes.get(at + 1) == Some(&b' '))
+    split_label(line).is_some()
 }
 
 /// The names that shells have for the signals that end a command and that no user sends.

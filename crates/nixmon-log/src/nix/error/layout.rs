@@ -82,7 +82,7 @@ pub(super) fn clean_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
 /// Returns the visible part of a line: without the progress bar that may stand before an error.
 pub(super) fn shown(line: &str) -> &str {
     let end = &line[cut(line, line.len().saturating_sub(HEAD_BYTES)).len()..];
-    if end.contains('\r') { last_carriage(end) } else { line }
+    if memchr::memchr(b'\r', end.as_bytes()).is_some() { last_carriage(end) } else { line }
 }
 
 /// The part that the current line continues.

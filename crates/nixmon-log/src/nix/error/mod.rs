@@ -220,7 +220,14 @@ pub fn is_error(msg: &str) -> bool {
     const LOOKED_AT: usize = 2048;
     /// Empty lines before the first one.
     const LINES: usize = 64;
-    for line in msg.lines().take(LINES) {
+    let mut rest = msg;
+    for _ in 0..LINES {
+        let (line, after) = match memchr::memchr(b'\n', rest.as_bytes()) {
+            Some(at) => (rest[..at].strip_suffix('\r').unwrap_or(&rest[..at]), &rest[at + 1..]),
+            None if rest.is_empty() => return false,
+            None => (rest, ""),
+        };
+        rest = after;
         let line = strip_escapes(limits::cut(layout::shown(line), LOOKED_AT));
         let line = line.trim_matches(|c: char| c.is_whitespace() || c.is_control());
         if !line.is_empty() {

@@ -5,7 +5,7 @@
 //! special stands before the general.
 
 use super::FailureKind::{self, *};
-use crate::template::{Captures, captures};
+use crate::template::{Captures, captures, may_begin};
 
 /// A message and its meaning. The fields `drv`, `out`, `exit`, `signal`, `n`, `uri`, `url`, `program`, `attr`, `list`,
 /// `goal`, `specified`, `got` and `rest` end up in the error; what other fields match is dropped.
@@ -51,13 +51,31 @@ pub(super) fn classify_log_line(line: &str) -> Option<FailureKind> {
 }
 
 fn first_match<'t>(rules: &[Rule], message: &'t str) -> Option<(FailureKind, Captures<'t>)> {
-    rules.iter().find_map(|&(template, kind)| Some((kind, captures(template, message)?)))
+    let mut rules = rules.iter().filter(|(template, _)| may_begin(template, message));
+    rules.find_map(|&(template, kind)| Some((kind, captures(template, message)?)))
 }
 
 /// Returns whether a line that lacks `error:` is an error of Nix 2.3, or one that a build hook prints.
 pub(super) fn is_bare_error(line: &str) -> bool {
-    first_match(BARE, line).is_some()
+    // Every message is asked, and nearly all begin with another letter.
+    let may_be = line
+        .bytes()
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() && BARE_STARTS >> (first & 31) & 1 == 1);
+    may_be && first_match(BARE, line).is_some()
 }
+
+/// The first letters of [`BARE`] of either case, by their number in the alphabet.
+const BARE_STARTS: u32 = {
+    let (mut starts, mut at) = (0, 0);
+    while at < BARE.len() {
+        let first = BARE[at].0.as_bytes()[0];
+        assert!(first.is_ascii_alphabetic(), "a template of a bare error begins with a letter");
+        starts |= 1 << (first & 31);
+        at += 1;
+    }
+    starts
+};
 
 /// Messages that appear without `error:` before them: those of inner goals in Nix 2.3, and of the build hook.
 const BARE: &[Rule] = &[
