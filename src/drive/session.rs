@@ -264,12 +264,6 @@ impl Session {
         self.screen.settle();
     }
 
-    /// Shows nothing more of the report.
-    pub(crate) fn hide(&mut self) {
-        self.leave();
-        self.pipeline.hide();
-    }
-
     /// Stops this process, and returns once it is continued.
     pub(crate) fn sleep(&mut self) {
         self.leave();

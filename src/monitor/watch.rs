@@ -24,7 +24,7 @@ use crate::drive::signals::{Endings, HandedOn};
 use crate::drive::{Watch, complain, options};
 use crate::history::Beside;
 use crate::nix_commands::{self as nix, NixVersion};
-use crate::settings::{Form, Settings};
+use crate::settings::Settings;
 use nixmon_core::pipeline::Pipeline;
 use nixmon_core::render::Style;
 use nixmon_core::state::{DerivationFacts, Moment};
@@ -677,10 +677,6 @@ impl<'a> Loop<'a> {
             before.cursor = kept.cursor();
             before.incomplete = kept.trouble();
             kept.report_begins(before);
-        }
-        if not_started.is_some() && self.settings.output.form != Form::Json {
-            // Why it could not be started is told once, and there is nothing else to tell.
-            self.session.hide();
         }
         let (settings, begun_at) = (self.settings, self.begun_at);
         let end = self

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::frontend::{Condition, LogLines, Results};
+use crate::frontend::{Condition, LogLines};
 use crate::render::{self, Style, Thresholds};
 use crate::state::{
     Change, DerivationFacts, Effects, Forecast, Input, Moment, Outcome, Request, State, TextKind,
@@ -140,12 +140,6 @@ impl Pipeline {
     /// Takes the number of the run, which is kept.
     pub fn of_run(&mut self, run: u64) {
         self.sinks.iter_mut().for_each(|sink| sink.of_run(run));
-    }
-
-    /// Shows nothing more; what is kept is kept.
-    pub fn hide(&mut self) {
-        self.sinks.shown.leave();
-        self.sinks.shown = Box::new(Results::new(std::io::sink()));
     }
 
     /// Tells the sinks lines about the run itself: above a live view, among condensed lines, as a record.
