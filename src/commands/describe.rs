@@ -278,5 +278,11 @@ pub(super) fn note(run: RunId, note: &LogNote) -> String {
         ),
         LogNote::Damaged => format!("the recording of run {run} is damaged; the rest of it is lost"),
         LogNote::BreaksOff => format!("the recording of run {run} breaks off"),
+        LogNote::Lost(bytes) => {
+            format!("{bytes} bytes are missing in the recording of run {run}: they could not be written")
+        }
+        LogNote::NotRecorded(reason) => {
+            format!("run {run} could not be recorded to its end: {}", sanitize(reason))
+        }
     }
 }

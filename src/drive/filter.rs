@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::background::{Background, Stream};
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
-use super::signals::Endings;
+use super::signals::{Endings, survive};
 use super::writer::Writer;
 use super::{complain, drv_reader, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
@@ -47,6 +47,7 @@ pub(crate) fn filter(
             "standard input is a terminal; pipe a build into it: nix build --log-format internal-json |& nixmon",
         ));
     }
+    survive()?;
     let mut recorder = record.map(Recorder::create).transpose()?;
     if let Some(recorder) = &mut recorder {
         recorder.machine(&history::Context::of_machine().machine(), Duration::ZERO);

@@ -24,7 +24,7 @@ use nixmon_core::pipeline::Pipeline;
 use nixmon_core::render::{Style, Thresholds};
 use nixmon_core::text::{Palette, Symbols};
 use nixmon_log::escapes::escape;
-use nixmon_runs::query::{Recovery, Runs};
+use nixmon_runs::query::{OnRead, Recovery, Runs};
 use nixmon_runs::{RunDir, StoreError};
 
 /// Writes an error or a warning to standard error, without waiting for its reader while a command or a stream is watched.
@@ -160,7 +160,8 @@ pub(crate) fn runs(settings: &Settings) -> Result<Runs<'_>, StoreError> {
 }
 
 /// Shows the progress of a replay.
-fn recovering(dir: &RunDir, ascii: bool) -> Box<dyn FnMut()> {
-    let mut progress = progress::Progress::new(format!("Recovering run {}", dir.id()), None, ascii);
-    Box::new(move || progress.advance(1))
+fn recovering(dir: &RunDir, ascii: bool) -> OnRead {
+    let total = Some(dir.recording_size());
+    let mut progress = progress::Progress::new(format!("Recovering run {}", dir.id()), total, ascii);
+    Box::new(move |n_read| progress.advance_to(n_read))
 }

@@ -21,7 +21,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins some work. `total` is in the unit of [`Progress::advance`], `None` if it is not known.
+    /// Begins some work. `total` is in the unit of [`Progress::advance_to`], `None` if it is not known.
     pub(crate) fn new(message: String, total: Option<u64>, ascii: bool) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         let template = match total {
@@ -41,9 +41,9 @@ impl Progress {
         Self { bar, begun: Instant::now(), is_shown: false, done: 0, steps: 0 }
     }
 
-    /// Takes note of a step of the work.
-    pub(crate) fn advance(&mut self, amount: u64) {
-        self.done += amount;
+    /// Takes note of a step of the work, after which so much is done.
+    pub(crate) fn advance_to(&mut self, done: u64) {
+        self.done = done;
         self.steps += 1;
         if self.steps < STEPS {
             return;

@@ -79,13 +79,14 @@ pub(crate) fn replay(
     let mut recorded_status = None;
     // The recording of a command has its exit status, unless nobody saw its end.
     let mut is_of_command = false;
+    let mut done = 0;
     let mut foresees = None;
     let mut machine = None;
     let mut unknown = 0;
     for mut input in inputs {
         is_of_command |= matches!(input, Input::Run(..));
         let mut now = base;
-        while let Some((at, step, n_bytes)) = input.next()? {
+        while let Some((at, step)) = input.next()? {
             now = now.max(base + at);
             while ticked + TICK <= now {
                 ticked += TICK;
@@ -114,9 +115,10 @@ pub(crate) fn replay(
             }
             pipeline.step(&step, now);
             if let Some(progress) = &mut progress {
-                progress.advance(n_bytes);
+                progress.advance_to(done + input.done());
             }
         }
+        done += input.done();
         input.complain_of_damage();
         base = now;
     }
@@ -286,12 +288,13 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
 /// A recording, read step by step.
 enum Input {
     Run(Box<Steps>, RunDir),
-    File(Box<Played>, PathBuf),
+    /// With the number of bytes of its text that were read.
+    File(Box<Played>, PathBuf, u64),
 }
 
 impl Input {
     fn of_run(dir: RunDir) -> Result<Self> {
-        if !dir.input().exists() && !dir.rest().exists() {
+        if !dir.input().exists() && !dir.has_rest() {
             return Err(QueryError::NoRecording { id: dir.id() }.into());
         }
         Ok(Self::Run(Box::new(Steps::of(&dir)), dir))
@@ -302,34 +305,50 @@ impl Input {
             true => Played::of_reader(std::io::stdin()),
             false => Played::open(file),
         };
-        Ok(Self::File(Box::new(played.map_err(|error| failed(file, error))?), file.to_owned()))
+        Ok(Self::File(Box::new(played.map_err(|error| failed(file, error))?), file.to_owned(), 0))
     }
 
     /// Returns the number of its bytes, if that is known.
     fn total(&self) -> Option<u64> {
         match self {
-            Self::Run(..) => None,
-            Self::File(played, _) => played.total(),
+            Self::Run(_, dir) => Some(dir.recording_size()),
+            Self::File(played, ..) => played.total(),
         }
     }
 
-    /// Returns the next step with its time, and how much of the input it is.
-    fn next(&mut self) -> Result<Option<(Moment, Step, u64)>> {
+    /// Returns the number of its bytes that were read so far.
+    fn done(&self) -> u64 {
         match self {
-            Self::Run(steps, dir) => match steps.next_step() {
-                Ok(step) => Ok(step.map(|(at, step)| (at, step, 1))),
-                Err(error) => Err(QueryError::Unreadable { id: dir.id(), error }.into()),
-            },
-            Self::File(played, file) => played.next_step().map_err(|error| failed(file, error)),
+            Self::Run(steps, _) => steps.n_read(),
+            Self::File(_, _, done) => *done,
+        }
+    }
+
+    /// Returns the next step with its time.
+    fn next(&mut self) -> Result<Option<(Moment, Step)>> {
+        match self {
+            Self::Run(steps, dir) => {
+                steps.next_step().map_err(|error| QueryError::Unreadable { id: dir.id(), error }.into())
+            }
+            Self::File(played, file, done) => {
+                let step = played.next_step().map_err(|error| failed(file, error))?;
+                Ok(step.map(|(at, step, n_bytes)| {
+                    *done += n_bytes;
+                    (at, step)
+                }))
+            }
         }
     }
 
     fn complain_of_damage(&self) {
-        if let Self::Run(steps, dir) = self
-            && steps.is_damaged()
-        {
+        let Self::Run(steps, dir) = self else { return };
+        if steps.is_damaged() {
             let damaged = format!("the recording of run {} is damaged; the rest of it is lost", dir.id());
             complain(&anyhow::anyhow!(damaged));
+        }
+        if steps.lost() > 0 {
+            let lost = format!("{} bytes are missing in the recording of run {}", steps.lost(), dir.id());
+            complain(&anyhow::anyhow!(lost));
         }
     }
 }

@@ -59,6 +59,81 @@ impl Endings {
     }
 }
 
+/// Signals that end a process by default and mean something to the program they are sent to: the command gets them. They
+/// say nothing of how it ends.
+const HANDED_ON: [Signal; 7] = [
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::VTALARM,
+    Signal::PROF,
+    Signal::ABORT,
+    Signal::IO,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Signal::POWER,
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    Signal::SYS,
+];
+
+/// Signals that tell of limits of this process's own (`ulimit -f`, `ulimit -t`), or that no program expects. They end
+/// nothing: what cannot be written is an error of the write, and the command has limits of its own.
+fn survived() -> impl Iterator<Item = SignalKind> {
+    let named = [Signal::XFSZ, Signal::XCPU, Signal::TRAP].map(Signal::as_raw).into_iter();
+    // SIGSTKFLT and the real-time signals of Linux.
+    let others = [16].into_iter().chain(34..=64).filter(|_| cfg!(target_os = "linux"));
+    named.chain(others).map(SignalKind::from_raw)
+}
+
+/// Catches signals that would end this process though they are not meant to, for as long as it lives. They are caught and
+/// not ignored, since what is ignored stays so in the programs that it starts.
+///
+/// Where SIGCHLD is ignored the system tells nothing of how children end; that is undone.
+///
+/// # Errors
+///
+/// If the system has no room for an event loop.
+pub(crate) fn survive() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _entered = runtime.enter();
+    for kind in survived().filter(|kind| !is_ignored(*kind)) {
+        // A system that does not have this signal does not send it either.
+        let _ = tokio::signal::unix::signal(kind);
+    }
+    if is_ignored(SignalKind::child()) {
+        // The handler stays when nothing listens any more.
+        drop(listen(SignalKind::child())?);
+    }
+    Ok(())
+}
+
+/// Signals that the command gets as they come.
+pub(crate) struct HandedOn(tokio::sync::mpsc::UnboundedReceiver<Signal>);
+
+impl HandedOn {
+    /// Listens, by tasks of their own: the loop that waits for them need not look at each.
+    pub(crate) fn listen() -> Result<Self> {
+        let (sender, signals) = tokio::sync::mpsc::unbounded_channel();
+        for signal in HANDED_ON {
+            let kind = SignalKind::from_raw(signal.as_raw());
+            if is_ignored(kind) {
+                continue;
+            }
+            let (mut listening, sender) = (listen(kind)?, sender.clone());
+            tokio::spawn(
+                async move { while listening.recv().await.is_some() && sender.send(signal).is_ok() {} },
+            );
+        }
+        Ok(Self(signals))
+    }
+
+    /// Waits for the next; for ever if there is none.
+    pub(crate) async fn recv(&mut self) -> Signal {
+        match self.0.recv().await {
+            Some(signal) => signal,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,25 +2,29 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
 use super::guard;
-use super::order::{self, DONE, Order, Report, Streams};
+use super::kept::KeptStreams;
+use super::order::{self, DONE, Follows, Order, Report, STDOUT_UNREAD, Streams};
 use super::readers::{self, Piece, Progress};
+use crate::drive::signals::is_ignored;
 use nixmon_log::input::Source;
-use nixmon_runs::{Exit, RunDir};
+use nixmon_runs::{Exit, GUARDS, ProcessId, RunDir};
 
 /// Pieces that were read and not handled yet.
 const PIECES: usize = 8;
@@ -61,6 +65,8 @@ pub(super) enum ChildEvent {
     Ended(Exit),
     /// It has ended, but its parent, the guard, had died, so that its exit status is not known.
     EndedUnseen,
+    /// The guard has died, and another process takes its place, with this number.
+    NewGuard(i32),
 }
 
 /// A command that was started.
@@ -68,13 +74,25 @@ pub(super) enum ChildEvent {
 pub(super) struct Child {
     /// The guard's process number.
     pub(super) guard: i32,
-    control: UnixStream,
+    place: Arc<Mutex<Place>>,
     readers: [Progress; 2],
+}
+
+/// The place of the guard, and all that another one needs to take it.
+#[derive(Debug)]
+struct Place {
+    control: UnixStream,
+    order: Order,
+    stdout_reader: Option<OwnedFd>,
+    stderr_reader: OwnedFd,
+    listener: Option<OwnedFd>,
 }
 
 /// Starts a command. Its first event is that it was started, or why not.
 pub(super) fn spawn(
     spawn: Spawn,
+    kept: Option<KeptStreams>,
+    begun: Instant,
     begun_ms: u64,
 ) -> Result<(Child, mpsc::Receiver<Piece>, mpsc::UnboundedReceiver<ChildEvent>)> {
     let Spawn { command, directory, environment, run, listener, background, copy_stdout, one_pipe } = spawn;
@@ -95,21 +113,12 @@ pub(super) fn spawn(
         socket: socket.as_deref().map(bytes),
         begun_ms,
         has_listener: listener.is_some(),
+        ignores_children: is_ignored(SignalKind::child()),
+        follows: None,
     };
     // The command becomes ours if the guard dies. Where the system cannot do that, its end goes unseen then.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-    let (mut control, theirs) = UnixStream::pair().context("no socket for the guard")?;
-    let guard = Command::new(super::own_program()?)
-        .arg0(guard::NAME.to_string_lossy().as_ref())
-        .arg("guard")
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .context("cannot start the guard")?;
-    let guard = i32::try_from(guard.id())?;
     // As they are: if one is closed, the standard library has put /dev/null there.
     let streams = Streams {
         stdin: if background {
@@ -123,21 +132,124 @@ pub(super) fn spawn(
         stderr_reader: stderr_reader.try_clone()?,
         listener: listener.as_ref().map(UnixListener::try_clone).transpose()?.map(OwnedFd::from),
     };
-    order::send(&mut control, &order, &streams).context("cannot talk to the guard")?;
+    let (guard, control) = spawn_guard(&order, &streams)?;
+    let place = Place {
+        control: control.try_clone()?,
+        order,
+        stdout_reader: Some(stdout_reader.try_clone()?),
+        stderr_reader: stderr_reader.try_clone()?,
+        listener: listener.as_ref().map(UnixListener::try_clone).transpose()?.map(OwnedFd::from),
+    };
+    let place = Arc::new(Mutex::new(place));
     // The command alone may hold the ends that are written to.
     drop(streams);
     let (sender, pieces) = mpsc::channel(PIECES);
-    let take = move |piece| sender.blocking_send(piece).is_ok();
-    let second = stdout_reader.try_clone()?;
+    // Kept in the order in which it is handled.
+    let order = Arc::new(Mutex::new(()));
+    let take = move |piece| {
+        let _in_order = order.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = &kept {
+            keep(kept, &piece, begun);
+        }
+        sender.blocking_send(piece).is_ok()
+    };
     let stdout = readers::spawn(Source::Stdout, stdout_reader, copy_stdout, None, take.clone())?;
-    let first = (!one_pipe).then(|| readers::First::new(stdout.clone(), second));
+    let first = (!one_pipe).then(|| readers::First::new(stdout.clone()));
     let readers = [stdout, readers::spawn(Source::Main, stderr_reader, None, first, take.clone())?];
     if let Some(listener) = listener {
         readers::spawn_listener(listener, 1, take)?;
     }
     let run_dir = run.as_deref().and_then(RunDir::at).map(|run| run.allow_others(true));
-    let news = spawn_events(control.try_clone()?, run_dir)?;
-    Ok((Child { guard, control, readers }, pieces, news))
+    let news = spawn_events(control, Arc::clone(&place), run_dir)?;
+    Ok((Child { guard, place, readers }, pieces, news))
+}
+
+/// Starts a guard and hands it an order. Returns its process number and the socket to it.
+pub(super) fn spawn_guard(order: &Order, streams: &Streams) -> Result<(i32, UnixStream)> {
+    let (mut control, theirs) = UnixStream::pair().context("no socket for the guard")?;
+    let guard = Command::new(super::own_program()?)
+        .arg0(guard::NAME.to_string_lossy().as_ref())
+        .arg("guard")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("cannot start the guard")?;
+    order::send(&mut control, order, streams).context("cannot talk to the guard")?;
+    Ok((i32::try_from(guard.id())?, control))
+}
+
+/// The streams for a guard of a command that runs already: it reads them if it has to, and starts nothing.
+pub(super) fn streams_to_follow(
+    stdout_reader: Option<&OwnedFd>,
+    stderr_reader: &OwnedFd,
+    listener: Option<&OwnedFd>,
+) -> Result<Streams> {
+    let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
+    Ok(Streams {
+        stdin: null()?,
+        stdout: null()?,
+        stderr: null()?,
+        stdout_reader: match stdout_reader {
+            Some(reader) => reader.try_clone()?,
+            // It has ended for that guard.
+            None => null()?,
+        },
+        stderr_reader: stderr_reader.try_clone()?,
+        listener: listener.map(OwnedFd::try_clone).transpose()?,
+    })
+}
+
+impl Place {
+    /// Puts another guard in the place of one that has died. Returns its number and the socket to it.
+    fn fill(&mut self, command: i32) -> Result<(i32, UnixStream)> {
+        let number = self.order.follows.as_ref().map_or(1, |follows| follows.number) + 1;
+        if number > GUARDS {
+            bail!("too many guards have died");
+        }
+        let command = ProcessId::of(command).context("the command has ended")?;
+        self.order.follows = Some(Follows { command, number });
+        let streams =
+            streams_to_follow(self.stdout_reader.as_ref(), &self.stderr_reader, self.listener.as_ref())?;
+        let (guard, control) = spawn_guard(&self.order, &streams)?;
+        self.control = control.try_clone()?;
+        Ok((guard, control))
+    }
+}
+
+/// Puts guards in the place of those that die, as long as the command runs.
+fn spawn_replacements(
+    place: Arc<Mutex<Place>>,
+    command: i32,
+    news: mpsc::UnboundedSender<ChildEvent>,
+) -> std::io::Result<()> {
+    thread::Builder::new().name("guards".to_owned()).spawn(move || {
+        loop {
+            let filled = place.lock().unwrap_or_else(PoisonError::into_inner).fill(command);
+            let (guard, mut control) = match filled {
+                Ok(filled) => filled,
+                Err(error) => return tracing::warn!(%error, "there is no other guard"),
+            };
+            if news.send(ChildEvent::NewGuard(guard)).is_err() {
+                return;
+            }
+            // It says nothing, and the socket ends with it.
+            let _ = control.read_to_end(&mut Vec::new());
+        }
+    })?;
+    Ok(())
+}
+
+/// Keeps what was read before it waits for the loop.
+fn keep(kept: &KeptStreams, piece: &Piece, begun: Instant) {
+    match piece {
+        Piece::Bytes(source, bytes, at) => {
+            kept.bytes(*source, Arc::clone(bytes), at.saturating_duration_since(begun));
+        }
+        Piece::Closed(source, at) => kept.closed(*source, at.saturating_duration_since(begun)),
+        Piece::Opened(_) | Piece::NotCopied(_) | Piece::Unread(_) => {}
+    }
 }
 
 /// A pipe that no other program gets hold of.
@@ -147,7 +259,11 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Listens to the guard, and takes its place if it dies.
-fn spawn_events(control: UnixStream, run: Option<RunDir>) -> Result<mpsc::UnboundedReceiver<ChildEvent>> {
+fn spawn_events(
+    control: UnixStream,
+    place: Arc<Mutex<Place>>,
+    run: Option<RunDir>,
+) -> Result<mpsc::UnboundedReceiver<ChildEvent>> {
     let (sender, news) = mpsc::unbounded_channel();
     thread::Builder::new().name("guard".to_owned()).spawn(move || {
         let mut pid = None;
@@ -170,6 +286,8 @@ fn spawn_events(control: UnixStream, run: Option<RunDir>) -> Result<mpsc::Unboun
         let told = match pid {
             Some(pid) => {
                 inherit(pid);
+                // Without one the monitor is alone: the command lives no longer than it does.
+                let _ = spawn_replacements(place, pid, sender.clone());
                 let exit = guard::wait(pid, |signal| {
                     let _ = sender.send(ChildEvent::Stopped(signal));
                 });
@@ -226,9 +344,20 @@ impl Child {
     }
 
     /// Dismisses the guard: everything was read that is wanted.
-    pub(super) fn dismiss(mut self) {
-        // If it has died there is nothing to dismiss.
-        let _ = self.control.write_all(&[DONE]);
+    pub(super) fn dismiss(self) {
+        self.tell_guard(DONE);
+    }
+
+    /// Closes the reading ends of the command's standard output, so that the command notices that nobody reads it.
+    pub(super) fn leave_stdout_unread(&self) {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).stdout_reader = None;
+        self.tell_guard(STDOUT_UNREAD);
+    }
+
+    fn tell_guard(&self, message: u8) {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        // If it has died there is nobody to tell.
+        let _ = place.control.write_all(&[message]);
     }
 }
 

@@ -10,12 +10,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command};
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,21 +23,25 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, waitid, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::order::{self, DONE, Order, Report, Streams};
-use super::readers::{self, Piece, Progress};
+use super::child;
+use super::order::{self, DONE, Follows, Order, Report, STDOUT_UNREAD, Streams};
+use super::readers::{self, Piece};
+use crate::drive::signals;
 use nixmon_log::input::Source;
 use nixmon_runs::clock::unix_ms;
 use nixmon_runs::recording::Recorder;
-use nixmon_runs::{Exit, RunDir};
+use nixmon_runs::{Exit, Facts, GUARDS, GuardNote, ProcessId, RunDir};
 
 /// The name of the guard's process.
 pub(super) const NAME: &std::ffi::CStr = c"build-guard";
 /// Once the command has ended, its streams are read for so long while nothing comes: others may hold them.
 pub(super) const LINGER: Duration = Duration::from_millis(300);
 /// Time between two flushes of the recording, which are synced to the disk.
-const FLUSH: Duration = Duration::from_millis(500);
+const FLUSH: Duration = Duration::from_millis(250);
 /// Pieces that were read and not written yet.
 const PIECES: usize = 64;
+/// How often a process is looked at that is no child.
+const STRANGER: Duration = Duration::from_millis(100);
 /// Connections that come after the monitor's death have numbers from here on.
 const FIRST_CONNECTION: u32 = 1 << 20;
 
@@ -47,8 +51,10 @@ enum Event {
     Done,
     /// The monitor has gone.
     Orphaned,
-    /// The command has ended.
-    Ended(Exit),
+    /// Nobody reads the command's standard output any more.
+    StdoutUnread,
+    /// The command has ended; how, only its parent knows.
+    Ended(Option<Exit>),
     /// A piece of a stream.
     Piece(Piece),
 }
@@ -60,76 +66,79 @@ pub(super) fn guard() -> Result<()> {
     // Elsewhere it is called what its first argument says.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = rustix::thread::set_name(NAME);
+    signals::survive()?;
     let _signals = ignore_signals()?;
     let (order, streams) = order::receive(&mut socket).context("no order for a guard")?;
     let run = order.run.clone().and_then(|path| RunDir::at(&PathBuf::from(OsString::from_vec(path))));
     // The monitor has checked whose it is.
     let run = run.map(|run| run.allow_others(true));
-    let lock = run.as_ref().and_then(|run| run.lock_guard().ok().flatten());
+    // Of one that follows another guard, which may live.
+    let mut lock = run.as_ref().and_then(|run| run.lock_guard().ok().flatten());
+    // A guard that follows has nothing to note before it takes over, and another one may have.
+    let mut notes = Notes::new(run.clone().filter(|_| lock.is_some() && order.follows.is_none()));
     let Streams { stdin, stdout, stderr, stdout_reader, stderr_reader, listener } = streams;
-    // Afterwards the command alone writes to its streams.
-    let pid = match spawn(&order, [stdin, stdout, stderr]) {
-        Ok(child) => i32::try_from(child.id())?,
-        Err(error) => {
-            report(&mut socket, Report::NotStarted(error.raw_os_error().unwrap_or(0)));
-            return Ok(());
+    let (events, incoming) = mpsc::sync_channel(PIECES);
+    let command = match &order.follows {
+        Some(Follows { command, .. }) => {
+            watch_stranger(command.clone(), events.clone())?;
+            Some(command.clone())
+        }
+        None => {
+            // Afterwards the command alone writes to its streams.
+            let pid = match spawn(&order, [stdin, stdout, stderr]) {
+                Ok(child) => i32::try_from(child.id())?,
+                Err(error) => {
+                    report(&mut socket, Report::NotStarted(error.raw_os_error().unwrap_or(0)));
+                    return Ok(());
+                }
+            };
+            report(&mut socket, Report::Started(pid));
+            let command = ProcessId::of(pid);
+            watch_child(pid, run.clone(), notes.clone(), socket.try_clone()?, events.clone())?;
+            command
         }
     };
-    report(&mut socket, Report::Started(pid));
-    let (events, incoming) = mpsc::sync_channel(PIECES);
-    {
-        let events = events.clone();
-        let run = run.clone();
-        let mut socket = socket.try_clone()?;
-        thread::spawn(move || {
-            let exit = wait_unreaped(pid, |signal| report(&mut socket, Report::Stopped(signal)));
-            // Before the monitor is told: it may die over it.
-            if let Some(run) = &run
-                && run.write_exit(&exit).is_err()
-            {
-                run.remove_reserve();
-                let _ = run.write_exit(&exit);
-            }
-            report(&mut socket, Report::Ended(exit));
-            reap(pid);
-            let _ = events.send(Event::Ended(exit));
-        });
-    }
-    {
-        let events = events.clone();
-        thread::spawn(move || {
-            let mut byte = [0];
-            let event = match socket.read(&mut byte) {
-                Ok(1) if byte == [DONE] => Event::Done,
-                _ => Event::Orphaned,
-            };
-            let _ = events.send(event);
-        });
-    }
+    listen(socket, events.clone())?;
+    let mut stdout_reader = Some(stdout_reader);
     let mut ended = None;
     loop {
         match incoming.recv()? {
             Event::Ended(exit) => ended = Some(exit),
             Event::Done => {
                 // Processes that still hold the streams must not write to a closed pipe.
-                let other = thread::spawn(move || drain(stdout_reader));
+                let other = thread::Builder::new().spawn(move || stdout_reader.map(drain));
                 drain(stderr_reader);
-                let _ = other.join();
+                let _ = other.map(thread::JoinHandle::join);
                 return Ok(());
             }
             Event::Orphaned => break,
+            Event::StdoutUnread => stdout_reader = None,
             Event::Piece(_) => {}
         }
     }
+    if lock.is_none() {
+        lock = run.as_ref().and_then(|run| run.lock_guard().ok().flatten());
+    }
+    if let (Some(run), Some(_)) = (&run, &order.follows) {
+        note_guard(run);
+        notes = Notes(Some(run.clone()), Arc::new(Mutex::new(run.guard_note())));
+    }
+    let follower = command.filter(|_| ended.is_none()).and_then(|command| {
+        // Without one the command lives no longer than this process.
+        spawn_follower(&order, command, stdout_reader.as_ref(), &stderr_reader, listener.as_ref()).ok()
+    });
     let take = move |piece| events.send(Event::Piece(piece)).is_ok();
-    let readers = [
-        readers::spawn(Source::Stdout, stdout_reader, None, None, take.clone())?,
-        readers::spawn(Source::Main, stderr_reader, None, None, take.clone())?,
-    ];
+    let mut readers = vec![readers::spawn(Source::Main, stderr_reader, None, None, take.clone())?];
+    if let Some(stdout_reader) = stdout_reader {
+        readers.push(readers::spawn(Source::Stdout, stdout_reader, None, None, take.clone())?);
+    }
     if let Some(listener) = listener {
         readers::spawn_listener(UnixListener::from(listener), FIRST_CONNECTION, take)?;
     }
-    keep(&order, run.as_ref(), &incoming, &readers, ended)?;
+    keep(&order, run.as_ref(), &notes, &incoming, readers.len(), ended)?;
+    if let Some(mut follower) = follower {
+        let _ = follower.write_all(&[DONE]);
+    }
     if let Some(socket) = order.socket {
         let socket = PathBuf::from(OsString::from_vec(socket));
         let _ = std::fs::remove_file(&socket);
@@ -144,15 +153,142 @@ pub(super) fn guard() -> Result<()> {
     Ok(())
 }
 
+/// What is noted in the file that the guard has locked.
+#[derive(Clone)]
+struct Notes(Option<RunDir>, Arc<Mutex<GuardNote>>);
+
+impl Notes {
+    /// Takes the room for later notes.
+    fn new(run: Option<RunDir>) -> Self {
+        let notes = Self(run, Arc::default());
+        notes.write(|_| {});
+        notes
+    }
+
+    fn write(&self, change: impl FnOnce(&mut GuardNote)) {
+        let mut note = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut note);
+        if let Some(run) = &self.0 {
+            // There is no other place to say it.
+            let _ = run.write_guard_note(&note);
+        }
+    }
+
+    /// Notes why output is not recorded, or that it is again.
+    fn trouble(&self, trouble: Option<String>) {
+        let is_known = self.1.lock().unwrap_or_else(PoisonError::into_inner).trouble == trouble;
+        if !is_known {
+            self.write(|note| note.trouble = trouble);
+        }
+    }
+}
+
+/// Waits for the command, which is a child of this process.
+fn watch_child(
+    pid: i32,
+    run: Option<RunDir>,
+    notes: Notes,
+    mut socket: UnixStream,
+    events: mpsc::SyncSender<Event>,
+) -> io::Result<()> {
+    thread::Builder::new().name("command".to_owned()).spawn(move || {
+        let exit = wait_unreaped(pid, |signal| report(&mut socket, Report::Stopped(signal)));
+        // Before the monitor is told: it may die over it.
+        if let Some(run) = &run
+            && run.write_exit(&exit).is_err()
+        {
+            run.remove_reserve();
+            if run.write_exit(&exit).is_err() {
+                notes.write(|note| note.exit = Some(exit));
+            }
+        }
+        report(&mut socket, Report::Ended(exit));
+        reap(pid);
+        let _ = events.send(Event::Ended(Some(exit)));
+    })?;
+    Ok(())
+}
+
+/// Waits for the command, whose parent has died or may die.
+fn watch_stranger(command: ProcessId, events: mpsc::SyncSender<Event>) -> io::Result<()> {
+    thread::Builder::new().name("command".to_owned()).spawn(move || {
+        while command.lives() {
+            thread::sleep(STRANGER);
+        }
+        let _ = events.send(Event::Ended(None));
+    })?;
+    Ok(())
+}
+
+/// Takes messages of the monitor, or of the guard before.
+fn listen(mut socket: UnixStream, events: mpsc::SyncSender<Event>) -> io::Result<()> {
+    thread::Builder::new().name("monitor".to_owned()).spawn(move || {
+        loop {
+            let mut byte = [0];
+            let event = match socket.read(&mut byte) {
+                Ok(1) if byte == [DONE] => Event::Done,
+                Ok(1) if byte == [STDOUT_UNREAD] => Event::StdoutUnread,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                _ => Event::Orphaned,
+            };
+            let is_last = !matches!(event, Event::StdoutUnread);
+            if events.send(event).is_err() || is_last {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Starts another guard, which takes this one's place should it be killed.
+fn spawn_follower(
+    order: &Order,
+    command: ProcessId,
+    stdout_reader: Option<&OwnedFd>,
+    stderr_reader: &OwnedFd,
+    listener: Option<&OwnedFd>,
+) -> Result<UnixStream> {
+    let number = order.follows.as_ref().map_or(1, |follows| follows.number) + 1;
+    if number > GUARDS {
+        anyhow::bail!("too many guards have died");
+    }
+    let order = Order { follows: Some(Follows { command, number }), ..order.clone() };
+    let streams = child::streams_to_follow(stdout_reader, stderr_reader, listener)?;
+    Ok(child::spawn_guard(&order, &streams)?.1)
+}
+
+/// Notes that this process is the guard now. The monitor has died, so no other process writes the facts.
+fn note_guard(run: &RunDir) {
+    if let Ok(facts) = run.facts() {
+        let guard = ProcessId::of(std::process::id().cast_signed());
+        // Without it the lock alone tells that a guard lives.
+        let _ = run.write_facts(&Facts { guard, ..facts });
+    }
+}
+
 /// Keeps what comes until the command has ended and its streams are read.
 fn keep(
     order: &Order,
     run: Option<&RunDir>,
+    notes: &Notes,
     incoming: &mpsc::Receiver<Event>,
-    readers: &[Progress],
-    mut ended: Option<Exit>,
+    n_streams: usize,
+    mut ended: Option<Option<Exit>>,
 ) -> Result<()> {
-    let mut recorder = run.and_then(|run| Recorder::create_of_command(&run.rest()).ok());
+    let number = order.follows.as_ref().map_or(1, |follows| follows.number);
+    let file = run.map(|run| run.rest_of(number));
+    let mut recorder = file.as_deref().and_then(|file| Recorder::create_of_command(file).ok());
+    let mut lost = 0;
+    let mut tell = |recorder: &Recorder| {
+        lost = lost.max(recorder.lost());
+        let name = file.as_deref().map(Path::display);
+        let trouble = match (recorder.broken(), name) {
+            (Some(error), Some(name)) => Some(format!("cannot write {name}: {error}")),
+            _ if lost > 0 => Some("the disk was full for a while".to_owned()),
+            _ => None,
+        };
+        notes.trouble(trouble);
+    };
     // Both clocks count the same milliseconds; pieces are stamped by the one that the standard library has.
     let offset = Duration::from_millis(order::clock_ms().saturating_sub(order.begun_ms));
     let begun = Instant::now();
@@ -161,8 +297,10 @@ fn keep(
     if let Some(recorder) = &mut recorder {
         recorder.moment(moment(begun));
         recorder.flush();
+        tell(recorder);
     }
     let mut flushed = Instant::now();
+    let mut n_closed = 0;
     loop {
         let wait = if ended.is_some() { LINGER } else { FLUSH.saturating_sub(flushed.elapsed()) };
         match incoming.recv_timeout(wait) {
@@ -173,29 +311,35 @@ fn keep(
                 }
             }
             // The guard copies nothing, and bytes are all that it keeps of a connection.
-            Ok(Event::Piece(Piece::Opened(_) | Piece::NotCopied(_))) => {}
+            Ok(Event::Piece(Piece::Opened(_) | Piece::NotCopied(_) | Piece::Unread(_))) => {}
             Ok(Event::Piece(Piece::Closed(source, at))) => {
+                n_closed += usize::from(!matches!(source, Source::Log(_)));
                 if let Some(recorder) = &mut recorder {
                     recorder.closed(source, moment(at));
                 }
             }
-            Ok(Event::Done | Event::Orphaned) => {}
+            Ok(Event::Done | Event::Orphaned | Event::StdoutUnread) => {}
             Err(mpsc::RecvTimeoutError::Timeout) if ended.is_some() => break,
             Err(_) => {}
         }
         if flushed.elapsed() >= FLUSH {
             if let Some(recorder) = &mut recorder {
                 recorder.sync();
+                tell(recorder);
             }
             flushed = Instant::now();
         }
-        if ended.is_some() && readers.iter().all(Progress::is_closed) {
+        // Of each, the end was handled and so was everything before it.
+        if ended.is_some() && n_closed == n_streams {
             break;
         }
     }
-    if let (Some(recorder), Some(exit)) = (&mut recorder, ended) {
-        recorder.exit_status(exit.status(), moment(Instant::now()));
-        recorder.sync();
+    if let Some(recorder) = &mut recorder {
+        if let Some(exit) = ended.flatten() {
+            recorder.exit_status(exit.status(), moment(Instant::now()));
+        }
+        recorder.finish();
+        tell(recorder);
     }
     Ok(())
 }
@@ -207,6 +351,13 @@ fn drain(reader: OwnedFd) {
 
 fn spawn(order: &Order, [stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Result<Child> {
     let words: Vec<OsString> = order.command.iter().cloned().map(OsString::from_vec).collect();
+    // An assignment to `env`.
+    let is_assignment = words.first().is_some_and(|program| program.as_bytes().contains(&b'='));
+    if order.ignores_children && !is_assignment && env_ignores_children() {
+        let env = IGNORE_CHILDREN.map(OsString::from);
+        let mut command = command(order, &[&env[..], &words].concat());
+        return command.stdin(stdin).stdout(stdout).stderr(stderr).spawn();
+    }
     let start = |words: &[OsString]| {
         let mut command = command(order, words);
         command.stdin(stdin.try_clone()?).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
@@ -221,6 +372,17 @@ fn spawn(order: &Order, [stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Result<Chi
         }
         (started, _) => started,
     }
+}
+
+/// Makes a program find SIGCHLD ignored. This process cannot ignore it, as it would not learn how the command ends.
+const IGNORE_CHILDREN: [&str; 3] = ["env", "--ignore-signal=CHLD", "--"];
+
+/// Returns whether there is an env(1) that can do so.
+fn env_ignores_children() -> bool {
+    let [env, arguments @ ..] = IGNORE_CHILDREN;
+    let mut env = Command::new(env);
+    env.args(arguments).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    env.status().is_ok_and(|status| status.success())
 }
 
 fn is_no_program(error: &io::Error) -> bool {

@@ -24,10 +24,12 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::drive::background::{Background, Stream};
+use crate::drive::signals::survive;
 use crate::drive::{complain, pipeline, plain_lines, silent_pipeline};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::history::{self, Beside, Identity};
@@ -52,6 +54,8 @@ pub(crate) use start::{monitor, start};
 pub(crate) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     check_open_files()?;
     check_directory(task)?;
+    check_processes()?;
+    survive()?;
     let planned = plan(settings, &task.command);
     if planned.plan.asks_help {
         return Ok(replace_by(&task.command, task));
@@ -87,6 +91,45 @@ fn check_directory(task: &RunTask) -> Result<()> {
             Err(Failed::error(ExitStatus::NotFound, message))
         }
         _ => Ok(()),
+    }
+}
+
+/// Fails if the system does not allow as many processes as a run needs (`ulimit -u`, or the limit of a container). Threads
+/// count as such, so some are made for a moment.
+fn check_processes() -> Result<()> {
+    /// Threads of the monitor and the guard, the guard, the command, and a few for what the command starts.
+    const NEEDED: usize = 16;
+    let (open, closed) = std::sync::mpsc::channel::<()>();
+    let closed = std::sync::Arc::new(std::sync::Mutex::new(closed));
+    let mut threads = Vec::new();
+    let mut failed = None;
+    for _ in 0..NEEDED {
+        let closed = std::sync::Arc::clone(&closed);
+        let wait = move || {
+            // Until the sender is dropped.
+            let _ = closed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+        };
+        match std::thread::Builder::new().stack_size(16 << 10).spawn(wait) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    drop(open);
+    let n_made = threads.len();
+    for thread in threads {
+        let _ = thread.join();
+    }
+    match failed {
+        Some(error) => {
+            let message = format!(
+                "the system allows only {n_made} more processes (ulimit -u), and a run needs {NEEDED}: {error}"
+            );
+            Err(Failed::error(ExitStatus::System, message))
+        }
+        None => Ok(()),
     }
 }
 
@@ -301,7 +344,7 @@ fn execute(
         && let Ok(store) = settings.store()
     {
         // The next run tries again to remove what could not be removed.
-        let _ = store.prune(&settings.retention, unix_ms(), false);
+        let _ = store.with_patience(LOCKED).prune_after_run(&settings.retention, unix_ms());
     }
     Ok(ended)
 }
@@ -400,13 +443,23 @@ impl Drop for Socket {
     }
 }
 
+/// How long the lock of the store is waited for in silence.
+const LOCKED: Duration = Duration::from_secs(1);
+/// How long it is waited for then. A command in front is run all the same, and not kept.
+const STAYS_LOCKED: Duration = Duration::from_secs(4);
+
 /// Gives the run a number and a place.
 fn create(store: &Store, mut facts: Facts, task: &RunTask) -> Result<Created, StoreError> {
     facts.is_first = match &facts.name {
         Some(name) => store.latest_ok(name)?.is_none(),
         None => false,
     };
-    store.create(facts, task.allow_concurrent)
+    let quick = store.clone().with_patience(LOCKED);
+    match quick.create(facts.clone(), task.allow_concurrent) {
+        Err(error @ StoreError::Locked { .. }) => complain(&anyhow::Error::new(error).context("waiting")),
+        created => return created,
+    }
+    store.clone().with_patience(STAYS_LOCKED).create(facts, task.allow_concurrent)
 }
 
 fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts {

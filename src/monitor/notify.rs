@@ -115,6 +115,7 @@ fn verb(outcome: &str) -> &str {
         "success" => "is done",
         "failure" => "failed",
         "interrupted" => "was interrupted",
+        "not-started" => "did not begin",
         _ => "ended in the middle",
     }
 }

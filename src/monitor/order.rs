@@ -16,10 +16,10 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
-use nixmon_runs::Exit;
+use nixmon_runs::{Exit, ProcessId};
 
 /// A command for the guard to start. Arguments and paths are bytes: they need not be UTF-8.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     /// The program and its arguments.
     pub(super) command: Vec<Vec<u8>>,
@@ -35,6 +35,19 @@ pub(super) struct Order {
     pub(super) begun_ms: u64,
     /// The socket for Nix's log goes with the order.
     pub(super) has_listener: bool,
+    /// The system is told to ignore the ends of children, and the command is to find it so.
+    pub(super) ignores_children: bool,
+    /// The command runs already, and this guard follows one that may die, or has.
+    pub(super) follows: Option<Follows>,
+}
+
+/// A guard's place among the guards of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Follows {
+    /// The command.
+    pub(super) command: ProcessId,
+    /// The number of the guard, 1 being that which has started the command.
+    pub(super) number: u32,
 }
 
 /// File descriptors that go with an order.
@@ -70,6 +83,9 @@ pub(super) enum Report {
 
 /// The monitor's last message to the guard: it has read everything, or all that it wants.
 pub(super) const DONE: u8 = b'.';
+
+/// The monitor's message that nobody reads the command's standard output any more: the command is to notice that.
+pub(super) const STDOUT_UNREAD: u8 = b'o';
 
 /// Most descriptors that go with an order.
 const MAX_FDS: usize = 6;
@@ -165,6 +181,8 @@ mod tests {
             socket: None,
             begun_ms: 7,
             has_listener: false,
+            ignores_children: false,
+            follows: None,
         };
         let streams = Streams {
             stdin: null(),

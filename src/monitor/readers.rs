@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,9 @@ pub(super) enum Piece {
     Closed(Source, Instant),
     /// Output cannot be copied any more, although its reader is still there.
     NotCopied(io::Error),
+    /// The reader of the copy has gone, and so the stream is not read any more: its writer gets SIGPIPE, as it would without
+    /// nixmon.
+    Unread(Source),
 }
 
 /// Takes pieces. Returns false if they are not wanted any more; streams are read all the same, so that no writer waits.
@@ -46,7 +49,11 @@ impl<F: Fn(Piece) -> bool + Clone + Send + 'static> Take for F {}
 
 /// The activity of a reader at the moment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Progress(Arc<AtomicU8>);
+pub(super) struct Progress {
+    state: Arc<AtomicU8>,
+    /// Gone once it is not read any more, so that its writer notices.
+    stream: Weak<File>,
+}
 
 const READING: u8 = 0;
 const HANDING_ON: u8 = 1;
@@ -55,27 +62,24 @@ const CLOSED: u8 = 2;
 impl Progress {
     /// The stream has ended and everything of it was handed on.
     pub(super) fn is_closed(&self) -> bool {
-        self.0.load(Ordering::Acquire) == CLOSED
+        self.state.load(Ordering::Acquire) == CLOSED
     }
 
     /// Something was read and is not handed on yet.
     pub(super) fn is_handing_on(&self) -> bool {
-        self.0.load(Ordering::Acquire) == HANDING_ON
+        self.state.load(Ordering::Acquire) == HANDING_ON
     }
 }
 
 /// A stream of the same programs that is handed on first. Two pipes have no common order, and what says what is going on
 /// goes to standard output as a rule, what is wrong with it to standard error.
 #[derive(Debug)]
-pub(super) struct First {
-    progress: Progress,
-    stream: OwnedFd,
-}
+pub(super) struct First(Progress);
 
 impl First {
-    /// A stream, of which `stream` is a second descriptor.
-    pub(super) fn new(progress: Progress, stream: OwnedFd) -> Self {
-        Self { progress, stream }
+    /// The stream of this reader.
+    pub(super) fn new(reader: Progress) -> Self {
+        Self(reader)
     }
 
     /// Waits until everything of it is handed on, but not long: whoever takes its copy may stand still.
@@ -90,10 +94,11 @@ impl First {
     }
 
     fn is_idle(&self) -> bool {
-        let mut files = [PollFd::new(&self.stream, PollFlags::IN)];
+        let Some(stream) = self.0.stream.upgrade() else { return true };
+        let mut files = [PollFd::new(&*stream, PollFlags::IN)];
         let is_empty = poll(&mut files, Some(&Timespec::default()))
             .is_ok_and(|_| !files[0].revents().contains(PollFlags::IN));
-        is_empty && !self.progress.is_handing_on()
+        is_empty && !self.0.is_handing_on()
     }
 }
 
@@ -109,17 +114,19 @@ pub(super) fn spawn(
     first: Option<First>,
     take: impl Take,
 ) -> io::Result<Progress> {
-    let progress = Progress::default();
+    let stream = Arc::new(File::from(stream));
+    let progress = Progress { state: Arc::default(), stream: Arc::downgrade(&stream) };
     let ours = progress.clone();
     // A pipe holds 64 KiB unless we ask for more; where that is refused, reads are smaller.
     #[cfg(target_os = "linux")]
-    let _ = rustix::pipe::fcntl_setpipe_size(&stream, 256 << 10);
+    let _ = rustix::pipe::fcntl_setpipe_size(&*stream, 256 << 10);
     let span = tracing::debug_span!("stream", ?source);
     thread::Builder::new().name(format!("{source:?}").to_lowercase()).spawn(move || {
         let _entered = span.enter();
-        read(source, File::from(stream), copy, first.as_ref(), &ours, &take);
+        read(source, &*stream, copy, first.as_ref(), &ours, &take);
+        drop(stream);
         let _ = take(Piece::Closed(source, Instant::now()));
-        ours.0.store(CLOSED, Ordering::Release);
+        ours.state.store(CLOSED, Ordering::Release);
     })?;
     Ok(progress)
 }
@@ -145,20 +152,25 @@ fn read(
         };
         n_bytes += n as u64;
         let at = Instant::now();
-        progress.0.store(HANDING_ON, Ordering::Release);
+        progress.state.store(HANDING_ON, Ordering::Release);
         if let Some(first) = first {
             first.wait();
         }
         let bytes = buffer.get(..n).unwrap_or_default();
-        // If the reader of nixmon's output has gone, the command continues.
         if let Some(Err(error)) = copy.as_ref().map(|copy| write_all(copy, bytes)) {
             copy = None;
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                let _ = take(Piece::Bytes(source, bytes.into(), at));
+                let _ = take(Piece::Unread(source));
+                return;
+            }
+            // A terminal that has gone, or a disk that is full: the command continues.
             if !is_gone(&error) {
                 let _ = take(Piece::NotCopied(error));
             }
         }
         let _ = take(Piece::Bytes(source, bytes.into(), at));
-        progress.0.store(READING, Ordering::Release);
+        progress.state.store(READING, Ordering::Release);
         let is_fast = last.replace(at).is_some_and(|last| at.saturating_duration_since(last) < GATHER * 2);
         // Output that is copied may be a conversation, and a large piece was gathered by its writer.
         if is_fast && copy.is_none() && n < CHUNK / 4 {

@@ -1,5 +1,6 @@
 //! Reaps orphans. The monitor is a subreaper, so that it gets the command if the guard dies; therefore it also gets other
-//! processes whose parents die.
+//! processes whose parents die. Without nixmon an init would reap them at once: dead children count against the limit of
+//! processes.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +11,19 @@ use nixmon_runs::proc::Proc;
 /// Reaps children that are not waited for elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
-    /// Dead children at the last look. Children that nixmon started are waited for at once, so a child that is dead at two
-    /// looks is an orphan.
+    /// Dead children at the last look.
     dead: BTreeSet<i32>,
 }
 
 impl Reaper {
-    /// Looks once; to be called every few seconds. `known` is waited for elsewhere.
-    pub(super) fn look(&mut self, known: Option<i32>) {
+    /// Reaps dead children; to be called when one may have died. `known` is waited for elsewhere. While `others` may be, only
+    /// children are reaped that were dead at the last look already: one that is waited for does not stay so long.
+    pub(super) fn look(&mut self, known: Option<i32>, others: bool) {
         let proc = Proc::default();
         let is_dead = |pid: i32| proc.stat(pid).is_some_and(|stat| stat.is_zombie());
         let children = proc.own_children().into_iter();
         let dead: BTreeSet<i32> = children.filter(|pid| Some(*pid) != known && is_dead(*pid)).collect();
-        for pid in dead.intersection(&self.dead) {
+        for pid in dead.iter().filter(|pid| !others || self.dead.contains(pid)) {
             // Another thread may have been faster.
             let _ = waitpid(Pid::from_raw(*pid), WaitOptions::NOHANG);
         }

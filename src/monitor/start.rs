@@ -11,14 +11,19 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::watch::{HEARTBEAT, Started};
+use super::watch::{Ended, HEARTBEAT, Started};
 use super::{Report, execute, facts, not_started_status, reason};
 use crate::cli::OutputArgs;
+use crate::drive::signals::survive;
 use crate::drive::{self, complain, diagnostics};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::settings::{MCP_TOKEN, RunTask, Settings};
+use nixmon_core::state::Moment;
+use nixmon_core::view::Evidence;
 use nixmon_runs::clock::unix_ms;
-use nixmon_runs::{Created, ProcessId, RunDir, RunId, RunOutcome, RunState};
+use nixmon_runs::{
+    Created, ErrorKind, Facts, ProcessId, RunDir, RunId, RunOutcome, RunState, Status, StoreError,
+};
 
 /// Time between two checks of a queued run for its turn.
 const QUEUE: Duration = Duration::from_millis(500);
@@ -92,6 +97,7 @@ pub(crate) fn start_in_background(
 fn start_run(settings: &Settings, task: &RunTask, after: Option<&str>) -> Result<(RunId, Child), NotStarted> {
     super::check_open_files()?;
     super::check_directory(task)?;
+    super::check_processes()?;
     let store = settings.store().context("a run in the background must be kept")?;
     let mut facts = facts(task, None, true);
     let before = after.map(|reference| store.find(Some(reference)).map(|run| run.id()));
@@ -181,6 +187,7 @@ pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatu
     std::io::stdin().lock().read_to_end(&mut bytes)?;
     let Task { command, directory: below, notify, on_end } =
         serde_json::from_slice(&bytes).context("`nixmon monitor` is for nixmon itself; see nixmon start")?;
+    survive()?;
     // In a session of its own, so that the end of the starter's session does not end this process.
     let _ = rustix::process::setsid();
     // The process that made the run has checked whose it is.
@@ -212,10 +219,14 @@ fn monitor_run(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<E
     task.is_target = facts.is_target;
     let lock = run.lock_monitor()?.context("this run has a monitor")?;
     facts.monitor = ProcessId::of(std::process::id().cast_signed());
-    run.write_facts(&facts)?;
+    // The disk may be full just now; the facts are written again once the command runs.
+    if let Err(error) = run.write_facts(&facts) {
+        tracing::warn!(%error, "the facts cannot be written");
+    }
     if let Some(before) = facts.after
-        && !wait_for(settings, run, before)?
+        && let Some(status) = wait_for(settings, run, before)?
     {
+        super::tell(settings, &task, &never_begun(&facts, &status));
         return Ok(ExitStatus::Failure);
     }
     let planned = super::plan(settings, &task.command);
@@ -234,13 +245,14 @@ fn monitor_run(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<E
     Ok(ended.status())
 }
 
-/// Waits for a run to end. Returns false, and ends this run, if that run failed or a signal asks to stop.
-fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
+/// Waits for a run to end. Returns nothing if this run's turn has come; if that run failed or a signal asks to stop, this
+/// run ends, with the status that is returned.
+fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<Option<Status>> {
     let runs = drive::runs(settings)?;
-    let mut status = run.status()?.unwrap_or_default();
+    let mut status = run.status().ok().flatten().unwrap_or_default();
     status.state = RunState::Queued;
     status.heartbeat_at = unix_ms();
-    run.write_status(&status)?;
+    write_if_possible(run, &status);
     send_reply(&StartReply::Queued);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let went_well = runtime.block_on(async {
@@ -254,17 +266,28 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
             if written.elapsed() >= HEARTBEAT {
                 written = std::time::Instant::now();
                 status.heartbeat_at = unix_ms();
-                run.write_status(&status)?;
+                write_if_possible(run, &status);
             }
-            let Ok(before) = runs.store().run(before) else { return Ok(Some(false)) };
-            let now = runs.look(&before, unix_ms())?.status;
-            if now.state == RunState::Ended {
-                return Ok(Some(now.has_succeeded()));
+            let before = match runs.store().run(before) {
+                Ok(before) => before,
+                Err(StoreError::UnknownNumber { .. } | StoreError::Empty) => return Ok(Some(false)),
+                // For the moment, as if too many files are open.
+                Err(_) => continue,
+            };
+            match runs.look(&before, unix_ms()) {
+                Ok(look) if look.status.state == RunState::Ended => {
+                    return Ok(Some(look.status.has_succeeded()));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Io => {
+                    tracing::warn!(%error, "the run before cannot be read");
+                }
+                Err(error) => return Err(error.into()),
             }
         }
     })?;
     if went_well == Some(true) {
-        return Ok(true);
+        return Ok(None);
     }
     status.state = RunState::Ended;
     status.ended_at = Some(unix_ms());
@@ -274,8 +297,34 @@ fn wait_for(settings: &Settings, run: &RunDir, before: RunId) -> Result<bool> {
         Some(_) => format!("run {before} failed"),
         None => "stopped before its turn".to_owned(),
     };
-    run.write_status(&status)?;
-    Ok(false)
+    // Without it whoever looks finds out that the command never began.
+    write_if_possible(run, &status);
+    Ok(Some(status))
+}
+
+/// Writes the status of a queued run. A disk that is full for a moment does not keep its command from beginning later.
+fn write_if_possible(run: &RunDir, status: &Status) {
+    if let Err(error) = run.write_status(status) {
+        tracing::warn!(%error, "the status cannot be written");
+    }
+}
+
+/// Makes the end of a run whose command never began.
+fn never_begun(facts: &Facts, status: &Status) -> Ended {
+    let (mut pipeline, _) = drive::silent_pipeline();
+    let mut summary = pipeline.end_of_command(None, Moment::ZERO, |_| Evidence::default()).summary;
+    if let Some(fields) = summary.as_object_mut() {
+        fields.insert("outcome".to_owned(), RunOutcome::NotStarted.as_str().into());
+        fields.insert("exit_code".to_owned(), 1.into());
+    }
+    Ended {
+        exit: None,
+        not_started: None,
+        facts: facts.clone(),
+        summary,
+        outcome: RunOutcome::NotStarted.as_str(),
+        line: status.line.clone(),
+    }
 }
 
 /// Sends a reply to the process that started this one, which reads the first only.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixListener;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
@@ -21,7 +20,7 @@ use super::readers::Piece;
 use super::reaper::Reaper;
 use crate::drive::drv_reader;
 use crate::drive::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
-use crate::drive::signals::Endings;
+use crate::drive::signals::{Endings, HandedOn};
 use crate::drive::{Watch, complain, options};
 use crate::history::Beside;
 use crate::nix_commands::{self as nix, NixVersion};
@@ -95,6 +94,22 @@ fn has_connections(listener: &UnixListener) -> bool {
     poll(&mut files, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
+/// Sees to it that a program that takes the place of this process finds no children that it does not know, nor gets any: it
+/// waits for the guard, and orphans are init's again.
+fn leave_no_children(guard: i32) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = rustix::process::set_child_subreaper(None);
+    let begun = Instant::now();
+    let options = rustix::process::WaitOptions::NOHANG;
+    // A guard that reads what others still print goes on for as long as they do.
+    while begun.elapsed() < LATEST
+        && matches!(rustix::process::waitpid(rustix::process::Pid::from_raw(guard), options), Ok(None))
+    {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    while matches!(rustix::process::wait(options), Ok(Some(_))) {}
+}
+
 /// Starts the command and watches it to its end.
 pub(super) fn watch(job: Job<'_>, pipeline: Pipeline, screen: Watch) -> Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -159,6 +174,19 @@ impl Phase {
     }
 }
 
+/// A question to Nix how many builds it runs at once.
+struct Jobs {
+    answer: std::sync::mpsc::Receiver<Option<String>>,
+    /// It waits for a child of this process.
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Jobs {
+    fn is_done(&self) -> bool {
+        self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+}
+
 struct Loop<'a> {
     settings: &'a Settings,
     session: Session,
@@ -171,7 +199,7 @@ struct Loop<'a> {
     beside: Option<Beside>,
     nix: Option<NixVersion>,
     /// Nix was asked how many builds it runs at once.
-    jobs: Option<std::sync::mpsc::Receiver<Option<String>>>,
+    jobs: Option<Jobs>,
     started: Option<Started>,
     begun_at: SystemTime,
     prepares: bool,
@@ -209,7 +237,8 @@ impl<'a> Loop<'a> {
         let Job { settings, spawn, facts, run, kept, beside, started, .. } = job;
         let listener = spawn.listener.as_ref().map(|(listener, _)| listener.try_clone()).transpose()?;
         let begun = Instant::now();
-        let (child, pieces, events) = child::spawn(spawn, order::clock_ms())?;
+        let (child, pieces, events) =
+            child::spawn(spawn, kept.as_ref().map(Kept::streams), begun, order::clock_ms())?;
         Ok(Self {
             settings,
             pulse: Pulse::new(settings.thresholds.quiet),
@@ -251,6 +280,8 @@ impl<'a> Loop<'a> {
         let requests = drv_reader::spawn(answers);
         let mut ticks = session::ticks();
         let mut questions = Questions::listen()?;
+        let mut handed_on = HandedOn::listen()?;
+        let mut deaths = listen(SignalKind::child())?;
         let mut resizes = listen(SignalKind::window_change())?;
         let mut stops = listen(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
         if let Some(opening) = pulse::opening(&self.facts) {
@@ -264,6 +295,8 @@ impl<'a> Loop<'a> {
                 biased;
                 signal = endings.recv() => self.forward(signal),
                 _ = stops.recv() => self.stop(),
+                signal = handed_on.recv() => self.hand_on(signal),
+                _ = deaths.recv() => self.reap(),
                 () = questions.recv() => self.session.report_now(),
                 _ = resizes.recv() => self.session.changed(),
                 Some(event) = self.events.recv() => self.child_event(event),
@@ -331,6 +364,10 @@ impl<'a> Loop<'a> {
                 let error = anyhow::Error::new(error);
                 complain(&error.context("cannot write to standard output any more; the command continues"));
             }
+            Piece::Unread(source) => {
+                self.open.remove(&source);
+                self.child.leave_stdout_unread();
+            }
             Piece::Bytes(source, bytes, at) => {
                 self.open.insert(source);
                 if self.phase.ended().is_some_and(|ended| at > ended) {
@@ -339,19 +376,12 @@ impl<'a> Loop<'a> {
                 self.asks = false;
                 let at = self.session.moment(at);
                 self.pulse.heard(at);
-                // First, so that no line is kept whose input is not.
-                if let Some(kept) = &self.kept {
-                    kept.bytes(source, Arc::clone(&bytes), at);
-                }
                 self.session.feed(source, &bytes, at);
             }
             Piece::Closed(source, at) => {
                 self.open.remove(&source);
                 let at = self.session.moment(at);
                 self.session.close_source(source, at);
-                if let Some(kept) = &self.kept {
-                    kept.closed(source, at);
-                }
             }
         }
         self.session.changed();
@@ -388,6 +418,12 @@ impl<'a> Loop<'a> {
                 self.write_status();
                 if let Some(started) = self.started.take() {
                     started(Ok(()));
+                }
+            }
+            ChildEvent::NewGuard(guard) => {
+                self.facts.guard = ProcessId::of(guard);
+                if let Some(kept) = &self.kept {
+                    kept.facts(self.facts.clone());
                 }
             }
             ChildEvent::NotStarted(why) => {
@@ -450,6 +486,15 @@ impl<'a> Loop<'a> {
         child::signal_group(pid, Signal::CONT);
         if process_tree::is_beyond_reach(pid) {
             self.cannot_signal(pid);
+        }
+    }
+
+    /// Gives the command a signal that says nothing of its end.
+    fn hand_on(&mut self, signal: Signal) {
+        match &mut self.phase {
+            Phase::Running { pid } => child::signal_group(*pid, signal),
+            Phase::Starting { unsent } => unsent.push(signal),
+            Phase::NotStarted { .. } | Phase::Ended { .. } => {}
         }
     }
 
@@ -530,7 +575,7 @@ impl<'a> Loop<'a> {
             self.session.notice_at(&lines, at);
         }
         if let Some(kept) = &self.kept
-            && let Some(trouble) = kept.trouble()
+            && let Some(trouble) = kept.loss()
             && !self.facts.background
             && !std::mem::replace(&mut self.reported_unkept, true)
         {
@@ -540,28 +585,33 @@ impl<'a> Loop<'a> {
         let due = self.status_written.elapsed();
         if due >= HEARTBEAT || (due >= STATUS_DELAY && self.written != self.mark()) {
             self.write_status();
-            // The guard lives until the monitor is done, unless it is killed, so it is not waited for elsewhere.
-            self.reaper.look(self.phase.pid());
+            self.reap();
         }
+    }
+
+    /// Reaps children that nobody waits for. The guard lives until the monitor is done, unless it is killed.
+    fn reap(&mut self) {
+        let asks_nix = self.jobs.as_ref().is_some_and(|jobs| !jobs.is_done());
+        self.reaper.look(self.phase.pid(), asks_nix);
     }
 
     /// Asks Nix once how many builds it runs at once. Only long runs do so: asking costs as much as a short run.
     fn ask_jobs(&mut self) {
         let Some(kept) = &self.kept else { return };
         if let Some(jobs) = &self.jobs {
-            if let Ok(jobs) = jobs.try_recv() {
-                self.facts.environment.jobs = jobs;
+            if let Ok(answer) = jobs.answer.try_recv() {
+                self.facts.environment.jobs = answer;
                 kept.facts(self.facts.clone());
             }
         } else if let Some(version) = self.nix
             && self.session.now() >= HEARTBEAT
         {
-            let (sender, jobs) = std::sync::mpsc::channel();
-            self.jobs = Some(jobs);
+            let (sender, answer) = std::sync::mpsc::channel();
             // Without a thread it stays unknown.
-            let _ = std::thread::Builder::new().name("max-jobs".to_owned()).spawn(move || {
+            let thread = std::thread::Builder::new().name("max-jobs".to_owned()).spawn(move || {
                 let _ = sender.send(nix::max_jobs(version));
             });
+            self.jobs = Some(Jobs { answer, thread: thread.ok() });
         }
     }
 
@@ -658,7 +708,11 @@ impl<'a> Loop<'a> {
         let beside = self.beside.take().filter(|_| not_started.is_none());
         let lost = beside.and_then(|beside| beside.finish(self.session.state(), at));
         let is_kept = self.kept.is_some();
+        let guard = self.child.guard;
         self.child.dismiss();
+        if self.prepares {
+            leave_no_children(guard);
+        }
         // Everything is written before the end is announced. A reader may take its time, until a signal asks for the end.
         tokio::select! {
             () = self.session.output_taken() => {}

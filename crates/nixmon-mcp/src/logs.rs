@@ -274,6 +274,12 @@ fn said(note: &LogNote) -> String {
         }
         LogNote::Damaged => "the recording is damaged; the rest of it is lost".to_owned(),
         LogNote::BreaksOff => "the recording breaks off".to_owned(),
+        LogNote::Lost(bytes) => {
+            format!("{bytes} bytes are missing in the recording: they could not be written")
+        }
+        LogNote::NotRecorded(reason) => {
+            format!("the run could not be recorded to its end: {}", words::clean(reason, 200))
+        }
     }
 }
 

@@ -33,7 +33,7 @@ fn run(reference: Option<String>) -> Result<(), QueryError> {
     let places = Places { log_dir: "/nix/var/log/nix".to_owned(), ..Places::default() };
     // A run whose monitor was killed is replayed, once, to find out how it ended.
     let lines = LinesOptions::default();
-    let recovery = Recovery { lines: lines.clone(), places: &places, on_replay: &|_| Box::new(|| {}) };
+    let recovery = Recovery { lines: lines.clone(), places: &places, on_replay: &|_| Box::new(|_| {}) };
     let runs = Runs::new(Store::open(format!("{state}/nixmon/runs")), |dir, facts, exit| {
         recovery.replay(dir, facts, exit)
     });

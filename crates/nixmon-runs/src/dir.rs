@@ -7,10 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{self, Durability, Lock};
 use super::status::StoredStatus;
-use super::{Exit, FORMAT, Facts, ProcessId, RunId, RunState, Status, StoreError};
+use super::{Exit, FORMAT, Facts, ProcessId, RunId, RunState, Status, StoreError, patience};
 
+/// The largest number of guards that follow one another in a run.
+pub const GUARDS: u32 = 8;
 /// Time in which a new run gets its monitor, in milliseconds.
 const STARTING: u64 = 10_000;
+/// The longest wait for another process that finds out how a run has ended.
+const RECOVERY: Duration = Duration::from_secs(20);
 /// Time between two looks at a process that is about to end.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 /// Number of looks after which a dying process counts as alive: the system may be waiting for a disk.
@@ -23,6 +27,19 @@ pub struct RunDir {
     path: PathBuf,
     /// It is written even if it belongs to another user.
     allows_others: bool,
+}
+
+/// The width of a guard's note, so that a later one is no longer.
+const NOTE: usize = 1024;
+
+/// What a guard has to say where it cannot write its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GuardNote {
+    /// The reason why it cannot record the output, or not all of it.
+    pub trouble: Option<String>,
+    /// The end of the command, if `exit.json` cannot be written.
+    pub exit: Option<Exit>,
 }
 
 /// The process that looks after a run.
@@ -114,6 +131,30 @@ impl RunDir {
     /// The recording of the guard after the monitor's death.
     pub fn rest(&self) -> PathBuf {
         self.file("rest.zst")
+    }
+
+    /// The recordings of guards, of which one may follow another that was killed, too.
+    pub fn rests(&self) -> impl Iterator<Item = PathBuf> + use<'_> {
+        (1..=GUARDS).map(|n| self.rest_of(n))
+    }
+
+    /// The recording of the guard with this number, 1 being that which starts the command.
+    pub fn rest_of(&self, guard: u32) -> PathBuf {
+        match guard {
+            0 | 1 => self.rest(),
+            n => self.file(&format!("rest-{n}.zst")),
+        }
+    }
+
+    /// Returns whether a guard has recorded anything.
+    pub fn has_rest(&self) -> bool {
+        self.rests().any(|rest| rest.exists())
+    }
+
+    /// The size of its recording, in bytes.
+    pub fn recording_size(&self) -> u64 {
+        let sizes = std::iter::once(self.input()).chain(self.rests());
+        sizes.filter_map(|file| std::fs::metadata(file).ok()).map(|file| file.len()).sum()
     }
 
     /// The condensed lines.
@@ -244,7 +285,27 @@ impl RunDir {
     ///
     /// If it cannot be read.
     pub fn exit(&self) -> Result<Option<Exit>, StoreError> {
-        files::read_json(&self.file("exit.json"))
+        let exit = files::read_json(&self.file("exit.json"))?;
+        Ok(exit.or_else(|| self.guard_note().exit))
+    }
+
+    /// Reads what the guard has noted beside its recording.
+    pub fn guard_note(&self) -> GuardNote {
+        files::read_json(&self.file("guard.lock")).ok().flatten().unwrap_or_default()
+    }
+
+    /// Writes what the guard has to note, into the file that it has locked: it is there already and keeps its size, so this
+    /// is possible on a full disk, and in a directory that cannot be written any more.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_guard_note(&self, note: &GuardNote) -> Result<(), StoreError> {
+        let path = self.file("guard.lock");
+        let failed = |source| StoreError::io("cannot write", &path, source);
+        let json = serde_json::to_string(note).map_err(|error| failed(error.into()))?;
+        let mut file = files::open_to_overwrite(&path).map_err(failed)?;
+        std::io::Write::write_all(&mut file, format!("{json:<NOTE$}\n").as_bytes()).map_err(failed)
     }
 
     /// Writes the end of the command.
@@ -322,14 +383,15 @@ impl RunDir {
         files::try_lock(&self.file("guard.lock"))
     }
 
-    /// Waits for the lock of those who find out how a run has ended whose monitor has died.
+    /// Waits for the lock of those who find out how a run has ended whose monitor has died; `None` if the process that
+    /// holds it is stopped, or takes very long.
     ///
     /// # Errors
     ///
     /// If it cannot be taken at all.
-    pub(crate) fn lock_recovery(&self) -> Result<Lock, StoreError> {
+    pub(crate) fn lock_recovery(&self) -> Result<Option<Lock>, StoreError> {
         self.check_owner()?;
-        files::lock(&self.file("recovery.lock"))
+        patience::lock_of_worker(&self.file("recovery.lock"), RECOVERY)
     }
 
     /// Returns whether a process holds the monitor's lock and is not dying.

@@ -115,6 +115,14 @@ pub enum StoreError {
         /// Time for which it has been running or queued.
         since: String,
     },
+    /// Another process holds a lock of the store.
+    #[error("{} is locked by {}", path.display(), holder.as_deref().unwrap_or("another process"))]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// The process, if the system tells.
+        holder: Option<String>,
+    },
     /// There are no numbers left.
     #[error("{}: there are no numbers left", path.display())]
     NoNumbers {
@@ -136,7 +144,7 @@ impl StoreError {
             Self::Empty | Self::UnknownNumber { .. } | Self::UnknownName { .. } => ErrorKind::UnknownRun,
             Self::Format { .. } => ErrorKind::Incompatible,
             Self::Damaged { .. } => ErrorKind::Damaged,
-            Self::Busy { .. } => ErrorKind::Busy,
+            Self::Busy { .. } | Self::Locked { .. } => ErrorKind::Busy,
         }
     }
 
@@ -162,6 +170,7 @@ impl StoreError {
                     | ErrorKind::PermissionDenied
                     | ErrorKind::StorageFull
                     | ErrorKind::QuotaExceeded
+                    | ErrorKind::FileTooLarge
             ))
     }
 }

@@ -55,6 +55,11 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().write(true).create(true).truncate(true), path)
 }
 
+/// Opens a file that is there to write over its beginning.
+pub(super) fn open_to_overwrite(path: &Path) -> io::Result<File> {
+    open_with(OpenOptions::new().write(true), path)
+}
+
 /// Adds the name of the file to an error.
 pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
@@ -129,13 +134,6 @@ pub(super) fn try_lock(path: &Path) -> Result<Option<Lock>, StoreError> {
         }
     }
     Ok(None)
-}
-
-/// Waits for a lock.
-pub(super) fn lock(path: &Path) -> Result<Lock, StoreError> {
-    let file = open_lock(path)?;
-    file.lock().map_err(|error| StoreError::io("cannot lock", path, error))?;
-    Ok(Lock(file))
 }
 
 fn open_lock(path: &Path) -> Result<File, StoreError> {

@@ -3,16 +3,19 @@
 //! `$XDG_STATE_HOME/nixmon/runs/` holds
 //!
 //! - `next`: the number of the next run; numbers are never given twice. `lock`: held while it changes, and a copy of it.
+//!   `seen`: the time by which age counts.
 //! - `N/facts.json` ([`Facts`]): the command, its directory and its processes; written once, and again when its
 //!   processes are known and when Nix has said how many builds it runs at once.
 //! - `N/status.json` ([`Status`]): the status; replaced as a whole every eight seconds, and after one second if there is
 //!   news.
 //! - `N/input.zst`, `N/rest.zst`: the raw input with its times, as a recording; `rest.zst` is the
-//!   recording of the guard after the monitor's death, with times since the run began too.
+//!   recording of the guard after the monitor's death, with times since the run began too, and `rest-2.zst` that of the
+//!   guard after it.
 //! - `N/lines.txt`: the condensed lines; a cursor is a number of lines of it. `N/changes.jsonl.zst`: the same as JSON lines.
 //! - `N/exit.json` ([`Exit`]): the end of the command, written by the guard.
 //! - `N/summary.json`: the summary record.
-//! - `N/monitor.lock`, `N/guard.lock`: locked by a process as long as it lives, which no reused process number can fake.
+//! - `N/monitor.lock`, `N/guard.lock`: locked by a process as long as it lives, which no reused process number can fake. The guard
+//!   notes in its file what it cannot write elsewhere ([`GuardNote`]).
 //! - `N/log.sock`: the socket that Nix writes its log to, during the run; elsewhere if the path is too long for one.
 //! - `N/reserve`: room for the end of a run whose disk fills up; removed before.
 //! - `N/stop`: the user has ended the run. `N/recovery.lock`: held while the end of a run whose monitor died is found out.
@@ -30,6 +33,7 @@ mod error;
 mod evidence;
 mod facts;
 mod files;
+mod patience;
 mod played;
 pub mod proc;
 mod process;
@@ -42,7 +46,7 @@ mod status;
 mod steps;
 mod store;
 
-pub use dir::{Life, RunDir};
+pub use dir::{GUARDS, GuardNote, Life, RunDir};
 pub use error::{ErrorKind, InProgress, KnownRuns, QueryError, StoreError, about, short_command};
 pub use evidence::{Places, ServiceLogs, check_pattern, evidence};
 pub use facts::{Environment, Exit, Facts, ProcessId, Reading, StdoutUse};

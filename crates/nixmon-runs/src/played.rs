@@ -155,6 +155,9 @@ impl Played {
                 }
                 continue;
             }
+            if is_whole && recording::lost(&line).is_some() {
+                continue;
+            }
             // A recording that breaks off in the middle of a line is good up to there.
             let step = recording::step(&line, several).filter(|_| is_whole || n < most);
             let Some((at, step)) = step else {

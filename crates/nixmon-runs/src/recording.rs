@@ -6,8 +6,8 @@
 //! - a space: a line of the input, without its newline;
 //! - `~`: bytes after which no newline came yet;
 //! - `!`: JSON that is no input: `{"exit_status":1}`, `{"closed":7}` for the end of the connection 7, a derivation that was
-//!   read, `{"path":…,"inputs":[…],"outputs":[…]}`, or the machine, `{"facts":{"host":…,"system":…,"max_jobs":…,"cores":…}}`.
-//!   A reader skips JSON that it does not know.
+//!   read, `{"path":…,"inputs":[…],"outputs":[…]}`, the machine, `{"facts":{"host":…,"system":…,"max_jobs":…,"cores":…}}`, or
+//!   `{"lost":4096}` where that many bytes could not be kept. A reader skips JSON that it does not know.
 //!
 //! The stream is nothing for stderr, `o` for stdout and `c7` for the connection 7 of a Nix process.
 //!
@@ -15,6 +15,7 @@
 //! recording that breaks off is good up to there, and another process may go on with it: its part begins with a first
 //! line again, and with a zstd frame of its own.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -61,12 +62,32 @@ pub enum RecordingError {
 type Result<T, E = RecordingError> = std::result::Result<T, E>;
 
 /// Writes a recording.
+///
+/// Of a command's streams, what a file does not take just now is kept for later, up to a limit. Beyond it pieces are lost;
+/// the recording then says how many bytes, in a note like `{"lost":4096}`.
 pub struct Recorder {
-    writer: Box<dyn Write + Send>,
-    /// The file behind it, to be synced.
-    file: Option<File>,
+    writer: Writer,
     broken: Option<io::Error>,
+    gap: Gap,
 }
+
+enum Writer {
+    Plain(Box<dyn Write + Send>),
+    Packed(Packer),
+}
+
+/// Bytes that were lost since the last piece that was kept.
+#[derive(Debug, Default)]
+struct Gap {
+    bytes: u64,
+    /// Sources of which a part was lost: what comes first of them is the rest of a line.
+    cut: BTreeSet<Source>,
+    /// Sources of which the last piece was no whole line.
+    unfinished: BTreeSet<Source>,
+}
+
+/// The maximum number of packed bytes that wait for the disk. Beyond, pieces are lost.
+const MAX_WAITING: usize = 4 << 20;
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -81,26 +102,32 @@ impl Recorder {
     }
 
     /// Makes the file for the streams of a command.
+    /// Where that is not possible now, it is tried again at each flush.
+    ///
+    /// # Errors
+    ///
+    /// If the library that compresses has no memory.
     pub fn create_of_command(path: &Path) -> Result<Self> {
-        let failed = |error| RecordingError::Create { path: path.to_owned(), error };
-        let file = super::files::create(path).map_err(failed)?;
-        let synced =
-            file.try_clone().map_err(|error| RecordingError::Create { path: path.to_owned(), error })?;
-        Ok(Self { file: Some(synced), ..Self::of_command(writer(path, file)?) })
+        let packer = Packer::new(path, 3);
+        let packer = packer.map_err(|error| RecordingError::Create { path: path.to_owned(), error })?;
+        let mut recorder = Self::of_version(SEVERAL_STREAMS, Writer::Packed(packer));
+        // An error is tried again and told later.
+        recorder.flush();
+        Ok(recorder)
     }
 
     /// Writes a filter's only stream to a writer.
     pub fn to(writer: Box<dyn Write + Send>) -> Self {
-        Self::of_version(ONE_STREAM, writer)
+        Self::of_version(ONE_STREAM, Writer::Plain(writer))
     }
 
     /// Writes the streams of a command to a writer.
     pub fn of_command(writer: Box<dyn Write + Send>) -> Self {
-        Self::of_version(SEVERAL_STREAMS, writer)
+        Self::of_version(SEVERAL_STREAMS, Writer::Plain(writer))
     }
 
-    fn of_version(version: &str, writer: Box<dyn Write + Send>) -> Self {
-        let mut recorder = Self { writer, file: None, broken: None };
+    fn of_version(version: &str, writer: Writer) -> Self {
+        let mut recorder = Self { writer, broken: None, gap: Gap::default() };
         recorder.write(format!("{HEADER}{version}\n").as_bytes());
         recorder
     }
@@ -112,6 +139,72 @@ impl Recorder {
 
     /// Keeps bytes of one of a command's streams as they came, in the order in which they were handled.
     pub fn bytes_from(&mut self, source: Source, bytes: &[u8], at: Moment) {
+        if self.is_full() {
+            self.lose(source, bytes.len());
+            return;
+        }
+        let bytes = self.bridge(source, bytes, at);
+        if bytes.is_empty() {
+            return;
+        }
+        match bytes.ends_with(b"\n") {
+            true => self.gap.unfinished.remove(&source),
+            false => self.gap.unfinished.insert(source),
+        };
+        self.pieces(source, bytes, at);
+    }
+
+    /// Takes note of bytes that are not kept.
+    pub fn lose(&mut self, source: Source, n_bytes: usize) {
+        self.gap.bytes += n_bytes as u64;
+        self.gap.cut.insert(source);
+    }
+
+    /// After a gap, says how much is lost, and ends the line that broke off. Returns the bytes without the rest of a line of
+    /// which the beginning is lost.
+    fn bridge<'a>(&mut self, source: Source, bytes: &'a [u8], at: Moment) -> &'a [u8] {
+        if self.gap.bytes > 0 {
+            let lost = std::mem::take(&mut self.gap.bytes);
+            let broken_off = std::mem::take(&mut self.gap.unfinished);
+            for source in broken_off {
+                match self.gap.cut.contains(&source) {
+                    true => self.pieces(source, b"\n", at),
+                    false => drop(self.gap.unfinished.insert(source)),
+                }
+            }
+            self.note(&json!({"lost": lost}), at);
+        }
+        if !self.gap.cut.contains(&source) {
+            return bytes;
+        }
+        match memchr::memchr(b'\n', bytes) {
+            Some(end) => {
+                self.gap.cut.remove(&source);
+                bytes.get(end + 1..).unwrap_or_default()
+            }
+            None => &[],
+        }
+    }
+
+    /// The file of a command's recording, to be synced.
+    pub fn file(&self) -> Option<File> {
+        match &self.writer {
+            Writer::Plain(_) => None,
+            Writer::Packed(packer) => packer.packed.file.as_ref()?.try_clone().ok(),
+        }
+    }
+
+    /// The number of bytes that were lost since the last one that is kept.
+    pub fn lost(&self) -> u64 {
+        self.gap.bytes
+    }
+
+    /// Returns whether so much waits for the disk that pieces are lost.
+    fn is_full(&self) -> bool {
+        matches!(&self.writer, Writer::Packed(packer) if self.broken.is_some() && packer.waiting() >= MAX_WAITING)
+    }
+
+    fn pieces(&mut self, source: Source, bytes: &[u8], at: Moment) {
         let margin = match source {
             Source::Main => at.as_millis().to_string(),
             Source::Stdout => format!("{}o", at.as_millis()),
@@ -157,25 +250,32 @@ impl Recorder {
 
     /// Writes what is gathered.
     pub fn flush(&mut self) {
-        if self.broken.is_none()
-            && let Err(error) = self.writer.flush()
-        {
-            self.broken = Some(error);
+        match &mut self.writer {
+            Writer::Plain(writer) if self.broken.is_none() => self.broken = writer.flush().err(),
+            Writer::Plain(_) => {}
+            Writer::Packed(packer) => self.broken = packer.flush().err(),
         }
     }
 
     /// Writes what is gathered, and sees to it that the disk has it.
     pub fn sync(&mut self) {
         self.flush();
-        if self.broken.is_none()
-            && let Some(file) = &self.file
-            && let Err(error) = file.sync_data()
+        if let Writer::Packed(packer) = &self.writer
+            && self.broken.is_none()
         {
-            self.broken = Some(error);
+            self.broken = packer.sync().err();
         }
     }
 
-    /// Why nothing is kept any more.
+    /// Writes what is gathered, and the end of the compressed file.
+    pub fn finish(&mut self) {
+        if let Writer::Packed(packer) = &mut self.writer {
+            self.broken = packer.finish().err();
+        }
+        self.sync();
+    }
+
+    /// Why the last flush has not written all that was gathered.
     pub fn broken(&self) -> Option<&io::Error> {
         self.broken.as_ref()
     }
@@ -191,11 +291,143 @@ impl Recorder {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        if self.broken.is_none()
-            && let Err(error) = self.writer.write_all(bytes)
-        {
-            self.broken = Some(error);
+        match &mut self.writer {
+            Writer::Plain(writer) if self.broken.is_none() => self.broken = writer.write_all(bytes).err(),
+            Writer::Plain(_) => {}
+            Writer::Packed(packer) => packer.write(bytes),
         }
+    }
+}
+
+/// Appends to a file, and keeps what the file does not take until it does: a disk may be full for a while.
+#[derive(Debug)]
+pub struct Appender {
+    path: PathBuf,
+    /// `None` until it could be made.
+    file: Option<File>,
+    unwritten: Vec<u8>,
+}
+
+impl Appender {
+    /// Writes to a new file, which is made at the first flush.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: None, unwritten: Vec::new() }
+    }
+
+    /// Takes bytes to be written.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.unwritten.extend_from_slice(bytes);
+    }
+
+    /// Writes everything so far.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be made or does not take all of it. The rest is written by a later call.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(super::files::create(&self.path)?),
+        };
+        let mut n_written = 0;
+        let mut written = Ok(());
+        while let Some(rest) = self.unwritten.get(n_written..).filter(|rest| !rest.is_empty()) {
+            match file.write(rest) {
+                Ok(0) => written = Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => n_written += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => written = Err(error),
+            }
+            if written.is_err() {
+                break;
+            }
+        }
+        self.unwritten.drain(..n_written);
+        written
+    }
+
+    /// Sees to it that the disk has what was written.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), File::sync_data)
+    }
+
+    /// The number of bytes that the file has not taken.
+    pub fn waiting(&self) -> usize {
+        self.unwritten.len()
+    }
+}
+
+/// Compresses into a file, and keeps what the file does not take until it does.
+pub struct Packer {
+    encoder: zstd::Encoder<'static, Vec<u8>>,
+    packed: Appender,
+}
+
+impl std::fmt::Debug for Packer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packer").field("path", &self.packed.path).finish_non_exhaustive()
+    }
+}
+
+impl Packer {
+    /// Compresses into a new file, which is made at the first flush.
+    ///
+    /// # Errors
+    ///
+    /// If the library that compresses has no memory.
+    pub fn new(path: &Path, level: i32) -> io::Result<Self> {
+        let mut encoder = zstd::Encoder::new(Vec::new(), level)?;
+        encoder.window_log(WINDOW_LOG)?;
+        Ok(Self { encoder, packed: Appender::new(path) })
+    }
+
+    /// Compresses bytes.
+    pub fn write(&mut self, bytes: &[u8]) {
+        // Writing to memory does not fail.
+        let _ = self.encoder.write_all(bytes);
+    }
+
+    /// Writes everything so far.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Appender::flush`].
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.encoder.flush()?;
+        self.write_out()
+    }
+
+    /// Ends the compressed frame and writes it. Nothing may be written afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Appender::flush`].
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.encoder.do_finish()?;
+        self.write_out()
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        self.packed.push(&std::mem::take(self.encoder.get_mut()));
+        self.packed.flush()
+    }
+
+    /// Sees to it that the disk has what was written.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub fn sync(&self) -> io::Result<()> {
+        self.packed.sync()
+    }
+
+    /// The number of packed bytes that the file has not taken.
+    pub fn waiting(&self) -> usize {
+        self.packed.waiting()
     }
 }
 
@@ -207,7 +439,7 @@ fn create(path: &Path) -> Result<File> {
 const WINDOW_LOG: u32 = 18;
 
 /// Returns a writer that compresses into a file.
-pub fn compressed(file: File, level: i32) -> io::Result<zstd::Encoder<'static, File>> {
+fn compressed(file: File, level: i32) -> io::Result<zstd::Encoder<'static, File>> {
     let mut encoder = zstd::Encoder::new(file, level)?;
     encoder.window_log(WINDOW_LOG)?;
     Ok(encoder)
@@ -278,6 +510,13 @@ fn number(line: &[u8]) -> Option<(u64, &[u8])> {
     let end = line.iter().position(|byte| !byte.is_ascii_digit())?;
     let (digits, rest) = line.split_at(end);
     Some((std::str::from_utf8(digits).ok()?.parse().ok()?, rest))
+}
+
+/// The number of bytes that are missing after a line, if the line says so.
+pub fn lost(line: &[u8]) -> Option<u64> {
+    let (_, rest) = number(line)?;
+    let value: serde_json::Value = serde_json::from_slice(rest.strip_prefix(b"!")?).ok()?;
+    value.get("lost")?.as_u64()
 }
 
 fn note(json: &[u8]) -> Option<Step> {
@@ -414,6 +653,44 @@ mod tests {
         let compressed = zstd::encode_all(&b"nixmon-recording 1\n7 x\n"[..], 1).unwrap();
         let recording = Recording::parse(compressed).unwrap();
         assert_eq!(recording.steps, [(Duration::from_millis(7), Step::Bytes(Source::Main, b"x\n".to_vec()))]);
+    }
+
+    #[test]
+    fn what_a_file_does_not_take_is_kept_for_later_and_a_gap_is_said() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("not yet");
+        let file = dir.join("input.zst");
+        let mut recorder = Recorder::create_of_command(&file).unwrap();
+        let at = Duration::from_millis;
+        recorder.bytes(b"first\nhalf a ", at(1));
+        recorder.flush();
+        assert!(recorder.broken().is_some());
+        // More than is kept for later, which does not pack well.
+        let mut seed = 1_u32;
+        let mut noise = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 24) as u8
+        };
+        for _ in 0..6 {
+            let mut piece: Vec<u8> = std::iter::repeat_with(&mut noise).take(1 << 20).collect();
+            piece.push(b'\n');
+            recorder.bytes_from(Source::Stdout, &piece, at(2));
+            recorder.flush();
+        }
+        assert_eq!(recorder.lost(), 2 * ((1 << 20) + 1));
+        recorder.bytes(b"line\n", at(3));
+        std::fs::create_dir(&dir).unwrap();
+        recorder.flush();
+        assert!(recorder.broken().is_none());
+        recorder.bytes(b"the rest of a lost line\nlast\n", at(4));
+        recorder.finish();
+        assert!(recorder.broken().is_none());
+        let bytes = std::fs::read(&file).unwrap();
+        let recording = Recording::parse(bytes).unwrap();
+        assert_eq!(input(&recording, Source::Main), b"first\nhalf a \nlast\n");
+        let raw = zstd::decode_all(File::open(&file).unwrap()).unwrap();
+        let lost = raw.split(|byte| *byte == b'\n').find_map(lost);
+        assert_eq!(lost, Some(2 * ((1 << 20) + 1) + 5));
     }
 
     #[test]

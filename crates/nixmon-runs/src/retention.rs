@@ -1,10 +1,12 @@
 //! Retention: which finished runs are removed.
 
 use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
+use super::files::{self, Durability};
 use super::store::{NEW, REMOVED};
-use super::{RunId, Store, StoreError, files};
+use super::{RunId, Store, StoreError};
 
 /// Limits for finished runs; those beyond a limit are removed, the oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,10 @@ struct Candidate {
 }
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
+/// This many of the latest runs stay, however old and large: they are what the user asks for next.
+const LATEST: usize = 3;
+/// A run that ended this many milliseconds ago stays: whoever has started it may ask for its end.
+const JUST_NOW: u64 = 60 * 1000;
 
 impl Store {
     /// Removes runs beyond the limits, the oldest first. Runs in progress stay, and so do runs that those are queued behind,
@@ -86,6 +92,41 @@ impl Store {
             }
         }
         Ok(chosen)
+    }
+
+    /// Removes runs beyond the limits after the end of one. Nobody has asked for this just now, so it is careful: the latest
+    /// runs stay, and those that have ended a moment ago; and age counts by the time that the store has seen pass, since a
+    /// clock may jump.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read or written.
+    pub fn prune_after_run(&self, retention: &Retention, now: u64) -> Result<Vec<Removed>, StoreError> {
+        let _lock = self.lock()?;
+        self.remove_leftovers()?;
+        let mut candidates = self.candidates(now)?;
+        let n_older = candidates.len().saturating_sub(LATEST);
+        for (n, candidate) in candidates.iter_mut().enumerate() {
+            candidate.is_protected |= n >= n_older || candidate.removed.at.abs_diff(now) < JUST_NOW;
+        }
+        let ends = candidates.iter().map(|candidate| candidate.removed.at);
+        let now = self.time_seen(now, ends.rev().nth(1))?;
+        let chosen = choose(candidates, retention, now);
+        for removed in &chosen {
+            self.remove(removed.id)?;
+        }
+        Ok(chosen)
+    }
+
+    /// Returns the time by which age counts, and notes it: the clock's, but no more than a day after the one noted before, or
+    /// after `before` if there is none.
+    fn time_seen(&self, now: u64, before: Option<u64>) -> Result<u64, StoreError> {
+        let path = self.root().join("seen");
+        let noted =
+            files::read(&path)?.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.trim().parse().ok());
+        let seen = noted.or(before).map_or(now, |seen: u64| seen.saturating_add(DAY).min(now));
+        files::replace(&path, format!("{seen}\n").as_bytes(), Durability::Cached)?;
+        Ok(seen)
     }
 
     /// The runs of this format, the oldest first.
@@ -117,7 +158,7 @@ impl Store {
                 bytes: dir.size(),
                 reason: Reason::Age,
             };
-            let is_held = dir.monitor_lives() || dir.guard_lives();
+            let is_held = dir.monitor_lives() || dir.guard_lives() || is_awaited(dir.path());
             candidates.push(Candidate { removed, is_protected: life.goes_on() || is_held });
         }
         for candidate in &mut candidates {
@@ -151,6 +192,17 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Keeps a run from being removed for as long as the result lives, without a file of its own: a look may not leave any.
+pub(super) fn await_end(dir: &Path) -> Option<File> {
+    let file = File::open(dir).ok()?;
+    file.try_lock_shared().ok().map(|()| file)
+}
+
+/// Returns whether a process waits for the end of a run.
+fn is_awaited(dir: &Path) -> bool {
+    File::open(dir).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 fn modified(path: &Path) -> Option<u64> {

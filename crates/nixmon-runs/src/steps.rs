@@ -22,6 +22,8 @@ const MAX_LINE: usize = 16 << 20;
 pub struct Steps {
     /// Those that come after the current one, there or not.
     files: VecDeque<PathBuf>,
+    /// The number of files before them.
+    n_opened: usize,
     current: Option<Growing>,
     current_path: PathBuf,
     /// The next file exists, so that the current one grows no more.
@@ -30,19 +32,25 @@ pub struct Steps {
     /// Several streams were read.
     several: bool,
     damaged: bool,
+    lost: u64,
+    /// Bytes of the files before the current one.
+    n_read: u64,
 }
 
 impl Steps {
     /// The recording of a run: what its monitor kept, and then what its guard did.
     pub fn of(dir: &RunDir) -> Self {
         Self {
-            files: [dir.input(), dir.rest()].into(),
+            files: std::iter::once(dir.input()).chain(dir.rests()).collect(),
+            n_opened: 0,
             current: None,
             current_path: PathBuf::new(),
             is_complete: false,
             now: Moment::ZERO,
             several: false,
             damaged: false,
+            lost: 0,
+            n_read: 0,
         }
     }
 
@@ -71,6 +79,10 @@ impl Steps {
                 }
                 continue;
             }
+            if let Some(lost) = line.and_then(recording::lost) {
+                self.lost += lost;
+                continue;
+            }
             match line.map(|line| recording::step(line, self.several)) {
                 Some(Some((at, step))) => {
                     // Times of both writers count from the beginning of the run, and never go back.
@@ -81,17 +93,30 @@ impl Steps {
                     self.damaged = true;
                     current.is_over = true;
                 }
-                None if !self.files.front().is_some_and(|next| next.exists()) => return Ok(None),
+                None if !self.files.iter().any(|later| later.exists()) => return Ok(None),
                 // It may have grown between the two looks.
                 None if !self.is_complete => self.is_complete = true,
-                None => self.current = None,
+                None => {
+                    self.n_read += current.n_read;
+                    self.current = None;
+                }
             }
         }
     }
 
-    /// Returns whether the last step was recorded by the guard.
+    /// Returns whether the last step was recorded by a guard.
     pub(crate) fn is_rest(&self) -> bool {
-        self.files.is_empty()
+        self.n_opened > 1
+    }
+
+    /// The number of bytes that could not be kept, as far as the recording was read.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The number of bytes of the files that were read so far.
+    pub fn n_read(&self) -> u64 {
+        self.n_read + self.current.as_ref().map_or(0, |current| current.n_read)
     }
 
     /// The moment of the last step.
@@ -116,6 +141,7 @@ impl Steps {
                 Ok(file) => {
                     self.current = Some(Growing::new(file));
                     self.current_path = self.files.pop_front().unwrap_or_default();
+                    self.n_opened += 1;
                     self.is_complete = false;
                     return Ok(true);
                 }
@@ -125,6 +151,7 @@ impl Steps {
                         return Ok(false);
                     }
                     self.files.pop_front();
+                    self.n_opened += 1;
                 }
                 Err(error) => return Err(files::named(path, &error)),
             }
@@ -136,6 +163,7 @@ impl Steps {
 /// A file of lines that may grow, compressed or not.
 struct Growing {
     file: File,
+    n_read: u64,
     decoder: Option<Decoder<'static>>,
     is_plain: bool,
     /// Bytes read; those before `unpacked` are unpacked.
@@ -159,6 +187,7 @@ impl Growing {
     fn new(file: File) -> Self {
         Self {
             file,
+            n_read: 0,
             decoder: None,
             is_plain: false,
             packed: Vec::new(),
@@ -213,6 +242,7 @@ impl Growing {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
             n => n?,
         };
+        self.n_read += n as u64;
         let bytes = self.buffer.get(..n).unwrap_or_default();
         if self.is_plain {
             self.text.extend_from_slice(bytes);

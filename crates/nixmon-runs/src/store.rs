@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::files::{self, Durability, Lock};
-use super::{Activity, FORMAT, Facts, KnownRuns, Life, RunDir, RunId, RunState, Status, StoreError, socket};
+use super::{
+    Activity, FORMAT, Facts, KnownRuns, Life, RunDir, RunId, RunState, Status, StoreError, patience, socket,
+};
 use nixmon_core::text;
 
 /// The store of runs.
@@ -14,6 +16,7 @@ pub struct Store {
     socket_dirs: Vec<PathBuf>,
     /// It is written even if it belongs to another user.
     allows_others: bool,
+    patience: Duration,
 }
 
 /// A run that was just made.
@@ -31,13 +34,21 @@ pub struct Created {
 pub(super) const NEW: &str = ".new-";
 /// A directory that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
+/// How long the store's lock is waited for. Whoever holds it makes or removes a run, which takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Greatest number that is given.
 const MAX_NUMBER: u64 = 1_000_000_000_000;
 
 impl Store {
     /// Opens the store in this directory, which is created together with its first run.
     pub fn open(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), socket_dirs: Vec::new(), allows_others: false }
+        Self { root: root.into(), socket_dirs: Vec::new(), allows_others: false, patience: PATIENCE }
+    }
+
+    /// Waits so long for the store's lock, before it is an error that another process holds it.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Puts sockets below one of these directories where the path of a run is too long for one.
@@ -99,9 +110,9 @@ impl Store {
         Ok(Created { dir: self.dir(id), facts, lock })
     }
 
-    /// Waits for the store's lock.
+    /// Waits for the store's lock, but not for ever.
     pub(super) fn lock(&self) -> Result<Lock, StoreError> {
-        files::lock(&self.root.join("lock"))
+        patience::lock(&self.root.join("lock"), self.patience)
     }
 
     /// The next number. It is kept in two files, so that the loss of one gives no number twice.

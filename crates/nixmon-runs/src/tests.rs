@@ -299,6 +299,75 @@ fn what_goes_on_is_kept() {
     assert!(left.iter().all(|name| name == "lock" || name == "next"), "{left:?}");
 }
 
+/// A run that ended at this time.
+fn ended_at(store: &Store, at: u64) -> RunDir {
+    let dir = ended(store, "", RunOutcome::Success);
+    let status = dir.status().unwrap().unwrap();
+    dir.write_status(&Status { ended_at: Some(at), ..status }).unwrap();
+    dir
+}
+
+#[test]
+fn a_clock_that_jumps_removes_no_runs() {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let (_temp, store) = store();
+    let month = Retention { days: 30, runs: 100, mib: 1000 };
+    for n in 0..6 {
+        ended_at(&store, NOW + n * 1000);
+        assert_eq!(store.prune_after_run(&month, NOW + n * 1000).unwrap(), []);
+    }
+    // One run with a clock that is years ahead, and then a right one again.
+    for now in [NOW + 3000 * DAY, NOW + 10_000] {
+        ended_at(&store, now);
+        assert_eq!(store.prune_after_run(&month, now).unwrap(), [], "{now}");
+    }
+    // Time that passes from run to run makes them old.
+    let mut removed = Vec::new();
+    for day in 1..=40 {
+        ended_at(&store, NOW + day * DAY);
+        removed.extend(store.prune_after_run(&month, NOW + day * DAY).unwrap().iter().map(|run| run.id.0));
+    }
+    assert!((1..=6).all(|id| removed.contains(&id)), "{removed:?}");
+    // The user's own request goes by the clock.
+    assert!(!store.prune(&month, NOW + 3000 * DAY, true).unwrap().is_empty());
+}
+
+#[test]
+fn the_latest_runs_and_those_that_are_waited_for_stay() {
+    let (_temp, store) = store();
+    let nothing = Retention { days: 0, runs: 0, mib: 0 };
+    let later = NOW + 10_000_000;
+    for _ in 0..6 {
+        ended(&store, "", RunOutcome::Success);
+    }
+    let runs = query::Runs::new(store.clone(), |_, _, _| Ok(query::Replayed::default()));
+    let follow = runs.follow(&runs.find(Some("2")).unwrap(), None).unwrap();
+    // They have ended a moment ago.
+    assert_eq!(store.prune_after_run(&nothing, NOW + 1000).unwrap(), []);
+    store.prune_after_run(&nothing, later).unwrap();
+    assert_eq!(ids(&store), [2, 4, 5, 6]);
+    assert_eq!(store.prune(&nothing, later, true).unwrap().len(), 3);
+    drop(follow);
+    store.prune_after_run(&nothing, later).unwrap();
+    assert_eq!(ids(&store), [4, 5, 6]);
+}
+
+#[test]
+fn a_lock_that_stays_held_has_its_holder() {
+    let (_temp, store) = store();
+    ended(&store, "", RunOutcome::Success);
+    let held = store.lock().unwrap();
+    let impatient = store.clone().with_patience(std::time::Duration::from_millis(10));
+    let error = impatient.create(facts(""), false).unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    if cfg!(target_os = "linux") {
+        let own = format!("(process {})", std::process::id());
+        assert!(error.to_string().contains(&own), "{error}");
+    }
+    drop(held);
+    impatient.create(facts(""), false).unwrap();
+}
+
 #[test]
 fn sockets_are_removed() {
     let temp = tempfile::tempdir_in("/tmp").unwrap();
@@ -341,7 +410,9 @@ fn nothing_is_written_or_read_through_a_link() {
     }
     assert!(dir.exit().is_err() && dir.status().is_err() && Steps::of(&dir).next_step().is_err());
     assert!(dir.mark_stopped().is_err() && dir.lock_monitor().is_err() && dir.lock_recovery().is_err());
-    assert!(Recorder::create_of_command(&dir.input()).is_err() && create_file(&dir.lines()).is_err());
+    let recorder = Recorder::create_of_command(&dir.input()).unwrap();
+    assert!(recorder.broken().is_some() && create_file(&dir.lines()).is_err());
+    assert!(crate::recording::Appender::new(&dir.lines()).flush().is_err());
     // These are replaced, not what they point at.
     dir.write_exit(&exit).unwrap();
     dir.write_lines(b"one\n").unwrap();

@@ -11,8 +11,11 @@
 mod background;
 mod calls;
 mod disks;
+mod gaps;
+mod held;
 mod kills;
 mod readers;
+mod signals;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::activation::ActivationNews;
 use super::budget::{Budget, Limits, Share};
 use super::pending::{LogCounts, PendingFailures};
-use super::{InView, LogLines, StickyWriter, is_prompt};
+use super::{InView, LogLines, StickyWriter, foreign_mark, is_prompt, may_look_like_own};
 use crate::activation::ActivationChange;
 use crate::render::{self, Extent, Passed, Style};
 use crate::state::{Change, DerivationId, Moment, Outcome, Phase, State, TextKind};
@@ -81,7 +81,7 @@ pub struct Lines<W> {
 const PHASE_DELAY: Duration = Duration::from_millis(300);
 /// Shorter evaluations get no line.
 const EVALUATION_DELAY: Duration = Duration::from_millis(200);
-/// Time after which a question is shown even without room, since it waits for an answer.
+/// Time after which a question that has no room is shown in the place of a heartbeat, since it waits for an answer.
 const UNANSWERED: Duration = Duration::from_secs(1);
 /// Longest unfinished line that is shown, in bytes.
 const MAX_PARTIAL: usize = 400;
@@ -161,8 +161,11 @@ impl<W: Write> Lines<W> {
             self.unanswered.take_if(|(_, since)| now.saturating_sub(*since) >= UNANSWERED)
         {
             let text = nixmon_log::escapes::sanitize(&String::from_utf8_lossy(&question)).into_owned();
-            self.write_raw(&text);
-            self.shown_partial = question;
+            // It shows that something waits, as a heartbeat does. A program may print endless lines that look like questions.
+            if self.budget.take(Share::Heartbeats, text.len() + "…".len() + 1) {
+                self.write_raw(&text);
+                self.shown_partial = question;
+            }
         }
         let prompted = !self.shown_partial.is_empty();
         if prompted && !self.budget.heartbeat_is_due(now) {
@@ -194,7 +197,7 @@ impl<W: Write> Lines<W> {
     }
 
     /// Shows an unfinished line that has been there for a moment: a prompt, or the announcement of a step. A line without
-    /// room waits for its end; a question is shown regardless of the limits if nothing follows.
+    /// room waits for its end; a question is shown in the place of a heartbeat if nothing follows.
     pub fn partial(&mut self, bytes: &[u8], at: Moment) {
         if self.options.passthrough == Passthrough::None
             || bytes.len() > MAX_PARTIAL
@@ -204,6 +207,9 @@ impl<W: Write> Lines<W> {
         }
         let text = String::from_utf8_lossy(bytes);
         let clean = nixmon_log::escapes::sanitize(&text).into_owned();
+        if self.shown_partial.is_empty() && may_look_like_own(&clean) {
+            return;
+        }
         let shown = nixmon_log::escapes::sanitize(&String::from_utf8_lossy(&self.shown_partial)).len();
         if let Some(new) = clean.get(shown..)
             && !new.is_empty()
@@ -322,7 +328,9 @@ impl<W: Write> Lines<W> {
     fn text(&mut self, kind: TextKind, text: &str) {
         if kind == TextKind::Result {
             self.end_partial();
-            self.sink.write(format!("{text}\n").as_bytes());
+            // Elsewhere a result is written for a program that takes it as it is.
+            let mark = if self.is_kept { foreign_mark(text) } else { "" };
+            self.sink.write(format!("{mark}{text}\n").as_bytes());
             return;
         }
         if self.continue_partial(text) {
@@ -331,12 +339,20 @@ impl<W: Write> Lines<W> {
         if kind == TextKind::Unnamed {
             if self.options.tells_unnamed() {
                 self.end_partial();
-                self.write(&Line::new().with(Role::Plain, nixmon_log::escapes::last_carriage(text)));
+                let text = nixmon_log::escapes::last_carriage(text);
+                self.write(&Line::new().with(Role::Plain, foreign_mark(text)).with(Role::Plain, text));
             }
             return;
         }
         let foreign = matches!(kind, TextKind::Other | TextKind::Activation);
-        let line = || render::text(kind, text);
+        let line = || match kind {
+            TextKind::Warning | TextKind::Trace => render::text(kind, text),
+            _ => {
+                let mut line = Line::new().with(Role::Plain, foreign_mark(text));
+                line.append(render::text(kind, text));
+                line
+            }
+        };
         match self.options.passthrough {
             Passthrough::All => {
                 self.end_partial();
@@ -480,5 +496,77 @@ impl<W: Write> Lines<W> {
             text = crate::text::ascii(&text).into();
         }
         self.sink.write(text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::Thresholds;
+    use crate::text::Symbols;
+
+    fn lines() -> Lines<Vec<u8>> {
+        let symbols = Symbols::unicode();
+        let style = Style { symbols, ascii: false, thresholds: Thresholds::default() };
+        Lines::new(
+            Vec::new(),
+            LinesOptions {
+                palette: Palette::default(),
+                style,
+                limits: Limits::default(),
+                passthrough: Passthrough::Auto,
+                logs: LogLines::default(),
+            },
+        )
+    }
+
+    #[test]
+    fn questions_stay_within_the_budget() {
+        let (mut lines, state) = (lines(), State::new());
+        for n in 0..1000 {
+            let question = format!("step {n} of a program that ends its lines late: ");
+            let at = Duration::from_secs(2 * n);
+            lines.partial(question.as_bytes(), at);
+            lines.tick(&state, at + Duration::from_secs(1));
+            lines.touch();
+            lines.text(TextKind::Other, &format!("{question}ok"));
+        }
+        let text = String::from_utf8(lines.into_writer()).unwrap();
+        let Limits { lines, bytes, .. } = Limits::default();
+        assert!(
+            text.lines().count() <= lines && text.len() <= bytes,
+            "{} {}",
+            text.lines().count(),
+            text.len()
+        );
+        assert!(text.lines().count() > 20, "{text}");
+    }
+
+    #[test]
+    fn lines_of_others_that_look_like_own_ones_are_marked() {
+        for (text, expected) in [
+            ("[2m15s] ✓ Complete: 42 built", "> [2m15s] ✓ Complete: 42 built"),
+            ("[1h 2m] x", "> [1h 2m] x"),
+            ("  [0s] ✗ Failed", ">   [0s] ✗ Failed"),
+            ("run 1 ended: success, cursor 3", "> run 1 ended: success, cursor 3"),
+            ("nixmon: this run is not kept", "> nixmon: this run is not kept"),
+            ("[3/4] Linking", "[3/4] Linking"),
+            ("[ok] a test", "[ok] a test"),
+            ("[100%] done", "[100%] done"),
+            ("run the tests", "run the tests"),
+            ("nixmon is a monitor", "nixmon is a monitor"),
+        ] {
+            let mut lines = lines();
+            lines.text(TextKind::Other, text);
+            assert_eq!(String::from_utf8(lines.into_writer()).unwrap(), format!("{expected}\n"));
+        }
+        // Nor is one shown before it is whole.
+        for (begin, is_shown) in
+            [("[2m", false), ("[", false), ("run 1 end", false), ("ru", false), ("Password: ", true)]
+        {
+            let mut lines = lines();
+            lines.partial(begin.as_bytes(), Duration::ZERO);
+            assert_eq!(!lines.into_writer().is_empty(), is_shown, "{begin}");
+        }
     }
 }

@@ -139,6 +139,33 @@ impl InView {
     }
 }
 
+/// Returns the mark before a line of another program that looks like one of nixmon's own, so that a reader of condensed
+/// lines is not deceived; else nothing.
+fn foreign_mark(text: &str) -> &'static str {
+    if looks_like_own(text) { "> " } else { "" }
+}
+
+/// Returns whether a line begins as nixmon's own do: with the time in brackets, with `run 7 `, or with its name.
+fn looks_like_own(text: &str) -> bool {
+    let text = text.trim_start();
+    if let Some((time, _)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return time.starts_with(|c: char| c.is_ascii_digit())
+            && time.chars().all(|c| c.is_ascii_digit() || matches!(c, 'd' | 'h' | 'm' | 's' | '.' | ' '));
+    }
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let of_run = text.strip_prefix("run ").and_then(|rest| rest.split_once([' ', ':']));
+    of_run.is_some_and(|(number, _)| is_number(number)) || text.starts_with("nixmon: ")
+}
+
+/// Returns whether an unfinished line may become one that [`looks_like_own`].
+fn may_look_like_own(text: &str) -> bool {
+    let text = text.trim_start();
+    let begins = |own: &str| !text.is_empty() && (own.starts_with(text) || text.starts_with(own));
+    let is_time =
+        text.strip_prefix('[').is_some_and(|rest| rest.is_empty() || looks_like_own(&format!("{text}]")));
+    looks_like_own(text) || is_time || begins("run ") || begins("nixmon: ")
+}
+
 /// Returns whether an unfinished line looks like a question.
 fn is_prompt(text: &str) -> bool {
     text.trim_end().ends_with([':', '?', ']', ')', '>']) && !text.trim().is_empty()

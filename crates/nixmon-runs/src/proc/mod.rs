@@ -67,6 +67,13 @@ impl Proc {
         Some(boot.trim().to_owned())
     }
 
+    /// Finds the process that holds a lock of flock(2) on the file with this inode (proc_locks(5)).
+    ///
+    /// The device is not compared: file systems that make several appear as one give other numbers to stat(2).
+    pub fn lock_holder(&self, inode: u64) -> Option<i32> {
+        parse_lock_holder(&std::fs::read_to_string(self.0.join("locks")).ok()?, inode)
+    }
+
     fn of(&self, pid: i32) -> PathBuf {
         Path::new(&self.0).join(pid.to_string())
     }
@@ -170,6 +177,11 @@ impl Stat {
         self.field::<char>(3).is_some_and(|state| matches!(state, 'Z' | 'X' | 'x'))
     }
 
+    /// Returns whether a signal has stopped it.
+    pub fn is_stopped(&self) -> bool {
+        self.field::<char>(3).is_some_and(|state| matches!(state, 'T' | 't'))
+    }
+
     /// Returns whether its end is certain.
     pub fn is_dying(&self) -> bool {
         /// `PF_EXITING` and `PF_SIGNALED` of Linux' sched.h: it tidies up after the process, which a signal has ended.
@@ -179,6 +191,18 @@ impl Stat {
         let has = |number, bits| self.field::<u64>(number).is_some_and(|field| field & bits != 0);
         self.is_zombie() || has(9, ENDING) || has(31, KILLED)
     }
+}
+
+/// Parses `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 709 00:13:4242 0 EOF`. Lines of processes that wait have an arrow, and the
+/// number is 0 of a process that this one cannot see.
+fn parse_lock_holder(text: &str, inode: u64) -> Option<i32> {
+    text.lines().find_map(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let is_flock = words.next()? == "FLOCK";
+        let pid = words.nth(2)?.parse::<i32>().ok()?;
+        let locked = words.next()?.rsplit_once(':')?.1.parse::<u64>().ok()?;
+        (is_flock && locked == inode && pid > 0).then_some(pid)
+    })
 }
 
 /// Parses `/proc/net/dev` (proc_pid_net(5)): bytes received are the first column, bytes sent the ninth.
@@ -248,6 +272,15 @@ mod tests {
             let ticks = Stat::parse(&good.as_bytes()[..cut]).and_then(|stat| stat.cpu_ticks());
             assert!(ticks.is_none() || cut > 50, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_lock_has_its_holder() {
+        let text = "1: POSIX  ADVISORY  WRITE 700 00:13:4242 0 EOF\n2: FLOCK  ADVISORY  WRITE 709 00:13:4242 0 EOF\n\
+                    2: -> FLOCK  ADVISORY  WRITE 710 00:13:4242 0 EOF\n3: FLOCK  ADVISORY  READ  0 00:13:4243 0 EOF\nx\n";
+        assert_eq!(parse_lock_holder(text, 4242), Some(709));
+        assert_eq!(parse_lock_holder(text, 4243), None);
+        assert_eq!(parse_lock_holder(text, 1), None);
     }
 
     #[test]

@@ -152,7 +152,7 @@ fn a_damaged_run_is_told_and_harms_no_other() {
     let sound = contents(victim.path());
     let others = [first, last].map(|dir| contents(dir.path()));
     let places = Places::default();
-    let recovery = Recovery { lines: options(), places: &places, on_replay: &|_| Box::new(|| {}) };
+    let recovery = Recovery { lines: options(), places: &places, on_replay: &|_| Box::new(|_| {}) };
     let runs = Runs::new(store.clone(), |dir, facts, exit| recovery.replay(dir, facts, exit));
     let mut n_told = 0;
     for variant in 0..VARIANTS {

@@ -1,10 +1,11 @@
 //! The condensed lines of a run, followed from a cursor on.
 
+use std::fs::File;
 use std::time::Duration;
 
 use super::Runs;
 use super::condensed::{CondensedLines, catch_up};
-use crate::{QueryError, RunDir, Status};
+use crate::{QueryError, RunDir, Status, retention};
 
 /// Time after which there may be something new.
 const POLL: Duration = Duration::from_millis(200);
@@ -15,6 +16,8 @@ pub struct Follow {
     dir: RunDir,
     lines: CondensedLines,
     cursor: u64,
+    /// Keeps the run from being removed.
+    _awaited: Option<File>,
 }
 
 /// The news of a run since the last look.
@@ -46,7 +49,7 @@ impl Follow {
             Some(cursor) => cursor,
             None => lines.read()?.len() as u64,
         };
-        Ok(Self { dir: dir.clone(), lines, cursor })
+        Ok(Self { dir: dir.clone(), lines, cursor, _awaited: retention::await_end(dir.path()) })
     }
 
     /// Returns the lines that are new since the last call, and the status.

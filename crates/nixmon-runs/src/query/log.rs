@@ -23,6 +23,8 @@ use nixmon_log::nix::store_path;
 
 /// Time between two looks for more.
 const POLL: Duration = Duration::from_millis(200);
+/// A monitor's complaint of its recording begins so.
+const WHOLE: &str = "the recording ";
 /// Names of derivations or units in an error.
 const NAMES: usize = 8;
 
@@ -66,6 +68,10 @@ pub enum LogNote {
     Damaged,
     /// The recording breaks off.
     BreaksOff,
+    /// So many bytes could not be recorded.
+    Lost(u64),
+    /// The rest could not be recorded, for this reason.
+    NotRecorded(String),
 }
 
 /// The logs of runs.
@@ -90,7 +96,7 @@ impl Logs<'_> {
     pub fn write(&self, dir: &RunDir, request: &LogRequest, out: Box<dyn Write>) -> Result<()> {
         let grep = request.grep.as_deref().map(matches).transpose()?;
         let look = self.runs.look(dir, unix_ms())?;
-        let has_recording = dir.input().exists() || dir.rest().exists();
+        let has_recording = dir.input().exists() || dir.has_rest();
         let may_come = request.follow && look.life.goes_on();
         if !has_recording && !may_come {
             return Err(QueryError::NoRecording { id: dir.id() });
@@ -149,6 +155,13 @@ fn warn(logs: &Logs<'_>, look: &Look, follow: bool, steps: &Steps) {
         logs.note(LogNote::Damaged);
     } else if steps.breaks_off() && (follow || !look.life.goes_on()) {
         logs.note(LogNote::BreaksOff);
+    }
+    if steps.lost() > 0 {
+        logs.note(LogNote::Lost(steps.lost()));
+    }
+    let of_monitor = || look.status.incomplete.clone().filter(|reason| reason.starts_with(WHOLE));
+    if let Some(reason) = look.dir.guard_note().trouble.or_else(of_monitor) {
+        logs.note(LogNote::NotRecorded(reason));
     }
 }
 

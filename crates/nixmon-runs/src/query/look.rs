@@ -34,7 +34,7 @@ pub(super) fn look(dir: &RunDir, now: u64, replay: &Replay<'_>) -> Result<Look, 
     let kept = dir.status()?.unwrap_or_else(|| from_facts(dir, facts.as_ref()));
     let (life, mut status) = match life {
         Life::Ended | Life::Monitored => (life, kept),
-        Life::Guarded | Life::Unwatched => (life, lost(kept, facts.as_ref(), life, dir.exit()?, now)),
+        Life::Guarded | Life::Unwatched => (life, lost(dir, kept, facts.as_ref(), life, now)?),
         Life::Over => recover(dir, facts.as_ref(), kept, now, replay)?,
     };
     if life.goes_on() {
@@ -67,7 +67,14 @@ fn monitor_died(status: &Status, now: u64) -> String {
     }
 }
 
-fn lost(status: Status, facts: Option<&Facts>, life: Life, exit: Option<Exit>, now: u64) -> Status {
+fn lost(
+    dir: &RunDir,
+    status: Status,
+    facts: Option<&Facts>,
+    life: Life,
+    now: u64,
+) -> Result<Status, StoreError> {
+    let exit = dir.exit()?;
     let process = facts.and_then(|facts| facts.process.as_ref());
     let command = process
         .map_or_else(|| "the command".to_owned(), |process| format!("the command (pid {})", process.pid));
@@ -76,10 +83,15 @@ fn lost(status: Status, facts: Option<&Facts>, life: Life, exit: Option<Exit>, n
         Life::Guarded if exit.is_some() => {
             format!("{died}; {command} has ended, but processes it started still print")
         }
-        Life::Guarded => format!("{died}; {command} keeps running, and its output is recorded"),
+        Life::Guarded => match dir.guard_note().trouble {
+            Some(trouble) => {
+                format!("{died}; {command} keeps running, but its output is not recorded: {trouble}")
+            }
+            None => format!("{died}; {command} keeps running, and its output is recorded"),
+        },
         _ => format!("{died}; {command} keeps running unmonitored; its output since then is not recorded"),
     };
-    Status { state: RunState::Lost, activity: None, incomplete: Some(incomplete), ..status }
+    Ok(Status { state: RunState::Lost, activity: None, incomplete: Some(incomplete), ..status })
 }
 
 /// Finds out how a run ended, and keeps it, so that the recording is replayed once.
@@ -91,17 +103,16 @@ fn recover(
     replay: &Replay<'_>,
 ) -> Result<(Life, Status), QueryError> {
     let lock = match dir.lock_recovery() {
-        Ok(lock) => Some(lock),
+        // Without it what is found out is told and not kept.
+        Ok(lock) => lock,
         Err(error) if error.is_unwritable() => None,
         Err(error) => return Err(error.into()),
     };
-    if lock.is_some() {
-        // Another process may have been faster.
-        match (dir.life(now)?, dir.status()?) {
-            (Life::Over, _) => {}
-            (Life::Ended, Some(status)) => return Ok((Life::Ended, status)),
-            (life, status) => return Ok((life, status.unwrap_or(kept))),
-        }
+    // Another process may have been faster.
+    match (dir.life(now)?, dir.status()?) {
+        (Life::Over, _) => {}
+        (Life::Ended, Some(status)) => return Ok((Life::Ended, status)),
+        (life, status) => return Ok((life, status.unwrap_or(kept))),
     }
     let exit = dir.exit()?;
     let told = replay(dir, facts, exit)?;
@@ -193,12 +204,23 @@ fn final_status(
     let mut incomplete = match exit {
         _ if !began && dir.is_stopped() => "it was stopped before it began".to_owned(),
         _ if !began => format!("{died} before the command began"),
-        Some(_) if dir.rest().exists() => {
+        Some(_) if dir.has_rest() => {
             format!("{died}; its guard recorded the rest, but output from just before that may be missing")
         }
         Some(_) => format!("{died}; later output of the command was not recorded"),
-        None => format!("{died}, and its end was not seen"),
+        None if dir.has_rest() => {
+            format!(
+                "{died} and then its guard, which had recorded what came until then; its end was not seen"
+            )
+        }
+        None => format!(
+            "{died} and its guard with it, so its end was not seen; what it printed afterwards is lost, and printing may \
+             have ended it"
+        ),
     };
+    if let Some(trouble) = dir.guard_note().trouble {
+        incomplete.push_str(&format!("; the guard could not record all output: {trouble}"));
+    }
     if began && !dir.input().exists() {
         incomplete.push_str("; there is no recording");
     } else if told.is_damaged {

@@ -19,7 +19,7 @@ mod tests;
 pub use follow::{Follow, Followed, NewLine};
 pub use log::{LogNote, LogRequest, Logs};
 pub use look::{Look, Replayed};
-pub use recover::{Recovery, expect};
+pub use recover::{OnRead, Recovery, expect};
 pub use select::{LineRange, Matches, Selected};
 pub use stop::Stopping;
 

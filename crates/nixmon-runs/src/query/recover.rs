@@ -17,14 +17,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// The time between two ticks of a replay, as in the monitor.
 const TICK: Duration = Duration::from_millis(250);
 
+/// A function that is called with the number of bytes that were read so far.
+pub type OnRead = Box<dyn FnMut(u64)>;
+
 /// Everything that a replay needs to know which the run itself does not tell.
 pub struct Recovery<'a> {
     /// The way to write condensed lines.
     pub lines: LinesOptions,
     /// Places of logs.
     pub places: &'a Places,
-    /// Called before a replay; the function that it returns is called for each step, to show progress.
-    pub on_replay: &'a dyn Fn(&RunDir) -> Box<dyn FnMut()>,
+    /// Called before a replay; the function that it returns is called with the number of bytes of the recording that were
+    /// read so far, to show progress.
+    pub on_replay: &'a dyn Fn(&RunDir) -> OnRead,
 }
 
 impl std::fmt::Debug for Recovery<'_> {
@@ -59,7 +63,8 @@ impl Recovery<'_> {
         let mut ticked = Moment::ZERO;
         // The monitor has written the lines for all that it read, if it has written any.
         let mut n_written = None;
-        let has_lines = !dir.lines_before_report()?.is_empty();
+        let n_lines = memchr::memchr_iter(b'\n', &dir.lines_before_report()?).count();
+        let has_lines = n_lines > 0;
         while let Some((at, step)) =
             steps.next_step().map_err(|error| QueryError::Unreadable { id: dir.id(), error })?
         {
@@ -78,14 +83,14 @@ impl Recovery<'_> {
                 pipeline.tick(ticked);
             }
             if takes_over {
-                n_written = Some(written.0.borrow().len());
+                n_written = Some(end_of_lines(&written.0.borrow(), n_lines));
             }
             pipeline.step(&step, at);
-            on_step();
+            on_step(steps.n_read());
         }
         let at = steps.now();
         let status = exit.map(|exit| exit.status());
-        let n_written = n_written.unwrap_or_else(|| written.0.borrow().len());
+        let n_written = n_written.unwrap_or_else(|| end_of_lines(&written.0.borrow(), n_lines));
         pipeline.end_of_recording(at);
         if dir.is_stopped() {
             pipeline.interrupt(at);
@@ -162,4 +167,13 @@ impl Write for LastLine {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// Returns the end of the first lines, at most so many. The monitor may have read, and kept, more than it has told; but it may
+/// also have told that time passes, so that it has written more lines.
+fn end_of_lines(bytes: &[u8], n_lines: usize) -> usize {
+    n_lines
+        .checked_sub(1)
+        .and_then(|n| memchr::memchr_iter(b'\n', bytes).nth(n))
+        .map_or(bytes.len(), |end| end + 1)
 }

@@ -47,6 +47,8 @@ impl Stopping {
             Some(process) if process.lives() => {
                 if !self.terminated {
                     self.terminated = process.signal_group(Signal::TERM);
+                    // What is stopped takes no other signal before, and has to clean up, too.
+                    process.signal_group(Signal::CONT);
                 }
                 if elapsed >= grace && process.signal_group(Signal::KILL) {
                     self.killed = true;
@@ -57,6 +59,7 @@ impl Stopping {
                 if let (Some(process), Some(guard)) = (process, &facts.guard) {
                     if !self.terminated_orphans {
                         self.terminated_orphans = process.signal_orphans(guard, Signal::TERM);
+                        process.signal_orphans(guard, Signal::CONT);
                     }
                     if elapsed >= grace && process.signal_orphans(guard, Signal::KILL) {
                         self.killed = true;
