@@ -32,6 +32,8 @@ fn eta(unknown: u32) -> Option<Eta> {
 fn written(output: &Output, eta: Option<Eta>, expected: Option<u64>) -> String {
     let (mut pipeline, written) = play::pipeline(output);
     pipeline.feed(LOG.as_bytes(), Duration::ZERO);
+    // The phase is shown once it has lasted.
+    pipeline.tick(Duration::from_secs(1));
     let at = Duration::from_secs(60);
     let ids: Vec<_> = pipeline.state().derivations().iter().map(|(id, _)| id).collect();
     let total =
