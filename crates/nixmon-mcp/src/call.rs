@@ -377,7 +377,8 @@ impl Call<'_> {
 
     /// Answers from history, packages and sensor, which a program may not have.
     fn about_the_past(&self, args: &Args<'_>) -> Result<CallToolResult> {
-        const NO_HISTORY: &str = "nixmon keeps no history of builds here yet, so nothing is known";
+        const NO_HISTORY: &str =
+            "this server does not read the history of builds; `nixmon jobs TARGET` and `nixmon history` do";
         const NO_SENSOR: &str = "there is no sensor of processes here; runs that nixmon started: build_list";
         let note = || Some(NO_HISTORY.to_owned());
         match self.tool.name {

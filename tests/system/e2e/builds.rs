@@ -212,10 +212,7 @@ fn failed_builds() {
                 command: "nix-build top",
                 status: 100,
                 summary: failed(json!({"failed": 1, "not_started": 2}), json!([bad(2, None)])),
-                lines: &[
-                    "1 failed, 2 not started",
-                    "bad-1.0 failed, exit 3 · blocks 2",
-                ],
+                lines: &["1 failed, 2 not started", "bad-1.0 failed, exit 3 · blocks 2"],
             },
             Case {
                 command: "nix build several usesSource --keep-going",
