@@ -86,7 +86,7 @@ fn survived() -> impl Iterator<Item = SignalKind> {
 /// Catches signals that would end this process though they are not meant to, for as long as it lives. They are caught and
 /// not ignored, since what is ignored stays so in the programs that it starts.
 ///
-/// Where SIGCHLD is ignored the system tells nothing of how children end; that is undone.
+/// Undoes an ignored SIGCHLD, with which the system would not tell how children end.
 ///
 /// # Errors
 ///

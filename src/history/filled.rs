@@ -283,7 +283,7 @@ pub(crate) struct News {
     pub(crate) slower: Vec<(String, Regression)>,
     /// The history was damaged, and is now elsewhere.
     pub(crate) notice: Option<String>,
-    /// What could not be written so far.
+    /// Rows that could not be written so far.
     pub(crate) losses: Losses,
 }
 

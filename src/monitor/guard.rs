@@ -40,7 +40,7 @@ pub(super) const LINGER: Duration = Duration::from_millis(300);
 const FLUSH: Duration = Duration::from_millis(250);
 /// Pieces that were read and not written yet.
 const PIECES: usize = 64;
-/// How often a process is looked at that is no child.
+/// Time between two looks at a process that is not a child.
 const STRANGER: Duration = Duration::from_millis(100);
 /// Connections that come after the monitor's death have numbers from here on.
 const FIRST_CONNECTION: u32 = 1 << 20;
@@ -51,7 +51,7 @@ enum Event {
     Done,
     /// The monitor has gone.
     Orphaned,
-    /// Nobody reads the command's standard output any more.
+    /// The command's standard output has no reader any more.
     StdoutUnread,
     /// The command has ended; how, only its parent knows.
     Ended(Option<Exit>),
@@ -153,7 +153,7 @@ pub(super) fn guard() -> Result<()> {
     Ok(())
 }
 
-/// What is noted in the file that the guard has locked.
+/// The note in the file that the guard has locked.
 #[derive(Clone)]
 struct Notes(Option<RunDir>, Arc<Mutex<GuardNote>>);
 

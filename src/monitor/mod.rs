@@ -443,9 +443,9 @@ impl Drop for Socket {
     }
 }
 
-/// How long the lock of the store is waited for in silence.
+/// Longest silent wait for the lock of the store.
 const LOCKED: Duration = Duration::from_secs(1);
-/// How long it is waited for then. A command in front is run all the same, and not kept.
+/// Longest wait after that. A command in front is run all the same, and not kept.
 const STAYS_LOCKED: Duration = Duration::from_secs(4);
 
 /// Gives the run a number and a place.

@@ -14,9 +14,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::drive::background::{Patient, is_gone};
 use nixmon_log::input::Source;
 
-/// How long what was read from standard error waits for standard output to be passed on first.
+/// Longest time that standard error waits until standard output has been passed on.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// How often that is checked.
+/// Time between two checks of that.
 const STEP: Duration = Duration::from_micros(100);
 /// Maximum size of one read.
 const CHUNK: usize = 128 << 10;

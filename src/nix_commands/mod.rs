@@ -157,7 +157,7 @@ impl Words<'_> {
         self.all.get(self.at + 1..).unwrap_or_default()
     }
 
-    /// Whether help or a version is asked for, of the program itself and not of what it runs.
+    /// Returns whether help or a version is asked for, of the program itself and not of what it runs.
     fn ask_help(&self) -> bool {
         const COMMANDS: [&str; 4] = ["--", "-c", "--command", "--run"];
 

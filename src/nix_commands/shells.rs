@@ -30,7 +30,7 @@ const ONLY_DEVELOP: [(&str, usize); 18] = [
     ("-u", 1),
 ];
 
-/// What `nix develop` does instead of giving a shell.
+/// Options with which `nix develop` runs a phase instead of a shell.
 const PHASES: [&str; 7] =
     ["--build", "--check", "--configure", "--install", "--installcheck", "--phase", "--unpack"];
 
@@ -67,7 +67,7 @@ const SCREENS: [&str; 22] = [
     "vim",
 ];
 
-/// Whether a command needs the terminal for itself: a shell without a script or an editor, as far as names tell.
+/// Returns whether a command needs the terminal for itself: a shell without a script or an editor, as far as names tell.
 pub(super) fn is_interactive(command: &[OsString]) -> bool {
     let Some((program, arguments)) = command.split_first() else { return false };
     let Some(name) = super::name(program) else { return false };
@@ -82,7 +82,7 @@ fn letters_of(word: &OsStr) -> &str {
     tables::letters(word).unwrap_or_default()
 }
 
-/// Whether this option is followed by the command that the shell runs.
+/// Returns whether this option is followed by the command that the shell runs.
 pub(super) fn is_command_option(word: &OsStr) -> bool {
     word == "--command" || tables::letters(word).is_some_and(|letters| letters.ends_with('c'))
 }

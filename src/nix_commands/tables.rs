@@ -275,7 +275,7 @@ pub(super) fn old_command(name: &str, words: &Words<'_>) -> Option<Plan> {
     Some(plan)
 }
 
-/// Whether `nix-shell` gives the terminal to a shell: of its own, or to one that it is to run.
+/// Returns whether `nix-shell` gives the terminal to a shell: of its own, or to one that it is to run.
 fn is_interactive_nix_shell(arguments: &[OsString]) -> bool {
     let has = |wanted: &[&str]| arguments.iter().any(|word| wanted.iter().any(|wanted| word == wanted));
     if arguments.first().is_some_and(is_script) || has(&["--help", "--version"]) {

@@ -49,7 +49,7 @@ pub(super) struct ConfigFile {
     pub(super) keep_days: Option<Set<u64>>,
     pub(super) keep_runs: Option<Set<u64>>,
     pub(super) keep_mib: Option<Set<u64>>,
-    /// Whether the history is used.
+    /// True if the history is used.
     pub(super) history: Option<Set<bool>>,
     /// Days.
     pub(super) history_days: Option<Set<u64>>,

@@ -1,11 +1,11 @@
-//! What a command prints on standard output and on standard error keeps its order below `nixmon run`.
+//! Output of a command on standard output and on standard error keeps its order below `nixmon run`.
 
 #![expect(clippy::disallowed_methods, reason = "a test of the program starts processes")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::{Command, Stdio};
 
-/// How often each is tried: what changes places does so by chance.
+/// Number of tries of each, since the order changes by chance.
 const TRIES: usize = 15;
 
 /// A shell's line, in which `$N` is the program; returns what it prints.

@@ -1,7 +1,7 @@
 //! `nixmon run` and its short forms with real Nix: the machine's own, an old one where it is Debian's, and one that sends its
 //! records to a socket.
 //!
-//! What comes several ways must be told once. So the summary of each run is held against that of nixmon as a filter
+//! Records that come several ways must be told once. So the summary of each run is held against that of nixmon as a filter
 //! behind the same command, which has one way only.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]

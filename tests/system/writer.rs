@@ -11,7 +11,7 @@ use crate::common::corpus::{self, Case};
 use crate::common::require;
 use serde_json::{Value, json};
 
-/// Whether this system tells how a process ended that is not ours.
+/// Returns whether this system tells how a process ended that is not ours.
 fn is_told() -> bool {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());

@@ -37,7 +37,7 @@ pub struct JobsRun {
     pub started_ms: i64,
     /// The milliseconds that it took.
     pub elapsed_ms: u64,
-    /// What ran in it.
+    /// Builds that ran in it.
     pub spans: Vec<Span>,
     /// The most memory of all processes, if it was measured.
     pub peak_bytes: Option<u64>,
@@ -87,7 +87,7 @@ pub struct JobsRow {
     pub mean_cpus: Option<f64>,
 }
 
-/// How the time falls with the number of jobs.
+/// The fall of the time with the number of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scaling {
@@ -127,7 +127,7 @@ pub struct JobsReport {
     pub memory_limits: Option<u32>,
     /// The scaling.
     pub scaling: Option<Scaling>,
-    /// What the next run is expected to need.
+    /// Resources that the next run is expected to need.
     pub resource_prediction: ResourcePrediction,
     /// All settings, by jobs.
     pub rows: Vec<JobsRow>,
@@ -237,7 +237,7 @@ fn past(runs: &[JobsRun]) -> Past {
 
 /// Simulates the graph of a run with other jobs, or returns `None` where it has none.
 ///
-/// What is outside the builds, as the evaluation, takes as long as it did.
+/// Time outside the builds, such as the evaluation, stays as it was.
 fn simulate(run: &JobsRun, jobs: u32, estimator: &Estimator) -> Option<u64> {
     if run.spans.len() < 2 || run.spans.iter().all(|span| span.needs.is_empty()) {
         return None;

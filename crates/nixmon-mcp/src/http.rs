@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::Server;
 
-/// Where and for whom to serve.
+/// The address to serve at, and the clients to serve.
 #[derive(Clone, Debug)]
 pub struct Http {
     /// The address; port 0 takes a free one.

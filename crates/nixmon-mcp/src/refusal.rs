@@ -7,9 +7,9 @@ use nixmon_runs::{ErrorKind, QueryError, StoreError};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{}", .next.as_ref().map(|next| format!(". Next: {next}")).unwrap_or_default())]
 pub struct Refusal {
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// What to do instead.
+    /// Advice.
     pub next: Option<String>,
 }
 

@@ -371,7 +371,7 @@ enum Completed {
     Run,
 }
 
-/// What became of a question.
+/// The answer to a question.
 enum Consent {
     Given,
     Refused,

@@ -41,7 +41,7 @@ pub(crate) struct Row {
     /// The file of the tool's sources, or the version whose output was read, that shows the form.
     #[cfg_attr(not(test), expect(dead_code, reason = "it is for readers, and a test asks for it"))]
     pub(crate) source: &'static str,
-    /// Whether the line is believed only after a line that opens the tool.
+    /// True if the line is believed only after a line that opens the tool.
     pub(crate) inner: bool,
 }
 
@@ -266,7 +266,7 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && !text.contains(|c: char| c.is_whitespace())
 }
 
-/// Whether a path names an object, library or program that a silent rule (`  CC  foo.o`) would name.
+/// Returns whether a path names an object, library or program that a silent rule (`  CC  foo.o`) would name.
 fn is_object(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rsplit_once('.').is_none_or(|(_, extension)| {

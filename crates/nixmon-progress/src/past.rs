@@ -12,7 +12,7 @@ pub struct PastUnit {
     pub file: String,
     /// The time from the run's begin to the file's.
     pub started: Duration,
-    /// How long the file took.
+    /// Duration of the file.
     pub elapsed: Duration,
 }
 
@@ -31,7 +31,7 @@ struct Share {
 
 /// An earlier run, with the time of the whole divided among its files.
 ///
-/// What ran between files (links, generators) is not in a history of files; it is given to the file that came next, which
+/// Time between files (links, generators) is not in a history of files; it is given to the file that came next, which
 /// waited for it.
 #[derive(Clone, Debug)]
 pub struct Past {
@@ -183,7 +183,7 @@ impl Timeline {
         &self.past
     }
 
-    /// Whether the earlier run is of the same files.
+    /// Returns whether the earlier run is of the same files.
     pub(crate) fn fits(&self) -> bool {
         self.n_seen < N_TRIED || self.n_found as f64 >= SHARE_FOUND * self.n_seen as f64
     }

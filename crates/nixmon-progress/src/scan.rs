@@ -141,7 +141,7 @@ impl Scanner {
         self.slow(index, line, at)
     }
 
-    /// Whether the line may have a ninja status of a form that is to be learned.
+    /// Returns whether the line may have a ninja status of a form that is to be learned.
     fn learns(&self, bytes: &[u8]) -> bool {
         self.running & Tool::Ninja.bit() != 0
             && bytes.first().is_some_and(|first| !first.is_ascii_alphabetic() && *first != b' ')

@@ -117,7 +117,7 @@ impl Format {
 pub(crate) struct Learner {
     shape: String,
     last: Vec<u64>,
-    /// How often each pair of numbers agreed with a count, by position of done and total.
+    /// Number of times that each pair of numbers agreed with a count, by position of done and total.
     agreeing: u8,
     roles: Option<(Role, usize)>,
 }
@@ -164,7 +164,7 @@ impl Learner {
     }
 }
 
-/// Whether the numbers of a line moved on as their roles say.
+/// Returns whether the numbers of a line moved on as their roles say.
 fn still_fits((role, total): (Role, usize), before: &[u64], now: &[u64]) -> bool {
     let pair = |at: usize| before.get(at).copied().zip(now.get(at).copied());
     let moved = match role {

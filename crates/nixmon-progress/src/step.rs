@@ -13,7 +13,7 @@ pub(crate) struct Step<'l> {
     pub(crate) output: &'l str,
     /// The target that it belongs to, where the path says so.
     pub(crate) package: Option<&'l str>,
-    /// Whether the description begins with a verb of a known generator.
+    /// True if the description begins with a verb of a known generator.
     pub(crate) is_known: bool,
 }
 
@@ -110,7 +110,7 @@ const SOURCES: [&str; 24] = [
     "go", "cu", "hs", "java", "vala", "adb", "swift",
 ];
 
-/// Whether a path is a source that compilers take.
+/// Returns whether a path is a source that compilers take.
 pub(crate) fn is_source(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rsplit_once('.').is_some_and(|(stem, extension)| !stem.is_empty() && SOURCES.contains(&extension))

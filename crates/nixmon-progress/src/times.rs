@@ -11,7 +11,7 @@ pub struct FileTime {
     pub name: String,
     /// The time from the begin of the build.
     pub started: Duration,
-    /// How long it took.
+    /// Its duration.
     pub elapsed: Duration,
 }
 
@@ -76,7 +76,7 @@ pub fn cargo_timings(text: &str) -> Option<Vec<FileTime>> {
     Some(times.collect())
 }
 
-/// Whether a build compiled everything or only what had changed.
+/// True if a build compiled everything or only what had changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Extent {

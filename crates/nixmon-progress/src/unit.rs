@@ -94,7 +94,7 @@ impl Tool {
         })
     }
 
-    /// Whether the tool only runs tests.
+    /// Returns whether the tool only runs tests.
     pub fn runs_tests(self) -> bool {
         matches!(
             self,
@@ -108,7 +108,7 @@ impl Tool {
         )
     }
 
-    /// Whether the tool only fetches.
+    /// Returns whether the tool only fetches.
     pub fn downloads(self) -> bool {
         matches!(self, Self::Curl | Self::Git | Self::CargoFetch)
     }
@@ -156,7 +156,7 @@ pub struct Unit {
     pub total: Option<u64>,
     /// Share of the work that is done, from 0 to 100. It never falls.
     pub percent: Option<f64>,
-    /// Whether the percent rests on an estimate and not on the tool's own count.
+    /// True if the percent rests on an estimate and not on the tool's own count.
     pub estimated: bool,
     /// The file or test of the latest line.
     pub current: Option<String>,

@@ -32,7 +32,7 @@ pub struct RunDir {
 /// The width of a guard's note, so that a later one is no longer.
 const NOTE: usize = 1024;
 
-/// What a guard has to say where it cannot write its files.
+/// The message of a guard that cannot write its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GuardNote {

@@ -8,7 +8,7 @@ use super::StoreError;
 use super::files::{self, Lock};
 use super::proc::Proc;
 
-/// How long a lock is waited for whose holder is stopped, or not known.
+/// Longest wait for a lock whose holder is stopped or unknown.
 const STOPPED: Duration = Duration::from_secs(3);
 
 /// Waits for a lock, `limit` at most.

@@ -47,7 +47,7 @@ enum Form {
     Over,
 }
 
-/// What can be read again.
+/// An input that can be read again.
 trait Input: BufRead + Seek {}
 
 impl<R: BufRead + Seek> Input for R {}

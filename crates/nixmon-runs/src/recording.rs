@@ -63,7 +63,7 @@ type Result<T, E = RecordingError> = std::result::Result<T, E>;
 
 /// Writes a recording.
 ///
-/// Of a command's streams, what a file does not take just now is kept for later, up to a limit. Beyond it pieces are lost;
+/// Bytes of a command's streams that a file does not take are kept for later, up to a limit. Beyond it pieces are lost;
 /// the recording then says how many bytes, in a note like `{"lost":4096}`.
 pub struct Recorder {
     writer: Writer,
@@ -102,7 +102,7 @@ impl Recorder {
     }
 
     /// Makes the file for the streams of a command.
-    /// Where that is not possible now, it is tried again at each flush.
+    /// If that is not possible now, it is tried again at each flush.
     ///
     /// # Errors
     ///

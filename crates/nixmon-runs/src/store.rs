@@ -34,7 +34,7 @@ pub struct Created {
 pub(super) const NEW: &str = ".new-";
 /// A directory that is being removed.
 pub(super) const REMOVED: &str = ".removed-";
-/// How long the store's lock is waited for. Whoever holds it makes or removes a run, which takes milliseconds.
+/// Longest wait for the store's lock. Its holder makes or removes a run, which takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Greatest number that is given.
 const MAX_NUMBER: u64 = 1_000_000_000_000;

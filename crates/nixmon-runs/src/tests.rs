@@ -384,7 +384,7 @@ fn sockets_are_removed() {
     assert!(other.exists());
 }
 
-/// What another user may have planted in the place of a file: a link, a pipe, a directory.
+/// Things that another user may have planted in the place of a file: a link, a pipe, a directory.
 #[test]
 fn nothing_is_written_or_read_through_a_link() {
     use std::os::unix::fs::{PermissionsExt, symlink};

@@ -8,7 +8,7 @@ use crate::nix_commands::{self, Known};
 
 /// Subcommands of nix that build or look, and change neither a system nor a home.
 const BUILDS: [&str; 6] = ["build", "eval", "log", "path-info", "why-depends", "flake"];
-/// Of `nix flake` these.
+/// Subcommands of `nix flake`.
 const FLAKE: [&str; 6] = ["check", "info", "lock", "metadata", "show", "update"];
 /// Older commands of the same kind.
 const OLDER: [&str; 2] = ["nix-build", "nix-instantiate"];

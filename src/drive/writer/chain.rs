@@ -1,4 +1,4 @@
-//! Who writes into a pipe: from processes and what they hold to one process for each part of a pipeline. No I/O.
+//! The writers of a pipe: from processes and what they hold to one process for each part of a pipeline. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,7 +121,7 @@ fn above(processes: &Processes, pid: i32) -> impl Iterator<Item = i32> {
     std::iter::successors(parent(&pid), parent).take(processes.len())
 }
 
-/// How a process stands.
+/// The condition of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// It has not ended.
@@ -140,7 +140,7 @@ pub(super) struct Seen {
     pub(super) reads_pipe: bool,
 }
 
-/// What the stages of a pipeline say together.
+/// The joint verdict of the stages of a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// One that counts has not ended.
@@ -152,7 +152,7 @@ pub(super) enum Verdict {
 /// The exit status of a process that SIGPIPE has ended, and a shell's word for it.
 const BROKEN_PIPE: i32 = 128 + 13;
 
-/// What a pipeline's stages, from us to its beginning, say of the build. Shells and unknown programs that read from
+/// Judges a build by a pipeline's stages, from nixmon to its beginning. Shells and unknown programs that read from
 /// another stage are taken as a shell's `pipefail` takes them.
 pub(super) fn verdict(stages: &[Seen]) -> Verdict {
     let Some((stage, rest)) = stages.split_first() else { return Verdict::Unknown };

@@ -1,6 +1,6 @@
-//! What a program's exit status says of the build, by the program's name.
+//! The meaning of a program's exit status for the build, by the program's name.
 
-/// What an exit status is worth.
+/// The weight of an exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Runs builds, and ends with 0 only if they went well.

@@ -18,16 +18,16 @@ use nixmon_runs::proc::{Proc, Stat};
 
 /// Reading begins after this time, though the search may go on: on a machine with thousands of processes it takes longer.
 const HEAD_START: Duration = Duration::from_millis(20);
-/// How far the numbers of processes are from ours that are looked at first.
+/// Distance from our own number of the processes that are looked at first.
 const NEAR: i32 = 6;
 /// When it is looked again what the processes run: a shell forks first, and then becomes the program.
 const SETTLING: [u64; 5] = [1, 4, 10, 30, 60];
 /// After the stream's end its writer ends too, and whoever started it asks for its status.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How often it is asked.
+/// Number of questions.
 const STEP: Duration = Duration::from_millis(2);
 
-/// What writes into our standard input.
+/// The writer into our standard input.
 #[derive(Debug)]
 pub struct Writer {
     /// The parts of the pipeline, from us to its beginning; `None` until they were looked for.
@@ -41,7 +41,7 @@ pub struct Writer {
 struct Member {
     reads_pipe: bool,
     process: Watched,
-    /// Of a program that runs another one at a terminal of its own, that one.
+    /// The program that another one runs at a terminal of its own.
     child: Option<Watched>,
 }
 
@@ -84,7 +84,7 @@ impl Writer {
         }
     }
 
-    /// How what is upstream of us ended, once the stream has; `None` where that is not known.
+    /// Returns how the programs upstream ended, after the end of the stream; `None` if that is not known.
     pub(in crate::drive) async fn end(&self) -> Option<WriterEnd> {
         let asked = Instant::now();
         loop {
@@ -218,7 +218,7 @@ impl Watched {
         Some(watched)
     }
 
-    /// What the system says of it, if the number is still its own.
+    /// Returns the system's answer about it, if the number is still its own.
     fn stat(&self) -> Option<Stat> {
         stat(self.pid).filter(|stat| stat.begin_ticks() == Some(self.began))
     }
@@ -265,7 +265,7 @@ impl Watched {
         }
     }
 
-    /// Whether it is one of our user's.
+    /// Returns whether it is one of our user's.
     fn is_ours(&self) -> bool {
         let ours = getuid();
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
@@ -313,7 +313,7 @@ fn pipe_of(target: &std::path::Path) -> Option<u64> {
     target.to_str()?.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()
 }
 
-/// Whether a descriptor is open for writing.
+/// Returns whether a descriptor is open for writing.
 fn writes(pid: i32, descriptor: i32) -> bool {
     let Ok(file) = File::open(format!("/proc/{pid}/fdinfo/{descriptor}")) else { return false };
     let flags = BufReader::new(file).lines().map_while(Result::ok).find_map(|line| {

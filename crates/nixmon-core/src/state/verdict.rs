@@ -55,7 +55,7 @@ impl State {
         effects.changes.push(Change::Ended(outcome));
     }
 
-    /// What the stream alone says, were it to end now.
+    /// Returns the outcome by the stream alone, were it to end now.
     pub fn outcome_so_far(&self) -> Outcome {
         self.judge(None)
     }

@@ -35,7 +35,7 @@ pub struct Expected {
     pub high_ms: u64,
     /// The number of samples on which it stands.
     pub samples: u32,
-    /// How near those samples are.
+    /// Nearness of those samples.
     pub rung: Rung,
 }
 

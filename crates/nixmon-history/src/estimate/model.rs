@@ -219,7 +219,7 @@ fn index_of(names: &mut Vec<String>, name: &str) -> u32 {
     at as u32
 }
 
-/// What was met of a group, from the newest on: run and version of the last one, and how many of each host were taken.
+/// Samples met of a group, from the newest on: run and version of the last one, and how many of each host were taken.
 type Met = (Option<(u32, u32)>, Vec<usize>);
 
 impl Model {

@@ -14,7 +14,7 @@ pub struct Step {
     pub running: bool,
 }
 
-/// What the end of a run waits for.
+/// Builds that the end of a run waits for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CriticalPath {
     /// The longest chain, the first step first.

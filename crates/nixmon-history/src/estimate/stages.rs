@@ -1,4 +1,4 @@
-//! What a target's own past says of a run: before its plan is known, and of the stages that are no builds.
+//! Estimates from a target's own past: before its plan is known, and of the stages that are no builds.
 
 use super::eta::Eta;
 use super::random::{logistic, logistic_rest};

@@ -1,4 +1,4 @@
-//! What the history says: the slowest, differences, trends, regressions, health, and how good predictions were. Pure.
+//! Statistics of the history: the slowest, differences, trends, regressions, health, and how good predictions were. Pure.
 
 mod accuracy;
 mod chain;

@@ -100,7 +100,7 @@ impl std::fmt::Display for Notice {
     }
 }
 
-/// How long a write waits for other processes.
+/// Longest wait of a write for other processes.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// An open history.

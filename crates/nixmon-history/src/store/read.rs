@@ -394,7 +394,7 @@ impl Store {
     /// Reads the successful runs of a target on a host for [`jobs::analyse`](crate::jobs::analyse), the oldest first.
     ///
     /// The number of jobs is `-j` of the tool where the run has one, and else `max-jobs`. Runs that built nothing are left out.
-    /// What ran in them is read of the newest three with each setting alone, since that is most of the work.
+    /// Reads the builds of the newest three runs with each setting only, since that is most of the work.
     pub fn jobs_runs(&self, target: &str, host: &str, limit: u32) -> Result<Vec<JobsRun>, StoreError> {
         let filter =
             RunFilter { target: Some(target), host: Some(host), limit: Some(limit), ..RunFilter::default() };

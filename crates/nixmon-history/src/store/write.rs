@@ -14,7 +14,7 @@ use crate::record::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(pub i64);
 
-/// What has happened in a run since the last batch. The field `run` of the records is ignored.
+/// Events of a run since the last batch. The field `run` of the records is ignored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// The builds that ended.

@@ -12,7 +12,7 @@
 //!   the k-th occurrence on one way is dropped if the other way had k. Compared is what can be seen of a line; where Nix
 //!   writes to no terminal it removes escapes and carriage returns and makes spaces of tabs (`libutil/terminal.cc`).
 //!
-//! What Nix prints for a record is its `msg`, the `text` of an activity with `...` after it, or `name> ` and a line of
+//! Nix prints for a record its `msg`, the `text` of an activity with `...` after it, or `name> ` and a line of
 //! a build's log, `name (post)> ` and one of its hook's (`libmain/progress-bar.cc`, `libutil/logging.cc`).
 
 mod repetition;

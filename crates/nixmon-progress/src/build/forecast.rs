@@ -80,7 +80,7 @@ impl Steps {
         self.forecast.running = running;
     }
 
-    /// Whether a step waits, and all that it needs is done. A package of which a file has ended may go on.
+    /// Returns whether a step waits, and all that it needs is done. A package of which a file has ended may go on.
     fn is_ready(&self, at: usize) -> bool {
         let Some(step) = self.steps.get(at).filter(|step| step.state == State::Waiting) else { return false };
         let Some(package) = step.package.as_deref().and_then(|name| self.targets.get(name)) else {

@@ -107,7 +107,7 @@ impl Build {
         true
     }
 
-    /// Whether so many lines of progress came in these 10 ms that no more are read.
+    /// Returns whether so many lines of progress came in these 10 ms that no more are read.
     fn is_flooded(&mut self, at: Duration) -> bool {
         let Some(limit) = self.hints.flood_limit else { return false };
         let window = at.as_secs() * 100 + u64::from(at.subsec_millis() / 10);
@@ -333,7 +333,7 @@ impl Build {
         only.filter(|_| building.is_none()).and_then(|work| work.share()).map(|share| (100.0 * share, false))
     }
 
-    /// Whether the tool's own total is about that of the earlier run: an incremental build is measured by itself.
+    /// Returns whether the tool's own total is about that of the earlier run: an incremental build is measured by itself.
     fn is_comparable(&self) -> bool {
         let (Some(timeline), Some(count)) = (
             &self.timeline,
@@ -444,7 +444,7 @@ impl Build {
     }
 }
 
-/// Whether the tool's lines stand for single steps that take time.
+/// Returns whether the tool's lines stand for single steps that take time.
 fn counts_steps(tool: Tool) -> bool {
     matches!(
         tool,

@@ -63,7 +63,7 @@ pub struct Package {
     pub eta: Option<Duration>,
     /// Packages that must be built before, sorted.
     pub depends_on: Vec<String>,
-    /// How it does.
+    /// Its health.
     pub health: Health,
 }
 
@@ -105,7 +105,7 @@ impl Packages {
         }
     }
 
-    /// Whether a package of this name was planned or seen.
+    /// Returns whether a package of this name was planned or seen.
     pub(super) fn has(&self, package: &str) -> bool {
         self.entries.contains_key(package)
     }
@@ -231,7 +231,7 @@ impl Packages {
     }
 }
 
-/// Whether the file that the package compiles now takes more than twice the time of the earlier run.
+/// Returns whether the file that the package compiles now takes more than twice the time of the earlier run.
 fn is_slow(steps: &Steps, past: Option<&Past>, package: &str, now: f64) -> bool {
     let Some((file, since)) = steps.running_file(package) else { return false };
     let usual = past.and_then(|past| past.elapsed(Some(package), file));

@@ -30,13 +30,13 @@ pub struct Finished {
     pub package: Option<String>,
     /// The source, or the output of a link.
     pub file: String,
-    /// Whether it linked.
+    /// True if it linked.
     pub is_link: bool,
     /// The time from the build's begin to the step's, in seconds. Of a tool that prints only ends it is the end before.
     pub started: f64,
     /// The time from the build's begin to the step's end, in seconds.
     pub ended: f64,
-    /// Whether both times come from lines of the step itself and not from those of others.
+    /// True if both times come from lines of the step itself and not from those of others.
     pub is_exact: bool,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct Steps {
     finished: Vec<Finished>,
     weigher: Weigher,
     pub(super) jobs: usize,
-    /// Whether the number of jobs was given; else it grows with what lines prove.
+    /// True if the number of jobs was given; else it grows with what lines prove.
     pub(super) knows_jobs: bool,
     n_planned: u64,
     n_ended: u64,
@@ -91,7 +91,7 @@ pub(super) struct Steps {
     recent: std::collections::VecDeque<f64>,
     last_end: f64,
     is_calibrated: bool,
-    /// Whether any step's begin was seen.
+    /// True if any step's begin was seen.
     pub(super) sees_begins: bool,
 }
 
@@ -208,7 +208,7 @@ impl Steps {
         self.is_calibrated = true;
     }
 
-    /// Whether the costs are those of an earlier run.
+    /// Returns whether the costs are those of an earlier run.
     pub(super) fn is_calibrated(&self) -> bool {
         self.is_calibrated
     }

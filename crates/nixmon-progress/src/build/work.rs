@@ -20,7 +20,7 @@ pub(super) struct Work {
     pub(super) percent: Option<f64>,
     pub(super) current: Option<String>,
     pub(super) package: Option<String>,
-    /// Whether the tool is known to run.
+    /// True if the tool is known to run.
     pub(super) is_open: bool,
     failed: u64,
     tests: Option<Tests>,

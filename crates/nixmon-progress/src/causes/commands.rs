@@ -65,7 +65,7 @@ pub(super) fn failed(line: &str) -> Option<Failed<'_>> {
     }
 }
 
-/// Whether a line is a command and no message.
+/// Returns whether a line is a command and no message.
 pub(super) fn is_command(line: &str) -> bool {
     let first = line.split(' ').next().unwrap_or("");
     !first.is_empty() && !first.ends_with(':') && line.contains(' ') && !line.starts_with(' ')

@@ -221,7 +221,7 @@ fn python_place(rest: &str) -> Option<Place> {
     Some(Place { file: file.to_owned(), line: digits.parse().ok(), column: None })
 }
 
-/// Whether a name is one of an exception: `ModuleNotFoundError`, `subprocess.CalledProcessError`, `KeyboardInterrupt`.
+/// Returns whether a name is one of an exception: `ModuleNotFoundError`, `subprocess.CalledProcessError`, `KeyboardInterrupt`.
 fn is_exception(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     last.starts_with(|c: char| c.is_ascii_uppercase())

@@ -93,9 +93,9 @@ pub struct Target {
     pub depends_on: Vec<String>,
     /// Sources that are compiled.
     pub sources: Vec<Source>,
-    /// Whether it is linked with link-time optimization, which puts much of the compiler's work into the link.
+    /// True if it is linked with link-time optimization, which puts much of the compiler's work into the link.
     pub lto: bool,
-    /// Whether a build without arguments makes it, where that is known.
+    /// True if a build without arguments makes it, where that is known.
     pub is_default: Option<bool>,
     /// The place among the targets as the build system knows them, where that is known: ninja starts them in this order.
     #[serde(skip)]
@@ -139,9 +139,9 @@ impl Project {
         self.targets.get(at)
     }
 
-    /// Whether a build without arguments is expected to make the target.
+    /// Returns whether a build without arguments is expected to make the target.
     ///
-    /// Where the build system does not say, a library that no program needs is taken to be left out of a project that
+    /// If the build system does not say, a library that no program needs is taken to be left out of a project that
     /// has programs: `add_subdirectory(… EXCLUDE_FROM_ALL)` leaves such.
     pub fn is_expected(&self, target: &Target) -> bool {
         if target.kind == TargetKind::Utility || target.sources.is_empty() {

@@ -135,7 +135,7 @@ impl Random {
     }
 }
 
-/// What is said of a damaged run in one line, without control characters.
+/// Describes a damaged run in one line, without control characters.
 fn check_words(error: &QueryError, told: &str) {
     let words = error.to_string();
     let is_clear = words.len() > 10 && words.len() < 400 && !words.contains("os error 0");
