@@ -47,6 +47,7 @@ fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
 fn belongs(dir: &Path) -> bool {
     let name = dir.file_name().unwrap().to_str().unwrap_or_default();
     // Cargo marks its target directory with this file, whatever its name.
-    let is_cache = dir.join("CACHEDIR.TAG").exists();
+    // Something else may have made the directory before Cargo could mark it.
+    let is_cache = dir.join("CACHEDIR.TAG").exists() || dir == root().join("target");
     !is_cache && (!name.starts_with('.') || [".ci", ".config", ".github"].contains(&name))
 }
