@@ -70,6 +70,8 @@ pub struct Pipeline {
     stdout: Stdout,
     /// Answers of a recording that were not asked for yet, by file.
     unasked: BTreeMap<String, DerivationFacts>,
+    /// The user has interrupted nixmon itself.
+    is_interrupted: bool,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -128,6 +130,7 @@ impl Pipeline {
             sinks: Sinks { shown: Box::new(shown), kept: Vec::new(), want_events },
             stdout: Stdout::default(),
             unasked: BTreeMap::new(),
+            is_interrupted: false,
         }
     }
 
@@ -323,6 +326,7 @@ impl Pipeline {
 
     /// Takes note that the user has interrupted the run.
     pub fn interrupt(&mut self, at: Moment) {
+        self.is_interrupted = true;
         self.apply(Input::Interrupt, at);
     }
 
@@ -364,13 +368,10 @@ impl Pipeline {
         // A shell ends as what it ran last, so its 0 is no answer to a failure that was read; Nix's is.
         let contradicted = matches!(self.state.outcome_so_far(), Outcome::Failure | Outcome::Interrupted);
         let counts = |end: &WriterEnd| end.status != 0 || end.is_of_nix || !contradicted;
-        let status = writer.filter(counts).map(|end| end.status);
-        self.apply(Input::End(status), at);
         // A user who interrupts ends the filter, too, whatever the writer makes of it.
-        let code = match self.state.outcome() {
-            Some(Outcome::Interrupted) => self.state.exit_code(),
-            _ => status.unwrap_or_else(|| self.state.exit_code()),
-        };
+        let status = writer.filter(|end| counts(end) && !self.is_interrupted).map(|end| end.status);
+        self.apply(Input::End(status), at);
+        let code = status.unwrap_or_else(|| self.state.exit_code());
         self.tell_end(code, at, gather);
         (code, status)
     }
