@@ -44,7 +44,7 @@ pub struct Cli {
     /// Record the raw input with its times in FILE, for `nixmon replay` and for bug reports; compressed if FILE ends in .zst
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
-    /// Whether the exit status of what writes into the pipe is looked for (Linux 6.15 and later) [default: auto]
+    /// End with the exit status of the program that writes into the pipe, on Linux 6.15 and later [default: auto]
     #[arg(long, value_enum, value_name = "WHEN")]
     pub status_from_writer: Option<StatusFromWriter>,
     /// Read this configuration file [default: ~/.config/nixmon/config.toml]
@@ -585,10 +585,10 @@ pub struct OutputArgs {
     pub snapshots: Option<u64>,
 }
 
-/// Whether a filter ends as what writes into it.
+/// Sources of a filter's exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StatusFromWriter {
-    /// Where the system can tell its exit status, `nix build |& nixmon` ends as `nix build` does; else the stream decides
+    /// `nix build |& nixmon` ends as `nix build` does; if the system does not tell how that ended, the stream decides
     Auto,
     /// The stream alone decides
     Never,

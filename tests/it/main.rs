@@ -11,6 +11,7 @@ mod eta;
 mod fuzz_corpora;
 mod live_frames;
 mod properties;
+mod prose;
 mod replay;
 mod rules;
 mod schema;

@@ -19,34 +19,49 @@ const CORE: [(&str, &[&str]); 9] = [
     ("pipeline", &["frontend", "render", "wire", "text", "view", "state", "activation"]),
 ];
 
+/// The modules of the program, and the modules that each may import. `commands` is above all, `lib` and `main` only hand over.
+const PROGRAM: [(&str, &[&str]); 9] = [
+    ("cli", &[]),
+    ("exit_status", &[]),
+    ("limited", &[]),
+    ("nix_commands", &["limited"]),
+    ("settings", &["cli"]),
+    ("history", &["settings"]),
+    ("drive", &["history", "settings", "nix_commands", "cli", "exit_status"]),
+    ("monitor", &["drive", "history", "settings", "nix_commands", "limited", "cli", "exit_status"]),
+    (
+        "commands",
+        &["monitor", "drive", "history", "settings", "nix_commands", "limited", "cli", "exit_status"],
+    ),
+];
+
 /// Crates that other programs embed, and dependencies that none of them may have.
 const LIBRARIES: [&str; 4] = ["nixmon-log", "nixmon-core", "nixmon-runs", "nixmon-progress"];
 const HEAVY: [&str; 7] = ["tokio", "clap", "rusqlite", "axum", "hyper", "anyhow", "indicatif"];
 
 #[test]
 fn core_modules_import_only_those_below_them() {
-    let root = Path::new("crates/nixmon-core/src");
-    let mut faults = Vec::new();
-    for file in sources() {
-        let Ok(inside) = file.strip_prefix(root) else { continue };
-        let Some(module) = inside.iter().next().and_then(|name| name.to_str()) else { continue };
-        let module = module.trim_end_matches(".rs");
-        // Unit tests may look at a module through those above it.
-        let is_test = inside.iter().any(|part| part == "tests" || part == "tests.rs");
-        if module == "lib" || is_test {
-            continue;
-        }
-        let Some((_, allowed)) = CORE.iter().find(|(name, _)| *name == module) else {
-            faults.push(format!("{}: `{module}` has no row in CORE", file.display()));
-            continue;
-        };
-        for import in imports(&tree::text(&file).unwrap()) {
-            if import != module && !allowed.contains(&import.as_str()) {
-                faults.push(format!("{}: `{module}` may not import `{import}`", file.display()));
-            }
+    assert_no_faults(&imports_beyond("crates/nixmon-core/src", &CORE));
+}
+
+#[test]
+fn modules_of_the_program_import_only_those_below_them() {
+    assert_no_faults(&imports_beyond("src", &PROGRAM));
+}
+
+#[test]
+fn tables_of_imports_go_one_way() {
+    for table in [&CORE[..], &PROGRAM[..]] {
+        // A module that imports another may not be imported by it, not even by way of a third: take away those that import
+        // nothing that is left, until none is.
+        let mut left: Vec<_> = table.to_vec();
+        while !left.is_empty() {
+            let names: Vec<&str> = left.iter().map(|(name, _)| *name).collect();
+            let n = left.len();
+            left.retain(|(_, allowed)| allowed.iter().any(|import| names.contains(import)));
+            assert!(left.len() < n, "these import one another in a circle: {names:?}");
         }
     }
-    assert_no_faults(&faults);
 }
 
 #[test]
@@ -203,6 +218,34 @@ fn imports(source: &str) -> BTreeSet<String> {
         }
     }
     found
+}
+
+/// Lists the imports of the modules below `root` that `table` does not allow.
+fn imports_beyond(root: &str, table: &[(&str, &[&str])]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut unseen: BTreeSet<&str> = table.iter().map(|(name, _)| *name).collect();
+    for file in sources() {
+        let Ok(inside) = file.strip_prefix(root) else { continue };
+        let Some(module) = inside.iter().next().and_then(|name| name.to_str()) else { continue };
+        let module = module.trim_end_matches(".rs");
+        // Unit tests may look at a module through those above it.
+        let is_test = inside.iter().any(|part| part == "tests" || part == "tests.rs");
+        if matches!(module, "lib" | "main") || is_test {
+            continue;
+        }
+        let Some((name, allowed)) = table.iter().find(|(name, _)| *name == module) else {
+            faults.push(format!("{}: `{module}` has no row", file.display()));
+            continue;
+        };
+        unseen.remove(name);
+        for import in imports(&tree::text(&file).unwrap()) {
+            if import != module && !allowed.contains(&import.as_str()) {
+                faults.push(format!("{}: `{module}` may not import `{import}`", file.display()));
+            }
+        }
+    }
+    faults.extend(unseen.iter().map(|name| format!("{root}: there is no module `{name}`")));
+    faults
 }
 
 fn is_of_word(c: char) -> bool {

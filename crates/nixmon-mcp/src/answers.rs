@@ -172,7 +172,7 @@ pub(crate) struct PlanAnswer {
     /// The outcome, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) outcome: Option<RunOutcome>,
-    /// What would be done, or the last lines of it.
+    /// The actions of the switch, or the last lines of them.
     pub(crate) lines: Vec<String>,
     /// Number of lines that were left out to keep the answer short.
     #[serde(skip_serializing_if = "is_zero")]
@@ -190,7 +190,7 @@ pub struct PackageStatusAnswer {
     pub session_id: String,
     /// Packages that are being built.
     pub active_packages: Option<Vec<String>>,
-    /// How far the run has come.
+    /// The progress of the run.
     pub build_progress: Option<BuildProgress>,
     /// Name of the history that was used, as `home_j4`.
     pub build_history_key: Option<String>,
@@ -199,7 +199,7 @@ pub struct PackageStatusAnswer {
     pub note: Option<String>,
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct BuildProgress {
     /// Time until the end, as `2m 15s@14:30`.
