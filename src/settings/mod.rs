@@ -11,6 +11,7 @@ mod output;
 mod resolve;
 mod run;
 mod source;
+mod switches;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

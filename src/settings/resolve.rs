@@ -193,6 +193,7 @@ impl Settings {
             thresholds,
             places: Places {
                 service_logs,
+                switches: super::switches::switches(&mcp.targets),
                 home: environment.home.clone(),
                 log_dir: environment.nix_log_dir.clone().unwrap_or_else(|| "/nix/var/log/nix".to_owned()),
             },

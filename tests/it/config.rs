@@ -13,14 +13,14 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A home directory with this configuration.
-fn home(config: &str) -> TempDir {
+pub(crate) fn home(config: &str) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::create_dir_all(home.path().join(".config/nixmon")).unwrap();
     fs::write(home.path().join(".config/nixmon/config.toml"), config).unwrap();
     home
 }
 
-fn nixmon(home: &Path, args: &[&str]) -> Output {
+pub(crate) fn nixmon(home: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_nixmon"))
         .args(args)
         .env_clear()
@@ -32,7 +32,7 @@ fn nixmon(home: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 

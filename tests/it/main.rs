@@ -10,6 +10,7 @@ mod decoding;
 mod eta;
 mod fuzz_corpora;
 mod live_frames;
+mod pointers;
 mod properties;
 mod prose;
 mod replay;

@@ -31,6 +31,8 @@ pub struct FlakeInputs {
     pub added: Vec<FlakeInput>,
     /// Gone.
     pub removed: Vec<FlakeInput>,
+    /// The lock files, in the order of the stream.
+    pub lock_files: Vec<String>,
     /// The change that the next indented lines belong to.
     open: Option<Kind>,
 }
@@ -66,8 +68,12 @@ impl FlakeInputs {
             let rest = line.strip_prefix(level)?;
             rest.strip_prefix("updating lock file ").or_else(|| rest.strip_prefix("creating lock file "))
         });
-        if head.is_some_and(|rest| rest.starts_with(['"', '\''])) {
+        let quoted = |rest: &str| rest.chars().next().filter(|quote| matches!(quote, '"' | '\''));
+        if let Some((rest, quote)) = head.and_then(|rest| Some((rest, quoted(rest)?))) {
             self.open = None;
+            if let Some((file, _)) = rest.get(1..).and_then(|rest| rest.split_once(quote)) {
+                self.add_lock_file(file);
+            }
             return true;
         }
         if let Some(rest) = line.strip_prefix("• ") {
@@ -99,6 +105,16 @@ impl FlakeInputs {
             }
         }
         true
+    }
+
+    fn add_lock_file(&mut self, file: &str) {
+        /// Beyond them no next step is named.
+        const MOST: usize = 64;
+        let file = sanitize(file);
+        let is_known = self.lock_files.iter().any(|known| **known == file);
+        if !is_known && file.len() <= MAX_URL && self.lock_files.len() < MOST {
+            self.lock_files.push(file.into_owned());
+        }
     }
 
     fn bullet(&mut self, rest: &str) -> bool {
@@ -197,6 +213,7 @@ mod tests {
             ]
         );
         assert_eq!(inputs.removed, [input("d", None, None), input("d/nixpkgs", None, None)]);
+        assert_eq!(inputs.lock_files, ["/home/demo/nix-flakes/flake.lock"]);
     }
 
     #[test]

@@ -52,6 +52,7 @@ mod flake_inputs;
 mod last_words;
 mod line;
 mod machine;
+mod named_log;
 mod rule;
 mod run;
 mod runs;

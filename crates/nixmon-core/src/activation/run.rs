@@ -8,6 +8,7 @@ use std::{
 use super::{
     ActivationChange, Tool, Verb,
     last_words::{Said, Traceback, is_advice, is_service_manager, reports_error},
+    named_log::named_log,
     rule::{Quote, Stage},
     tools::home_manager::{LINK, StepForm, is_own_step},
 };
@@ -376,6 +377,10 @@ impl Run {
     pub fn reasons(&self) -> impl Iterator<Item = &str> {
         let lines = || self.explanation.iter().chain(&self.evidence);
         let most = lines().map(|line| line.weight).max();
+        // It is a log hint and no more, unless failed units have logs of their own.
+        let points = |line: &Evidence| {
+            self.failed.is_empty() && line.weight == Weight::Context && named_log(&line.text).is_some()
+        };
         let repeats = move |line: &Evidence| {
             // Others say how it failed as well.
             let only_names =
@@ -388,7 +393,7 @@ impl Run {
             let beside_files = line.weight == Weight::Context && !self.files.is_empty();
             let told = line.weight == Weight::Context
                 && (self.warnings.contains(&line.text) || line.text.starts_with("building '/nix/store/"));
-            said_by_unit || said_by_step || beside_files || told
+            said_by_unit || said_by_step || beside_files || told || points(line)
         };
         lines().filter(move |line| !repeats(line)).map(|line| line.text.as_str())
     }
@@ -428,12 +433,35 @@ impl Run {
             let most = lines().map(|line| line.weight).filter(|weight| *weight > Weight::Context).max()?;
             lines().find(|line| line.weight == most)
         };
-        why.or_else(what).or_else(|| lines().last()).map(|line| line.text.trim())
+        let last = || lines().rfind(|line| named_log(&line.text).is_none()).or_else(|| lines().last());
+        why.or_else(what).or_else(last).map(|line| line.text.trim())
     }
 
-    /// Returns commands that show more, best first: one for each failed unit; if units hang and none is named, one for each
-    /// of the last list; for a NixOS switch that fails outside its units, the unit that ran it.
+    /// Returns the logs that the failed step, or what runs it, tells its reader to look at: files and commands, the last first.
+    pub fn named_logs(&self) -> Vec<&str> {
+        /// A program that names more says nothing by it.
+        const MOST: usize = 2;
+        let mut logs: Vec<&str> = Vec::new();
+        for log in
+            self.explanation.iter().chain(&self.evidence).rev().filter_map(|line| named_log(&line.text))
+        {
+            if logs.len() < MOST && !logs.contains(&log) {
+                logs.push(log);
+            }
+        }
+        logs
+    }
+
+    /// Returns files and commands that show more, best first: the logs of [`unit_log_hints`](Self::unit_log_hints), without
+    /// failed units after those of [`named_logs`](Self::named_logs).
     pub fn log_hints(&self) -> Vec<String> {
+        let named = if self.failed.is_empty() { self.named_logs() } else { Vec::new() };
+        named.into_iter().map(str::to_owned).chain(self.unit_log_hints()).collect()
+    }
+
+    /// Returns commands that show the logs of units, best first: one for each failed unit; if units hang and none is named, one
+    /// for each of the last list; for a NixOS switch that fails outside its units, the unit that ran it.
+    pub fn unit_log_hints(&self) -> Vec<String> {
         let mut hints: Vec<String> = self.failed.order.iter().map(Unit::log_hint).collect();
         if self.hung && self.failed.is_empty() {
             hints.extend(self.last_list.iter().map(Unit::log_hint));

@@ -226,8 +226,9 @@ fn failed_unit(run: &Run, unit: &Unit, evidence: &Evidence, style: &Style) -> Bl
     block
 }
 
-/// Makes blocks for a failed activation: its reasons and logs, then its failed units.
-pub(super) fn blocks(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Block> {
+/// Makes blocks for a failed activation: its reasons and logs, then its failed units. `kept` is the number of the recorded run,
+/// whose log serves if no other is known.
+pub(super) fn blocks(run: &Run, evidence: &Evidence, kept: Option<u64>, style: &Style) -> Vec<Block> {
     let units = run.units();
     let reasons: Vec<&str> = run.reasons().collect();
     // The block of a unit names its machine.
@@ -242,7 +243,8 @@ pub(super) fn blocks(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Block
     if let Some(node) = run.node.as_ref().filter(|_| !by_itself) {
         why = Block::titled(Line::new().with(Role::Plain, format!("  on {node}:")));
     }
-    for line in excerpt_of_reasons(&reasons) {
+    let shown = excerpt_of_reasons(&reasons);
+    for line in &shown {
         why.push(Worth::Evidence, Line::new().with(Role::Plain, format!("    {}", short(line))));
     }
     let unsaid: Vec<&String> =
@@ -260,13 +262,9 @@ pub(super) fn blocks(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Block
         why.push(Worth::Evidence, Line::new().with(Role::Muted, text));
     }
     if units.failed.is_empty() {
-        for hint in run.log_hints() {
-            let hint = if hint.starts_with("journalctl ") {
-                format!("{hint} -b{}", since(run, evidence))
-            } else {
-                hint
-            };
-            let line = Line::new().with(Role::Muted, format!("    log{}: ", on(run))).with(Role::Path, hint);
+        let is_shown = |log: &str| shown.iter().any(|line| line.contains(log));
+        for (label, log) in step_logs(run, evidence, kept).into_iter().filter(|(_, log)| !is_shown(log)) {
+            let line = Line::new().with(Role::Muted, format!("    {label}: ")).with(Role::Path, log);
             why.push(Worth::Pointer, line);
         }
     }
@@ -276,6 +274,26 @@ pub(super) fn blocks(run: &Run, evidence: &Evidence, style: &Style) -> Vec<Block
     let units = units.failed.iter().map(|unit| failed_unit(run, unit, evidence, style));
     let why = why.has_lines().then_some(why);
     why.into_iter().chain(units).collect()
+}
+
+/// Lists the places to read more about a failure outside units: those that the step names and those that are configured, else
+/// the logs of units, else the record of the run.
+fn step_logs(run: &Run, evidence: &Evidence, kept: Option<u64>) -> Vec<(String, String)> {
+    let label = format!("log{}", on(run));
+    let named: Vec<_> = run.named_logs().into_iter().chain(evidence.of_step(run.id)).collect();
+    if !named.is_empty() {
+        return named.into_iter().map(|log| (label.clone(), log.to_owned())).collect();
+    }
+    let of_units = run.unit_log_hints().into_iter().map(|hint| {
+        let is_journal = hint.starts_with("journalctl ");
+        if is_journal { format!("{hint} -b{}", since(run, evidence)) } else { hint }
+    });
+    let logs: Vec<_> = of_units.map(|log| (label.clone(), log)).collect();
+    match kept.filter(|_| logs.is_empty() && run.stage != RunStage::Refused) {
+        // It is on this machine, whichever the activation was on.
+        Some(id) => vec![("full log".to_owned(), format!("nixmon log {id}"))],
+        None => logs,
+    }
 }
 
 /// Shortens a long line by the directory and the digest of store paths, since its end matters most.

@@ -69,7 +69,7 @@ pub fn report(
     let mut remarks = Vec::new();
     if matches!(state.outcome(), Some(Outcome::Success) | None) {
         lines.extend(activation::success(state, style));
-        lines.extend(updates::lines(state, style));
+        lines.extend(updates::lines(state, evidence, style));
         blocks.extend(activation::failed_in_success(state, evidence, style));
         if state.failures().next().is_some() {
             blocks.extend(failures(state, evidence, passed, style, extent.log_lines));
@@ -381,8 +381,13 @@ fn failures(
     style: &Style,
     log_lines: usize,
 ) -> Vec<Block> {
-    let mut all: Vec<Block> =
-        activation::failed_runs(state).flat_map(|run| activation::blocks(run, evidence, style)).collect();
+    // Below, a count of lines that were not shown names the same command.
+    let mut kept = passed.run.filter(|_| passed.hidden == 0);
+    let mut all = Vec::new();
+    for run in activation::failed_runs(state) {
+        // Once is enough for several machines.
+        all.extend(activation::blocks(run, evidence, kept.take(), style));
+    }
     all.extend(state.failures().map(|(_, failure)| failure::block(state, failure, log_lines, style)));
     let is_explained = state.activation_failed().is_some() || state.why_not_started().is_some();
     if all.is_empty() && state.outcome() == Some(Outcome::Failure) && !is_explained {

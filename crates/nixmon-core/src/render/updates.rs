@@ -4,11 +4,15 @@ use super::Style;
 use crate::activation::FlakeInput;
 use crate::state::{Phase, State};
 use crate::text::{Line, Role, pad, width};
+use crate::view::Evidence;
 
 /// Largest number of inputs that have a line each; the others are named in the verdict.
 const MAX_DATED: usize = 12;
 /// Largest number of inputs that are named in the verdict.
 const MAX_NAMED: usize = 8;
+
+/// Largest number of targets that are named as the next step.
+const MAX_SWITCHES: usize = 3;
 
 /// Names the changed inputs: `Updated: nixpkgs, home-manager · added: systems`.
 pub(super) fn verdict(state: &State, style: &Style) -> Option<String> {
@@ -39,7 +43,7 @@ fn changes(state: &State, style: &Style) -> Option<String> {
 }
 
 /// Lists the old and new dates of the inputs and the next step, if the run did nothing but update; else names the inputs.
-pub(super) fn lines(state: &State, style: &Style) -> Vec<Line> {
+pub(super) fn lines(state: &State, evidence: &Evidence, style: &Style) -> Vec<Line> {
     let inputs = state.flake_inputs();
     if inputs.is_empty() {
         return Vec::new();
@@ -66,8 +70,14 @@ pub(super) fn lines(state: &State, style: &Style) -> Vec<Line> {
                 .with(Role::Plain, format!("  {dates}"))
         })
         .collect();
-    let next = "  next: switch to the new inputs, then commit flake.lock";
-    lines.push(Line::new().with(Role::Muted, next));
+    let switch = match evidence.switches.split_last() {
+        Some((last, [])) => format!("nixmon run {last}"),
+        Some((last, others)) if others.len() < MAX_SWITCHES => {
+            format!("nixmon run {} or {last}", others.join(", "))
+        }
+        _ => "switch to the new inputs".to_owned(),
+    };
+    lines.push(Line::new().with(Role::Muted, format!("  next: {switch}, then commit flake.lock")));
     lines
 }
 

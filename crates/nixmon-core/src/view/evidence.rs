@@ -1,6 +1,6 @@
 //! Evidence from outside the stream, gathered when a run has ended.
 
-use crate::activation::Unit;
+use crate::activation::{SwitchId, Unit};
 
 /// Facts that explain failures and are not in the stream: existing files and the time of day. The program gathers them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +9,10 @@ pub struct Evidence {
     pub log_files: Vec<String>,
     /// Existing logs of units, the best first.
     pub service_logs: Vec<ServiceLog>,
+    /// Existing logs that the configuration names for a failed step, or for the tool that ran it.
+    pub step_logs: Vec<StepLog>,
+    /// Targets of the configuration that switch to the flake whose lock file changed.
+    pub switches: Vec<String>,
     /// Local time at which the first activation began, in the form of `journalctl --since`: `2026-08-20 10:12:03`. Unknown
     /// in a replay.
     pub switch_began: Option<String>,
@@ -27,7 +31,21 @@ pub struct ServiceLog {
     pub lines: Vec<String>,
 }
 
+/// The log file of a failed step of an activation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepLog {
+    /// The activation.
+    pub run: SwitchId,
+    /// The file.
+    pub file: String,
+}
+
 impl Evidence {
+    /// Lists the log files of the failed step of an activation, the best first.
+    pub fn of_step(&self, run: SwitchId) -> impl Iterator<Item = &str> {
+        self.step_logs.iter().filter(move |log| log.run == run).map(|log| log.file.as_str())
+    }
+
     /// Returns the log file of a build, given the path of its derivation.
     pub fn of_build(&self, derivation: &str) -> Option<&str> {
         // Nix uses the first two characters of the name as a directory.

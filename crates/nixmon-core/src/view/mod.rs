@@ -6,7 +6,7 @@ mod evidence;
 mod stalls;
 mod tree;
 
-pub use evidence::{Evidence, ServiceLog};
+pub use evidence::{Evidence, ServiceLog, StepLog};
 pub use stalls::{Prompt, Stall, StallOptions, Stalled, source_host, stalls};
 pub use tree::{Blockers, Node, Row, Tree, TreeOptions, tree};
 

@@ -412,6 +412,7 @@ fn activation_failures(state: &State, evidence: &Evidence) -> Vec<SummaryFailure
 fn activation_failure(run: &crate::activation::Run, evidence: &Evidence) -> SummaryFailure {
     let units = run.units();
     let lines: Vec<String> = run.evidence().map(str::to_owned).collect();
+    let step_logs = evidence.of_step(run.id).map(str::to_owned);
     let unit = units.failed.first().map(|unit| unit.name.clone());
     let message = run.message().map(str::to_owned).unwrap_or_else(|| match (&run.failed_step, &unit) {
         (Some(step), _) => format!("activation failed in {step}"),
@@ -426,7 +427,7 @@ fn activation_failure(run: &crate::activation::Run, evidence: &Evidence) -> Summ
         details: run.files.clone(),
         log_excerpt: lines.clone(),
         log_tail: lines,
-        log_hints: evidence.hints(&units.failed, run.log_hints()),
+        log_hints: evidence.hints(&units.failed, step_logs.chain(run.log_hints()).collect()),
         machine: run.node.clone(),
         unit,
         step: run.failed_step.clone(),

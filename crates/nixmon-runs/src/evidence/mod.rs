@@ -5,16 +5,16 @@ mod patterns;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub use patterns::{ServiceLogs, check_pattern};
 
-use nixmon_core::activation::{Run, Scope, Unit, agent_logs, plist_logs};
+use nixmon_core::activation::{Run, RunStage, Scope, Unit, agent_logs, plist_logs};
 use nixmon_core::excerpt::excerpt;
 use nixmon_core::render;
 use nixmon_core::state::State;
-use nixmon_core::view::{Evidence, ServiceLog};
+use nixmon_core::view::{Evidence, ServiceLog, StepLog};
 use nixmon_log::escapes::{sanitize, strip_escapes};
 
 /// Greatest number of units whose logs are looked for; a report has no room for more.
@@ -39,6 +39,17 @@ pub struct Places {
     pub log_dir: String,
     /// The user's home directory.
     pub home: Option<String>,
+    /// Targets of the configuration that switch to what a flake says.
+    pub switches: Vec<SwitchTarget>,
+}
+
+/// A target that switches to a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SwitchTarget {
+    /// The name.
+    pub name: String,
+    /// The directory in which its command runs; without one it is that of whoever starts it.
+    pub directory: Option<PathBuf>,
 }
 
 /// Looks for the logs of failed builds and of an activation's units. `begun_at` is the time at which the stream began, if
@@ -48,10 +59,16 @@ pub fn evidence(state: &State, places: &Places, begun_at: Option<SystemTime>) ->
     log_files.retain(|file| Path::new(file).exists());
     let began = state.activation().runs().next().and_then(|run| begun_at?.checked_add(run.began_at));
     let mut service_logs = Vec::new();
+    let mut step_logs = Vec::new();
     let mut seen = BTreeSet::new();
     // The logs of other machines are there.
     for run in state.activation().runs().filter(|run| run.node.is_none()) {
         let units = run.units();
+        let has_failed = matches!(run.stage, RunStage::Failed | RunStage::RolledBack);
+        if has_failed && units.failed.is_empty() {
+            let files = files_of_step(run, places, began).into_iter();
+            step_logs.extend(files.map(|file| StepLog { run: run.id, file }));
+        }
         let failed = units.failed.iter().map(|unit| (unit, true));
         let affected = [&units.restarted, &units.started, &units.reloaded];
         let others = affected.into_iter().flatten().map(|unit| (unit, false));
@@ -61,7 +78,47 @@ pub fn evidence(state: &State, places: &Places, begun_at: Option<SystemTime>) ->
             }
         }
     }
-    Evidence { log_files, service_logs, switch_began: began.and_then(local_time) }
+    let switches = switches_to(&state.flake_inputs().lock_files, &places.switches);
+    Evidence { log_files, service_logs, step_logs, switches, switch_began: began.and_then(local_time) }
+}
+
+/// Returns the existing logs that the configuration names for the failed step of an activation, for its snippets that failed, or
+/// for the tool.
+fn files_of_step(run: &Run, places: &Places, began: Option<SystemTime>) -> Vec<String> {
+    /// Snippets whose logs are looked for.
+    const MOST: usize = 4;
+    let snippets = run.failed_snippets().iter().map(|snippet| snippet.step.as_str()).take(MOST);
+    let names = run.failed_step.as_deref().into_iter().chain(snippets);
+    let mut files: Vec<String> = Vec::new();
+    for name in names.chain([run.tool.name()]) {
+        for file in places.service_logs.files(name, places.home.as_deref()) {
+            let Ok(metadata) = std::fs::metadata(&file) else { continue };
+            // A log that this switch did not write says nothing about it.
+            if metadata.is_file() && !is_older(&metadata, began) && !files.contains(&file) {
+                files.push(file);
+            }
+        }
+    }
+    files
+}
+
+/// Returns whether a file was last written before a time.
+fn is_older(metadata: &std::fs::Metadata, than: Option<SystemTime>) -> bool {
+    than.zip(metadata.modified().ok()).is_some_and(|(than, modified)| {
+        modified.checked_add(TOLERANCE).is_some_and(|modified| modified < than)
+    })
+}
+
+/// Returns the names of the targets that run in a directory of these lock files.
+fn switches_to(lock_files: &[String], targets: &[SwitchTarget]) -> Vec<String> {
+    let here = |path: &Path| std::fs::canonicalize(path).ok();
+    let flakes: BTreeSet<PathBuf> =
+        lock_files.iter().filter_map(|file| here(Path::new(file).parent()?)).collect();
+    let runs_there = |target: &&SwitchTarget| {
+        let directory = target.directory.as_deref().unwrap_or(Path::new("."));
+        here(directory).is_some_and(|directory| flakes.contains(&directory))
+    };
+    targets.iter().filter(runs_there).map(|target| target.name.clone()).collect()
 }
 
 fn unit_logs(
@@ -86,9 +143,7 @@ fn unit_logs(
         if !metadata.is_file() || logs.iter().any(|log| log.file == file) {
             continue;
         }
-        let is_old = began.zip(metadata.modified().ok()).is_some_and(|(began, modified)| {
-            modified.checked_add(TOLERANCE).is_some_and(|modified| modified < began)
-        });
+        let is_old = is_older(&metadata, began);
         // One log says why; what was written before the switch does not.
         let wanted = failed && !is_old && logs.iter().all(|log| log.lines.is_empty());
         let lines = if wanted { last_lines(&file).unwrap_or_default() } else { Vec::new() };
