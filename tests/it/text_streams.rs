@@ -667,3 +667,71 @@ test: builder for 'x' failed with exit code 2, as it should
         ),
     ]);
 }
+
+/// Each line behind a prefix.
+fn behind(prefix: &str, log: &str) -> String {
+    log.lines().map(|line| format!("{prefix}{line}\n")).collect()
+}
+
+fn check_text(log: &str, outcome: &str, n_failures: usize, nodes: &[&str]) {
+    let (said, _) = summary(log.as_bytes(), None);
+    assert_eq!(said["outcome"], outcome, "{said}\n{log}");
+    assert_eq!(said["failures"].as_array().unwrap().len(), n_failures, "{said}\n{log}");
+    let failures = said["failures"].as_array().unwrap().iter();
+    let machines: Vec<&str> = failures.filter_map(|failure| failure["machine"].as_str()).collect();
+    assert_eq!(machines, nodes, "{log}");
+}
+
+const BUILD_FAILS: &str = "this derivation will be built:
+  /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv
+building '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv'...
+lib> cc: x.c: No such file or directory
+error: builder for '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv' failed with exit code 1;
+       last 1 log lines:
+       > cc: x.c: No such file or directory
+       For full logs, run 'nix log /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib.drv'.
+";
+const SWITCH: &str = "activating the configuration...
+setting up /etc...
+restarting the following units: nginx.service
+";
+const UNITS_FAIL: &str = "warning: the following units failed: nginx.service\n";
+
+#[test]
+fn machines_before_an_angle_bracket() {
+    check_text(&behind("web> ", BUILD_FAILS), "failure", 1, &[]);
+    check_text(&behind("web> ", &format!("{SWITCH}{UNITS_FAIL}")), "failure", 1, &["web"]);
+    check_text(
+        &behind("web.example.org> ", &format!("warning: Git tree '/x' is dirty\n{BUILD_FAILS}")),
+        "failure",
+        1,
+        &[],
+    );
+    // One of two machines.
+    let one = behind("web> ", SWITCH) + &behind("db> ", SWITCH) + &behind("db> ", UNITS_FAIL);
+    check_text(&one, "failure", 1, &["db"]);
+    // Controls: both are well, and builders that run Nix, or print its words.
+    check_text(&(behind("web> ", SWITCH) + &behind("db> ", SWITCH)), "success", 0, &[]);
+    let nested = behind("nix-tests> ", BUILD_FAILS);
+    let path = "/nix/store/cccccccccccccccccccccccccccccccc-nix-tests";
+    check_text(&format!("building '{path}.drv'...\n{nested}{path}\n"), "success", 0, &[]);
+    let phases = behind("nix-tests> ", &format!("Running phase: unpackPhase\n{BUILD_FAILS}"));
+    check_text(&format!("{phases}{path}\n"), "success", 0, &[]);
+}
+
+#[test]
+fn times_of_a_build_server() {
+    // Of Jenkins, with its own lines around the command.
+    let jenkins = |log: &str, end: &str| {
+        behind(
+            "[2026-11-02T10:00:00.123Z] ",
+            &format!("Started by user demo\n[Pipeline] sh\n+ nix build\n{log}{end}"),
+        )
+    };
+    check_text(&jenkins(BUILD_FAILS, "[Pipeline] }\nFinished: FAILURE\n"), "failure", 1, &[]);
+    check_text(&jenkins(&format!("{SWITCH}{UNITS_FAIL}"), ""), "failure", 1, &[]);
+    check_text(&jenkins("error: flake 'path:/x' does not provide attribute 'y'\n", ""), "failure", 1, &[]);
+    check_text(&jenkins(SWITCH, "[Pipeline] }\nFinished: SUCCESS\n"), "success", 0, &[]);
+    let (list, _) = BUILD_FAILS.split_once("error: ").unwrap();
+    check_text(&jenkins(list, "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-lib\n"), "success", 0, &[]);
+}

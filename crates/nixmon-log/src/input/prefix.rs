@@ -3,7 +3,9 @@
 //! A prefix is known by its shape, and believed when a line of Nix's or of an activation stands behind it, or, where the
 //! shape has a time in it, when several lines in a row have it. A shape that is believed is cut off from then on.
 //!
-//! Builders print such lines too, so nothing is believed behind bare lines of Nix that say that a build runs.
+//! Builders print such lines too, so nothing is believed behind bare lines of Nix that say that a build runs. `name> ` is what
+//! Nix itself puts before the lines of builders: it is a machine's only in a stream without bare lines of Nix, and only if the
+//! name has Nix's lines among its first.
 
 use super::human::{self, HumanLine, OPENINGS};
 
@@ -13,6 +15,10 @@ const IN_A_ROW: u32 = 3;
 const MAX_LABEL: usize = 64;
 /// Labels that are remembered.
 const MAX_LABELS: usize = 256;
+/// Bare lines of anything else before the first `name> ` of a machine.
+const MAX_BARE: u32 = 32;
+/// Lines of anything else before the first of Nix's behind the same `name> `.
+const MAX_OTHERS: u8 = 3;
 /// Prefixes before one line: a time, a machine, and a step.
 const MAX_DEPTH: usize = 3;
 
@@ -31,6 +37,16 @@ enum Shape {
     Bar,
     /// `name: `
     Colon,
+    /// `name> `
+    Angle,
+}
+
+/// A name before `> `, of which it is not known yet to be a machine.
+#[derive(Debug)]
+struct Host {
+    name: Box<str>,
+    /// Lines that are not Nix's.
+    others: u8,
 }
 
 /// A prefix that a line may have.
@@ -55,6 +71,9 @@ pub(super) struct Prefixes {
     bare: u32,
     /// A bare line of Nix's says that a build runs.
     bare_build: bool,
+    /// `name> ` may be a machine's no more: Nix has printed bare lines, or the stream began with many of something else.
+    no_hosts: bool,
+    hosts: Vec<Host>,
     /// Labels of colmena's are right-aligned; what is behind them is read elsewhere.
     aligned_labels: bool,
 }
@@ -69,7 +88,11 @@ impl Prefixes {
             if depth == 0 {
                 self.count(candidate.is_some_and(|candidate| candidate.shape == Shape::Time), text);
             }
-            let Some(candidate) = candidate.filter(|candidate| self.believes(candidate)) else { break };
+            let believed = match candidate.filter(|candidate| self.believes(candidate)) {
+                None if !self.no_hosts => angle(rest).filter(|candidate| self.believes_host(candidate)),
+                believed => believed,
+            };
+            let Some(candidate) = believed else { break };
             rest = candidate.rest;
             label = candidate.label.or(label);
         }
@@ -95,12 +118,50 @@ impl Prefixes {
     }
 
     fn note_bare(&mut self, text: &str) {
+        if !self.no_hosts && angle(text).is_none() {
+            // Where a name is believed, the others are machines as well, whatever is printed between them.
+            let is_known = self.labels.iter().any(|(shape, _)| *shape == Shape::Angle);
+            let is_of_nix = || is_like_nix(text) || OPENINGS.iter().any(|opening| text.starts_with(opening));
+            self.no_hosts = !is_known && (self.bare > MAX_BARE || is_of_nix());
+        }
         if text.starts_with("building '/") {
             self.bare_build = true;
         } else if self.bare_build && text.starts_with(['/', 't']) {
             let is_over = matches!(human::parse(text), HumanLine::StorePath(_) | HumanLine::ListHeader(_));
             self.bare_build = !is_over;
         }
+    }
+
+    /// Returns whether `name> ` stands for a machine.
+    fn believes_host(&mut self, candidate: &Candidate<'_>) -> bool {
+        let name = candidate.label.unwrap_or_default();
+        if self.labels.iter().any(|(shape, known)| *shape == Shape::Angle && **known == *name) {
+            return true;
+        }
+        let at = match self.hosts.iter().position(|host| *host.name == *name) {
+            Some(at) => at,
+            None if self.hosts.len() < MAX_LABELS => {
+                self.hosts.push(Host { name: name.into(), others: 0 });
+                self.hosts.len() - 1
+            }
+            None => return false,
+        };
+        let Some(host) = self.hosts.get_mut(at).filter(|host| host.others <= MAX_OTHERS) else {
+            return false;
+        };
+        let inner = behind_others(candidate.rest);
+        let believed = is_of_nix(inner, Shape::Angle) && !builds(inner, name);
+        if believed {
+            self.hosts.swap_remove(at);
+            if self.labels.len() < MAX_LABELS {
+                self.labels.push((Shape::Angle, name.into()));
+            }
+        } else if is_phase(inner) {
+            host.others = u8::MAX;
+        } else if !is_like_nix(inner) {
+            host.others = host.others.saturating_add(1);
+        }
+        believed
     }
 
     fn believes(&mut self, candidate: &Candidate<'_>) -> bool {
@@ -110,7 +171,7 @@ impl Prefixes {
             Shape::Time => self.times,
             Shape::Docker => self.docker,
             Shape::Box => true,
-            Shape::Brackets | Shape::Bar | Shape::Colon => {
+            Shape::Brackets | Shape::Bar | Shape::Colon | Shape::Angle => {
                 self.labels.iter().any(|(known, name)| *known == shape && **name == *label)
             }
         };
@@ -164,10 +225,49 @@ fn is_of_nix(text: &str, shape: Shape) -> bool {
                 || text.starts_with("error: Cannot build '/")
                 || text.starts_with("error: build of '/")
                 || text.starts_with("builder for '/")
-                || shape != Shape::Colon && text.starts_with("error:")
+                || !matches!(shape, Shape::Colon | Shape::Angle) && text.starts_with("error:")
         }
         _ => false,
     }
+}
+
+/// Returns whether a line may be Nix's, or is empty.
+fn is_like_nix(text: &str) -> bool {
+    text.trim().is_empty() || !matches!(human::parse(text), HumanLine::Other | HumanLine::BuildLog { .. })
+}
+
+/// Returns whether a line says that the derivation of this name is built: then the name is a builder's.
+fn builds(text: &str, name: &str) -> bool {
+    let HumanLine::Building { .. } = human::parse(text) else { return false };
+    text.split_once(".drv'")
+        .is_some_and(|(path, _)| path.strip_suffix(name).is_some_and(|before| before.ends_with('-')))
+}
+
+/// Returns whether a line begins a phase of a builder, as nixpkgs' `stdenv` prints it.
+fn is_phase(text: &str) -> bool {
+    const PHASES: [&str; 10] = [
+        "Running phase: ",
+        "@nix {",
+        "Sourcing ",
+        "unpacking source",
+        "patching sources",
+        "configuring",
+        "building",
+        "installing",
+        "fixing up",
+        "checking",
+    ];
+    let rest = PHASES.iter().find_map(|phase| text.strip_prefix(phase));
+    rest.is_some_and(|rest| !rest.starts_with(" '/"))
+}
+
+/// `name> text`
+fn angle(text: &str) -> Option<Candidate<'_>> {
+    let is_of_label = |b: u8| b.is_ascii_alphanumeric() || b"-_.@/".contains(&b);
+    let end = text.bytes().take(MAX_LABEL + 1).position(|b| !is_of_label(b))?;
+    let (label, rest) = text.split_at(end);
+    let rest = rest.strip_prefix('>')?;
+    labelled(Shape::Angle, label, rest.strip_prefix(' ').or(rest.is_empty().then_some(""))?)
 }
 
 fn candidate(text: &str) -> Option<Candidate<'_>> {
@@ -374,6 +474,46 @@ mod tests {
                 (lines[1].as_str(), Some(label), "error: x"),
             ]);
         }
+    }
+
+    #[test]
+    fn machines_before_an_angle_bracket() {
+        let web = format!("web> {BUILDING}");
+        let web = web.as_str();
+        // From Nix's first line on, and what follows.
+        check(&[
+            ("web> welcome", None, "web> welcome"),
+            ("web> warning: Git tree '/x' is dirty", None, "web> warning: Git tree '/x' is dirty"),
+            (web, Some("web"), BUILDING),
+            ("web> error: x", Some("web"), "error: x"),
+            ("web> lib> compiling", Some("web"), "lib> compiling"),
+            ("db> activating the configuration...", Some("db"), "activating the configuration..."),
+            ("web>", Some("web"), ""),
+            ("done", None, "done"),
+            (web, Some("web"), BUILDING),
+        ]);
+        check(&[("$ make deploy", None, "$ make deploy"), (web, Some("web"), BUILDING)]);
+        let (a, timed) = (("17:19:51 a", None, "17:19:51 a"), format!("17:19:52 {web}"));
+        check(&[a, a, (&timed, Some("web"), BUILDING)]);
+        let list = "these 2 derivations will be built:";
+        check(&[(&format!("db.example.org> {list}"), Some("db.example.org"), list)]);
+        // Builders: behind Nix's bare lines, behind phases, after many lines, and where the name is the derivation's.
+        check(&[(list, None, list), (web, None, web)]);
+        check(&[
+            ("copying path '/nix/store/x' from 'y'...", None, "copying path '/nix/store/x' from 'y'..."),
+            (web, None, web),
+        ]);
+        check(&[
+            ("web> Running phase: buildPhase", None, "web> Running phase: buildPhase"),
+            (web, None, web),
+        ]);
+        check(&[("web> unpacking sources", None, "web> unpacking sources"), (web, None, web)]);
+        let other = ("web> a", None, "web> a");
+        check(&[other, other, other, other, (web, None, web)]);
+        let lib = format!("lib> {BUILDING}");
+        check(&[(&lib, None, &lib)]);
+        let error = "web> error: no";
+        check(&[(error, None, error)]);
     }
 
     #[test]
