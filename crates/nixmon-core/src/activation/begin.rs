@@ -102,6 +102,16 @@ impl Activation {
         at
     }
 
+    /// Begins a run of a tool that was announced; `None` if it was not.
+    pub(super) fn begin_announced(
+        &mut self,
+        tool: Tool,
+        line: &Line<'_>,
+        out: &mut Vec<ActivationChange>,
+    ) -> Option<usize> {
+        (self.announced && self.expected == Some(tool)).then(|| self.begin(tool, line, out))
+    }
+
     /// Returns the run that this program's line belongs to, and begins one if there is none.
     pub(super) fn within(
         &mut self,

@@ -133,6 +133,11 @@ impl Activation {
     ) -> Option<usize> {
         use Effect::*;
         let is_known = match rule.effect {
+            // The script of disko shows its commands; only it has said before that they come.
+            NamedStep if *program.within == [Tool::Disko] => {
+                let at = self.begin_announced(Tool::Disko, line, out)?;
+                return Some(at);
+            }
             NamedStep => holes.step.is_some_and(home_manager::is_own_step),
             Units(..) | UnitsFailed(_) | ForUser | SnippetFailed | ScriptFailed => true,
             _ => false,
@@ -248,6 +253,8 @@ impl Activation {
                 run.fail(None, true);
                 self.problem(at, line.shown, out);
             }
+            ScriptEnds if run.ends_in_error => run.fail(None, false),
+            ScriptEnds => self.runs.close(at),
             FatalIn(step) => {
                 run.keep(Weight::Verdict, line.shown);
                 run.fail(Some(step), false);

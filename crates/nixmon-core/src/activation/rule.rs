@@ -110,6 +110,8 @@ pub(super) enum Effect {
     Complain,
     /// An error that ends the step.
     Fatal,
+    /// The script ends, well unless its last command reported an error.
+    ScriptEnds,
     /// An error that ends the named step.
     FatalIn(&'static str),
     /// The snippet in `{step}` failed; the activation goes on.

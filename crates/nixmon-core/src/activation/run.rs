@@ -10,7 +10,10 @@ use super::{
     last_words::{Said, Traceback, is_advice, is_service_manager, reports_error},
     named_log::named_log,
     rule::{Quote, Stage},
-    tools::home_manager::{LINK, StepForm, is_own_step},
+    tools::{
+        disko,
+        home_manager::{LINK, StepForm, is_own_step},
+    },
 };
 use nixmon_log::escapes::sanitize;
 
@@ -226,6 +229,8 @@ pub struct Run {
     pub(super) linked: bool,
     /// Steps of home-manager's own in a row, without other lines between them.
     pub(super) own_steps: u32,
+    /// The script of disko partitions disks, and removes a scratch directory at its end.
+    pub(super) makes_partitions: bool,
     traceback: Traceback,
     /// Snippets of an activation script that failed, each with its reason.
     snippets: Vec<FailedSnippet>,
@@ -315,6 +320,7 @@ impl Run {
             headless: false,
             linked: false,
             own_steps: 0,
+            makes_partitions: false,
             traceback: Traceback::default(),
             snippets: Vec::new(),
             refused: false,
@@ -522,6 +528,7 @@ impl Run {
     /// A step begins: what the one before printed explains nothing any more.
     pub(super) fn enter(&mut self, step: &str) {
         self.step = Some(step.to_owned());
+        self.makes_partitions |= self.tool == Tool::Disko && step == disko::STEP;
         self.linked |= step == LINK;
         self.own_steps = match is_own_step(step) {
             true if self.unrelated == 0 => self.own_steps.saturating_add(1),

@@ -17,6 +17,8 @@ pub enum Tool {
     DeployRs,
     /// `nh os`, `nh home`, `nh darwin`.
     Nh,
+    /// `disko`, which prepares disks; not as a part of nixos-anywhere.
+    Disko,
     /// `system-manager switch`.
     SystemManager,
     /// A switch, but the stream does not say by what.
@@ -150,7 +152,7 @@ impl Row {
     }
 }
 
-static ROWS: [Row; 7] = [
+static ROWS: [Row; 8] = [
     Row {
         profile: Some("home-manager"),
         commands: &[Command {
@@ -237,6 +239,10 @@ static ROWS: [Row; 7] = [
         ..Row::new(Tool::Nh, "nh", &[])
     },
     Row {
+        commands: &[Command { programs: &["disko"], harmless: &["--dry-run"], ..Command::NONE }],
+        ..Row::new(Tool::Disko, "disko", &["disko"])
+    },
+    Row {
         profile: Some("system-manager"),
         commands: &[Command {
             programs: &["system-manager"],
@@ -277,6 +283,7 @@ mod tests {
             ("home-manager-generation", Some(Tool::HomeManager)),
             ("activatable-system", Some(Tool::DeployRs)),
             ("nixos-option", None),
+            ("disko-destroy-format-mount", Some(Tool::Disko)),
             ("hello-2.12", None),
         ] {
             assert_eq!(Tool::of_configuration(name), tool, "{name}");

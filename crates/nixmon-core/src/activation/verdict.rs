@@ -85,9 +85,13 @@ impl Activation {
         }
     }
 
-    /// Returns whether the stream breaks off in an activation: in a step of home-manager's that others follow.
+    /// Returns whether the stream breaks off in an activation: in a step of home-manager's that others follow, or before the
+    /// script of disko has removed its scratch directory.
     pub fn stops_early(&self) -> bool {
         self.runs().last().is_some_and(|run| {
+            if run.tool == Tool::Disko {
+                return run.stage == RunStage::Done && !run.is_over() && run.makes_partitions;
+            }
             run.tool == Tool::HomeManager
                 && run.stage == RunStage::Done
                 && !run.is_over()

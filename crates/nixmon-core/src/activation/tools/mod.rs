@@ -6,6 +6,7 @@ use super::rule::{Program, Tables};
 
 pub(super) mod colmena;
 pub(super) mod deploy_rs;
+pub(super) mod disko;
 pub(super) mod home_manager;
 pub(super) mod launchd;
 pub(super) mod make;
@@ -21,11 +22,13 @@ pub(super) mod system_manager;
 
 /// Every program we know. Order matters where two programs print the same line and both take part in a run: the
 /// first whose rule is possible wins.
-pub(super) static PROGRAMS: [&Program; 13] = [
+pub(super) static PROGRAMS: [&Program; 15] = [
     &sudo::PROGRAM,
     &nix_profile::PROGRAM,
     &colmena::PROGRAM,
     &deploy_rs::PROGRAM,
+    &disko::PROGRAM,
+    &disko::SCRIPT_COMMANDS,
     &nh::PROGRAM,
     &system_manager::PROGRAM,
     &nixos_rebuild::PROGRAM,
