@@ -2,7 +2,7 @@
 
 use super::room::{self, Block, Room};
 use super::{Style, activation, failure, updates};
-use crate::activation::{Run, RunStage};
+use crate::activation::{Run, RunStage, Tool};
 use crate::state::{DerivationState, Outcome, PathState, Phase, State};
 use crate::text::{Line, Role, bytes, count, duration, thousands};
 use crate::view::Evidence;
@@ -178,10 +178,13 @@ pub fn verdict(state: &State, style: &Style) -> Line {
             let runs = || state.activation().runs();
             if state.activation().started() {
                 let only_shown = runs().all(|run| run.dry_run);
-                line.push(
-                    role,
-                    if only_shown { "Dry run: nothing was changed" } else { "Configuration applied" },
-                );
+                let only_disks = runs().all(|run| run.tool == Tool::Disko);
+                let what = match (only_shown, only_disks) {
+                    (true, _) => "Dry run: nothing was changed",
+                    (false, true) => "Disks prepared",
+                    (false, false) => "Configuration applied",
+                };
+                line.push(role, what);
                 if failed_units > 0 {
                     line.push(
                         role,
