@@ -172,6 +172,8 @@ struct Texts {
     unwritten_lock: bool,
     /// A flake is being checked.
     checks_flake: bool,
+    /// A flake is a plain directory, of which Nix sees all files.
+    copies_flake: bool,
     /// Any record at all was read.
     records_seen: bool,
     /// Something that only Nix says was heard.

@@ -5,7 +5,7 @@ use super::change::{BuildEnd, Change, Effects, Phase};
 use super::derivation::DerivationState;
 use super::ids::{DerivationId, PathId};
 use super::process::{Counter, Credit, Pid, push_bounded};
-use super::texts::is_flake_check;
+use super::texts::{is_flake_check, is_flake_copy};
 use super::transfer::PathState;
 use super::{LogTail, State};
 use nixmon_log::escapes::sanitize;
@@ -131,6 +131,7 @@ impl State {
             {
                 let text = short(text);
                 self.text.checks_flake |= is_flake_check(&text);
+                self.text.copies_flake |= is_flake_copy(&text);
                 if text.starts_with("querying") || text.is_empty() {
                     return Kind::Other;
                 }

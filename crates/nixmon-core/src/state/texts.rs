@@ -420,6 +420,12 @@ fn is_lock_change(line: &str) -> bool {
     ["• ", "  → ", "    "].iter().any(|start| line.starts_with(start))
 }
 
+/// Returns whether an activity copies a `path:` flake. Until 2.18 it has this text, and a Git tree has none; later versions name
+/// every directory that they copy `to the store`, but say themselves that a file is not tracked.
+pub(super) fn is_flake_copy(text: &str) -> bool {
+    text.strip_prefix("copying '/").is_some_and(|rest| rest.find('\'') == Some(rest.len() - 1))
+}
+
 /// Returns whether Nix says that it checks a flake.
 pub(super) fn is_flake_check(text: &str) -> bool {
     ["evaluating flake", "checking flake output '", "checking derivation "]

@@ -282,7 +282,14 @@ impl State {
         failure
     }
 
-    fn push_failure(&mut self, failure: Failure, effects: &mut Effects) {
+    fn push_failure(&mut self, mut failure: Failure, effects: &mut Effects) {
+        // The advice is to add the file to Git, of which Nix knows better where it says so itself.
+        if failure.kind == FailureKind::EvalMissingFile
+            && self.text.copies_flake
+            && !failure.message.contains("not tracked by Git")
+        {
+            failure.advice = None;
+        }
         let id = FailureId(self.errors.failures.len());
         self.errors.failures.push(failure);
         effects.changes.push(Change::Failed(id));

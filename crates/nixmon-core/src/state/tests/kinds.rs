@@ -354,6 +354,32 @@ fn lock_files_that_are_not_written() {
 }
 
 #[test]
+fn files_that_git_does_not_track() {
+    let missing = |path: &str| {
+        let message = format!("error: getting status of '/nix/store/{path}': No such file or directory");
+        self::message(0, &message)
+    };
+    let source = "cccccccccccccccccccccccccccccccc-source/flake.nix";
+    let activity = |text: &str| {
+        format!(r#"@nix {{"action":"start","id":7,"level":4,"parent":0,"text":"{text}","type":0}}"#)
+    };
+    for (what, before, asks_for_git) in [
+        ("a Git tree", vec![message(1, "warning: Git tree '/x' is dirty")], true),
+        ("nothing known", vec![], true),
+        ("a directory", vec![activity("copying '/x/e'")], false),
+        ("a directory of a later version", vec![activity("copying '/x/e/' to the store")], true),
+        ("a source of the build", vec![activity("copying '/x/e/builder.sh' to the store")], true),
+    ] {
+        let mut lines = before;
+        lines.push(missing(source));
+        let run = run(&lines, Some(1));
+        let (_, failure) = run.state.failures().next().expect(what);
+        let advice = failure.advice.unwrap_or_default();
+        assert_eq!(advice.contains("git add"), asks_for_git, "{what}: {advice}");
+    }
+}
+
+#[test]
 fn reasons_that_came_before() {
     let reasons = |lines: &[String]| {
         let run = run(lines, Some(1));
