@@ -207,6 +207,12 @@ fn a_target_is_foreseen_from_its_own_past() {
     near(four.eta.remaining_ms as f64, 105_000.0, 0.05);
     assert!(!four.other_jobs);
     assert!(past.foresee(0, Some(2)).unwrap().other_jobs, "no run had two jobs, so others are told");
+    assert!(
+        past.foresee(0, None).unwrap().other_jobs,
+        "the number of jobs is not known, and past runs had several"
+    );
+    let alike = TargetPast { runs: past.runs[..2].to_vec() };
+    assert!(!alike.foresee(0, None).unwrap().other_jobs);
     assert!(past.foresee(90_000, Some(4)).unwrap().eta.remaining_ms < 60_000);
 }
 
