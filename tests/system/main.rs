@@ -13,6 +13,8 @@ mod live;
 mod mcp;
 mod newer_nix;
 mod order;
+#[cfg(feature = "mcp")]
+mod past;
 mod pty;
 mod run_nix;
 mod runs;
