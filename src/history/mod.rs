@@ -10,6 +10,7 @@
 mod beside;
 mod filled;
 mod foreseen;
+mod measures;
 mod mirror;
 mod resources;
 mod simple;
@@ -18,6 +19,7 @@ mod target;
 pub(crate) use beside::{Beside, Identity};
 pub(crate) use filled::{Row, Shared, begun, ended, outcome, recorded};
 pub(crate) use foreseen::{AskJobs, Forecaster};
+pub(crate) use measures::Measures;
 pub(crate) use target::Subject;
 
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ mod history;
 mod live;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod measured;
 mod newer_nix;
 mod order;
 #[cfg(feature = "mcp")]

@@ -496,6 +496,16 @@ impl Store {
         Ok(attempts)
     }
 
+    /// Returns the most memory that the newest builds of a package on a host were seen to need, in bytes; `None` if none was measured.
+    pub fn peak_memory(&self, pname: &str, host: &str) -> Result<Option<u64>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT max(peak_rss_bytes) FROM (SELECT d.peak_rss_bytes FROM derivation d JOIN run r ON r.id = d.run
+             WHERE d.pname = ?1 AND coalesce(d.machine, r.host) = ?2 AND d.peak_rss_bytes IS NOT NULL ORDER BY d.run DESC LIMIT ?3)",
+        )?;
+        let peak: Option<i64> = query.query_row(params![pname, host, PER_PACKAGE], |row| row.get(0))?;
+        Ok(peak.map(unsigned))
+    }
+
     /// Returns the regressions that a run shows: packages that now take longer than they did on its host.
     ///
     /// Packages of which one run builds several, as generated files, are left out: their times are those of different things.
