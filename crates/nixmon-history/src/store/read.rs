@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{RunId, Store, StoreError};
 use crate::estimate::{Past, PastRun, Sample, StageTimes, TargetPast, conformal_factor};
@@ -96,6 +96,13 @@ fn stored_run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
             source: row.get(26)?,
         },
     })
+}
+
+/// Reads a run.
+pub(super) fn stored(connection: &Connection, id: RunId) -> Result<Option<StoredRun>, StoreError> {
+    let mut query = connection.prepare_cached(&format!("SELECT {RUN} FROM run WHERE id = ?1"))?;
+    let mut rows = query.query_map([id.0], stored_run)?;
+    Ok(rows.next().transpose()?)
 }
 
 impl Store {
@@ -219,9 +226,7 @@ impl Store {
 
     /// Reads a run.
     pub fn run(&self, id: RunId) -> Result<Option<StoredRun>, StoreError> {
-        let mut query = self.connection.prepare_cached(&format!("SELECT {RUN} FROM run WHERE id = ?1"))?;
-        let mut rows = query.query_map([id.0], stored_run)?;
-        Ok(rows.next().transpose()?)
+        stored(&self.connection, id)
     }
 
     /// Returns the number of runs.
