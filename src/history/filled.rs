@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::measures::Measures;
 use super::Context;
+use super::measures::Measures;
 use super::mirror::machine_name;
 use nixmon_core::pipeline::Sink;
 use nixmon_core::state::{

@@ -225,6 +225,7 @@ impl Foreseer {
         let now_ms = millis(look.at);
         apply(&mut self.plan, look.updates, &self.context.system);
         self.plan.download_rate = look.rate;
+        self.plan.caches = look.caches;
         self.find_jobs();
         self.load(look.at);
         let jobs = self.knows_jobs.then(|| self.plan.machines[0].slots);

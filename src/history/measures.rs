@@ -115,9 +115,8 @@ mod tests {
     #[test]
     fn a_build_gets_what_was_measured_of_it() {
         let (mut pipeline, _) = silent_pipeline();
-        let drv = |digest: char, name: &str| {
-            format!("/nix/store/{}-{name}.drv", digest.to_string().repeat(32))
-        };
+        let drv =
+            |digest: char, name: &str| format!("/nix/store/{}-{name}.drv", digest.to_string().repeat(32));
         for (id, path) in [(1, drv('0', "a-1")), (2, drv('1', "b-1")), (3, drv('2', "b-1"))] {
             let line = format!(
                 r#"@nix {{"action":"start","id":{id},"level":3,"text":"","type":105,"fields":["{path}","",1,1]}}"#
@@ -141,7 +140,10 @@ mod tests {
         // Once.
         assert_eq!(measures.take(state, id(drv('0', "a-1"))), None);
         let taken = measures.take(state, id(drv('1', "b-1"))).unwrap();
-        assert_eq!((taken.cpu_s, taken.peak_rss_bytes, &*taken.source), (Some(3.0), Some(900), "nix+environ"));
+        assert_eq!(
+            (taken.cpu_s, taken.peak_rss_bytes, &*taken.source),
+            (Some(3.0), Some(900), "nix+environ")
+        );
         // Two builders of one name cannot be told apart without their outputs.
         measures.look(vec![builder("b-1", &["/x"], 1, 1), builder("b-1", &["/y"], 1, 1)]);
         assert_eq!(measures.take(state, id(drv('2', "b-1"))), None);

@@ -1,7 +1,10 @@
 //! The history beside real runs: what builds cost, warnings, regressions, estimates in a terminal, and disks that take nothing.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::disallowed_methods, reason = "a test of the program starts it, writes files and needs the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test of the program starts it, writes files and needs the clock"
+)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nixmon_history::estimate::{
-    Estimator, Eta, MachineId, NodeId, Past, PastRun, Plan, Rung, Sample, Stage, TargetPast, Work,
+    CachePast, Estimator, Eta, MachineId, NodeId, Past, PastRun, Plan, Rung, Sample, Stage, TargetPast, Work,
 };
 use nixmon_history::name::DrvName;
 use proptest::prelude::*;
@@ -160,6 +160,24 @@ fn downloads_are_a_second_resource() {
     near(seconds(Estimator::new(&past).estimate(&plan, 0)), 13.0, 0.2);
     plan.received(fetches[0], 50_000_000);
     near(seconds(Estimator::new(&past).estimate(&plan, 0)), 10.0, 0.2);
+}
+
+#[test]
+fn caches_tell_their_own_rate() {
+    let cache = |name: &str, bytes| CachePast { cache: name.to_owned(), bytes, busy_ms: 1000 };
+    let past = Past { caches: vec![cache("near", 100_000_000), cache("far", 1_000_000)], ..Past::default() };
+    let of = |caches: &[&str], measured| {
+        let mut plan = Plan::new("here", 1, 4);
+        plan.download("d-1", Some(300_000_000));
+        plan.caches = caches.iter().map(|cache| (*cache).to_owned()).collect();
+        plan.download_rate = measured;
+        seconds(Estimator::new(&past).estimate(&plan, 0))
+    };
+    near(of(&["near"], None), 3.0, 0.1);
+    near(of(&["far"], None), 300.0, 0.1);
+    near(of(&["near", "far"], None), 5.9, 0.1);
+    near(of(&["new"], None), 5.9, 0.1);
+    near(of(&["far"], Some(30_000_000.0)), 10.0, 0.1);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Reading: what an estimate needs, runs, and what was in them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, Row, params};
 
 use super::{RunId, Store, StoreError};
-use crate::estimate::{Past, PastRun, Sample, StageTimes, TargetPast, conformal_factor};
+use crate::estimate::{CachePast, Past, PastRun, Sample, StageTimes, TargetPast, conformal_factor};
 use crate::jobs::{JobsRun, Span};
 use crate::name::DrvName;
 use crate::record::{
@@ -105,6 +105,17 @@ pub(super) fn stored(connection: &Connection, id: RunId) -> Result<Option<Stored
     Ok(rows.next().transpose()?)
 }
 
+/// Returns the milliseconds that are in at least one of the spans.
+fn busy(mut spans: Vec<(u64, u64)>) -> u64 {
+    spans.sort_unstable();
+    let (mut total, mut until) = (0, 0);
+    for (start, stop) in spans {
+        total += stop.saturating_sub(start.max(until));
+        until = until.max(stop);
+    }
+    total
+}
+
 impl Store {
     /// Reads what an estimate of a plan needs: the past builds of the packages named, their runs, and past downloads.
     ///
@@ -168,12 +179,27 @@ impl Store {
             }
         }
         let mut query = self.connection.prepare_cached(
-            "SELECT bytes, elapsed_ms FROM download WHERE run >= (SELECT coalesce(max(run), 0) - 50 FROM download)
-             ORDER BY run DESC, seq DESC LIMIT 500",
+            "SELECT bytes, elapsed_ms, cache, run, started_ms FROM download
+             WHERE run >= (SELECT coalesce(max(run), 0) - 50 FROM download) ORDER BY run DESC, seq DESC LIMIT 500",
         )?;
-        let rows = query.query_map([], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?;
-        past.downloads = rows.collect::<Result<_, _>>()?;
+        let mut rows = query.query([])?;
+        let mut spans: BTreeMap<(String, i64), Vec<(u64, u64)>> = BTreeMap::new();
+        let mut caches: BTreeMap<String, CachePast> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let (bytes, ms) = (unsigned(row.get(0)?), unsigned(row.get(1)?));
+            past.downloads.push((bytes, ms));
+            let (cache, start): (String, u64) = (row.get(2)?, unsigned(row.get(4)?));
+            let known = caches.entry(cache.clone()).or_default();
+            known.bytes = known.bytes.saturating_add(bytes);
+            spans.entry((cache, row.get(3)?)).or_default().push((start, start.saturating_add(ms)));
+        }
         past.downloads.reverse();
+        for ((cache, _), spans) in spans {
+            if let Some(known) = caches.get_mut(&cache) {
+                known.busy_ms = known.busy_ms.saturating_add(busy(spans));
+            }
+        }
+        past.caches = caches.into_iter().map(|(cache, past)| CachePast { cache, ..past }).collect();
         past.band_factor = conformal_factor(&self.misses(200)?);
         Ok(past)
     }

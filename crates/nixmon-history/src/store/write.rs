@@ -9,8 +9,8 @@ use super::{Store, StoreError, StoredRun};
 use crate::estimate::concurrency;
 use crate::name::{DrvName, drv_parts};
 use crate::record::{
-    BuildOutcome, BuildRecord, DownloadRecord, PackageRecord, PredictionRecord, Resources, RunOutcome, RunRecord,
-    UnitRecord, parse_moment,
+    BuildOutcome, BuildRecord, DownloadRecord, PackageRecord, PredictionRecord, Resources, RunOutcome,
+    RunRecord, UnitRecord, parse_moment,
 };
 
 /// The number of a run in a history.

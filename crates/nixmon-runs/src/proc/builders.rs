@@ -167,10 +167,7 @@ mod tests {
         };
         let hello = "/nix/store/00000000000000000000000000000000-hello-2.12";
         let out = format!("out={hello}");
-        check(
-            &["NIX_BUILD_TOP=/build", "name=hello-2.12", &out],
-            Some((Some("hello-2.12"), &[hello])),
-        );
+        check(&["NIX_BUILD_TOP=/build", "name=hello-2.12", &out], Some((Some("hello-2.12"), &[hello])));
         let dev = format!("dev={hello}-dev");
         let of_dev = format!("{hello}-dev");
         check(

@@ -215,7 +215,10 @@ fn is_client(name: &str) -> bool {
 }
 
 /// The roots and all that is below them. A cycle, which no system has, ends.
-pub(super) fn below(children: &BTreeMap<i32, Vec<i32>>, roots: impl IntoIterator<Item = i32>) -> BTreeSet<i32> {
+pub(super) fn below(
+    children: &BTreeMap<i32, Vec<i32>>,
+    roots: impl IntoIterator<Item = i32>,
+) -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
     let mut todo: Vec<i32> = roots.into_iter().collect();
     while let Some(pid) = todo.pop() {
