@@ -2,9 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "a time limit needs the clock")]
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,37 @@ use rustix::process::{Pid, Signal};
 
 /// Time between two looks whether a child has ended.
 const POLL: Duration = Duration::from_millis(20);
+
+/// Children of this process for which [`output`] waits.
+static AWAITED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Calls `work` with the children for which [`output`] waits. None is started meanwhile, so that a dead child that is not among them
+/// belongs to nobody here and may be reaped.
+pub(super) fn with_awaited<T>(work: impl FnOnce(&BTreeSet<i32>) -> T) -> T {
+    work(&AWAITED.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A child that nothing else may reap.
+struct Awaited {
+    child: Child,
+}
+
+impl Awaited {
+    fn spawn(command: &mut Command) -> Option<Self> {
+        // Held while it starts: otherwise it could end and be taken before it is known.
+        let mut awaited = AWAITED.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = command.spawn().ok()?;
+        awaited.insert(child.id().cast_signed());
+        Some(Self { child })
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        end(&mut self.child, Duration::ZERO);
+        AWAITED.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.child.id().cast_signed());
+    }
+}
 
 /// Waits for a child; `None` if it has not ended within `limit`.
 pub(super) fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
@@ -40,8 +72,9 @@ pub(super) fn end(child: &mut Child, grace: Duration) {
 /// Runs a program and returns what it prints, up to `most` bytes; `None` if it cannot be started or takes longer than
 /// `limit`. A program that prints more is killed.
 pub(super) fn output(command: &mut Command, limit: Duration, most: u64) -> Option<String> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-    let stdout = child.stdout.take()?;
+    let mut awaited =
+        Awaited::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()))?;
+    let stdout = awaited.child.stdout.take()?;
     let (send, answer) = mpsc::channel();
     // A read from a pipe has no time limit, so a thread does it. It ends with the last process that holds the pipe.
     thread::spawn(move || {
@@ -51,6 +84,6 @@ pub(super) fn output(command: &mut Command, limit: Duration, most: u64) -> Optio
         let _ = send.send(read.map(|_| text));
     });
     let answer = answer.recv_timeout(limit);
-    end(&mut child, Duration::ZERO);
+    drop(awaited);
     Some(String::from_utf8_lossy(&answer.ok()?.ok()?).into_owned())
 }

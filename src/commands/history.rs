@@ -215,8 +215,8 @@ fn lines_of(settings: &Settings, dir: &RunDir) -> Result<Option<Vec<u8>>> {
     let (mut pipeline, _) = silent_pipeline();
     expect(&mut pipeline, &facts);
     let taken = Rc::clone(&rows);
-    pipeline
-        .keep(past::recorded(&context.system, Rc::clone(&stages), move |row| taken.borrow_mut().push(row)));
+    let take = move |row| taken.borrow_mut().push(row);
+    pipeline.keep(past::recorded(&context.system, Rc::clone(&stages), past::Measures::default(), take));
     let mut steps = Steps::of(dir);
     let mut last = Duration::ZERO;
     while let Some((at, step)) = steps.next_step()? {

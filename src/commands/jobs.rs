@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use nixmon_core::render::rough;
 use nixmon_core::text::{Line, Role, bytes, count};
 use nixmon_history::jobs::{Basis, JobsReport, MachineSize, Scaling, analyse};
+use nixmon_history::store::{Store, StoreError};
 use nixmon_log::escapes::sanitize;
 use nixmon_runs::clock::{local_clock, unix_ms};
 use nixmon_runs::proc::Proc;
@@ -20,28 +21,37 @@ use nixmon_runs::proc::Proc;
 const RUNS: u32 = 50;
 
 pub(super) fn jobs(settings: &Settings, args: &JobsArgs) -> Result<ExitStatus> {
-    let store = open(settings)?;
-    let runs = store.jobs_runs(&args.target, &own_host(), RUNS)?;
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let machine = MachineSize {
-        cpus: u32::try_from(cpus).unwrap_or(1),
-        memory_bytes: Proc::default().memory().map(|m| m.total),
-    };
-    let Some(mut report) = analyse(&args.target, &runs, machine) else {
+    let Some(report) = report(&open(settings)?, &args.target)? else {
         let message = format!(
             "the history has no successful run of {} with a known number of jobs",
             sanitize(&args.target)
         );
         return Err(Failed::error(ExitStatus::NotFound, message));
     };
-    let ends = unix_ms().saturating_add(report.eta_ms);
-    report.eta = Some(format!("{}@{}", in_words(report.eta_ms), local_clock(ends, ends)));
     if args.json {
         print_json(&report)?;
     } else {
         print_lines(settings, &lines(&args.target, &report))?;
     }
     Ok(ExitStatus::Success)
+}
+
+/// Returns the best number of jobs for a target on this machine; `None` if no run of it tells.
+pub(super) fn report(store: &Store, target: &str) -> Result<Option<JobsReport>, StoreError> {
+    let runs = store.jobs_runs(target, &own_host(), RUNS)?;
+    let Some(mut report) = analyse(target, &runs, machine_size()) else { return Ok(None) };
+    let ends = unix_ms().saturating_add(report.eta_ms);
+    report.eta = Some(format!("{}@{}", in_words(report.eta_ms), local_clock(ends, ends)));
+    Ok(Some(report))
+}
+
+/// Returns the size of this machine.
+pub(super) fn machine_size() -> MachineSize {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    MachineSize {
+        cpus: u32::try_from(cpus).unwrap_or(1),
+        memory_bytes: Proc::default().memory().map(|m| m.total),
+    }
 }
 
 /// Returns `2m 15s`.

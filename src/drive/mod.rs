@@ -16,6 +16,7 @@ pub mod writer;
 use std::io::Write;
 
 use crate::cli::{LogsArg, PassthroughArg};
+use crate::history::Recovered;
 use crate::settings::{Form, Output, Settings};
 use background::{Backlog, Stream};
 use nixmon_core::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough, Results};
@@ -25,7 +26,7 @@ use nixmon_core::render::{Style, Thresholds};
 use nixmon_core::text::{Palette, Symbols};
 use nixmon_log::escapes::escape;
 use nixmon_runs::query::{OnRead, Recovery, Runs};
-use nixmon_runs::{RunDir, StoreError};
+use nixmon_runs::{Exit, Facts, RunDir, StoreError};
 
 /// Writes an error or a warning to standard error, without waiting for its reader while a command or a stream is watched.
 pub fn complain(error: &anyhow::Error) {
@@ -156,7 +157,20 @@ pub(crate) fn runs(settings: &Settings) -> Result<Runs<'_>, StoreError> {
             &|dir| recovering(dir, false)
         },
     };
-    Ok(Runs::new(settings.store()?, move |dir, facts, exit| recovery.replay(dir, facts, exit)))
+    let replay = move |dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>| {
+        // What the monitor would have told the history.
+        let recovered = Recovered::of(settings, facts);
+        let replayed = recovery.replay_with(dir, facts, exit, |pipeline| {
+            if let Some(recovered) = &recovered {
+                pipeline.keep(recovered.sink());
+            }
+        })?;
+        if let Some(recovered) = recovered {
+            recovered.keep(replayed.status.outcome, replayed.at);
+        }
+        Ok(replayed)
+    };
+    Ok(Runs::new(settings.store()?, replay))
 }
 
 /// Shows the progress of a replay.

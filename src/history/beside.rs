@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::filled::{Filled, begun, outcome};
 use super::foreseen::{AskJobs, Forecaster};
+use super::measures::Measures;
 use super::resources::Meter;
 use super::{Context, retention};
 use crate::settings::Settings;
@@ -36,6 +37,9 @@ pub(crate) struct Beside {
     filled: Option<Filled>,
     forecaster: Option<Forecaster>,
     meter: Option<Meter>,
+    measures: Measures,
+    /// The database and the machine, for what builds needed before.
+    past: (std::path::PathBuf, String),
     /// It was said that memory is short.
     warned: bool,
 }
@@ -51,23 +55,26 @@ impl Beside {
     ) -> Self {
         let Identity { id, started_at, nix, always } = identity;
         let record = begun(&context, id, started_at, nix);
-        let filled = Filled::begin(&context, record, retention(settings), always).map(|(filled, sink)| {
+        let measures = Measures::default();
+        let filled = Filled::begin(&context, record, retention(settings), always, measures.clone());
+        let filled = filled.map(|(filled, sink)| {
             pipeline.keep(sink);
             filled
         });
+        let past = (context.path.clone(), context.host.clone());
         let forecaster = Forecaster::beside(context, nixmon_runs::clock::unix_ms(), ask);
-        Self { filled, forecaster, meter: None, warned: false }
+        Self { filled, forecaster, meter: None, measures, past, warned: false }
     }
 
     /// Measures the processes of a command from now on.
     pub(crate) fn measure(&mut self, command: i32) {
-        self.meter = Meter::of(command);
+        self.meter = Meter::of(command, self.measures.clone(), self.past.clone());
     }
 
     /// Returns a warning if memory is short, once.
     pub(crate) fn warning(&mut self, state: &State) -> Option<Line> {
         let meter = self.meter.as_ref().filter(|_| !self.warned)?;
-        let text = meter.warning(state.derivations().building().count())?;
+        let text = meter.warning(state.derivations().building().map(|(_, derivation)| derivation.name()))?;
         self.warned = true;
         Some(warning(&text))
     }

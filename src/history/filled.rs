@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Context;
+use super::measures::Measures;
 use super::mirror::machine_name;
 use nixmon_core::pipeline::Sink;
 use nixmon_core::state::{
@@ -93,6 +94,7 @@ pub(crate) type Shared = Rc<RefCell<Stages>>;
 /// Makes rows of changes.
 struct Rows<F> {
     take: F,
+    measures: Measures,
     stages: Shared,
     system: String,
     phases: HashMap<DerivationId, Vec<PhaseRecord>>,
@@ -100,9 +102,15 @@ struct Rows<F> {
     cancelled: BTreeMap<DerivationId, Box<BuildRecord>>,
 }
 
-/// Makes a sink that hands on the rows of a run.
-pub(crate) fn recorded(system: &str, stages: Shared, take: impl FnMut(Row) + 'static) -> impl Sink + 'static {
-    Rows { take, stages, system: system.to_owned(), phases: HashMap::new(), cancelled: BTreeMap::new() }
+/// Makes a sink that hands on the rows of a run, with what was measured of its builds.
+pub(crate) fn recorded(
+    system: &str,
+    stages: Shared,
+    measures: Measures,
+    take: impl FnMut(Row) + 'static,
+) -> impl Sink + 'static {
+    let system = system.to_owned();
+    Rows { take, measures, stages, system, phases: HashMap::new(), cancelled: BTreeMap::new() }
 }
 
 impl<F: FnMut(Row)> Rows<F> {
@@ -139,7 +147,11 @@ impl<F: FnMut(Row)> Rows<F> {
         let needs = derivations.inputs(id).map(|input| derivations.get(input));
         let needs = needs.filter(|input| input.state() == DerivationState::Built && input.started.is_some());
         let machine = derivation.machine.as_deref().map(machine_name);
+        // The processes of another machine are not seen.
+        let resources = self.measures.take(state, id);
         let build = Box::new(BuildRecord {
+            log_bytes: (derivation.log_bytes > 0).then_some(derivation.log_bytes),
+            resources,
             drv: digest(&derivation.path),
             name: derivation.name().to_owned(),
             system: machine.is_none().then(|| self.system.clone()),
@@ -306,6 +318,7 @@ impl Filled {
         record: RunRecord,
         retention: Retention,
         always: bool,
+        measures: Measures,
     ) -> Option<(Self, impl Sink + 'static)> {
         let (sender, told) = sync_channel(MOST_WAITING);
         let writer = Writer {
@@ -319,7 +332,7 @@ impl Filled {
         let stages = Shared::default();
         let dropped = Arc::new(AtomicU64::new(0));
         let (rows, lost) = (sender.clone(), Arc::clone(&dropped));
-        let sink = recorded(&context.system, Rc::clone(&stages), move |row| {
+        let sink = recorded(&context.system, Rc::clone(&stages), measures, move |row| {
             if rows.try_send(Told::Row(row)).is_err() {
                 lost.fetch_add(1, Ordering::Relaxed);
             }

@@ -9,7 +9,7 @@ use super::mirror::{Look, Mirror, apply};
 use super::simple::Medians;
 use nixmon_core::state::{self, Forecast, Moment, Phase, State};
 use nixmon_core::wire::millis;
-use nixmon_history::estimate::{Estimator, Eta, Expected, NodeId, Plan, Stage, TargetPast};
+use nixmon_history::estimate::{Estimator, Eta, Expected, Foreseen, NodeId, Plan, Stage, TargetPast};
 use nixmon_history::record::PredictionRecord;
 use nixmon_history::store::{RunFilter, Store};
 
@@ -158,6 +158,7 @@ impl Forecaster {
                 known: eta.known,
                 unknown: eta.unknown,
                 finish_at,
+                other_jobs: answer.other_jobs,
             }),
             expected: expected.collect(),
             waits_for: answer.waits_for.iter().filter_map(derivation).collect(),
@@ -171,6 +172,8 @@ impl Forecaster {
 struct Answer {
     at: Moment,
     eta: Option<Eta>,
+    /// The estimate is made of runs with other numbers of jobs.
+    other_jobs: bool,
     expected: Vec<(NodeId, Expected)>,
     waits_for: Vec<NodeId>,
     beside: Vec<NodeId>,
@@ -222,13 +225,14 @@ impl Foreseer {
         let now_ms = millis(look.at);
         apply(&mut self.plan, look.updates, &self.context.system);
         self.plan.download_rate = look.rate;
+        self.plan.caches = look.caches;
         self.find_jobs();
         self.load(look.at);
         let jobs = self.knows_jobs.then(|| self.plan.machines[0].slots);
         let mut answer = Answer { at: look.at, jobs, ..Answer::default() };
         let in_phase = now_ms.saturating_sub(millis(look.phase_since));
         let Some(estimator) = self.estimator.as_mut().filter(|_| !look.endless) else {
-            answer.eta = self.of_target(now_ms, look.phase, in_phase);
+            (answer.eta, answer.other_jobs) = self.of_target(now_ms, look.phase, in_phase);
             return answer;
         };
         if look.phase < Phase::Activating {
@@ -251,20 +255,24 @@ impl Foreseer {
             }
             answer.simple = self.medians.foresee(&self.plan, now_ms);
         } else {
-            answer.eta = self.of_target(now_ms, look.phase, in_phase);
+            (answer.eta, answer.other_jobs) = self.of_target(now_ms, look.phase, in_phase);
         }
         answer
     }
 
-    /// Foresees a run without a known plan from the past of its target.
-    fn of_target(&self, now_ms: u64, phase: Phase, in_phase: u64) -> Option<Eta> {
-        let past = self.target.as_ref()?;
+    /// Foresees a run without a known plan from the past of its target. Returns also whether runs with other numbers of jobs are in
+    /// the estimate.
+    fn of_target(&self, now_ms: u64, phase: Phase, in_phase: u64) -> (Option<Eta>, bool) {
+        let Some(past) = &self.target else { return (None, false) };
         if phase == Phase::Activating {
-            return past.activation(in_phase);
+            return (past.activation(in_phase), false);
         }
         let subject = &self.context.subject;
         let jobs = subject.tool_jobs.or(self.knows_jobs.then(|| self.plan.machines[0].slots));
-        past.foresee(now_ms, jobs).map(|foreseen| foreseen.eta)
+        match past.foresee(now_ms, jobs) {
+            Some(Foreseen { eta, other_jobs }) => (Some(eta), other_jobs),
+            None => (None, false),
+        }
     }
 
     /// Finds out how many builds run at once, once there are any.

@@ -1,5 +1,7 @@
 //! The plan of a run as changes to it, so that an estimator on another thread keeps it up to date.
 
+use std::collections::BTreeSet;
+
 use nixmon_core::state::{DerivationId, DerivationState, Moment, PathState, Phase, State};
 use nixmon_core::wire::millis;
 use nixmon_history::estimate::{Machine, MachineId, NodeId, Plan, Stage};
@@ -32,6 +34,8 @@ pub(super) struct Look {
     pub(super) phase: Phase,
     pub(super) phase_since: Moment,
     pub(super) rate: Option<f64>,
+    /// The caches from which something comes now.
+    pub(super) caches: Vec<String>,
     /// Builds were announced by lines of text, which do not say when one ends.
     pub(super) endless: bool,
 }
@@ -85,6 +89,7 @@ impl Mirror {
             phase: state.phase(),
             phase_since: state.phase_since(),
             rate: (rate > 0).then_some(rate as f64),
+            caches: caches(state),
             endless: state.endless_builds() > 0,
         }
     }
@@ -198,6 +203,13 @@ impl Mirror {
         }
         self.downloads = Some(now);
     }
+}
+
+/// Returns the caches from which something comes now, each once.
+fn caches(state: &State) -> Vec<String> {
+    let from = state.transfers().moving().filter(|(_, path)| path.state() == PathState::Fetching);
+    let from: BTreeSet<&str> = from.filter_map(|(_, path)| path.from.as_deref()).collect();
+    from.into_iter().map(str::to_owned).collect()
 }
 
 fn stage_of(derivation: &nixmon_core::state::Derivation, machine: MachineId, at: Moment) -> Stage {

@@ -10,7 +10,9 @@
 mod beside;
 mod filled;
 mod foreseen;
+mod measures;
 mod mirror;
+mod recovered;
 mod resources;
 mod simple;
 mod target;
@@ -18,6 +20,8 @@ mod target;
 pub(crate) use beside::{Beside, Identity};
 pub(crate) use filled::{Row, Shared, begun, ended, outcome, recorded};
 pub(crate) use foreseen::{AskJobs, Forecaster};
+pub(crate) use measures::Measures;
+pub(crate) use recovered::Recovered;
 pub(crate) use target::Subject;
 
 use std::path::PathBuf;

@@ -63,6 +63,11 @@ impl Subject {
         subject.target = name.map(str::to_owned).or_else(|| (!rest.is_empty()).then(|| rest.join(" ")));
         subject
     }
+
+    /// Returns the number of jobs that the command line asks for.
+    pub(crate) fn jobs(&self) -> Option<u32> {
+        self.tool_jobs.or(self.max_jobs)
+    }
 }
 
 #[cfg(test)]

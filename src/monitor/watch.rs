@@ -17,7 +17,7 @@ use super::kept::Kept;
 use super::order;
 use super::pulse::{self, Overdue, Pulse};
 use super::readers::Piece;
-use super::reaper::Reaper;
+use super::reaper;
 use crate::drive::drv_reader;
 use crate::drive::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use crate::drive::signals::{Endings, HandedOn};
@@ -174,19 +174,6 @@ impl Phase {
     }
 }
 
-/// A question to Nix how many builds it runs at once.
-struct Jobs {
-    answer: std::sync::mpsc::Receiver<Option<String>>,
-    /// It waits for a child of this process.
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Jobs {
-    fn is_done(&self) -> bool {
-        self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
-    }
-}
-
 struct Loop<'a> {
     settings: &'a Settings,
     session: Session,
@@ -198,8 +185,8 @@ struct Loop<'a> {
     kept: Option<Kept>,
     beside: Option<Beside>,
     nix: Option<NixVersion>,
-    /// Nix was asked how many builds it runs at once.
-    jobs: Option<Jobs>,
+    /// Nix was asked how many builds it runs at once; it answers here.
+    jobs: Option<std::sync::mpsc::Receiver<Option<String>>>,
     started: Option<Started>,
     begun_at: SystemTime,
     prepares: bool,
@@ -207,7 +194,6 @@ struct Loop<'a> {
     foreground: Option<Foreground>,
     /// The command got the terminal and has printed nothing since: it asks for something there.
     asks: bool,
-    reaper: Reaper,
     pulse: Pulse,
     overdue: Overdue,
     style: Style,
@@ -262,7 +248,6 @@ impl<'a> Loop<'a> {
             late_bytes: 0,
             signalled: false,
             asks: false,
-            reaper: Reaper::default(),
             status_written: begun,
             written: (0, 0, ""),
             quiet_since: begun,
@@ -591,15 +576,14 @@ impl<'a> Loop<'a> {
 
     /// Reaps children that nobody waits for. The guard lives until the monitor is done, unless it is killed.
     fn reap(&mut self) {
-        let asks_nix = self.jobs.as_ref().is_some_and(|jobs| !jobs.is_done());
-        self.reaper.look(self.phase.pid(), asks_nix);
+        reaper::reap(self.phase.pid());
     }
 
     /// Asks Nix once how many builds it runs at once. Only long runs do so: asking costs as much as a short run.
     fn ask_jobs(&mut self) {
         let Some(kept) = &self.kept else { return };
         if let Some(jobs) = &self.jobs {
-            if let Ok(answer) = jobs.answer.try_recv() {
+            if let Ok(answer) = jobs.try_recv() {
                 self.facts.environment.jobs = answer;
                 kept.facts(self.facts.clone());
             }
@@ -608,10 +592,10 @@ impl<'a> Loop<'a> {
         {
             let (sender, answer) = std::sync::mpsc::channel();
             // Without a thread it stays unknown.
-            let thread = std::thread::Builder::new().name("max-jobs".to_owned()).spawn(move || {
+            let _ = std::thread::Builder::new().name("max-jobs".to_owned()).spawn(move || {
                 let _ = sender.send(nix::max_jobs(version));
             });
-            self.jobs = Some(Jobs { answer, thread: thread.ok() });
+            self.jobs = Some(answer);
         }
     }
 

@@ -25,6 +25,7 @@ fn eta(unknown: u32) -> Option<Eta> {
         known: 33,
         unknown,
         finish_at: Some(1_700_000_000_000),
+        other_jobs: false,
     })
 }
 
@@ -67,6 +68,8 @@ fn condensed_lines_tell_the_time_left() {
     check(eta(0), Some(110), &["lib-1.0 buildPhase 1m of ~1m50s", "2m of ~1m50s"], &["usually"]);
     check(eta(0), Some(60), &["lib-1.0 buildPhase 2m, usually ~1m"], &[]);
     check(eta(7), None, &["7 of 40 never seen", "lib-1.0 buildPhase 1m00s"], &["of ~"]);
+    let other = |eta: Option<Eta>| eta.map(|eta| Eta { other_jobs: true, ..eta });
+    check(other(eta(0)), None, &["~12m left (8–19m, from runs with another -j)"], &[]);
     check(None, None, &["lib-1.0 buildPhase 1m00s"], &["left", "never seen", "~"]);
 }
 
@@ -84,7 +87,7 @@ fn snapshots_have_the_estimate_or_null() {
         known[1]["eta"],
         json!({
             "remaining_ms": 660_000, "low_ms": 420_000, "high_ms": 1_080_000, "finish_at": 1_700_000_000_000_u64,
-            "coverage": 0.8, "known": 33, "unknown": 7,
+            "coverage": 0.8, "known": 33, "unknown": 7, "other_jobs": false,
         })
     );
     assert_eq!(known[1]["running"][0]["expected_ms"], 110_000);

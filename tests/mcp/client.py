@@ -125,6 +125,27 @@ async def mistakes():
             assert len(text) <= 400, text
 
 
+async def past():
+    async with connect() as client:
+        call = Calls(client)
+        start = {"command": ["sh", "-c", "sleep 1"], "name": "again"}
+        result, text = await call("build_start", start)
+        first = result.structured_content
+        assert first["eta_ms"] is None and first["first_run"] is True, text
+        await call("build_wait", {"id": first["id"]})
+        result, text = await call("build_history", {"target": "again"})
+        known = result.structured_content
+        assert known["sample_count"] == 1 and known["runs"][0]["id"] == first["id"], text
+        assert known["median_ms"] >= 1000 and known["success_percent"] == 100, text
+        result, text = await call("build_start", start)
+        second = result.structured_content
+        assert second["first_run"] is False and second["eta_ms"] > 0, text
+        assert second["eta_low_ms"] <= second["eta_ms"] <= second["eta_high_ms"], text
+        await call("build_wait", {"id": second["id"]})
+        result, text = await call("build_optimal_jobs", {"target": "again"})
+        assert not result.is_error and result.structured_content["note"], text
+
+
 async def progress():
     seen = []
 

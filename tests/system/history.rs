@@ -3,10 +3,11 @@
 #![expect(clippy::disallowed_methods, reason = "a test of the program starts it and writes files")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -17,39 +18,51 @@ use nixmon_history::store::{RunFilter, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-struct Home {
+pub(crate) struct Home {
     dir: TempDir,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    fn database(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The variables of this home.
+    pub(crate) fn environment(&self) -> [(&'static str, OsString); 4] {
+        [
+            ("PATH", std::env::var_os("PATH").unwrap_or_default()),
+            ("HOME", self.path().into()),
+            ("XDG_STATE_HOME", self.path().join("state").into()),
+            ("LANG", "C.UTF-8".into()),
+        ]
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
         self.dir.path().join("state/nixmon/history.db")
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nixmon"));
-        command
-            .args(args)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.dir.path())
-            .env("XDG_STATE_HOME", self.dir.path().join("state"))
-            .env("LANG", "C.UTF-8")
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null());
+        let mut command = self.with(Command::new(env!("CARGO_BIN_EXE_nixmon")));
+        command.args(args).stdin(Stdio::null());
         command
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    /// Gives a command the environment of this home.
+    pub(crate) fn with(&self, mut command: Command) -> Command {
+        command.env_clear().envs(self.environment()).current_dir(self.path());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran::of(self.command(args).output().unwrap())
     }
 
     /// Filters a stream.
-    fn filter(&self, args: &[&str], stream: &str) -> Ran {
+    pub(crate) fn filter(&self, args: &[&str], stream: &str) -> Ran {
         let mut child = self.spawn(args);
         child.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
         Ran::of(child.wait_with_output().unwrap())
@@ -62,13 +75,13 @@ impl Home {
     }
 
     /// All builds of the history.
-    fn builds(&self) -> Vec<BuildRecord> {
+    pub(crate) fn builds(&self) -> Vec<BuildRecord> {
         Store::open_read_only(&self.database()).unwrap().newest_builds(None, 1000).unwrap()
     }
 }
 
 /// Builds of a stream, begun and ended, by number.
-fn builds(numbers: std::ops::Range<usize>) -> String {
+pub(crate) fn builds(numbers: std::ops::Range<usize>) -> String {
     let mut stream = String::from(
         "@nix {\"action\":\"start\",\"id\":1,\"level\":0,\"parent\":0,\"text\":\"\",\"type\":104}\n",
     );

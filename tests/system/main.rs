@@ -11,8 +11,11 @@ mod history;
 mod live;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod measured;
 mod newer_nix;
 mod order;
+#[cfg(feature = "mcp")]
+mod past;
 mod pty;
 mod run_nix;
 mod runs;

@@ -33,24 +33,28 @@ fn client(program: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-struct Home(TempDir);
+pub(crate) struct Home(TempDir);
 
 impl Home {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
     }
 
     fn store(&self) -> Store {
         Store::open(self.0.path().join("state/nixmon/runs"))
     }
 
-    fn configure(&self, text: &str) {
+    pub(crate) fn configure(&self, text: &str) {
         std::fs::create_dir_all(self.0.path().join("config/nixmon")).unwrap();
         std::fs::write(self.0.path().join("config/nixmon/config.toml"), text).unwrap();
     }
 
     /// A command with the environment of this home.
-    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -63,7 +67,7 @@ impl Home {
         command
     }
 
-    fn server(&self) -> Raw {
+    pub(crate) fn server(&self) -> Raw {
         self.server_with(&[])
     }
 
@@ -84,7 +88,7 @@ impl Home {
 }
 
 /// A client that writes the requests itself.
-struct Raw {
+pub(crate) struct Raw {
     process: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
@@ -139,7 +143,7 @@ impl Raw {
         structured.clone()
     }
 
-    fn call(&mut self, tool: &str, arguments: Value) -> Value {
+    pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let id = self.begin_call(tool, arguments);
         self.answer(id)
     }
@@ -418,6 +422,11 @@ fn python_client_makes_mistakes() {
 #[test]
 fn python_client_gets_progress() {
     python("progress");
+}
+
+#[test]
+fn python_client_asks_for_the_past() {
+    python("past");
 }
 
 #[test]

@@ -300,10 +300,13 @@ fn memory(runs: &[JobsRun], jobs: u32) -> Option<u64> {
         peaks.sort_unstable_by(|a, b| b.cmp(a));
         return Some(peaks.iter().take(jobs as usize).sum());
     }
-    // Else in proportion to the jobs, from the nearest setting that was measured.
-    let nearest =
-        runs.iter().filter(|run| run.peak_bytes.is_some()).min_by_key(|run| run.jobs.abs_diff(jobs))?;
-    Some((nearest.peak_bytes? as f64 * f64::from(jobs) / f64::from(nearest.jobs.max(1))) as u64)
+    // Else in proportion to the jobs, from the nearest setting that was measured. More jobs need no less, and fewer no more.
+    let measured = || runs.iter().filter_map(|run| Some((run.jobs.max(1), run.peak_bytes?)));
+    let (near, peak) = measured().min_by_key(|(of, _)| of.abs_diff(jobs))?;
+    let scaled = (peak as f64 * f64::from(jobs) / f64::from(near)) as u64;
+    let least = measured().filter(|(of, _)| *of <= jobs).map(|(_, peak)| peak).max().unwrap_or(0);
+    let most = measured().filter(|(of, _)| *of >= jobs).map(|(_, peak)| peak).min().unwrap_or(u64::MAX);
+    Some(scaled.max(least).min(most))
 }
 
 fn report(target: &str, runs: &[JobsRun], machine: MachineSize, rows: Vec<JobsRow>) -> JobsReport {
@@ -477,6 +480,14 @@ mod tests {
         assert_eq!((row(1).elapsed_ms, row(1).parallel_efficiency), (90_000, Some(100.0)));
         assert_eq!((row(4).elapsed_ms, row(4).parallel_efficiency), (30_000, Some(75.0)));
         assert_eq!(row(4).peak_bytes, Some(4 << 30));
+        // In proportion, but neither more than more jobs needed nor less than fewer did.
+        let sized = |runs: &[(u32, u64)], jobs| {
+            let runs: Vec<JobsRun> = runs.iter().map(|&(jobs, peak)| wide(jobs, peak)).collect();
+            memory(&runs, jobs).map(|bytes| bytes >> 30)
+        };
+        assert_eq!(sized(&[(1, 3), (4, 4)], 2), Some(4));
+        assert_eq!(sized(&[(1, 3), (4, 4)], 8), Some(8));
+        assert_eq!(sized(&[(2, 6), (8, 7)], 7), Some(6));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nixmon_history::estimate::{
-    Estimator, Eta, MachineId, NodeId, Past, PastRun, Plan, Rung, Sample, Stage, TargetPast, Work,
+    CachePast, Estimator, Eta, MachineId, NodeId, Past, PastRun, Plan, Rung, Sample, Stage, TargetPast, Work,
 };
 use nixmon_history::name::DrvName;
 use proptest::prelude::*;
@@ -163,6 +163,24 @@ fn downloads_are_a_second_resource() {
 }
 
 #[test]
+fn caches_tell_their_own_rate() {
+    let cache = |name: &str, bytes| CachePast { cache: name.to_owned(), bytes, busy_ms: 1000 };
+    let past = Past { caches: vec![cache("near", 100_000_000), cache("far", 1_000_000)], ..Past::default() };
+    let of = |caches: &[&str], measured| {
+        let mut plan = Plan::new("here", 1, 4);
+        plan.download("d-1", Some(300_000_000));
+        plan.caches = caches.iter().map(|cache| (*cache).to_owned()).collect();
+        plan.download_rate = measured;
+        seconds(Estimator::new(&past).estimate(&plan, 0))
+    };
+    near(of(&["near"], None), 3.0, 0.1);
+    near(of(&["far"], None), 300.0, 0.1);
+    near(of(&["near", "far"], None), 5.9, 0.1);
+    near(of(&["new"], None), 5.9, 0.1);
+    near(of(&["far"], Some(30_000_000.0)), 10.0, 0.1);
+}
+
+#[test]
 fn remote_builders_share_the_work() {
     let past = past(&[("a-1", 60), ("b-1", 60), ("c-1", 60), ("d-1", 60)], 4);
     let mut plan = Plan::new("here", 1, 4);
@@ -207,6 +225,12 @@ fn a_target_is_foreseen_from_its_own_past() {
     near(four.eta.remaining_ms as f64, 105_000.0, 0.05);
     assert!(!four.other_jobs);
     assert!(past.foresee(0, Some(2)).unwrap().other_jobs, "no run had two jobs, so others are told");
+    assert!(
+        past.foresee(0, None).unwrap().other_jobs,
+        "the number of jobs is not known, and past runs had several"
+    );
+    let alike = TargetPast { runs: past.runs[..2].to_vec() };
+    assert!(!alike.foresee(0, None).unwrap().other_jobs);
     assert!(past.foresee(90_000, Some(4)).unwrap().eta.remaining_ms < 60_000);
 }
 

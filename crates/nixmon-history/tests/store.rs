@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nixmon_history::estimate::{Estimator, Plan};
+use nixmon_history::estimate::{CachePast, Estimator, Plan};
 use nixmon_history::export::export;
 use nixmon_history::import::{ImportError, import};
 use nixmon_history::record::{
@@ -175,6 +175,10 @@ fn what_is_written_is_read_again() {
     );
     let past = store.past(&["app", "lib", "nothing"]).unwrap();
     assert_eq!((past.samples.len(), past.runs.len(), past.downloads.len()), (2, 1, 1));
+    let downloads = store.downloads(&stored).unwrap();
+    let cache =
+        CachePast { cache: downloads[0].cache.clone(), bytes: 5_000_000, busy_ms: downloads[0].elapsed_ms };
+    assert_eq!(past.caches, [cache]);
     assert_eq!(store.target_past("home", "here").unwrap().runs[0].activation_ms, Some(4));
     let spans = store.spans(&stored).unwrap();
     assert_eq!((spans[1].needs.clone(), spans[1].peak_bytes), (vec![0], Some(9 << 30)));
@@ -456,4 +460,51 @@ fn four_processes_write_at_once_and_are_killed() {
         }
     }
     assert!(unfinished <= 12, "at most one of each killed writer");
+}
+
+#[test]
+fn a_run_without_an_end_is_completed_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("history.db");
+    let (mut store, _) = Store::open(&path, 0).unwrap();
+    let begun = RunRecord {
+        id: "1".to_owned(),
+        host: Some("here".to_owned()),
+        started: "2026-01-01T00:00:00Z".to_owned(),
+        max_jobs: Some(2),
+        ..RunRecord::default()
+    };
+    let build = |n: u32, started_ms| BuildRecord {
+        drv: Some(format!("{n:032}")),
+        name: format!("package{n}-1.0"),
+        started_ms,
+        elapsed_ms: 10,
+        ..BuildRecord::default()
+    };
+    let id = store.begin_run(&begun).unwrap();
+    store.add(id, &Batch { builds: vec![build(0, 5)], ..Batch::default() }).unwrap();
+    // Found out later, with times that differ a little.
+    let ended = RunRecord {
+        outcome: RunOutcome::Failure,
+        elapsed_ms: Some(50),
+        built: Some(2),
+        max_jobs: None,
+        ..begun.clone()
+    };
+    let rows = Batch { builds: vec![build(0, 6), build(1, 20)], ..Batch::default() };
+    store.complete_run(&ended, &rows).unwrap();
+    let check = |store: &Store| {
+        let run = store.run(id).unwrap().unwrap();
+        assert_eq!((run.record.outcome, run.record.max_jobs), (RunOutcome::Failure, Some(2)));
+        let builds = store.builds(&run).unwrap();
+        assert_eq!(builds.iter().map(|build| build.started_ms).collect::<Vec<_>>(), [5, 20]);
+        assert!(builds.iter().all(|build| build.concurrency.is_some()));
+    };
+    check(&store);
+    // An end that is known stays.
+    store.complete_run(&RunRecord { outcome: RunOutcome::Success, ..ended.clone() }, &rows).unwrap();
+    check(&store);
+    // A run that the history has never seen is added.
+    store.complete_run(&RunRecord { id: "2".to_owned(), ..ended }, &rows).unwrap();
+    assert_eq!(store.n_runs().unwrap(), 2);
 }

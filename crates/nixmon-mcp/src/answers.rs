@@ -19,7 +19,16 @@ pub(crate) struct StartAnswer {
     pub(crate) state: RunState,
     /// Expected duration in milliseconds; null if nothing is known.
     pub(crate) eta_ms: Option<u64>,
-    /// No run of this name has succeeded before; null without a name.
+    /// The lower end of it, which one run in ten falls below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) eta_low_ms: Option<u64>,
+    /// The upper end of it, which one run in ten exceeds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) eta_high_ms: Option<u64>,
+    /// A reservation about the estimate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) eta_note: Option<&'static str>,
+    /// No run of this target has succeeded before; null if that is not known.
     pub(crate) first_run: Option<bool>,
     /// The generation to roll back to, for a switch.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +102,15 @@ pub(crate) struct StatusAnswer {
     /// Estimated time until the end, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) eta_ms: Option<u64>,
+    /// The lower end of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) eta_low_ms: Option<u64>,
+    /// The upper end of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) eta_high_ms: Option<u64>,
+    /// A reservation about the estimate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) eta_note: Option<&'static str>,
     /// One line that describes the status.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) line: String,
@@ -248,7 +266,10 @@ pub struct JobsAnswer {
     pub target: String,
     /// Fewest jobs that are about as fast as any number; null if unknown.
     pub optimal_job_count: Option<u64>,
-    /// Share of the jobs' time that was used, from 0 to 100.
+    /// Expected duration with so many jobs, and the time of day at which a run that begins now would end, as `2m 15s@14:30`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta: Option<String>,
+    /// Share of the jobs' time that was used in the last run's setting, from 0 to 100.
     pub parallel_efficiency: Option<f64>,
     /// Memory and processor time to expect.
     pub resource_prediction: Option<ResourcePrediction>,
@@ -266,7 +287,7 @@ pub struct JobsAnswer {
 pub struct ResourcePrediction {
     /// Peak memory, as `9.1 GiB`.
     pub peak_memory: Option<String>,
-    /// Average processor use, as `85 %`.
+    /// Average use of all processors of this machine, as `85 %`.
     pub avg_cpu: Option<String>,
     /// Number of runs that both are made of.
     pub based_on: u64,
@@ -277,10 +298,12 @@ pub struct ResourcePrediction {
 pub struct HistoryAnswer {
     /// The target.
     pub target: String,
-    /// Median duration of successes, in milliseconds; null if unknown.
+    /// Median duration of the successes that `build_history_key` names, in milliseconds; null if unknown.
     pub median_ms: Option<u64>,
-    /// Number of runs known.
+    /// Number of runs that the median is made of.
     pub sample_count: u64,
+    /// Share of the runs that succeeded, from 0 to 100; null if none has ended.
+    pub success_percent: Option<f64>,
     /// The newest runs, the newest first.
     pub runs: Vec<PastRun>,
     /// Name of the history that was used.
@@ -299,6 +322,9 @@ pub struct PastRun {
     pub outcome: Option<RunOutcome>,
     /// Duration in milliseconds.
     pub elapsed_ms: Option<u64>,
+    /// Jobs at once, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<u32>,
 }
 
 /// The answer of `watch_events`.

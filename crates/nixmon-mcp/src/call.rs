@@ -192,7 +192,7 @@ impl Call<'_> {
                 "ask the user to run the command in a terminal: nixmon run -- …",
             ));
         }
-        let eta_ms = self.program.history().expected(order).remaining_ms;
+        let expected = self.program.history().expected(order);
         let run = self.program.start(order).map_err(not_started)?;
         let runs = self.program.runs()?;
         let dir = runs.store().run(run)?;
@@ -203,8 +203,15 @@ impl Call<'_> {
             id,
             name: look.status.name.clone(),
             state: look.status.state,
-            eta_ms: eta_ms.or(look.status.expected_ms),
-            first_run: look.facts.filter(|facts| facts.name.is_some()).map(|facts| facts.is_first),
+            eta_ms: expected.remaining_ms.or(look.status.expected_ms),
+            eta_low_ms: expected.range_ms.map(|(low, _)| low),
+            eta_high_ms: expected.range_ms.map(|(_, high)| high),
+            eta_note: words::reservation(&expected),
+            // The store keeps fewer runs than the history, and either may be empty.
+            first_run: match (expected.is_first, look.facts.filter(|facts| facts.name.is_some())) {
+                (None, None) => None,
+                (first, facts) => Some(first != Some(false) && facts.is_none_or(|facts| facts.is_first)),
+            },
             generation,
         })
     }
@@ -377,8 +384,8 @@ impl Call<'_> {
 
     /// Answers from history, packages and sensor, which a program may not have.
     fn about_the_past(&self, args: &Args<'_>) -> Result<CallToolResult> {
-        const NO_HISTORY: &str =
-            "this server does not read the history of builds; `nixmon jobs TARGET` and `nixmon history` do";
+        const NO_HISTORY: &str = "nothing is known of it yet; runs that end fill the history";
+        const NO_JOBS: &str = "no successful run with a known number of jobs yet";
         const NO_SENSOR: &str = "there is no sensor of processes here; runs that nixmon started: build_list";
         let note = || Some(NO_HISTORY.to_owned());
         match self.tool.name {
@@ -402,17 +409,15 @@ impl Call<'_> {
             }
             "build_optimal_jobs" => {
                 let target = args.required("target")?;
-                let known = self.program.history().optimal_jobs(&target);
-                let none =
-                    JobsAnswer { target: words::clean(&target, 80), note: note(), ..Default::default() };
-                structured(&known.unwrap_or(none))
+                let none = || JobsAnswer { note: Some(NO_JOBS.to_owned()), ..JobsAnswer::default() };
+                let known = self.program.history().optimal_jobs(&target).unwrap_or_else(none);
+                structured(&short_jobs(&target, known))
             }
             "build_history" => {
                 let target = args.required("target")?;
-                let known = self.program.history().history(&target);
-                let none =
-                    HistoryAnswer { target: words::clean(&target, 80), note: note(), ..Default::default() };
-                structured(&known.unwrap_or(none))
+                let none = || HistoryAnswer { note: note(), ..HistoryAnswer::default() };
+                let known = self.program.history().history(&target).unwrap_or_else(none);
+                structured(&short_history(&target, known))
             }
             _ => {
                 let cursor = args.whole("since", 0, u64::MAX, "the cursor of the last answer, or 0")?;
@@ -427,6 +432,37 @@ impl Call<'_> {
     pub(crate) fn was_cancelled(&self) -> bool {
         self.is_cancelled.load(Ordering::Relaxed)
     }
+}
+
+/// Makes an answer about jobs short and free of control characters. The first sentences of advice matter most.
+fn short_jobs(target: &str, mut answer: JobsAnswer) -> JobsAnswer {
+    for columns in [80, 40] {
+        answer.target = words::clean(target, columns);
+        answer.build_history_key = answer.build_history_key.map(|key| words::clean(&key, columns));
+        answer.recommendations =
+            answer.recommendations.iter().map(|text| words::clean(text, 2 * columns)).collect();
+        answer.note = answer.note.map(|note| words::clean(&note, 2 * columns));
+        while words::size(&answer) > SHORT && answer.recommendations.len() > 1 {
+            answer.recommendations.pop();
+        }
+    }
+    answer
+}
+
+/// Makes an answer about a target's past short and free of control characters. The newest runs matter most.
+fn short_history(target: &str, mut answer: HistoryAnswer) -> HistoryAnswer {
+    for columns in [80, 40] {
+        answer.target = words::clean(target, columns);
+        answer.build_history_key = answer.build_history_key.map(|key| words::clean(&key, columns));
+        answer.note = answer.note.map(|note| words::clean(&note, 2 * columns));
+        for run in &mut answer.runs {
+            run.id = words::clean(&run.id, columns / 2);
+        }
+        while words::size(&answer) > SHORT && answer.runs.len() > 1 {
+            answer.runs.pop();
+        }
+    }
+    answer
 }
 
 /// Says why a run did not start.

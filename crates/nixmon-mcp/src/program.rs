@@ -116,15 +116,17 @@ pub struct Generation {
     pub rollback: String,
 }
 
-/// An estimate of a run. Without one, all fields are `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// An estimate of a run. Without one, all fields are empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {
     /// Time until the end, in milliseconds.
     pub remaining_ms: Option<u64>,
     /// The lower and the upper end of it, in milliseconds.
     pub range_ms: Option<(u64, u64)>,
-    /// Its share of the run that is done, from 0 to 1.
-    pub fraction: Option<f64>,
+    /// The history has no run of this target that succeeded; `None` if the history cannot tell.
+    pub is_first: Option<bool>,
+    /// It is made of runs with other numbers of jobs.
+    pub other_jobs: bool,
 }
 
 /// Estimates from earlier runs.
@@ -139,12 +141,12 @@ pub trait History: Send + Sync {
         let _ = order;
         Estimate::default()
     }
-    /// Returns the past of a target.
+    /// Returns the past of a target; `None` if it has none.
     fn history(&self, target: &str) -> Option<HistoryAnswer> {
         let _ = target;
         None
     }
-    /// Returns the best number of jobs for a target.
+    /// Returns the best number of jobs for a target; `None` if no run of it tells.
     fn optimal_jobs(&self, target: &str) -> Option<JobsAnswer> {
         let _ = target;
         None

@@ -235,6 +235,8 @@ impl Watch {
 struct Noted {
     last_at: u64,
     failed: Option<usize>,
+    /// Progress is a share of the expected time, as it was in the first note, and not a count.
+    by_time: Option<bool>,
 }
 
 impl Noted {
@@ -257,7 +259,8 @@ impl Noted {
             self.last_at = now;
         } else if now.saturating_sub(self.last_at) >= PROGRESS_MS {
             self.last_at = now;
-            let progress = words::progress(status);
+            let by_time = *self.by_time.get_or_insert(status.eta.is_some());
+            let progress = if by_time { words::share(status, now) } else { words::progress(status) };
             notes.push(Note::Progress {
                 done: progress.map_or(0.0, |(done, _)| done),
                 total: progress.map(|(_, total)| total),

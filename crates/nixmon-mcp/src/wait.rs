@@ -156,6 +156,7 @@ pub(crate) fn status_of(
     let now = unix_ms();
     let look = runs.look(dir, now)?;
     let status = &look.status;
+    let estimate = program.history().estimate(&look);
     let mut answer = StatusAnswer {
         id: words::id(status.id),
         name: status.name.as_deref().map(|name| words::clean(name, 40)),
@@ -165,7 +166,10 @@ pub(crate) fn status_of(
         phase: status.phase,
         activity: status.activity.filter(|_| !status.has_ended()),
         elapsed_ms: words::elapsed_ms(status, now),
-        eta_ms: program.history().estimate(&look).remaining_ms,
+        eta_ms: estimate.remaining_ms,
+        eta_low_ms: estimate.range_ms.map(|(low, _)| low),
+        eta_high_ms: estimate.range_ms.map(|(_, high)| high),
+        eta_note: words::reservation(&estimate),
         line: words::clean(&status.line, 90),
         cause: words::cause(status, 80),
         wanted: status.wanted,

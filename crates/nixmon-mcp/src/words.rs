@@ -8,6 +8,7 @@ use nixmon_runs::query::Runs;
 use nixmon_runs::{RunDir, RunId, RunOutcome, RunState, Status, short_command};
 use serde::Serialize;
 
+use crate::program::Estimate;
 use crate::refusal::Refusal;
 
 /// Limit of an answer that nothing more was asked of, in bytes.
@@ -94,6 +95,11 @@ pub(crate) fn size(value: &impl Serialize) -> usize {
     serde_json::to_vec(value).map_or(0, |json| json.len())
 }
 
+/// Returns a reservation about an estimate, if there is one.
+pub(crate) fn reservation(estimate: &Estimate) -> Option<&'static str> {
+    (estimate.remaining_ms.is_some() && estimate.other_jobs).then_some("from runs with other numbers of jobs")
+}
+
 /// Returns the number of derivations and store paths that are there, and that are wanted.
 pub(crate) fn progress(status: &Status) -> Option<(f64, f64)> {
     let total = status.wanted + status.to_fetch;
@@ -102,9 +108,43 @@ pub(crate) fn progress(status: &Status) -> Option<(f64, f64)> {
     (total > 0).then(|| (done.min(total) as f64, total as f64))
 }
 
+/// Returns the percent of a run's expected time that have passed, of 100.
+pub(crate) fn share(status: &Status, now: u64) -> Option<(f64, f64)> {
+    let since = now.saturating_sub(status.heartbeat_at);
+    let left = status.eta.as_ref()?.remaining_ms.saturating_sub(since);
+    let passed = elapsed_ms(status, now)?;
+    #[expect(clippy::cast_precision_loss, reason = "a fraction to look at")]
+    let percent = passed as f64 * 100.0 / (passed + left).max(1) as f64;
+    // Only the end is the whole of it.
+    Some((percent.min(99.0), 100.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_is_a_share_of_the_expected_time() {
+        let eta = |remaining_ms| {
+            let eta = nixmon_core::state::Eta {
+                remaining_ms,
+                low_ms: 0,
+                high_ms: 0,
+                coverage: 0.8,
+                known: 0,
+                unknown: 0,
+                finish_at: None,
+                other_jobs: false,
+            };
+            Some(eta.into())
+        };
+        let status =
+            Status { started_at: Some(1_000), heartbeat_at: 11_000, eta: eta(30_000), ..Status::default() };
+        assert_eq!(share(&status, 11_000), Some((25.0, 100.0)));
+        assert_eq!(share(&status, 21_000), Some((50.0, 100.0)));
+        assert_eq!(share(&status, 90_000), Some((99.0, 100.0)));
+        assert_eq!(share(&Status { eta: None, ..status }, 11_000), None);
+    }
 
     #[test]
     fn ids_are_read_in_all_their_forms() {

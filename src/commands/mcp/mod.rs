@@ -1,6 +1,7 @@
 //! `nixmon mcp`: builds for agents.
 
 mod kind;
+mod past;
 mod plan;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::drive;
 use crate::exit_status::ExitStatus;
 use crate::monitor::{self, NotStarted};
 use crate::settings::{RunTask, Settings};
+use past::Past;
 
 /// Serves clients until they have gone.
 pub(super) fn mcp(settings: &Settings, args: &McpArgs) -> Result<ExitStatus> {
@@ -29,7 +31,7 @@ pub(super) fn mcp(settings: &Settings, args: &McpArgs) -> Result<ExitStatus> {
     #[cfg(not(feature = "mcp-http"))]
     let http: Option<std::net::SocketAddr> = None;
     let access = access(settings, args.profile, http.is_some());
-    let server = Server::new(Arc::new(Served { settings: settings.clone() }), access);
+    let server = Server::new(Arc::new(Served::new(settings)), access);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = match http {
         None => runtime.block_on(nixmon_mcp::serve_stdio(server)).context("the client does not speak MCP"),
@@ -91,9 +93,14 @@ fn read_token(file: &Path) -> Result<String> {
 #[derive(Debug)]
 struct Served {
     settings: Settings,
+    past: Past,
 }
 
 impl Served {
+    fn new(settings: &Settings) -> Self {
+        Self { settings: settings.clone(), past: Past::new(settings) }
+    }
+
     fn home(&self) -> Option<&Path> {
         self.settings.mcp.home.as_deref()
     }
@@ -169,7 +176,7 @@ impl Program for Served {
     }
 
     fn history(&self) -> &dyn History {
-        &NothingYet
+        &self.past
     }
 
     fn packages(&self) -> &dyn Packages {

@@ -11,11 +11,11 @@ use crate::common::require::skip;
 const NOISE: &str = "head -c 800000 /dev/urandom | od -An -tx1 >&2; echo the result; exit 6";
 
 /// A file system of its own, removed at the end.
-pub(super) struct Mounted(PathBuf);
+pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
     /// `None` where mounting is not allowed, which is said.
-    pub(super) fn new(dir: PathBuf, args: &[&str]) -> Option<Self> {
+    pub(crate) fn new(dir: PathBuf, args: &[&str]) -> Option<Self> {
         std::fs::create_dir_all(&dir).unwrap();
         let mounted = Command::new("mount").args(args).arg(&dir).stderr(Stdio::null()).status();
         if !mounted.is_ok_and(|status| status.success()) {

@@ -10,7 +10,7 @@
 
 mod background;
 mod calls;
-mod disks;
+pub(crate) mod disks;
 mod gaps;
 mod held;
 mod kills;

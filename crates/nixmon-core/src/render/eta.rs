@@ -10,7 +10,8 @@ use crate::view::View;
 /// Less is not worth saying.
 const LEAST: u64 = 1_000;
 
-/// Returns `~12m left (8–19m)`, or `None` where nothing is known or the end is near.
+/// Returns `~12m left (8–19m)`, with a reservation if runs with other numbers of jobs tell it, or `None` where nothing is known or the
+/// end is near.
 pub fn eta(view: &View<'_>, style: &Style) -> Option<String> {
     let eta = view.state.forecast().eta(view.now)?;
     let time = |ms| rough(Duration::from_millis(ms));
@@ -19,7 +20,8 @@ pub fn eta(view: &View<'_>, style: &Style) -> Option<String> {
     }
     let dash = if style.ascii { "-" } else { "–" };
     let (low, high) = (time(eta.low_ms), time(eta.high_ms));
-    Some(format!("~{} left ({})", time(eta.remaining_ms), range(&low, &high, dash)))
+    let reservation = if eta.other_jobs { ", from runs with another -j" } else { "" };
+    Some(format!("~{} left ({}{reservation})", time(eta.remaining_ms), range(&low, &high, dash)))
 }
 
 /// Returns `8–19m`: a unit that both ends have in common is said once.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use petgraph::Direction;
@@ -78,6 +79,10 @@ pub struct Derivation {
     pub waiting_since: Option<Moment>,
     /// Its builder has printed something since it was started, as far as records say.
     pub has_printed: bool,
+    /// Bytes of the log that its builder has printed since it was started, with the ends of lines, as far as records say.
+    pub log_bytes: u64,
+    /// Processor time of its builder as Nix reports it, which it does where builders have control groups.
+    pub cpu: Option<Duration>,
     /// Its log, while it is needed.
     pub log: Option<Box<LogTail>>,
     /// Its failure.
@@ -107,6 +112,8 @@ impl Derivation {
             waiting_for: None,
             waiting_since: None,
             has_printed: false,
+            log_bytes: 0,
+            cpu: None,
             log: None,
             failure: None,
             activities: 0,

@@ -23,6 +23,8 @@ pub struct Eta {
     pub unknown: u32,
     /// The foreseen end, in milliseconds since 1970, where the clock is known.
     pub finish_at: Option<u64>,
+    /// It is made of runs with other numbers of jobs, which may take longer or shorter.
+    pub other_jobs: bool,
 }
 
 impl Eta {

@@ -46,14 +46,16 @@ impl LogTail {
         self.buffer
     }
 
-    /// Adds a line in its JSON form.
-    pub fn push(&mut self, text: Text<'_>) {
+    /// Adds a line in its JSON form. Returns the number of its bytes, also of those that are not kept.
+    pub fn push(&mut self, text: Text<'_>) -> usize {
         if self.buffer.capacity() == 0 {
             self.buffer.reserve(FIRST);
         }
         let from = self.buffer.len();
         text.decode_into(&mut self.buffer);
+        let n_bytes = self.buffer.len() - from;
         self.end_line(from);
+        n_bytes
     }
 
     /// Adds a line.

@@ -1,5 +1,7 @@
 //! Effects of internal-json records on the state.
 
+use std::time::Duration;
+
 use super::activity::{Activity, Kind};
 use super::change::{BuildEnd, Change, Effects, Phase};
 use super::derivation::DerivationState;
@@ -184,6 +186,8 @@ impl State {
             derivation.phase_started = None;
             derivation.waiting_for = None;
             derivation.has_printed = false;
+            derivation.log_bytes = 0;
+            derivation.cpu = None;
             derivation.log = None;
             self.builds.derivations.start(id, now);
             // Nix puts the name without the version before log lines.
@@ -333,7 +337,8 @@ impl State {
                     let log = derivation.log.get_or_insert_with(|| {
                         Box::new(LogTail::new(self.builds.spare_buffers.pop().unwrap_or_default()))
                     });
-                    log.push(line);
+                    let n_bytes = log.push(line) as u64;
+                    derivation.log_bytes = derivation.log_bytes.saturating_add(n_bytes + 1);
                     log.last_at = self.clock.now;
                     log.count_dropped(&mut self.dropped);
                     if self.options.log_lines {
@@ -431,6 +436,14 @@ impl State {
         let status = payload.get("status").and_then(serde_json::Value::as_str).unwrap_or_default();
         let path = payload.get("path").and_then(|path| path.get("drvPath").or(Some(path)));
         let Some(path) = path.and_then(serde_json::Value::as_str) else { return };
+        // `BuildResult` in `build-result.hh`: microseconds.
+        let micros = |field| payload.get(field).and_then(serde_json::Value::as_u64);
+        if let (Some(user), Some(system)) = (micros("cpuUser"), micros("cpuSystem"))
+            && let Some(id) = self.builds.derivations.find(path)
+        {
+            let cpu = Duration::from_micros(user.saturating_add(system));
+            self.builds.derivations.get_mut(id).cpu = Some(cpu);
+        }
         if success
             && status == "Built"
             && let Some(id) = self.builds.derivations.find(path)

@@ -504,12 +504,16 @@ pub struct Eta {
     pub known: u32,
     /// The derivations that are still to be built and never were before.
     pub unknown: u32,
+    /// True if it is made of runs with other numbers of jobs, which may take longer or shorter.
+    #[serde(default)]
+    pub other_jobs: bool,
 }
 
 impl From<state::Eta> for Eta {
     fn from(eta: state::Eta) -> Self {
-        let state::Eta { remaining_ms, low_ms, high_ms, coverage, known, unknown, finish_at } = eta;
-        Self { remaining_ms, low_ms, high_ms, finish_at, coverage, known, unknown }
+        let state::Eta { remaining_ms, low_ms, high_ms, coverage, known, unknown, finish_at, other_jobs } =
+            eta;
+        Self { remaining_ms, low_ms, high_ms, finish_at, coverage, known, unknown, other_jobs }
     }
 }
 

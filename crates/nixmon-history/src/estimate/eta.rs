@@ -2,7 +2,7 @@
 
 use super::factors::{Factors, Seen};
 use super::model::{Level, Model, Rung, Tuning};
-use super::past::{Past, concurrency};
+use super::past::{CachePast, Past, concurrency};
 use super::plan::{NodeId, Plan, Stage, Work};
 use super::random::{logistic, logistic_above, logistic_rest, mix, normal_quantile, uniform};
 use super::schedule::{Schedule, Scratch, Trace};
@@ -52,6 +52,7 @@ pub struct Estimator {
     model: Model,
     tuning: Tuning,
     downloads: Option<Rate>,
+    caches: Vec<CachePast>,
     band_factor: f64,
     machines: Vec<MachineFacts>,
     offsets: Vec<Vec<(f64, f64)>>,
@@ -101,6 +102,7 @@ impl Estimator {
             model: Model::fit(past, tuning.clone()),
             tuning,
             downloads,
+            caches: past.caches.clone(),
             band_factor: past.band_factor.unwrap_or(1.0),
             machines: Vec::new(),
             offsets: Vec::new(),
@@ -142,6 +144,19 @@ impl Estimator {
         self.last =
             Some(Cached { revision: plan.revision(), at_ms: now_ms, valid_ms: cost_us as u64 / 10, eta });
         eta
+    }
+
+    /// Returns the rate of past downloads from these caches in bytes per second; where they are new or none is named, from all.
+    fn past_rate(&self, caches: &[String]) -> Option<f64> {
+        let rate = |of: &mut dyn Iterator<Item = &CachePast>| {
+            let (bytes, ms) = of.fold((0.0, 0.0), |(bytes, ms), cache| {
+                (bytes + cache.bytes as f64, ms + cache.busy_ms as f64)
+            });
+            (bytes > 0.0 && ms > 0.0).then_some(bytes * 1000.0 / ms)
+        };
+        rate(&mut self.caches.iter().filter(|past| caches.contains(&past.cache)))
+            .or_else(|| rate(&mut self.caches.iter()))
+            .or(self.downloads.map(|downloads| downloads.bytes_per_s))
     }
 
     /// Returns the expectation of one build as the run stands, or `None` if the package is new or it is a download.
@@ -266,7 +281,7 @@ struct View {
 impl View {
     fn new(e: &mut Estimator, plan: &Plan, now_ms: u64) -> Option<View> {
         let builds = || plan.nodes().iter().any(|n| matches!(n.work, Work::Build { .. }));
-        let rate = plan.download_rate.filter(|r| *r > 0.0).or(e.downloads.map(|d| d.bytes_per_s));
+        let rate = plan.download_rate.filter(|r| *r > 0.0).or_else(|| e.past_rate(&plan.caches));
         if e.model.is_empty() && (builds() || rate.is_none()) {
             return None;
         }

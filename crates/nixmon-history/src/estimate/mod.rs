@@ -18,7 +18,7 @@ pub use eta::{Estimator, Eta, Expected, conformal_factor};
 pub use model::Rung;
 #[doc(hidden)]
 pub use model::Tuning;
-pub use past::{Past, PastRun, Sample, concurrency};
+pub use past::{CachePast, Past, PastRun, Sample, concurrency};
 pub use path::{CriticalPath, Step};
 pub use plan::{Machine, MachineId, Node, NodeId, Plan, Stage, Work};
 pub use schedule::Slowdown;

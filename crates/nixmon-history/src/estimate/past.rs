@@ -44,6 +44,17 @@ impl Sample {
     }
 }
 
+/// The past downloads from one cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CachePast {
+    /// Its address.
+    pub cache: String,
+    /// The bytes.
+    pub bytes: u64,
+    /// The milliseconds in which at least one of its downloads went on, so that those at once do not count twice.
+    pub busy_ms: u64,
+}
+
 /// All that is remembered and of use for a plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Past {
@@ -53,6 +64,8 @@ pub struct Past {
     pub samples: Vec<Sample>,
     /// The downloads: bytes and milliseconds, the oldest first.
     pub downloads: Vec<(u64, u64)>,
+    /// The caches that they came from, by address.
+    pub caches: Vec<CachePast>,
     /// The factor by which the spread of past predictions was too small, if enough of them were kept; see
     /// [`conformal_factor`](super::conformal_factor).
     pub band_factor: Option<f64>,

@@ -107,6 +107,8 @@ pub struct Plan {
     pub downloads_at_once: u32,
     /// The measured rate of all downloads together, in bytes per second.
     pub download_rate: Option<f64>,
+    /// The addresses of the caches from which something comes now. Where no rate was measured yet, their past tells it.
+    pub caches: Vec<String>,
     nodes: Vec<Node>,
     revision: u64,
 }
@@ -120,6 +122,7 @@ impl Plan {
             cores,
             downloads_at_once: 16,
             download_rate: None,
+            caches: Vec::new(),
             nodes: Vec::new(),
             revision: 0,
         }

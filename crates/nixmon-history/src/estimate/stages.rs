@@ -23,7 +23,7 @@ pub struct StageTimes {
 pub struct Foreseen {
     /// The end.
     pub eta: Eta,
-    /// True if runs with another number of jobs are in it, since none had this one; it must then be said.
+    /// True if runs with other numbers of jobs are in it, since none had this one, or this one is not known; it must then be said.
     pub other_jobs: bool,
 }
 
@@ -56,14 +56,17 @@ impl TargetPast {
         Some((mean, variance.sqrt()))
     }
 
-    /// Foresees the whole run from past runs with as many jobs, while no plan is known; where there are none, from all.
+    /// Foresees the whole run from past runs with as many jobs, while no plan is known; where there are none, or `jobs` is not
+    /// known, from all.
     pub fn foresee(&self, elapsed_ms: u64, jobs: Option<u32>) -> Option<Foreseen> {
-        let alike = || self.runs.iter().filter(|r| jobs.is_none() || r.jobs == jobs);
-        let other_jobs = alike().next().is_none();
-        let (mean, sd) = if other_jobs {
-            Self::spread(self.runs.iter().map(|r| r.total_ms))?
-        } else {
+        let alike = || self.runs.iter().filter(|r| r.jobs == jobs);
+        let has_alike = jobs.is_some() && alike().next().is_some();
+        let first = self.runs.first()?.jobs;
+        let other_jobs = !has_alike && (jobs.is_some() || self.runs.iter().any(|r| r.jobs != first));
+        let (mean, sd) = if has_alike {
             Self::spread(alike().map(|r| r.total_ms))?
+        } else {
+            Self::spread(self.runs.iter().map(|r| r.total_ms))?
         };
         Some(Foreseen { eta: conditional(mean, sd, elapsed_ms), other_jobs })
     }

@@ -1,11 +1,11 @@
 //! Reading: what an estimate needs, runs, and what was in them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{RunId, Store, StoreError};
-use crate::estimate::{Past, PastRun, Sample, StageTimes, TargetPast, conformal_factor};
+use crate::estimate::{CachePast, Past, PastRun, Sample, StageTimes, TargetPast, conformal_factor};
 use crate::jobs::{JobsRun, Span};
 use crate::name::DrvName;
 use crate::record::{
@@ -98,6 +98,24 @@ fn stored_run(row: &Row<'_>) -> rusqlite::Result<StoredRun> {
     })
 }
 
+/// Reads a run.
+pub(super) fn stored(connection: &Connection, id: RunId) -> Result<Option<StoredRun>, StoreError> {
+    let mut query = connection.prepare_cached(&format!("SELECT {RUN} FROM run WHERE id = ?1"))?;
+    let mut rows = query.query_map([id.0], stored_run)?;
+    Ok(rows.next().transpose()?)
+}
+
+/// Returns the milliseconds that are in at least one of the spans.
+fn busy(mut spans: Vec<(u64, u64)>) -> u64 {
+    spans.sort_unstable();
+    let (mut total, mut until) = (0, 0);
+    for (start, stop) in spans {
+        total += stop.saturating_sub(start.max(until));
+        until = until.max(stop);
+    }
+    total
+}
+
 impl Store {
     /// Reads what an estimate of a plan needs: the past builds of the packages named, their runs, and past downloads.
     ///
@@ -161,12 +179,27 @@ impl Store {
             }
         }
         let mut query = self.connection.prepare_cached(
-            "SELECT bytes, elapsed_ms FROM download WHERE run >= (SELECT coalesce(max(run), 0) - 50 FROM download)
-             ORDER BY run DESC, seq DESC LIMIT 500",
+            "SELECT bytes, elapsed_ms, cache, run, started_ms FROM download
+             WHERE run >= (SELECT coalesce(max(run), 0) - 50 FROM download) ORDER BY run DESC, seq DESC LIMIT 500",
         )?;
-        let rows = query.query_map([], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?;
-        past.downloads = rows.collect::<Result<_, _>>()?;
+        let mut rows = query.query([])?;
+        let mut spans: BTreeMap<(String, i64), Vec<(u64, u64)>> = BTreeMap::new();
+        let mut caches: BTreeMap<String, CachePast> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let (bytes, ms) = (unsigned(row.get(0)?), unsigned(row.get(1)?));
+            past.downloads.push((bytes, ms));
+            let (cache, start): (String, u64) = (row.get(2)?, unsigned(row.get(4)?));
+            let known = caches.entry(cache.clone()).or_default();
+            known.bytes = known.bytes.saturating_add(bytes);
+            spans.entry((cache, row.get(3)?)).or_default().push((start, start.saturating_add(ms)));
+        }
         past.downloads.reverse();
+        for ((cache, _), spans) in spans {
+            if let Some(known) = caches.get_mut(&cache) {
+                known.busy_ms = known.busy_ms.saturating_add(busy(spans));
+            }
+        }
+        past.caches = caches.into_iter().map(|(cache, past)| CachePast { cache, ..past }).collect();
         past.band_factor = conformal_factor(&self.misses(200)?);
         Ok(past)
     }
@@ -219,9 +252,7 @@ impl Store {
 
     /// Reads a run.
     pub fn run(&self, id: RunId) -> Result<Option<StoredRun>, StoreError> {
-        let mut query = self.connection.prepare_cached(&format!("SELECT {RUN} FROM run WHERE id = ?1"))?;
-        let mut rows = query.query_map([id.0], stored_run)?;
-        Ok(rows.next().transpose()?)
+        stored(&self.connection, id)
     }
 
     /// Returns the number of runs.
@@ -494,6 +525,16 @@ impl Store {
         let mut attempts: Vec<(TrendPoint, Attempt)> = rows.collect::<Result<_, _>>()?;
         attempts.sort_by_key(|(point, _)| point.started_ms);
         Ok(attempts)
+    }
+
+    /// Returns the most memory that the newest builds of a package on a host were seen to need, in bytes; `None` if none was measured.
+    pub fn peak_memory(&self, pname: &str, host: &str) -> Result<Option<u64>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT max(peak_rss_bytes) FROM (SELECT d.peak_rss_bytes FROM derivation d JOIN run r ON r.id = d.run
+             WHERE d.pname = ?1 AND coalesce(d.machine, r.host) = ?2 AND d.peak_rss_bytes IS NOT NULL ORDER BY d.run DESC LIMIT ?3)",
+        )?;
+        let peak: Option<i64> = query.query_row(params![pname, host, PER_PACKAGE], |row| row.get(0))?;
+        Ok(peak.map(unsigned))
     }
 
     /// Returns the regressions that a run shows: packages that now take longer than they did on its host.

@@ -1,13 +1,16 @@
 //! Writing: runs as they begin and end, and what happens in them, in batches.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{Store, StoreError};
+use super::read::stored;
+use super::{Store, StoreError, StoredRun};
 use crate::estimate::concurrency;
 use crate::name::{DrvName, drv_parts};
 use crate::record::{
-    BuildOutcome, BuildRecord, DownloadRecord, PackageRecord, PredictionRecord, Resources, RunRecord,
-    UnitRecord, parse_moment,
+    BuildOutcome, BuildRecord, DownloadRecord, PackageRecord, PredictionRecord, Resources, RunOutcome,
+    RunRecord, UnitRecord, parse_moment,
 };
 
 /// The number of a run in a history.
@@ -87,6 +90,52 @@ impl Store {
         let transaction = self.immediate()?;
         update_run(&transaction, run, record)?;
         fill_concurrency(&transaction, run)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Completes a run whose end nothing saw, from a record that was made later: adds the builds and downloads that it lacks, and its
+    /// end. Columns that the record leaves empty stay as they are. A run that is not there is added, and one whose end is known
+    /// stays as it is.
+    ///
+    /// The times of a later record may differ by some milliseconds, so rows are told apart by derivation or name.
+    pub fn complete_run(&mut self, record: &RunRecord, rows: &Batch) -> Result<(), StoreError> {
+        let transaction = self.immediate()?;
+        let (id, is_new) = insert_run(&transaction, record)?;
+        let stored = stored(&transaction, id)?;
+        if !is_new && stored.as_ref().is_some_and(|run| run.record.outcome != RunOutcome::Unknown) {
+            return Ok(());
+        }
+        let record = match stored {
+            Some(StoredRun { record: before, .. }) => RunRecord {
+                max_jobs: record.max_jobs.or(before.max_jobs),
+                nix_version: record.nix_version.clone().or(before.nix_version),
+                resources: record.resources.clone().or(before.resources),
+                ..record.clone()
+            },
+            None => record.clone(),
+        };
+        let texts = |sql: &str| -> Result<BTreeSet<String>, StoreError> {
+            let mut query = transaction.prepare_cached(sql)?;
+            let found = query.query_map([id.0], |row| row.get(0))?;
+            Ok(found.collect::<Result<_, _>>()?)
+        };
+        let drvs = texts("SELECT drv FROM derivation WHERE run = ?1 AND drv IS NOT NULL")?;
+        let names = texts("SELECT name FROM download WHERE run = ?1 AND name IS NOT NULL")?;
+        let is_known = |drv: &Option<String>| drv.as_deref().is_some_and(|drv| drvs.contains(digest(drv)));
+        let new = Batch {
+            builds: rows.builds.iter().filter(|build| !is_known(&build.drv)).cloned().collect(),
+            downloads: rows
+                .downloads
+                .iter()
+                .filter(|download| download.name.as_ref().is_none_or(|name| !names.contains(name)))
+                .cloned()
+                .collect(),
+            ..Batch::default()
+        };
+        insert_batch(&transaction, id, &new)?;
+        update_run(&transaction, id, &record)?;
+        fill_concurrency(&transaction, id)?;
         transaction.commit()?;
         Ok(())
     }

@@ -2,6 +2,7 @@
 //!
 //! The crate `procfs` is not used: its parser of `stat` slices without checks, and a monitor must not panic over a line.
 
+pub mod builders;
 pub mod tree;
 
 use std::fs::File;
@@ -42,6 +43,21 @@ impl Proc {
     pub fn arguments(&self, pid: i32) -> Option<Vec<String>> {
         let bytes = std::fs::read(self.of(pid).join("cmdline")).ok()?;
         Some(bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+    }
+
+    /// Reads the environment that a process was started with: assignments, each ended by a zero byte. Only root and its own user may.
+    fn environment(&self, pid: i32) -> Option<Vec<u8>> {
+        /// No environment of a builder is larger; attributes that are would be passed in files.
+        const MOST: u64 = 1 << 20;
+        let mut environment = Vec::new();
+        let file = File::open(self.of(pid).join("environ")).ok()?;
+        file.take(MOST).read_to_end(&mut environment).ok()?;
+        Some(environment)
+    }
+
+    /// Reads the control groups of a process (proc_pid_cgroup(5)).
+    fn cgroup(&self, pid: i32) -> Option<String> {
+        std::fs::read_to_string(self.of(pid).join("cgroup")).ok()
     }
 
     /// Reads the number of bytes sent and received by all interfaces but `lo`, since they are up.

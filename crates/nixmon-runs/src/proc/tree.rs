@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::builders::{Builder, builders};
 use super::{Proc, Stat};
 
 /// The cost at a moment, as far as it is known.
@@ -34,13 +35,13 @@ pub struct Sample {
 
 /// A process, as far as it is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Process {
+pub(super) struct Process {
     parent: i32,
     group: i32,
     /// On Linux its first 15 bytes.
     name: String,
-    cpu: Duration,
-    resident: Option<u64>,
+    pub(super) cpu: Duration,
+    pub(super) resident: Option<u64>,
 }
 
 /// Programs that have others do the work, by the first 15 bytes of their names.
@@ -59,14 +60,26 @@ const TICK: Duration = Duration::from_millis(10);
 /// Looks at the processes of `command`: those below it, those of its process group, and those below `adopter`, which takes
 /// in orphans and does not count itself.
 pub fn sample(command: i32, adopter: Option<i32>) -> Sample {
+    look(command, adopter, false).0
+}
+
+/// The same, with the builders of Nix among the processes, as far as their environments may be read.
+pub fn sample_with_builders(command: i32, adopter: Option<i32>) -> (Sample, Vec<Builder>) {
+    look(command, adopter, true)
+}
+
+fn look(command: i32, adopter: Option<i32>, with_builders: bool) -> (Sample, Vec<Builder>) {
     if cfg!(any(target_os = "linux", target_os = "android")) {
         let proc = Proc::default();
-        let foreign_daemon = uses_daemon();
-        let Some(processes) = processes(&proc) else { return Sample::default() };
-        let sample = add_up(&processes, command, adopter, |pid| proc.arguments(pid), foreign_daemon);
-        return Sample { network: proc.network(), ..sample };
+        let Some(processes) = processes(&proc) else { return Default::default() };
+        let family = Family::of(&processes, command, adopter, |pid| proc.arguments(pid));
+        let found = if with_builders { family.builders(&proc, &processes, adopter) } else { Vec::new() };
+        let sample = add_up(&processes, family, uses_daemon());
+        return (Sample { network: proc.network(), ..sample }, found);
     }
-    ps().map(|processes| add_up(&processes, command, adopter, |_| None, false)).unwrap_or_default()
+    let sample =
+        ps().map(|processes| add_up(&processes, Family::of(&processes, command, adopter, |_| None), false));
+    (sample.unwrap_or_default(), Vec::new())
 }
 
 /// Returns whether some of the command's processes belong to another user, so that they cannot be signalled, as below `sudo`.
@@ -92,32 +105,64 @@ fn uses_daemon() -> bool {
     rustix::fs::access(STATE, rustix::fs::Access::WRITE_OK).is_err() && Path::new(SOCKET).exists()
 }
 
-/// Adds up what belongs to `command`.
-///
-/// `arguments` reads a process's arguments. `hidden_daemon`: should no daemon be seen, there is one all the same.
-fn add_up(
-    processes: &BTreeMap<i32, Process>,
-    command: i32,
-    adopter: Option<i32>,
-    arguments: impl Fn(i32) -> Option<Vec<String>>,
-    hidden_daemon: bool,
-) -> Sample {
-    let children = children(processes);
-    let ours = |(pid, process): (&i32, &Process)| {
-        let is_ours = *pid == command || process.group == command || Some(process.parent) == adopter;
-        is_ours.then_some(*pid)
-    };
-    let mut tree = below(&children, processes.iter().filter_map(ours));
-    let of_tree = |pid: &i32| processes.get(pid).map(|process| (*pid, process));
-    let clients: BTreeSet<i32> =
-        tree.iter().filter_map(of_tree).filter(|(_, p)| is_client(&p.name)).map(|(pid, _)| pid).collect();
-    let mut known = !tree.is_empty();
-    if !clients.is_empty() {
+/// The processes that belong to a command.
+struct Family {
+    children: BTreeMap<i32, Vec<i32>>,
+    tree: BTreeSet<i32>,
+    /// Clients of Nix among them.
+    clients: BTreeSet<i32>,
+    /// There is a daemon of Nix on this machine.
+    has_daemon: bool,
+    /// Processes of the daemon that work for the clients.
+    workers: Vec<i32>,
+}
+
+impl Family {
+    /// Finds what belongs to `command`. `arguments` reads a process's arguments.
+    fn of(
+        processes: &BTreeMap<i32, Process>,
+        command: i32,
+        adopter: Option<i32>,
+        arguments: impl Fn(i32) -> Option<Vec<String>>,
+    ) -> Self {
+        let children = children(processes);
+        let ours = |(pid, process): (&i32, &Process)| {
+            let is_ours = *pid == command || process.group == command || Some(process.parent) == adopter;
+            is_ours.then_some(*pid)
+        };
+        let mut tree = below(&children, processes.iter().filter_map(ours));
+        let is_nix = |pid: &&i32| processes.get(pid).is_some_and(|process| is_client(&process.name));
+        let clients: BTreeSet<i32> = tree.iter().filter(is_nix).copied().collect();
         let daemons: Vec<i32> =
             processes.iter().filter(|(_, p)| p.name == DAEMON).map(|(pid, _)| *pid).collect();
-        known &= !(daemons.is_empty() && hidden_daemon);
-        tree.extend(below(&children, workers(&daemons, processes, &clients, arguments)));
+        let mut found = Vec::new();
+        if !clients.is_empty() {
+            found = workers(&daemons, processes, &clients, arguments);
+            tree.extend(below(&children, found.iter().copied()));
+        }
+        Self { children, tree, clients, has_daemon: !daemons.is_empty(), workers: found }
     }
+
+    /// Finds the builders of its Nix.
+    fn builders(
+        &self,
+        proc: &Proc,
+        processes: &BTreeMap<i32, Process>,
+        adopter: Option<i32>,
+    ) -> Vec<Builder> {
+        if self.clients.is_empty() {
+            return Vec::new();
+        }
+        let orphans = adopter.and_then(|adopter| self.children.get(&adopter)).into_iter().flatten().copied();
+        let nix = self.clients.iter().chain(&self.workers).copied();
+        builders(proc, processes, &self.children, nix, orphans)
+    }
+}
+
+/// Adds up what a command's processes cost. `hidden_daemon`: should no daemon be seen, there is one all the same.
+fn add_up(processes: &BTreeMap<i32, Process>, family: Family, hidden_daemon: bool) -> Sample {
+    let Family { children, tree, clients, has_daemon, .. } = family;
+    let known = !tree.is_empty() && (clients.is_empty() || has_daemon || !hidden_daemon);
     let of_tree = || tree.iter().filter_map(|pid| processes.get(pid).map(|process| (pid, process)));
     let asking = of_tree()
         .find(|(pid, process)| {
@@ -170,7 +215,10 @@ fn is_client(name: &str) -> bool {
 }
 
 /// The roots and all that is below them. A cycle, which no system has, ends.
-fn below(children: &BTreeMap<i32, Vec<i32>>, roots: impl IntoIterator<Item = i32>) -> BTreeSet<i32> {
+pub(super) fn below(
+    children: &BTreeMap<i32, Vec<i32>>,
+    roots: impl IntoIterator<Item = i32>,
+) -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
     let mut todo: Vec<i32> = roots.into_iter().collect();
     while let Some(pid) = todo.pop() {
@@ -283,8 +331,9 @@ mod tests {
     fn check(processes: &[MadeUp], hidden: bool, expected: Option<u64>) -> Sample {
         let directory = made_up(processes);
         let proc = Proc::new(directory.path());
-        let sample =
-            add_up(&super::processes(&proc).unwrap(), 10, Some(9), |pid| proc.arguments(pid), hidden);
+        let processes = super::processes(&proc).unwrap();
+        let family = Family::of(&processes, 10, Some(9), |pid| proc.arguments(pid));
+        let sample = add_up(&processes, family, hidden);
         assert_eq!(sample.cpu, expected.map(|ticks| Duration::from_millis(10 * ticks)));
         sample
     }
@@ -426,7 +475,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
         }
         let processes = ps().unwrap();
-        let sample = add_up(&processes, pid(&busy), None, |_| None, false);
+        let sample = add_up(&processes, Family::of(&processes, pid(&busy), None, |_| None), false);
         assert!(sample.cpu.unwrap() >= Duration::from_secs(1), "{sample:?}");
         end(busy);
     }

@@ -49,11 +49,27 @@ impl Recovery<'_> {
         facts: Option<&Facts>,
         exit: Option<Exit>,
     ) -> Result<Replayed, QueryError> {
+        self.replay_with(dir, facts, exit, |_| ())
+    }
+
+    /// The same; `prepare` may add sinks to the pipeline of the replay.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn replay_with(
+        &self,
+        dir: &RunDir,
+        facts: Option<&Facts>,
+        exit: Option<Exit>,
+        prepare: impl FnOnce(&mut Pipeline),
+    ) -> Result<Replayed, QueryError> {
         let written = Written::default();
         let json = Rc::new(RefCell::new(Json::new(LastLine::default(), None)));
         let mut pipeline =
             Pipeline::new(Lines::new(written.clone(), self.lines.clone()).kept(), self.lines.logs);
         pipeline.keep(Rc::clone(&json));
+        prepare(&mut pipeline);
         if let Some(facts) = facts {
             expect(&mut pipeline, facts);
         }
