@@ -37,6 +37,11 @@ impl Recovered {
         let take = move |row| match row {
             Row::Build(build) => rows.borrow_mut().builds.push(*build),
             Row::Download(download) => rows.borrow_mut().downloads.push(*download),
+            Row::Work(units, packages) => {
+                let mut rows = rows.borrow_mut();
+                rows.units.extend(units);
+                rows.packages.extend(packages);
+            }
         };
         recorded(&self.context.system, Rc::clone(&self.stages), Measures::default(), take)
     }

@@ -482,7 +482,14 @@ fn a_run_without_an_end_is_completed_once() {
         ..BuildRecord::default()
     };
     let id = store.begin_run(&begun).unwrap();
-    store.add(id, &Batch { builds: vec![build(0, 5)], ..Batch::default() }).unwrap();
+    let unit = |n: u32, started_ms| UnitRecord {
+        scope: Some(format!("package{n}-1.0")),
+        file: "a.c".to_owned(),
+        started_ms,
+        elapsed_ms: 1,
+        ..UnitRecord::default()
+    };
+    store.add(id, &Batch { builds: vec![build(0, 5)], units: vec![unit(0, 5)], ..Batch::default() }).unwrap();
     // Found out later, with times that differ a little.
     let ended = RunRecord {
         outcome: RunOutcome::Failure,
@@ -491,7 +498,11 @@ fn a_run_without_an_end_is_completed_once() {
         max_jobs: None,
         ..begun.clone()
     };
-    let rows = Batch { builds: vec![build(0, 6), build(1, 20)], ..Batch::default() };
+    let rows = Batch {
+        builds: vec![build(0, 6), build(1, 20)],
+        units: vec![unit(0, 6), unit(1, 20)],
+        ..Batch::default()
+    };
     store.complete_run(&ended, &rows).unwrap();
     let check = |store: &Store| {
         let run = store.run(id).unwrap().unwrap();
@@ -499,6 +510,8 @@ fn a_run_without_an_end_is_completed_once() {
         let builds = store.builds(&run).unwrap();
         assert_eq!(builds.iter().map(|build| build.started_ms).collect::<Vec<_>>(), [5, 20]);
         assert!(builds.iter().all(|build| build.concurrency.is_some()));
+        let units = store.units(&run).unwrap();
+        assert_eq!(units.iter().map(|unit| unit.started_ms).collect::<Vec<_>>(), [5, 20]);
     };
     check(&store);
     // An end that is known stays.

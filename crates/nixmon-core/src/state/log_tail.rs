@@ -46,26 +46,25 @@ impl LogTail {
         self.buffer
     }
 
-    /// Adds a line in its JSON form. Returns the number of its bytes, also of those that are not kept.
-    pub fn push(&mut self, text: Text<'_>) -> usize {
+    /// Adds a line in its JSON form. Returns it as it is kept, and the number of all its bytes.
+    pub fn push(&mut self, text: Text<'_>) -> (&str, usize) {
         if self.buffer.capacity() == 0 {
             self.buffer.reserve(FIRST);
         }
         let from = self.buffer.len();
         text.decode_into(&mut self.buffer);
         let n_bytes = self.buffer.len() - from;
-        self.end_line(from);
-        n_bytes
+        (self.end_line(from), n_bytes)
     }
 
-    /// Adds a line.
-    pub fn push_str(&mut self, line: &str) {
+    /// Adds a line. Returns it as it is kept.
+    pub fn push_str(&mut self, line: &str) -> &str {
         let from = self.buffer.len();
         self.buffer.push_str(line);
-        self.end_line(from);
+        self.end_line(from)
     }
 
-    fn end_line(&mut self, from: usize) {
+    fn end_line(&mut self, from: usize) -> &str {
         if self.buffer.len() - from > MAX_LINE {
             let mut end = from + MAX_LINE;
             while !self.buffer.is_char_boundary(end) {
@@ -75,11 +74,14 @@ impl LogTail {
             self.uncounted.1 += 1;
             self.buffer.shrink_to(4 * KEEP);
         }
+        let n_bytes = self.buffer.len() - from;
         self.buffer.push('\n');
         self.lines += 1;
         if self.buffer.len() > 2 * KEEP {
             self.drop_oldest();
         }
+        let end = self.buffer.len() - 1;
+        self.buffer.get(end - n_bytes..end).unwrap_or_default()
     }
 
     fn drop_oldest(&mut self) {

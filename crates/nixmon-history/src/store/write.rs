@@ -123,6 +123,11 @@ impl Store {
         let drvs = texts("SELECT drv FROM derivation WHERE run = ?1 AND drv IS NOT NULL")?;
         let names = texts("SELECT name FROM download WHERE run = ?1 AND name IS NOT NULL")?;
         let is_known = |drv: &Option<String>| drv.as_deref().is_some_and(|drv| drvs.contains(digest(drv)));
+        // The inside of a build is written when the build ends, as a whole; no derivation has an empty name.
+        let insides = texts(
+            "SELECT ifnull(scope, '') FROM unit WHERE run = ?1 UNION SELECT ifnull(scope, '') FROM package WHERE run = ?1",
+        )?;
+        let is_new_inside = |scope: &Option<String>| !insides.contains(scope.as_deref().unwrap_or_default());
         let new = Batch {
             builds: rows.builds.iter().filter(|build| !is_known(&build.drv)).cloned().collect(),
             downloads: rows
@@ -131,6 +136,8 @@ impl Store {
                 .filter(|download| download.name.as_ref().is_none_or(|name| !names.contains(name)))
                 .cloned()
                 .collect(),
+            units: rows.units.iter().filter(|unit| is_new_inside(&unit.scope)).cloned().collect(),
+            packages: rows.packages.iter().filter(|package| is_new_inside(&package.scope)).cloned().collect(),
             ..Batch::default()
         };
         insert_batch(&transaction, id, &new)?;

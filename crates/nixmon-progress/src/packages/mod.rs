@@ -14,7 +14,7 @@ mod ninja_file;
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use cargo_metadata::{cargo_lock_packages, unit_graph_len};
 #[cfg(feature = "fs")]
@@ -34,7 +34,7 @@ pub trait Read {
 }
 
 /// The file or files from which a project was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// `.cmake/api/v1/reply`.
@@ -50,7 +50,7 @@ pub enum Origin {
 }
 
 /// The kind of a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetKind {
     /// A program.
@@ -68,7 +68,7 @@ pub enum TargetKind {
 }
 
 /// A source of a target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// The path: absolute where the build system gives it so or the source directory is known.
     pub path: String,
@@ -81,7 +81,7 @@ pub struct Source {
 }
 
 /// A target of a project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The target's name.
     pub name: String,
@@ -153,7 +153,7 @@ impl Project {
         self.needed.is_empty() || self.needed.binary_search(&target.name).is_ok()
     }
 
-    fn new(origin: Origin, mut targets: Vec<Target>) -> Option<Self> {
+    pub(crate) fn new(origin: Origin, mut targets: Vec<Target>) -> Option<Self> {
         targets.sort_by(|a, b| a.name.cmp(&b.name));
         targets.dedup_by(|a, b| a.name == b.name);
         for target in &mut targets {
