@@ -1,7 +1,5 @@
 //! One name for one thing: types that other files can see and that share a name are listed with the reason.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 
 use crate::common::tree;

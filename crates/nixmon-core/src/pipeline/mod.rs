@@ -263,7 +263,7 @@ impl Pipeline {
     /// Takes what is foreseen of the run.
     pub fn forecast(&mut self, forecast: Forecast) {
         let at = forecast.at;
-        self.apply(Input::Forecast(forecast), at);
+        self.apply(Input::Forecast(Box::new(forecast)), at);
     }
 
     /// Takes note that rows of the history of builds could not be written.

@@ -55,8 +55,9 @@ pub enum Input<'a> {
     Tick,
     /// The answer to [`Request::ReadDerivation`].
     Derivation(&'a DerivationFacts),
-    /// The end of the run is foreseen, from a past that the state does not know.
-    Forecast(Forecast),
+    /// The end of the run is foreseen, from a past that the state does not know. In a box, since every event is moved as an
+    /// input, and a forecast is larger than any.
+    Forecast(Box<Forecast>),
     /// So many rows of the history of builds could not be written.
     LostHistory(u64),
     /// The user has interrupted us.
@@ -264,7 +265,7 @@ impl State {
             }
             Input::Tick => self.transfers.tick(self.clock.now),
             Input::Derivation(facts) => self.derivation_read(facts),
-            Input::Forecast(forecast) => self.forecast = forecast,
+            Input::Forecast(forecast) => self.forecast = *forecast,
             Input::LostHistory(rows) => self.dropped.history += rows,
             Input::Interrupt => self.interrupt(),
             Input::End(exit_status) => self.end(exit_status, effects),
