@@ -37,7 +37,7 @@ pub fn complain(error: &anyhow::Error) {
 /// The terminal behind a live view, if there is one, and the pending output.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    terminal: Option<terminal::Watch>,
+    terminal: Option<terminal::TerminalWatch>,
     /// The writes that are pending.
     output: Backlog,
 }
@@ -50,12 +50,12 @@ impl Watch {
 
     /// Returns the condition of the terminal at the moment.
     fn condition(&mut self) -> Condition {
-        self.terminal.as_mut().map(terminal::Watch::condition).unwrap_or_default()
+        self.terminal.as_mut().map(terminal::TerminalWatch::condition).unwrap_or_default()
     }
 
     /// Returns whether the user has typed since the last frame.
     fn has_typed(&self) -> bool {
-        self.terminal.as_ref().is_some_and(terminal::Watch::has_typed)
+        self.terminal.as_ref().is_some_and(terminal::TerminalWatch::has_typed)
     }
 
     /// Waits a short time for the terminal to take what was written.

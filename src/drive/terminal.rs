@@ -21,7 +21,7 @@ pub(crate) struct Terminal {
 
 /// Watches the terminal for input and other programs.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(crate) struct TerminalWatch {
     stream: Stream,
     pub(crate) backlog: Backlog,
     /// Bytes that were typed and not read by any program.
@@ -35,12 +35,17 @@ pub(crate) struct Watch {
 const PROMPT: Duration = Duration::from_secs(60);
 
 /// Takes a stream.
-pub(crate) fn open(stream: Stream) -> (Terminal, Watch) {
+pub(crate) fn open(stream: Stream) -> (Terminal, TerminalWatch) {
     let background = Background::spawn(stream);
     let backlog = background.backlog();
     let terminal = Terminal { stream, background: Mutex::new(background), buffer: Mutex::new(String::new()) };
-    let watch =
-        Watch { stream, backlog, typed: typed(stream), echoes: echoes(stream), opened: Instant::now() };
+    let watch = TerminalWatch {
+        stream,
+        backlog,
+        typed: typed(stream),
+        echoes: echoes(stream),
+        opened: Instant::now(),
+    };
     (terminal, watch)
 }
 
@@ -54,7 +59,7 @@ pub(crate) fn reset_at_panic(stream: Stream, sequence: String) {
     }));
 }
 
-impl Watch {
+impl TerminalWatch {
     /// Returns the condition of the terminal at the moment.
     pub(crate) fn condition(&mut self) -> Condition {
         let typed = typed(self.stream);
@@ -70,7 +75,7 @@ impl Watch {
     }
 }
 
-impl Watch {
+impl TerminalWatch {
     /// Returns whether the user has typed since the last frame.
     pub(crate) fn has_typed(&self) -> bool {
         typed(self.stream) != self.typed

@@ -12,7 +12,7 @@
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use nixmon_core::activation::{
-    Activation, ActivationChange, LineContext, Outcome, Recognised, RunStage, Unit,
+    Activation, ActivationChange, LineContext, Recognised, RunStage, SwitchOutcome, Unit,
 };
 use nixmon_log::escapes::strip_escapes;
 use serde_json::Value;
@@ -102,9 +102,9 @@ fn wrong(log: &str, truth: &Value, exit_status: Option<i32>) -> Vec<String> {
     };
     ask("tool", summary.tool.name().into(), tool.into());
     let outcome = match summary.outcome {
-        Outcome::Success => "success",
-        Outcome::Failure => "failure",
-        Outcome::Interrupted => "interrupted",
+        SwitchOutcome::Success => "success",
+        SwitchOutcome::Failure => "failure",
+        SwitchOutcome::Interrupted => "interrupted",
     };
     // A transcript of a killed run just stops.
     if exit_status.is_some() || truth["exit_code"] != 130 {
@@ -330,7 +330,7 @@ fn short_activations() {
                 continue;
             };
             assert_eq!((summary.tool.name(), summary.failed_step.as_deref()), (tool, step), "{log}");
-            assert_ne!(summary.outcome, Outcome::Success, "{log}");
+            assert_ne!(summary.outcome, SwitchOutcome::Success, "{log}");
         }
     }
     // After a build that is none of a configuration: with two lines, at the end of the stream.
@@ -425,7 +425,7 @@ mod any_lines {
             prop_assert_eq!(began, activation.runs().count());
             prop_assert_eq!(activation.summary().is_some(), activation.started());
             if exit_status == Some(0) {
-                prop_assert!(activation.outcome().is_none_or(|outcome| outcome == Outcome::Success));
+                prop_assert!(activation.outcome().is_none_or(|outcome| outcome == SwitchOutcome::Success));
             }
         }
     }

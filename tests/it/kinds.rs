@@ -1,7 +1,5 @@
 //! Kinds of streams whose reading is easily wrong, each with inputs of its own and controls.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use crate::common::play::{play, summary, untimed};
 use nixmon::settings::Output;
 

@@ -20,3 +20,4 @@ mod schema;
 mod stalls;
 mod streams;
 mod text_streams;
+mod type_names;

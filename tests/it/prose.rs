@@ -1,7 +1,5 @@
 //! The rules of CONTRIBUTING.md on prose that can be checked word by word.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use crate::common::tree;
 
 /// Words that begin a clause without a subject of its own.

@@ -238,7 +238,7 @@ fn imports_beyond(root: &str, table: &[(&str, &[&str])]) -> Vec<String> {
             continue;
         };
         unseen.remove(name);
-        for import in imports(&tree::text(&file).unwrap()) {
+        for import in imports(&tree::text(&file).expect("sources are UTF-8")) {
             if import != module && !allowed.contains(&import.as_str()) {
                 faults.push(format!("{}: `{module}` may not import `{import}`", file.display()));
             }

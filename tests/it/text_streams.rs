@@ -741,7 +741,7 @@ this derivation will be built:
   /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-disko-destroy-format-mount.drv
 building '/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-disko-destroy-format-mount.drv'...
 ";
-/// What a script survives before it partitions.
+/// Errors that a script survives before it partitions.
 const DISKO_WIPES: &str = "umount: /mnt: not mounted
 ++ realpath /dev/sda
 + disk=/dev/sda

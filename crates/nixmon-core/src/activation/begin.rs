@@ -1,7 +1,7 @@
 //! The beginnings of activations, and how far each is believed.
 
 use super::{
-    Activation, ActivationChange, Phase, Tool,
+    Activation, ActivationChange, MachinePhase, Tool,
     last_words::reports_error,
     line::{AT_THE_END, LastBuild, Line, MAX_TEXT, is_build_failure},
     rule::{Program, Stage, fit},
@@ -97,7 +97,7 @@ impl Activation {
         }
         self.translated = None;
         if let Some(node) = self.runs.get(at).and_then(|run| run.node.clone()) {
-            self.reach(&node, Phase::Activating, out);
+            self.reach(&node, MachinePhase::Activating, out);
         }
         at
     }

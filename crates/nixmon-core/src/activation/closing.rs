@@ -5,7 +5,7 @@ use nixmon_log::escapes::sanitize;
 
 /// The common outcome of the activations of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SwitchOutcome {
     /// All of them well, perhaps with failed units.
     Success,
     /// One of them badly.

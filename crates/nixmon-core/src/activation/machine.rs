@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{
-    ActivationChange, LineContext, Outcome, Phase, Recognised, Reported, Tool,
+    ActivationChange, LineContext, MachinePhase, Recognised, Reported, SwitchOutcome, Tool,
     closing::Closing,
     last_words::{Said, Traceback, is_service_manager, reports_error},
     line::{LastBuild, Line, MAX_TEXT, PendingSudo, is_build_failure},
@@ -31,7 +31,7 @@ const FORGET_AFTER: u32 = 200;
 #[derive(Debug)]
 pub struct Activation {
     pub(super) runs: Runs,
-    pub(super) phases: BTreeMap<String, Phase>,
+    pub(super) phases: BTreeMap<String, MachinePhase>,
     pub(super) labels: bool,
     pub(super) expected: Option<Tool>,
     pub(super) announced: bool,
@@ -47,7 +47,7 @@ pub struct Activation {
     pub(super) other_text: bool,
     traceback: Traceback,
     pub(super) closing: Closing,
-    pub(super) outcome: Option<Outcome>,
+    pub(super) outcome: Option<SwitchOutcome>,
 }
 
 impl Default for Activation {
@@ -89,7 +89,7 @@ impl Activation {
     }
 
     /// Returns the phase of each machine by name, where the tool handles several.
-    pub fn phases(&self) -> impl Iterator<Item = (&str, Phase)> {
+    pub fn phases(&self) -> impl Iterator<Item = (&str, MachinePhase)> {
         self.phases.iter().map(|(node, phase)| (node.as_str(), *phase))
     }
 
@@ -225,7 +225,7 @@ impl Activation {
     }
 
     /// Notes that a machine has reached a phase; it never goes back.
-    pub(super) fn reach(&mut self, node: &str, phase: Phase, out: &mut Vec<ActivationChange>) {
+    pub(super) fn reach(&mut self, node: &str, phase: MachinePhase, out: &mut Vec<ActivationChange>) {
         let node = cut(&sanitize(node), MAX_TEXT).to_owned();
         let known = self.phases.get(&node).copied();
         if known < Some(phase) && (known.is_some() || self.phases.len() < MAX_NODES) {

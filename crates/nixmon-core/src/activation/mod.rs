@@ -63,14 +63,14 @@ mod wrappers;
 
 use std::time::Duration;
 
-pub use closing::{Outcome, Reported};
+pub use closing::{Reported, SwitchOutcome};
 pub use flake_inputs::{FlakeInput, FlakeInputs};
 pub use machine::Activation;
 pub use rule::EarlyStage;
 pub use run::{Excerpt, FailedSnippet, Run, RunStage, Scope, SwitchId, Unit, Units};
 pub use tool::{Command, NixFlags, Tool};
 pub use tools::launchd::{agent_logs, plist_logs};
-pub use verdict::Summary;
+pub use verdict::SwitchSummary;
 
 /// Returns whether make prints such a line about its own progress.
 pub fn is_of_make(line: &str) -> bool {
@@ -92,7 +92,7 @@ pub enum Verb {
 
 /// The phase of a machine, where a tool handles several and names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
+pub enum MachinePhase {
     /// Its configuration is being evaluated.
     Evaluating,
     /// Its configuration is being built.
@@ -147,7 +147,7 @@ pub enum ActivationChange {
         /// The machine.
         node: String,
         /// The phase.
-        phase: Phase,
+        phase: MachinePhase,
     },
     /// A step began; the one before ended well.
     Step {

@@ -68,7 +68,7 @@ fn place(line: &str) -> Option<(usize, &str)> {
             let before = line.get(..*at).and_then(|before| before.chars().next_back());
             before.is_none_or(|c| c.is_whitespace() || "'\"`(<=".contains(c))
         });
-        starts.filter_map(|(at, _)| Some((at, file_at(line, at)?))).last()
+        starts.filter_map(|(at, _)| Some((at, file_at(line, at)?))).next_back()
     };
     command.min_by_key(|(at, _)| *at).or_else(file).filter(|(_, place)| place.len() <= LONGEST)
 }

@@ -5,7 +5,7 @@
 
 use memchr::memmem::Finder;
 
-use super::{Phase, Tool, Verb};
+use super::{MachinePhase, Tool, Verb};
 use nixmon_log::template::{self, Extent};
 
 /// One program that prints lines of its own, and all the lines of it that mean something to us.
@@ -37,7 +37,7 @@ pub(super) enum Manager {
     User,
 }
 
-/// The meaning of a line. `step` is always a name fit for [`super::Summary::failed_step`].
+/// The meaning of a line. `step` is always a name fit for [`super::SwitchSummary::failed_step`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     // Context: no activation yet, but one may be expected. The run before it is over.
@@ -49,7 +49,7 @@ pub(super) enum Effect {
     Introduces(Tool),
 
     /// A node of a tool that handles several has reached this phase.
-    NodePhase(Phase),
+    NodePhase(MachinePhase),
 
     // Beginnings. Possible without a run under way.
     /// An activation begins here.

@@ -161,7 +161,7 @@ pub(super) enum Standing {
 
 /// Why a run fails.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Failure {
+pub(super) struct RunFailure {
     /// A name for the summary; without one it is the step that was running.
     pub(super) step: Option<String>,
     /// A later step proves that the error was survived.
@@ -235,7 +235,7 @@ pub struct Run {
     /// Snippets of an activation script that failed, each with its reason.
     snippets: Vec<FailedSnippet>,
     pub(super) refused: bool,
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<RunFailure>,
     /// Says itself, or through a wrapper, that it fails.
     pub(super) fails: bool,
     pub(super) rolling_back: bool,
@@ -508,10 +508,10 @@ impl Run {
             return;
         }
         match &mut self.failure {
-            None => self.failure = Some(Failure { step: step.map(str::to_owned), survivable }),
+            None => self.failure = Some(RunFailure { step: step.map(str::to_owned), survivable }),
             Some(known) if known.step.is_none() && step.is_some() => {
                 *known =
-                    Failure { step: step.map(str::to_owned), survivable: known.survivable && survivable };
+                    RunFailure { step: step.map(str::to_owned), survivable: known.survivable && survivable };
             }
             Some(known) => known.survivable &= survivable,
         }

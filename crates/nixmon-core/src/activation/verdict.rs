@@ -1,7 +1,7 @@
 //! The outcome of each run, and of all of them together.
 
 use super::{
-    Activation, ActivationChange, Outcome, Phase, Reported, Tool, Units,
+    Activation, ActivationChange, MachinePhase, Reported, SwitchOutcome, Tool, Units,
     line::{AT_THE_END, PendingSudo},
     run::{Run, RunStage, Standing, Weight},
     tools::home_manager,
@@ -12,11 +12,11 @@ const NEAR_THE_END: u32 = 40;
 
 /// All activations of a stream in one, as the summary record tells them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary {
+pub struct SwitchSummary {
     /// The tool whose run failed, else of the last run.
     pub tool: Tool,
     /// Their common outcome.
-    pub outcome: Outcome,
+    pub outcome: SwitchOutcome,
     /// The step that failed or was interrupted; `None` if all went well but for units.
     pub failed_step: Option<String>,
     /// Units of all runs.
@@ -52,19 +52,19 @@ impl Activation {
             if run.stage != told {
                 out.push(ActivationChange::Ended { run: run.id, stage: run.stage });
                 if let Some(node) = run.node.clone() {
-                    self.reach(&node, Phase::Done, out);
+                    self.reach(&node, MachinePhase::Done, out);
                 }
             }
         }
         self.outcome = self.started().then(|| {
             let is = |wanted: fn(RunStage) -> bool| self.runs.iter().any(|run| wanted(run.stage));
             if is(|stage| stage == RunStage::Interrupted) {
-                Outcome::Interrupted
+                SwitchOutcome::Interrupted
             } else if is(|stage| matches!(stage, RunStage::Failed | RunStage::Refused | RunStage::RolledBack))
             {
-                Outcome::Failure
+                SwitchOutcome::Failure
             } else {
-                Outcome::Success
+                SwitchOutcome::Success
             }
         });
     }
@@ -80,7 +80,7 @@ impl Activation {
             run.failed_step = failed_step(run);
             out.push(ActivationChange::Ended { run: id, stage: run.stage });
             if let Some(node) = run.node.clone() {
-                self.reach(&node, Phase::Done, out);
+                self.reach(&node, MachinePhase::Done, out);
             }
         }
     }
@@ -103,12 +103,12 @@ impl Activation {
     }
 
     /// Returns how the activations ended; `None` before the end and if there were none.
-    pub fn outcome(&self) -> Option<Outcome> {
+    pub fn outcome(&self) -> Option<SwitchOutcome> {
         self.outcome
     }
 
     /// Returns all runs in one, after the end.
-    pub fn summary(&self) -> Option<Summary> {
+    pub fn summary(&self) -> Option<SwitchSummary> {
         let outcome = self.outcome?;
         let ended_badly = |run: &&Run| !matches!(run.stage, RunStage::Done | RunStage::Activating);
         // Prefer one that failed by itself: others were rolled back with it.
@@ -139,7 +139,13 @@ impl Activation {
                 }
             }
         }
-        Some(Summary { tool: told.tool, outcome, failed_step: told.failed_step.clone(), units, log_hints })
+        Some(SwitchSummary {
+            tool: told.tool,
+            outcome,
+            failed_step: told.failed_step.clone(),
+            units,
+            log_hints,
+        })
     }
 
     /// Decides about the beginnings that are not believed yet.

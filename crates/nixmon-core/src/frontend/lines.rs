@@ -10,7 +10,7 @@ use super::{InView, LogLines, StickyWriter, foreign_mark, is_prompt, may_look_li
 use crate::activation::ActivationChange;
 use crate::render::{self, Extent, Passed, Style};
 use crate::state::{Change, DerivationId, Moment, Outcome, Phase, State, TextKind};
-use crate::text::{Line, Palette, Role, duration};
+use crate::text::{Line, Palette, Role, stamp};
 use crate::view::{Evidence, View};
 
 /// The treatment of text from other programs.
@@ -486,7 +486,7 @@ impl<W: Write> Lines<W> {
     }
 
     fn stamp(&self, line: Line, now: Moment) -> Line {
-        let mut stamped = Line::new().with(Role::Muted, format!("[{}] ", duration(now)));
+        let mut stamped = Line::new().with(Role::Muted, stamp(now));
         stamped.append(line);
         stamped
     }

@@ -264,7 +264,7 @@ impl Pipeline {
     /// Takes what is foreseen of the run.
     pub fn forecast(&mut self, forecast: Forecast) {
         let at = forecast.at;
-        self.apply(Input::Forecast(forecast), at);
+        self.apply(Input::Forecast(Box::new(forecast)), at);
     }
 
     /// Prepares for facts about builds that arrive after their first lines.

@@ -58,8 +58,9 @@ pub enum Input<'a> {
     Tick,
     /// The answer to [`Request::ReadDerivation`].
     Derivation(&'a DerivationFacts),
-    /// The end of the run is foreseen, from a past that the state does not know.
-    Forecast(Forecast),
+    /// The end of the run is foreseen, from a past that the state does not know. In a box, since every event is moved as an
+    /// input, and a forecast is larger than any.
+    Forecast(Box<Forecast>),
     /// Facts about what is built inside a derivation or by the command.
     Insight(Box<Insight>),
     /// So many rows of the history of builds could not be written.
@@ -276,7 +277,7 @@ impl State {
                 self.look_inside();
             }
             Input::Derivation(facts) => self.derivation_read(facts),
-            Input::Forecast(forecast) => self.forecast = forecast,
+            Input::Forecast(forecast) => self.forecast = *forecast,
             Input::Insight(insight) => self.insight(*insight),
             Input::LostHistory(rows) => self.dropped.history += rows,
             Input::Interrupt => self.interrupt(),

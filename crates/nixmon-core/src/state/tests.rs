@@ -125,6 +125,11 @@ use Outcome::{Failure as Failed, Incomplete, Interrupted, Success};
 
 /// A filter has no exit status, and takes what the stream tells; of a command whose exit status is lost that is not enough.
 #[test]
+fn inputs_are_as_small_as_events() {
+    assert!(size_of::<Input<'_>>() <= size_of::<Event<'_>>(), "{}", size_of::<Input<'_>>());
+}
+
+#[test]
 fn a_command_whose_end_was_not_seen_is_no_success() {
     let built = [start(1, 104, 0, &[]), build(2, "a"), stop(2), progress(1, 1, 1, 0), stop(1)];
     let failed = ["error: attribute 'x' missing".to_owned()];

@@ -9,7 +9,7 @@ use super::ids::{DerivationId, FailureId};
 use super::log_tail::excerpt_of;
 use super::loose::LooseError;
 use super::transfer::PathState;
-use crate::activation::{self, EarlyStage};
+use crate::activation::{self, EarlyStage, SwitchOutcome};
 use nixmon_log::nix::error::{ErrorText, FailureKind, Stage, ends_with_crash, parse_error};
 
 /// Counts of what became of everything wanted. A derivation is in one of the first four at most.
@@ -62,10 +62,9 @@ impl State {
     }
 
     fn judge(&self, exit_status: Option<i32>) -> Outcome {
-        use activation::Outcome as Activated;
         let switched = self.activation.outcome();
         let interrupted = self.end.interrupted.is_some()
-            || switched == Some(Activated::Interrupted)
+            || switched == Some(SwitchOutcome::Interrupted)
             || self.activation.reported().interrupted;
         match exit_status {
             Some(0) => Outcome::Success,
@@ -80,7 +79,7 @@ impl State {
                 let failed = self.errors.failures.iter().any(|failure| !failure.retracted)
                     || self.errors.ownerless.is_some()
                     || self.errors.loose.iter().any(LooseError::is_fatal)
-                    || switched == Some(Activated::Failure)
+                    || switched == Some(SwitchOutcome::Failure)
                     || self.activation.reported().failed
                     || self.errors.last_text.is_some() && switched.is_none();
                 if failed {
@@ -344,7 +343,6 @@ impl State {
     }
 
     fn stage_of_outcome(&self, outcome: Outcome) -> Option<Stage> {
-        use activation::Outcome as Activated;
         let switched = self.activation.outcome();
         let early = self.activation.reported().stage.map(|stage| match stage {
             EarlyStage::Evaluation => Stage::Evaluation,
@@ -352,14 +350,14 @@ impl State {
             EarlyStage::Copy => Stage::Fetch,
         });
         match outcome {
-            Outcome::Failure if switched == Some(Activated::Failure) => Some(Stage::Activation),
+            Outcome::Failure if switched == Some(SwitchOutcome::Failure) => Some(Stage::Activation),
             Outcome::Failure => match self.failures().next() {
                 // The stage that a tool names says more than a line that nothing explains.
                 Some((_, failure)) if early.is_none() || failure.kind.vagueness() == 0 => failure.stage,
                 // Nothing says what failed.
                 _ => early.or(self.stage_under_way()),
             },
-            _ if switched == Some(Activated::Interrupted) => Some(Stage::Activation),
+            _ if switched == Some(SwitchOutcome::Interrupted) => Some(Stage::Activation),
             _ => self.stage_of_phase(self.end.interrupted.unwrap_or(self.clock.phase_at_end)),
         }
     }

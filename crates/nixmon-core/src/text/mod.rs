@@ -11,5 +11,5 @@ mod width;
 pub use line::{Line, Palette, Role, Span};
 pub use suggest::nearest;
 pub use symbols::{Symbols, ascii};
-pub use units::{bytes, bytes_of, count, duration, plural, rate, thousands};
+pub use units::{bytes, bytes_of, count, duration, plural, rate, stamp, stamped, thousands};
 pub use width::{pad, pad_start, truncate, width};

@@ -16,6 +16,25 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// Formats the time before a line about the whole run: `[1m04s] `. [`stamped`] finds it again.
+pub fn stamp(at: Duration) -> String {
+    format!("[{}] ", duration(at))
+}
+
+/// Returns the text behind the time that [`stamp`] puts before a line; `None` if the line has none.
+pub fn stamped(line: &str) -> Option<&str> {
+    let (time, text) = line.strip_prefix('[')?.split_once("] ")?;
+    let mut rest = time;
+    let mut n_units = 0;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let unit = rest.get(digits..).filter(|_| digits > 0)?;
+        rest = unit.strip_prefix(['s', 'm', 'h', 'd'])?;
+        n_units += 1;
+    }
+    (1..=2).contains(&n_units).then_some(text)
+}
+
 /// Formats a number of bytes in binary units: `812 B`, `1.9 GiB`, `31 MiB`. One decimal below ten, rounded to nearest.
 pub fn bytes(n_bytes: u64) -> String {
     let (number, unit) = rounded(n_bytes);
@@ -95,6 +114,29 @@ pub fn count(n: u64, one: &str, many: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn stamps_are_found_again() {
+        for seconds in [0, 9, 59, 60, 64, 3_599, 3_600, 7_500, 86_400, 273_600, 8_640_000] {
+            let line = format!("{}text [x] y", stamp(Duration::from_secs(seconds)));
+            assert_eq!(stamped(&line), Some("text [x] y"), "{line}");
+        }
+        for line in [
+            "text",
+            "[x] y",
+            "[12] y",
+            "[] y",
+            "[s] y",
+            "[1m] ",
+            "[1m2m3m] y",
+            "[1.5s] y",
+            "[1s]y",
+            " [1s] y",
+        ] {
+            let expected = (line == "[1m] ").then_some("");
+            assert_eq!(stamped(line), expected, "{line}");
+        }
+    }
 
     #[test]
     fn durations() {

@@ -19,7 +19,7 @@ const VALUES: [u8; 256] = {
 
 /// Why a text is not the base-32 encoding of anything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum DecodeError {
+pub enum Nixbase32Error {
     /// No whole number of bytes encodes to this number of digits.
     #[error("invalid length of base-32 text: {0} characters")]
     Length(usize),
@@ -65,7 +65,7 @@ pub fn encode(input: &[u8]) -> String {
 ///
 /// # Errors
 /// Fails where the text is not what [`encode`] gives for some bytes.
-pub fn decode(input: impl AsRef<[u8]>) -> Result<Vec<u8>, DecodeError> {
+pub fn decode(input: impl AsRef<[u8]>) -> Result<Vec<u8>, Nixbase32Error> {
     let input = input.as_ref();
     let mut out = vec![0; decode_len(input.len())];
     decode_into(input, &mut out)?;
@@ -76,26 +76,26 @@ pub fn decode(input: impl AsRef<[u8]>) -> Result<Vec<u8>, DecodeError> {
 ///
 /// # Errors
 /// Fails where the text is not what [`encode`] gives for some `K` bytes.
-pub fn decode_fixed<const K: usize>(input: impl AsRef<[u8]>) -> Result<[u8; K], DecodeError> {
+pub fn decode_fixed<const K: usize>(input: impl AsRef<[u8]>) -> Result<[u8; K], Nixbase32Error> {
     let mut out = [0; K];
     decode_into(input.as_ref(), &mut out)?;
     Ok(out)
 }
 
-fn decode_into(input: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
+fn decode_into(input: &[u8], out: &mut [u8]) -> Result<(), Nixbase32Error> {
     if encode_len(out.len()) != input.len() {
-        return Err(DecodeError::Length(input.len()));
+        return Err(Nixbase32Error::Length(input.len()));
     }
     for (n, (offset, &digit)) in input.iter().enumerate().rev().enumerate() {
         if !is_digit(digit) {
-            return Err(DecodeError::Character(offset));
+            return Err(Nixbase32Error::Character(offset));
         }
         let (i, shift) = (n / 8 * 5 + n % 8 * 5 / 8, n % 8 * 5 % 8);
         let [low, high] = (u16::from(VALUES[usize::from(digit)]) << shift).to_le_bytes();
         for (i, bits) in [(i, low), (i + 1, high)] {
             match out.get_mut(i) {
                 Some(byte) => *byte |= bits,
-                None if bits != 0 => return Err(DecodeError::StrayBits),
+                None if bits != 0 => return Err(Nixbase32Error::StrayBits),
                 None => {}
             }
         }
@@ -134,16 +134,16 @@ mod tests {
     #[test]
     fn errors() {
         for (text, error) in [
-            ("1", DecodeError::Length(1)),
-            ("000", DecodeError::Length(3)),
-            ("0e", DecodeError::Character(1)),
-            ("A0", DecodeError::Character(0)),
-            ("\u{e9}", DecodeError::Character(1)),
-            ("zz", DecodeError::StrayBits),
+            ("1", Nixbase32Error::Length(1)),
+            ("000", Nixbase32Error::Length(3)),
+            ("0e", Nixbase32Error::Character(1)),
+            ("A0", Nixbase32Error::Character(0)),
+            ("\u{e9}", Nixbase32Error::Character(1)),
+            ("zz", Nixbase32Error::StrayBits),
         ] {
             assert_eq!(decode(text), Err(error), "{text}");
         }
-        assert_eq!(decode_fixed::<20>("00"), Err(DecodeError::Length(2)));
+        assert_eq!(decode_fixed::<20>("00"), Err(Nixbase32Error::Length(2)));
     }
 
     proptest! {

@@ -41,7 +41,7 @@ pub enum ParseStorePathError {
     MissingDash,
     /// The digest is not base-32.
     #[error("invalid digest in store path")]
-    Digest(#[from] nixbase32::DecodeError),
+    Digest(#[from] nixbase32::Nixbase32Error),
     /// The name has a character that Nix does not permit, or a reserved beginning.
     #[error("invalid name in store path")]
     Name,
@@ -270,7 +270,7 @@ mod tests {
             (format!("/nix/store/{d}-..-x"), E::Name),
             (format!("/nix/store/{d}-x/y"), E::Name),
             (format!("/nix/store/{d}-\u{e9}"), E::Name),
-            (format!("/nix/store/e{}-x", &d[1..]), E::Digest(nixbase32::DecodeError::Character(0))),
+            (format!("/nix/store/e{}-x", &d[1..]), E::Digest(nixbase32::Nixbase32Error::Character(0))),
         ] {
             let result = StorePathRef::from_absolute_path(input.as_bytes());
             assert_eq!(result, Err(error), "{input}");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files;
 use crate::{QueryError, RunDir, RunId, RunState, Status};
+use nixmon_core::text::stamped;
 use nixmon_log::escapes::sanitize;
 
 /// The condensed lines of a run, read again only when there may be more.
@@ -56,6 +57,9 @@ fn identity(path: &Path) -> std::io::Result<Option<(u64, u64, i64, i64)>> {
 
 /// Brings a status up to the lines. A status is written once in a second at most, lines as they come: without this a
 /// cursor would go back from one command to the next, and what is said contradict a line that was just printed.
+///
+/// The lines are text, and a line about the whole run is known by the time before it: the file is what readers of a run see and
+/// what cursors count. A second file with the same as data could differ from it when a monitor is killed between the two.
 pub(super) fn catch_up(status: &mut Status, lines: &[String]) {
     if status.state == RunState::Ended {
         // It was written after the last line.
@@ -63,18 +67,10 @@ pub(super) fn catch_up(status: &mut Status, lines: &[String]) {
     }
     let known = usize::try_from(status.cursor).unwrap_or(usize::MAX);
     let Some(newer) = lines.get(known..).filter(|newer| !newer.is_empty()) else { return };
-    if let Some(line) = newer.iter().rev().find_map(|line| of_the_run(line)) {
+    if let Some(line) = newer.iter().rev().find_map(|line| stamped(line)) {
         status.line = sanitize(line).into_owned();
     }
     status.cursor = lines.len() as u64;
-}
-
-/// Returns the text of a line about the whole run, which begins with a time; other lines quote a log or a program.
-fn of_the_run(line: &str) -> Option<&str> {
-    let (time, said) = line.strip_prefix('[')?.split_once("] ")?;
-    let is_time = time.starts_with(|c: char| c.is_ascii_digit())
-        && time.chars().all(|c| c.is_ascii_digit() || matches!(c, 'd' | 'h' | 'm' | 's' | '.'));
-    is_time.then_some(said)
 }
 
 #[cfg(test)]

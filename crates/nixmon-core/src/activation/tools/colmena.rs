@@ -1,7 +1,7 @@
 //! colmena: job lines behind a node's label, and log lines.
 
 use crate::activation::{
-    Phase,
+    MachinePhase,
     Tool::Colmena,
     rule::{EarlyStage, Effect::*, Program, rule},
 };
@@ -39,12 +39,12 @@ pub(super) static PROGRAM: Program = Program {
         rule("job| Reboot failed: {any}", OperationFailed, JOB),
         rule("all| Failed: {any}", OperationFailed, JOB),
         rule("all| {any}", Note, JOB),
-        rule("job| Evaluating {any}", NodePhase(Phase::Evaluating), JOB),
-        rule("job| Evaluated {any}", NodePhase(Phase::Evaluating), JOB),
-        rule("job| Building {any}", NodePhase(Phase::Building), JOB),
-        rule("job| Built {any}", NodePhase(Phase::Building), JOB),
-        rule("job| Pushing system closure", NodePhase(Phase::Copying), JOB),
-        rule("job| Pushed system closure", NodePhase(Phase::Copying), JOB),
+        rule("job| Evaluating {any}", NodePhase(MachinePhase::Evaluating), JOB),
+        rule("job| Evaluated {any}", NodePhase(MachinePhase::Evaluating), JOB),
+        rule("job| Building {any}", NodePhase(MachinePhase::Building), JOB),
+        rule("job| Built {any}", NodePhase(MachinePhase::Building), JOB),
+        rule("job| Pushing system closure", NodePhase(MachinePhase::Copying), JOB),
+        rule("job| Pushed system closure", NodePhase(MachinePhase::Copying), JOB),
         rule("job| No {word} keys to upload", Note, JOB),
         rule("job| Uploading {any}", Note, JOB),
         rule("job| Uploaded {any}", Note, JOB),

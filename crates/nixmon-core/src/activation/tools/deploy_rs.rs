@@ -1,7 +1,7 @@
 //! deploy-rs: its own lines by role; those of the machine's activation come in between without any mark.
 
 use crate::activation::{
-    Phase,
+    MachinePhase,
     Tool::DeployRs,
     rule::{EarlyStage, Effect::*, Program, rule},
 };
@@ -18,8 +18,12 @@ pub(super) static PROGRAM: Program = Program {
         rule("deploy -{any}", Command(DeployRs), CLI),
         rule("deploy| Running checks for flake in {any}", Introduces(DeployRs), CLI),
         rule("deploy| Evaluating flake in {any}", Introduces(DeployRs), CLI),
-        rule("deploy| Building profile `{any}` for node `{any}`{any}", NodePhase(Phase::Building), DEPLOY),
-        rule("deploy| Copying profile `{any}` to node `{any}`", NodePhase(Phase::Copying), DEPLOY),
+        rule(
+            "deploy| Building profile `{any}` for node `{any}`{any}",
+            NodePhase(MachinePhase::Building),
+            DEPLOY,
+        ),
+        rule("deploy| Copying profile `{any}` to node `{any}`", NodePhase(MachinePhase::Copying), DEPLOY),
         rule("deploy| Activating profile `{any}` for node `{any}`", Begin(DeployRs), DEPLOY),
         rule("deploy| Success activating, attempting to confirm activation", Note, DEPLOY),
         rule("deploy| Deployment confirmed.", Done, DEPLOY),
