@@ -58,8 +58,12 @@ impl Injector {
             .env("SHIM_ERROR", self.error)
             .env("SHIM_COUNT", &count);
         let ran = Ran::of(command.output().unwrap());
-        let n = u64::from_ne_bytes(std::fs::read(count).unwrap().try_into().unwrap());
-        (ran, n >= self.at as u64)
+        (ran, self.n_made() >= self.at as u64)
+    }
+
+    /// Returns the number of calls so far.
+    fn n_made(&self) -> u64 {
+        u64::from_ne_bytes(std::fs::read(self.home.path().join("count")).unwrap().try_into().unwrap())
     }
 
     fn told(&self, what: &str, ran: &Ran) -> String {
@@ -146,6 +150,26 @@ fn run(injector: &Injector) -> bool {
     is_made
 }
 
+/// A command in the background. It runs and its end is known, or `start` fails and says why.
+fn start(injector: &Injector) -> bool {
+    let home = &injector.home;
+    let (ran, is_made) = injector.run(&["start", "--", "env", "-u", "LD_PRELOAD", "sh", "-c", SCRIPT]);
+    let told = injector.told("start", &ran);
+    match ran.code {
+        Some(0) => {
+            // Its processes may meet the fault later.
+            let wait = home.run(&["wait", ran.out.trim(), "--since", "0"]);
+            let is_unseen = injector.is_kill() && !wait.out.contains("success");
+            assert!(wait.code == Some(7) || is_unseen, "{told}{:?} {}{}", wait.code, wait.out, wait.err);
+        }
+        Some(_) => assert!(is_made && ran.err.contains("nixmon: ") && ran.out.is_empty(), "{told}"),
+        None => assert!(injector.is_kill() && is_made, "{told}"),
+    }
+    injector.check_words(&ran, &told);
+    injector.check_store(injector.is_kill() || ran.code != Some(0), &told);
+    injector.n_made() >= injector.at as u64
+}
+
 /// A look at a run whose monitor has died. If it is killed, the next one finishes what it began.
 fn look(injector: &Injector) -> bool {
     let home = &injector.home;
@@ -201,6 +225,16 @@ fn a_run_with_files_that_fail() {
 #[test]
 fn a_run_with_disks_that_fail() {
     check(&CALLS[4..], run);
+}
+
+#[test]
+fn a_start_with_files_that_fail() {
+    check(&CALLS[..4], start);
+}
+
+#[test]
+fn a_start_with_disks_that_fail() {
+    check(&CALLS[4..], start);
 }
 
 #[test]
