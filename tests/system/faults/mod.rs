@@ -10,6 +10,7 @@
 
 mod background;
 mod calls;
+mod clock;
 pub(crate) mod disks;
 mod gaps;
 mod held;
