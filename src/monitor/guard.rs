@@ -20,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, waitid, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -84,6 +85,9 @@ pub(super) fn guard() -> Result<()> {
             Some(command.clone())
         }
         None => {
+            if lock.is_some() && run.as_ref().is_some_and(|run| is_told_over(run, &socket)) {
+                return Ok(());
+            }
             // Afterwards the command alone writes to its streams.
             let pid = match spawn(&order, [stdin, stdout, stderr]) {
                 Ok(child) => i32::try_from(child.id())?,
@@ -151,6 +155,16 @@ pub(super) fn guard() -> Result<()> {
         let _ = incoming.recv_timeout(FLUSH);
     }
     Ok(())
+}
+
+/// Returns whether the monitor has died already. A look may then have told that the command never began, so it must not: before
+/// this process had its lock nothing showed that it was there. Asked once the lock is held, which later looks find.
+fn is_told_over(run: &RunDir, socket: &UnixStream) -> bool {
+    /// The system closes what a dying process has one after the other.
+    const CLOSING: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+    // A lock that cannot be asked for is no death.
+    !run.monitor_lives()
+        && poll(&mut [PollFd::new(socket, PollFlags::empty())], Some(&CLOSING)).is_ok_and(|ready| ready > 0)
 }
 
 /// The note in the file that the guard has locked.

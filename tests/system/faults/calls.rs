@@ -47,13 +47,18 @@ impl Injector {
 
     /// Runs nixmon with the fault. Returns what it did, and whether the call was made.
     fn run(&self, args: &[&str]) -> (Ran, bool) {
+        self.run_below("state", args)
+    }
+
+    /// The same, with faults of files whose path begins so below the home.
+    fn run_below(&self, below: &str, args: &[&str]) -> (Ran, bool) {
         let count = self.home.path().join("count");
         std::fs::write(&count, [0; 8]).unwrap();
         let mut command = self.home.command(args);
         command
             .env("LD_PRELOAD", &self.shim)
             .env("SHIM_CALL", self.call)
-            .env("SHIM_DIR", self.home.path().join("state"))
+            .env("SHIM_DIR", self.home.path().join(below))
             .env("SHIM_AT", self.at.to_string())
             .env("SHIM_ERROR", self.error)
             .env("SHIM_COUNT", &count);
@@ -103,9 +108,14 @@ impl Injector {
             wait_until(told, || {
                 dir.life(nixmon_runs::clock::unix_ms()).is_ok_and(|life| !matches!(life, Life::Guarded))
             });
-            let status = self.home.run(&["status", &id, "--json"]);
-            assert_eq!(status.code, Some(0), "{told}: {}", status.err);
-            let status: Value = serde_json::from_str(&status.out).unwrap();
+            let mut status = Value::Null;
+            // A guard that comes late finds its monitor dead and goes.
+            wait_until(told, || {
+                let ran = self.home.run(&["status", &id, "--json"]);
+                assert_eq!(ran.code, Some(0), "{told}: {}", ran.err);
+                status = serde_json::from_str(&ran.out).unwrap();
+                status["state"] != "lost"
+            });
             // One that was being made when its process died has no command, and may still get a monitor for a while.
             if status["state"] == "running" || status["outcome"] == "not-started" {
                 assert!(may_be_unseen && dir.facts().unwrap().process.is_none(), "{told}: {status}");
@@ -215,6 +225,29 @@ fn check(calls: &[&'static str], round: fn(&Injector) -> bool) {
     }
     eprintln!("{n_rounds} rounds of {calls:?}");
     assert!(n_rounds > calls.len() * ERRORS.len(), "nothing was made to fail");
+}
+
+/// A monitor that dies when its guard is there and shows no sign of life yet. A look may find the run over then, so the command must
+/// not begin.
+#[test]
+fn a_monitor_that_dies_before_its_guard_has_a_lock() {
+    let temp = tempfile::tempdir().unwrap();
+    let Some(shim) = shim(temp.path()) else { return };
+    let injector = Injector::new(shim, "flock", 1, "KILL_PARENT");
+    let begun = injector.home.path().join("begun");
+    let script = format!("echo > '{}'", begun.display());
+    let args = ["run", "--", "env", "-u", "LD_PRELOAD", "sh", "-c", &script];
+    let (ran, is_made) = injector.run_below("state/nixmon/runs/1/guard.lock", &args);
+    let told = injector.told("run", &ran);
+    assert!(ran.code.is_none() && is_made, "{told}");
+    let dir = injector.home.dir_of("1");
+    let ended = || !dir.life(nixmon_runs::clock::unix_ms()).is_ok_and(nixmon_runs::Life::goes_on);
+    wait_until("nobody looks after it", ended);
+    let status = injector.home.status(&dir);
+    assert_eq!((&status["outcome"], &status["exit_code"]), (&"not-started".into(), &Value::Null), "{status}");
+    // For as long as a guard would take.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(!begun.exists(), "a command that is told never to have begun runs");
 }
 
 #[test]
