@@ -5,7 +5,6 @@
     clippy::disallowed_methods,
     reason = "a test of the program starts it, writes files and needs the clock"
 )]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::Read;
