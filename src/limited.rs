@@ -87,3 +87,26 @@ pub(super) fn output(command: &mut Command, limit: Duration, most: u64) -> Optio
     drop(awaited);
     Some(String::from_utf8_lossy(&answer.ok()?.ok()?).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_is_waited_for_is_known_until_it_was_waited_for() {
+        let is_known = |pid: i32| with_awaited(|awaited| awaited.contains(&pid));
+        let child = Awaited::spawn(Command::new("sh").args(["-c", "exit 3"])).unwrap();
+        let pid = child.child.id().cast_signed();
+        // It stays so when it has died: whoever reaps dead children leaves it alone.
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        let begun = Instant::now();
+        while stat().is_ok_and(|stat| !stat.contains(") Z ")) && begun.elapsed() < Duration::from_secs(20) {
+            thread::sleep(POLL);
+        }
+        assert!(is_known(pid));
+        drop(child);
+        assert!(!is_known(pid));
+        let printed = output(Command::new("sh").args(["-c", "echo x; sleep 60"]), Duration::from_secs(20), 1);
+        assert_eq!(printed.as_deref(), Some("x"));
+    }
+}

@@ -107,6 +107,7 @@ pub(super) fn open(settings: &Settings) -> Result<Store> {
 }
 
 fn open_to_write(settings: &Settings) -> Result<Store> {
+    settings.check_history_owner()?;
     let (store, notice) = Store::open(&place(settings)?, now_ms())?;
     if let Some(notice @ Notice::MovedAside { .. }) = notice {
         complain(&anyhow::anyhow!(notice.to_string()));

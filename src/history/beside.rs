@@ -40,6 +40,8 @@ pub(crate) struct Beside {
     measures: Measures,
     /// The database and the machine, for what builds needed before.
     past: (std::path::PathBuf, String),
+    /// Why the history is not filled, if it is not.
+    refused: Option<String>,
     /// It was said that memory is short.
     warned: bool,
 }
@@ -56,14 +58,18 @@ impl Beside {
         let Identity { id, started_at, nix, always } = identity;
         let record = begun(&context, id, started_at, nix);
         let measures = Measures::default();
-        let filled = Filled::begin(&context, record, retention(settings), always, measures.clone());
+        let refused = settings.check_history_owner().err().map(|error| error.to_string());
+        let filled = match &refused {
+            None => Filled::begin(&context, record, retention(settings), always, measures.clone()),
+            Some(_) => None,
+        };
         let filled = filled.map(|(filled, sink)| {
             pipeline.keep(sink);
             filled
         });
         let past = (context.path.clone(), context.host.clone());
         let forecaster = Forecaster::beside(context, nixmon_runs::clock::unix_ms(), ask);
-        Self { filled, forecaster, meter: None, measures, past, warned: false }
+        Self { filled, forecaster, meter: None, measures, past, refused, warned: false }
     }
 
     /// Measures the processes of a command from now on.
@@ -113,6 +119,9 @@ impl Beside {
 
     /// Ends the run. Returns a message about what the history lacks, if something.
     pub(crate) fn finish(mut self, state: &State, at: Moment) -> Option<String> {
+        if let Some(refused) = self.refused.take() {
+            return Some(format!("the history does not have this run: {}", sanitize(&refused)));
+        }
         let foretold = self.forecaster.as_ref().map(|f| f.foretold(at)).unwrap_or_default();
         let mut filled = self.filled.take()?;
         filled.set_resources(self.meter.take().and_then(Meter::stop));

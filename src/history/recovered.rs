@@ -22,9 +22,10 @@ pub(crate) struct Recovered {
 }
 
 impl Recovered {
-    /// Begins with a run; `None` where no history is wanted, or the command never began.
+    /// Begins with a run; `None` where no history is wanted or may be written, or the command never began.
     pub(crate) fn of(settings: &Settings, facts: Option<&Facts>) -> Option<Self> {
         let facts = facts.filter(|facts| facts.process.is_some())?;
+        settings.check_history_owner().ok()?;
         let context = Context::here(settings)?.of_run(facts);
         let nix = facts.environment.nix.clone();
         let record = begun(&context, facts.id.to_string(), facts.created_at, nix);

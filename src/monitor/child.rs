@@ -114,6 +114,7 @@ pub(super) fn spawn(
         begun_ms,
         has_listener: listener.is_some(),
         ignores_children: is_ignored(SignalKind::child()),
+        ignores_pipes: inherited_sigpipe::is_ignored() == Some(true),
         follows: None,
     };
     // The command becomes ours if the guard dies. Where the system cannot do that, its end goes unseen then.

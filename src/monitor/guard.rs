@@ -20,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, waitid, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -84,6 +85,9 @@ pub(super) fn guard() -> Result<()> {
             Some(command.clone())
         }
         None => {
+            if lock.is_some() && run.as_ref().is_some_and(|run| is_told_over(run, &socket)) {
+                return Ok(());
+            }
             // Afterwards the command alone writes to its streams.
             let pid = match spawn(&order, [stdin, stdout, stderr]) {
                 Ok(child) => i32::try_from(child.id())?,
@@ -151,6 +155,16 @@ pub(super) fn guard() -> Result<()> {
         let _ = incoming.recv_timeout(FLUSH);
     }
     Ok(())
+}
+
+/// Returns whether the monitor has died already. A look may then have told that the command never began, so it must not: before
+/// this process had its lock nothing showed that it was there. Asked once the lock is held, which later looks find.
+fn is_told_over(run: &RunDir, socket: &UnixStream) -> bool {
+    /// The system closes what a dying process has one after the other.
+    const CLOSING: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+    // A lock that cannot be asked for is no death.
+    !run.monitor_lives()
+        && poll(&mut [PollFd::new(socket, PollFlags::empty())], Some(&CLOSING)).is_ok_and(|ready| ready > 0)
 }
 
 /// The note in the file that the guard has locked.
@@ -353,8 +367,11 @@ fn spawn(order: &Order, [stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Result<Chi
     let words: Vec<OsString> = order.command.iter().cloned().map(OsString::from_vec).collect();
     // An assignment to `env`.
     let is_assignment = words.first().is_some_and(|program| program.as_bytes().contains(&b'='));
-    if order.ignores_children && !is_assignment && env_ignores_children() {
-        let env = IGNORE_CHILDREN.map(OsString::from);
+    let ignored = [(order.ignores_children, "CHLD"), (order.ignores_pipes, "PIPE")];
+    let ignored: Vec<&str> = ignored.iter().filter(|(ignores, _)| *ignores).map(|(_, name)| *name).collect();
+    let env = ["env".to_owned(), format!("--ignore-signal={}", ignored.join(",")), "--".to_owned()];
+    if !ignored.is_empty() && !is_assignment && may_start(order, &words) && can_ignore(&env) {
+        let env = env.map(OsString::from);
         let mut command = command(order, &[&env[..], &words].concat());
         return command.stdin(stdin).stdout(stdout).stderr(stderr).spawn();
     }
@@ -374,12 +391,17 @@ fn spawn(order: &Order, [stdin, stdout, stderr]: [OwnedFd; 3]) -> io::Result<Chi
     }
 }
 
-/// Makes a program find SIGCHLD ignored. This process cannot ignore it, as it would not learn how the command ends.
-const IGNORE_CHILDREN: [&str; 3] = ["env", "--ignore-signal=CHLD", "--"];
+/// Returns whether the program of a command is there and may be run. If not, the system's own error is clearer than that of env(1).
+fn may_start(order: &Order, words: &[OsString]) -> bool {
+    let Some(program) = words.first().and_then(|program| super::nix::find(program)) else { return false };
+    let directory = order.directory.clone().map(|directory| PathBuf::from(OsString::from_vec(directory)));
+    let path = directory.unwrap_or_default().join(program);
+    path.is_file() && rustix::fs::access(&path, rustix::fs::Access::EXEC_OK).is_ok()
+}
 
-/// Returns whether there is an env(1) that can do so.
-fn env_ignores_children() -> bool {
-    let [env, arguments @ ..] = IGNORE_CHILDREN;
+/// Returns whether there is an env(1) that makes a program find signals ignored. This process cannot: it would not learn how the
+/// command ends, and the standard library resets SIGPIPE in each child.
+fn can_ignore([env, arguments @ ..]: &[String; 3]) -> bool {
     let mut env = Command::new(env);
     env.args(arguments).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     env.status().is_ok_and(|status| status.success())

@@ -37,6 +37,8 @@ pub(super) struct Order {
     pub(super) has_listener: bool,
     /// The system is told to ignore the ends of children, and the command is to find it so.
     pub(super) ignores_children: bool,
+    /// The command is to find SIGPIPE ignored.
+    pub(super) ignores_pipes: bool,
     /// The command runs already, and this guard follows one that may die, or has.
     pub(super) follows: Option<Follows>,
 }
@@ -182,6 +184,7 @@ mod tests {
             begun_ms: 7,
             has_listener: false,
             ignores_children: false,
+            ignores_pipes: false,
             follows: None,
         };
         let streams = Streams {

@@ -45,7 +45,7 @@ impl Home {
         self.dir.path().join("state/nixmon/history.db")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.with(Command::new(env!("CARGO_BIN_EXE_nixmon")));
         command.args(args).stdin(Stdio::null());
         command

@@ -5,7 +5,6 @@
     clippy::disallowed_methods,
     reason = "a test of the program starts it, writes files and needs the clock"
 )]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::Read;
@@ -243,4 +242,38 @@ fn a_run_whose_monitor_was_killed_gets_its_end() {
     // What it had taught stays, and nothing is there twice.
     assert_eq!(home.builds().len(), 2);
     home.run(&["history", "trends", "home"]).check(0, &["0 % of 1 attempt succeeded"]);
+}
+
+#[test]
+fn root_writes_no_history_of_a_user() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root can meet a history of another user");
+    }
+    let home = Home::new();
+    let state = home.path().join("state/nixmon");
+    fs::create_dir_all(&state).unwrap();
+    let nobody = Some(65534);
+    std::os::unix::fs::chown(&state, nobody, nobody).unwrap();
+    // A link that the user planted.
+    let precious = home.path().join("precious");
+    std::os::unix::fs::symlink(&precious, home.database()).unwrap();
+    let expected = "belongs to another user (uid 65534)";
+    for precious_text in [None, Some("data of root")] {
+        if let Some(text) = precious_text {
+            fs::write(&precious, text).unwrap();
+        }
+        home.filter(&[], &builds(0..2))
+            .check(0, &["2 built", "the history does not have this run", expected]);
+        home.run(&["run", "--", "true"]).check(0, &["Complete"]);
+        let import = home.run(&["history", "prune"]);
+        assert!(import.code != Some(0) && import.err.contains(expected), "{}", import.err);
+        assert_eq!(fs::read_to_string(&precious).ok().as_deref(), precious_text);
+        let files: Vec<_> = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(files, ["history.db"], "{files:?}");
+    }
+    // Unless that is asked for.
+    fs::remove_file(home.database()).unwrap();
+    let mut command = home.command(&["run", "--", "true"]);
+    Ran::of(command.env("NIXMON_ALLOW_OTHER_OWNER", "1").output().unwrap()).check(0, &["Complete"]);
+    assert!(home.database().exists());
 }

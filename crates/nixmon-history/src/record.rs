@@ -118,7 +118,7 @@ pub struct Resources {
     pub cpu_s: Option<f64>,
     /// The most memory that was resident at once, in bytes.
     pub peak_rss_bytes: Option<u64>,
-    /// The way in which it was measured: `tree`, `cgroup`, `environ`, `nix`.
+    /// The way in which it was measured: `tree`, `cgroup`, `environ`, `nix`, or two of them, as `nix+cgroup`.
     pub source: String,
     /// True if all processes and the whole time are in it.
     pub complete: bool,

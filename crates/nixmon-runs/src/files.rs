@@ -103,7 +103,11 @@ fn give(file: &File, path: &Path) {
 
 /// Fails if a directory belongs to another user, or, if it does not exist, would be made in one of a user by root. Its
 /// owner could replace every file of ours by another one while we use it.
-pub(super) fn check_owner(dir: &Path) -> Result<(), StoreError> {
+///
+/// # Errors
+///
+/// [`StoreError::OtherOwner`].
+pub fn check_owner(dir: &Path) -> Result<(), StoreError> {
     let own = rustix::process::geteuid();
     for path in dir.ancestors() {
         let Ok(metadata) = std::fs::metadata(path) else { continue };

@@ -47,19 +47,28 @@ impl Injector {
 
     /// Runs nixmon with the fault. Returns what it did, and whether the call was made.
     fn run(&self, args: &[&str]) -> (Ran, bool) {
+        self.run_below("state", args)
+    }
+
+    /// The same, with faults of files whose path begins so below the home.
+    fn run_below(&self, below: &str, args: &[&str]) -> (Ran, bool) {
         let count = self.home.path().join("count");
         std::fs::write(&count, [0; 8]).unwrap();
         let mut command = self.home.command(args);
         command
             .env("LD_PRELOAD", &self.shim)
             .env("SHIM_CALL", self.call)
-            .env("SHIM_DIR", self.home.path().join("state"))
+            .env("SHIM_DIR", self.home.path().join(below))
             .env("SHIM_AT", self.at.to_string())
             .env("SHIM_ERROR", self.error)
             .env("SHIM_COUNT", &count);
         let ran = Ran::of(command.output().unwrap());
-        let n = u64::from_ne_bytes(std::fs::read(count).unwrap().try_into().unwrap());
-        (ran, n >= self.at as u64)
+        (ran, self.n_made() >= self.at as u64)
+    }
+
+    /// Returns the number of calls so far.
+    fn n_made(&self) -> u64 {
+        u64::from_ne_bytes(std::fs::read(self.home.path().join("count")).unwrap().try_into().unwrap())
     }
 
     fn told(&self, what: &str, ran: &Ran) -> String {
@@ -99,9 +108,14 @@ impl Injector {
             wait_until(told, || {
                 dir.life(nixmon_runs::clock::unix_ms()).is_ok_and(|life| !matches!(life, Life::Guarded))
             });
-            let status = self.home.run(&["status", &id, "--json"]);
-            assert_eq!(status.code, Some(0), "{told}: {}", status.err);
-            let status: Value = serde_json::from_str(&status.out).unwrap();
+            let mut status = Value::Null;
+            // A guard that comes late finds its monitor dead and goes.
+            wait_until(told, || {
+                let ran = self.home.run(&["status", &id, "--json"]);
+                assert_eq!(ran.code, Some(0), "{told}: {}", ran.err);
+                status = serde_json::from_str(&ran.out).unwrap();
+                status["state"] != "lost"
+            });
             // One that was being made when its process died has no command, and may still get a monitor for a while.
             if status["state"] == "running" || status["outcome"] == "not-started" {
                 assert!(may_be_unseen && dir.facts().unwrap().process.is_none(), "{told}: {status}");
@@ -144,6 +158,26 @@ fn run(injector: &Injector) -> bool {
     injector.check_words(&ran, &told);
     injector.check_store(injector.is_kill(), &told);
     is_made
+}
+
+/// A command in the background. It runs and its end is known, or `start` fails and says why.
+fn start(injector: &Injector) -> bool {
+    let home = &injector.home;
+    let (ran, is_made) = injector.run(&["start", "--", "env", "-u", "LD_PRELOAD", "sh", "-c", SCRIPT]);
+    let told = injector.told("start", &ran);
+    match ran.code {
+        Some(0) => {
+            // Its processes may meet the fault later.
+            let wait = home.run(&["wait", ran.out.trim(), "--since", "0"]);
+            let is_unseen = injector.is_kill() && !wait.out.contains("success");
+            assert!(wait.code == Some(7) || is_unseen, "{told}{:?} {}{}", wait.code, wait.out, wait.err);
+        }
+        Some(_) => assert!(is_made && ran.err.contains("nixmon: ") && ran.out.is_empty(), "{told}"),
+        None => assert!(injector.is_kill() && is_made, "{told}"),
+    }
+    injector.check_words(&ran, &told);
+    injector.check_store(injector.is_kill() || ran.code != Some(0), &told);
+    injector.n_made() >= injector.at as u64
 }
 
 /// A look at a run whose monitor has died. If it is killed, the next one finishes what it began.
@@ -193,6 +227,29 @@ fn check(calls: &[&'static str], round: fn(&Injector) -> bool) {
     assert!(n_rounds > calls.len() * ERRORS.len(), "nothing was made to fail");
 }
 
+/// A monitor that dies when its guard is there and shows no sign of life yet. A look may find the run over then, so the command must
+/// not begin.
+#[test]
+fn a_monitor_that_dies_before_its_guard_has_a_lock() {
+    let temp = tempfile::tempdir().unwrap();
+    let Some(shim) = shim(temp.path()) else { return };
+    let injector = Injector::new(shim, "flock", 1, "KILL_PARENT");
+    let begun = injector.home.path().join("begun");
+    let script = format!("echo > '{}'", begun.display());
+    let args = ["run", "--", "env", "-u", "LD_PRELOAD", "sh", "-c", &script];
+    let (ran, is_made) = injector.run_below("state/nixmon/runs/1/guard.lock", &args);
+    let told = injector.told("run", &ran);
+    assert!(ran.code.is_none() && is_made, "{told}");
+    let dir = injector.home.dir_of("1");
+    let ended = || !dir.life(nixmon_runs::clock::unix_ms()).is_ok_and(nixmon_runs::Life::goes_on);
+    wait_until("nobody looks after it", ended);
+    let status = injector.home.status(&dir);
+    assert_eq!((&status["outcome"], &status["exit_code"]), (&"not-started".into(), &Value::Null), "{status}");
+    // For as long as a guard would take.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(!begun.exists(), "a command that is told never to have begun runs");
+}
+
 #[test]
 fn a_run_with_files_that_fail() {
     check(&CALLS[..4], run);
@@ -201,6 +258,16 @@ fn a_run_with_files_that_fail() {
 #[test]
 fn a_run_with_disks_that_fail() {
     check(&CALLS[4..], run);
+}
+
+#[test]
+fn a_start_with_files_that_fail() {
+    check(&CALLS[..4], start);
+}
+
+#[test]
+fn a_start_with_disks_that_fail() {
+    check(&CALLS[4..], start);
 }
 
 #[test]

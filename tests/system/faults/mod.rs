@@ -9,7 +9,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod background;
+mod bombs;
 mod calls;
+mod clock;
 pub(crate) mod disks;
 mod gaps;
 mod held;
@@ -27,7 +29,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longer than anything takes, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A home directory with a store of runs.
 struct Home {

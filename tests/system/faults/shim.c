@@ -2,7 +2,7 @@
    a file below a directory. For LD_PRELOAD.
 
    SHIM_CALL: open (to write), rename, unlink, mkdir, flock, fsync, write. SHIM_DIR: the directory. SHIM_AT: n.
-   SHIM_ERROR: an errno, or KILL. SHIM_COUNT: a file of 8 bytes, the counter. */
+   SHIM_ERROR: an errno, KILL, or KILL_PARENT, which kills the parent and lets the call go on. SHIM_COUNT: a file of 8 bytes, the counter. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -41,6 +41,12 @@ static int fails(const char *call, const char *path) {
     if (!strcmp(error, "KILL")) {
         kill(getpid(), SIGKILL);
         for (;;) pause();
+    }
+    if (!strcmp(error, "KILL_PARENT")) {
+        pid_t parent = getppid();
+        kill(parent, SIGKILL);
+        while (getppid() == parent) usleep(1000);
+        return 0;
     }
     errno = atoi(error);
     return 1;

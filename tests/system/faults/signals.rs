@@ -72,6 +72,28 @@ fn a_parent_that_ignores_the_ends_of_its_children() {
 }
 
 #[test]
+fn a_parent_that_ignores_broken_pipes() {
+    let home = Home::new();
+    let mask = |script: &str| {
+        let ran = home.script(script);
+        // 32 and 33 belong to the C library, which ignores them in what it starts.
+        u64::from_str_radix(ran.out.split_whitespace().last().unwrap(), 16).unwrap() & !(3 << 31)
+    };
+    let grep = "grep SigIgn /proc/self/status";
+    for trap in ["", "trap '' PIPE;", "trap '' CHLD PIPE;", "trap '' PIPE USR2;"] {
+        let plain = mask(&format!("{trap} exec {grep}"));
+        assert_eq!(mask(&format!("{trap} exec $NIXMON run -- {grep}")), plain, "{trap}");
+    }
+    // An error at the start is nixmon's.
+    let ran = home.script("trap '' PIPE; exec $NIXMON run -- no-such-program");
+    ran.check(127, &["Not started: no-such-program: command not found"]);
+    // Its end is known all the same.
+    for code in [0, 3] {
+        home.script(&format!("trap '' PIPE; exec $NIXMON run -- sh -c 'exit {code}'")).check(code, &[]);
+    }
+}
+
+#[test]
 fn a_command_notices_that_nobody_reads_its_output() {
     let home = Home::new();
     let begun = Instant::now();
