@@ -59,8 +59,20 @@ pub struct Cli {
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 11] =
-    ["status", "wait", "log", "stop", "list", "runs", "history", "jobs", "mcp", "completions", "man"];
+const CLIENTS: [&str; 12] = [
+    "status",
+    "wait",
+    "log",
+    "stop",
+    "list",
+    "runs",
+    "history",
+    "jobs",
+    "packages",
+    "mcp",
+    "completions",
+    "man",
+];
 /// Options for output that are of no use to [`CLIENTS`].
 const NOT_FOR_CLIENTS: [&str; 10] = [
     "no_history",
@@ -167,6 +179,11 @@ Examples:
 Examples:
   nixmon list --all   # all runs
   nixmon list --json  # for programs";
+    pub(super) const PACKAGES: &str = "\
+Examples:
+  nixmon packages                  # of this directory, or of its build directory
+  nixmon packages build --sources  # with the files of each
+  nixmon packages .#hello          # the derivations that hello needs";
     pub(super) const RUNS: &str = "\
 Examples:
   nixmon runs prune --dry-run       # what would be removed
@@ -221,6 +238,9 @@ pub enum Command {
     History(HistoryCommand),
     /// Print how many jobs are best for a target, from its past runs
     Jobs(JobsArgs),
+    /// Print the packages of a project, what each needs, and the chain that takes longest
+    #[command(after_help = examples::PACKAGES)]
+    Packages(PackagesArgs),
     /// Read logs or recordings from files, as if they came now
     #[command(after_help = examples::REPLAY)]
     Replay(ReplayArgs),
@@ -511,6 +531,24 @@ pub struct JobsArgs {
     /// A target of the configuration, or the name or command of past runs
     #[arg(value_name = "TARGET")]
     pub target: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The project whose packages are printed.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct PackagesArgs {
+    /// A directory: a CMake or ninja build, a project with one in build/, out/ or cmake-build-*, a cargo workspace, or one
+    /// with CMakeLists.txt files; or an installable of Nix or a .drv file [default: this directory]
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub place: Option<String>,
+    /// Also print the sources of each package
+    #[arg(long)]
+    pub sources: bool,
+    /// All packages, not only those that take longest
+    #[arg(long, short)]
+    pub all: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
