@@ -181,7 +181,7 @@ Examples:
   nixmon list --json  # for programs";
     pub(super) const PACKAGES: &str = "\
 Examples:
-  nixmon packages                  # of this directory, or of its build directory
+  nixmon packages                  # of this directory or its build/
   nixmon packages build --sources  # with the files of each
   nixmon packages .#hello          # the derivations that hello needs";
     pub(super) const RUNS: &str = "\
@@ -496,6 +496,22 @@ pub enum HistoryCommand {
         /// A target, or the name of a package without its version
         #[arg(value_name = "TARGET")]
         target: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print how long packages take with how many jobs, which files hold them up, and which gain from more jobs: of derivations
+    /// and of the parts of projects
+    Packages {
+        /// A CMake target, crate or directory, or a derivation without its version [default: all, the slowest first]
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// Only runs of this target
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+        /// The newest N runs
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        runs: u32,
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -11,6 +11,7 @@ mod list;
 mod log;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod package_history;
 mod packages;
 mod prune;
 mod status;

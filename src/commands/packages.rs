@@ -67,15 +67,38 @@ fn lines(
             lines.extend(sources(row, &record.place));
         }
     }
-    let n_left_out = record.packages.len() - rows.len();
-    if n_left_out > 0 {
-        let more = count(n_left_out as u64, "package", "packages");
-        lines.push(part(Role::Muted, format!("{more} more: nixmon packages --all")));
-    }
+    lines.extend(left_out(record, rows.len()));
     for line in &mut lines {
         line.truncate(width, symbols.ellipsis);
     }
     lines
+}
+
+/// Returns a line on what the table lacks.
+fn left_out(record: &PackagesRecord, n_shown: usize) -> Option<Line> {
+    let n_all = record.packages.len();
+    let n_work = record.packages.iter().filter(|row| is_work(row)).count();
+    // A table of all has more than the packages that are built.
+    let (n_work, n_others) =
+        if n_shown > n_work { (0, n_all - n_shown) } else { (n_work - n_shown, n_all - n_work) };
+    let mut parts = Vec::new();
+    if n_work > 0 {
+        parts.push(count(n_work as u64, "more package", "more packages"));
+    }
+    if n_others > 0 {
+        let is_cargo = record.packages.iter().any(|row| !row.is_own);
+        let (one, many) = if is_cargo { ("crate", "crates") } else { ("target", "targets") };
+        let why = if is_cargo { "from elsewhere" } else { "that a plain build leaves out" };
+        parts.push(format!("{} {why}", count(n_others as u64, one, many)));
+    }
+    (!parts.is_empty())
+        .then(|| part(Role::Muted, format!("not listed: {} (nixmon packages --all)", parts.join(", "))))
+}
+
+/// Returns whether a package is built, and is part of the project itself.
+fn is_work(row: &PackageRow) -> bool {
+    let does_something = row.kind == PackageKind::Derivation || !row.sources.is_empty();
+    row.is_own && row.is_built && does_something
 }
 
 fn part(role: Role, text: impl AsRef<str>) -> Line {
@@ -86,6 +109,7 @@ fn part(role: Role, text: impl AsRef<str>) -> Line {
 fn head(record: &PackagesRecord, here: Option<&str>, symbols: &Symbols) -> Vec<Line> {
     let own = || record.packages.iter().filter(|row| row.is_own && row.is_built);
     let n_files: usize = own().map(|row| row.sources.len()).sum();
+    let own = || own().filter(|row| is_work(row));
     let (one, many) = match record.packages.first().map(|row| row.kind) {
         Some(PackageKind::Derivation) => ("derivation", "derivations"),
         _ => ("package", "packages"),
@@ -144,6 +168,9 @@ fn from_here<'p>(path: &'p str, here: Option<&str>) -> &'p str {
 
 /// Returns a time in words, with `~` before one that no build has shown.
 fn time(ms: u64, is_seen: bool) -> String {
+    if ms < 1000 {
+        return "<1s".to_owned();
+    }
     let sign = if is_seen { "" } else { "~" };
     format!("{sign}{}", rough(Duration::from_millis(ms)))
 }
@@ -154,8 +181,7 @@ fn shown<'r>(record: &'r PackagesRecord, path: &BTreeSet<&str>, all: bool) -> Ve
     if all {
         return order;
     }
-    let is_work = |row: &PackageRow| row.kind == PackageKind::Derivation || !row.sources.is_empty();
-    order.retain(|row| row.is_own && row.is_built && is_work(row));
+    order.retain(|row| is_work(row));
     if order.len() > LISTED {
         let mut needs: BTreeMap<&str, usize> = BTreeMap::new();
         for name in record.packages.iter().flat_map(|row| &row.depends_on) {
@@ -212,12 +238,11 @@ fn cells(
     let time = row
         .expected_ms
         .map_or_else(Line::new, |ms| part(Role::Plain, time(ms, row.expected_from == Some(Basis::History))));
-    let named: Vec<&str> =
-        row.depends_on.iter().map(String::as_str).filter(|name| shown.contains(name)).collect();
-    let is_work = |name: &String| {
-        all.get(name.as_str()).is_some_and(|row| row.kind != PackageKind::Utility && row.is_built)
-    };
-    let n_others = row.depends_on.iter().filter(|name| is_work(name)).count().saturating_sub(named.len());
+    let direct = direct_needs(row, all);
+    let named: Vec<&str> = direct.iter().copied().filter(|name| shown.contains(name)).collect();
+    let is_built =
+        |name: &&&str| all.get(**name).is_some_and(|row| row.kind != PackageKind::Utility && row.is_built);
+    let n_others = direct.iter().filter(is_built).count().saturating_sub(named.len());
     let mut needs = named.join(", ");
     if n_others > 0 {
         let sign = if needs.is_empty() { "" } else { ", " };
@@ -231,6 +256,29 @@ fn cells(
         );
     }
     vec![name, files, languages, time, needs]
+}
+
+/// Returns the packages that one needs and that no other of them needs: the rest follows from these.
+fn direct_needs<'r>(row: &'r PackageRow, all: &BTreeMap<&str, &'r PackageRow>) -> Vec<&'r str> {
+    let mut indirect: BTreeSet<&str> = BTreeSet::new();
+    let own: BTreeSet<&str> = row.depends_on.iter().map(String::as_str).collect();
+    for first in &own {
+        // In a cycle each follows from the other; one that is known to follow leads no further.
+        if indirect.contains(first) {
+            continue;
+        }
+        let mut stack: Vec<&str> = vec![first];
+        let mut seen = BTreeSet::from([*first]);
+        while let Some(name) = stack.pop() {
+            for next in all.get(name).into_iter().flat_map(|row| &row.depends_on) {
+                if seen.insert(next) {
+                    indirect.insert(next);
+                    stack.push(next);
+                }
+            }
+        }
+    }
+    own.into_iter().filter(|name| !indirect.contains(name)).collect()
 }
 
 /// Returns a language as people write it.
@@ -252,4 +300,115 @@ fn sources(row: &PackageRow, place: &str) -> Vec<Line> {
     };
     let files = row.sources.iter().map(|source| line(&source.path, source.bytes));
     row.derivation.iter().map(|path| line(path, None)).chain(files).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packages::CriticalPath;
+    use nixmon_core::text::Symbols;
+
+    fn row(name: &str, needs: &[&str], n_files: usize, ms: u64) -> PackageRow {
+        let mut row = PackageRow::for_tests(name, needs, n_files);
+        row.expected_ms = Some(ms).filter(|ms| *ms > 0);
+        row.expected_from = row.expected_ms.map(|_| Basis::Sources);
+        row
+    }
+
+    fn check(rows: Vec<PackageRow>, chain: &[&str], args: &[&str], width: usize, expected: &[&str]) {
+        let mut record = PackagesRecord::for_tests("/home/demo/app/build", rows);
+        record.critical_path = CriticalPath {
+            packages: chain.iter().map(|name| (*name).to_owned()).collect(),
+            expected_ms: Some(90_000),
+        };
+        let args = PackagesArgs {
+            place: None,
+            sources: args.contains(&"sources"),
+            all: args.contains(&"all"),
+            json: false,
+        };
+        let symbols = Symbols::new(false);
+        let lines = lines(&record, &args, Some("/home/demo/app"), width, &symbols);
+        let said: Vec<String> = lines.iter().map(Line::plain).collect();
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn packages_are_listed_in_the_order_of_the_build() {
+        let rows = vec![
+            row("app", &["base", "gen", "mid"], 1, 2000),
+            row("base", &[], 3, 400),
+            row("gen", &[], 0, 0),
+            row("mid", &["base"], 12, 61_000),
+        ];
+        check(
+            rows.clone(),
+            &["base", "mid", "app"],
+            &[],
+            80,
+            &[
+                "3 packages of 16 files in build (from CMake's file API)",
+                "longest chain, ~1m30s: base → mid → app",
+                "PACKAGE  FILES       TIME  NEEDS",
+                "base         3  C     <1s",
+                "mid         12  C  ~1m01s  base",
+                "app          1  C     ~2s  mid",
+                "not listed: 1 target that a plain build leaves out (nixmon packages --all)",
+            ],
+        );
+        let rows = rows.into_iter().filter(|row| row.name != "mid").collect();
+        check(
+            rows,
+            &["base", "mid", "app"],
+            &["sources"],
+            30,
+            &[
+                "2 packages of 4 files in buil…",
+                "longest chain, ~1m30s: base →…",
+                "PACKAGE  FILES     TIME  NEEDS",
+                "base         3  C   <1s",
+                "    0.c  7 B",
+                "    1.c  7 B",
+                "    2.c  7 B",
+                "app          1  C   ~2s  base",
+                "    0.c  7 B",
+                "not listed: 1 target that a p…",
+            ],
+        );
+    }
+
+    #[test]
+    fn of_many_packages_those_that_decide_are_listed() {
+        let mut rows: Vec<PackageRow> = (0..60).map(|n| row(&format!("p{n:02}"), &[], 1, 10 * n)).collect();
+        rows.push(row("root", &["p00"], 1, 1));
+        let mut record = PackagesRecord::for_tests("/b", rows);
+        record.critical_path =
+            CriticalPath { packages: vec!["p00".to_owned(), "root".to_owned()], expected_ms: None };
+        let path: BTreeSet<&str> = ["p00", "root"].into();
+        let names: Vec<&str> = shown(&record, &path, false).iter().map(|row| row.name.as_str()).collect();
+        assert_eq!((names.len(), names[0], names[1], names[39]), (LISTED, "p00", "p22", "root"));
+        assert_eq!(shown(&record, &path, true).len(), 61);
+        assert_eq!(
+            left_out(&record, LISTED).unwrap().plain(),
+            "not listed: 21 more packages (nixmon packages --all)"
+        );
+        assert_eq!(left_out(&record, 61), None);
+    }
+
+    #[test]
+    fn needs_that_follow_from_others_are_left_out() {
+        let rows = [
+            row("a", &["b", "c", "d"], 1, 0),
+            row("b", &["c"], 1, 0),
+            row("c", &[], 1, 0),
+            row("d", &["e"], 1, 0),
+            row("e", &["d"], 1, 0),
+            row("f", &["d", "e"], 1, 0),
+        ];
+        let all: BTreeMap<&str, &PackageRow> = rows.iter().map(|row| (row.name.as_str(), row)).collect();
+        assert_eq!(direct_needs(&rows[0], &all), ["b", "d"]);
+        // A cycle is entered at one place.
+        assert_eq!(direct_needs(&rows[5], &all), ["d"]);
+        assert_eq!(in_order(&rows).iter().map(|row| row.name.as_str()).collect::<String>(), "cbedaf");
+    }
 }

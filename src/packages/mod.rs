@@ -17,7 +17,7 @@ use nixmon_progress::packages::{Link, longest_chain};
 pub(crate) use directory::find;
 pub(crate) use query::place;
 pub use record::schema;
-pub(crate) use record::{Basis, CriticalPath, PackageKind, PackageRow, PackagesRecord};
+pub(crate) use record::{Basis, CriticalPath, PackageHistoryRecord, PackageKind, PackageRow, PackagesRecord};
 
 /// Why no packages were found.
 #[derive(Debug, thiserror::Error)]

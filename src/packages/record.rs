@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use nixmon_core::wire::{SCHEMA, Schemas};
+use nixmon_history::packages::PackageHistory;
 use nixmon_progress::Language;
 use nixmon_progress::packages as progress;
 use schemars::JsonSchema;
@@ -47,6 +48,29 @@ impl PackagesRecord {
     pub(super) fn of_project(place: String, project: &progress::Project) -> Self {
         let rows = project.targets.iter().map(|target| PackageRow::of_target(project, target));
         Self::new(place, project.origin.into(), rows.collect())
+    }
+}
+
+/// The past of packages, as `nixmon history packages --json` prints it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct PackageHistoryRecord {
+    /// Type of the line.
+    #[schemars(extend("const" = "package-history"))]
+    pub(crate) r#type: Cow<'static, str>,
+    /// Version of the schema: raised when a name or a meaning changes.
+    #[schemars(extend("const" = SCHEMA))]
+    pub(crate) schema: u32,
+    /// The target that was asked for.
+    pub(crate) target: Option<String>,
+    /// The packages, the slowest first.
+    pub(crate) packages: Vec<PackageHistory>,
+}
+
+impl PackageHistoryRecord {
+    /// Makes the record of packages.
+    pub(crate) fn new(target: Option<&str>, packages: Vec<PackageHistory>) -> Self {
+        let target = target.map(str::to_owned);
+        Self { r#type: "package-history".into(), schema: SCHEMA, target, packages }
     }
 }
 
@@ -245,12 +269,42 @@ fn language(language: Language) -> &'static str {
     }
 }
 
+#[cfg(test)]
+impl PackageRow {
+    /// Makes a static library of so many files of C.
+    pub(crate) fn for_tests(name: &str, needs: &[&str], n_files: usize) -> Self {
+        let source = |n: usize| SourceRow { path: format!("{n}.c"), language: "c".into(), bytes: Some(7) };
+        Self {
+            name: name.to_owned(),
+            kind: if n_files > 0 { PackageKind::StaticLibrary } else { PackageKind::Utility },
+            output: None,
+            derivation: None,
+            is_own: true,
+            is_built: n_files > 0,
+            depends_on: needs.iter().map(|name| (*name).to_owned()).collect(),
+            sources: (0..n_files).map(source).collect(),
+            languages: vec![LanguageCount { language: "c".into(), files: n_files as u64 }],
+            expected_ms: None,
+            expected_from: None,
+            samples: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl PackagesRecord {
+    /// Makes the packages of a build directory of CMake.
+    pub(crate) fn for_tests(place: &str, packages: Vec<PackageRow>) -> Self {
+        Self::new(place.to_owned(), Origin::CmakeFileApi, packages)
+    }
+}
+
 /// Returns the JSON schema of what is printed about packages, which `docs/packages.schema.json` holds.
 pub fn schema() -> Value {
-    let mut schema = Schemas::default().with::<PackagesRecord>().finish();
+    let mut schema = Schemas::default().with::<PackagesRecord>().with::<PackageHistoryRecord>().finish();
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("title".to_owned(), "nixmon: packages".into());
-        let description = "One line of `nixmon packages --json`. New fields and names may appear without a new schema number: \
+        let description = "One line of `nixmon packages --json` or `nixmon history packages --json`. New fields and names may appear without a new schema number: \
             readers must ignore fields that they do not know, and accept unknown names.";
         schema.insert("description".to_owned(), description.into());
     }

@@ -13,6 +13,7 @@ mod live;
 mod mcp;
 mod newer_nix;
 mod order;
+mod packages;
 mod pty;
 mod run_nix;
 mod runs;

@@ -186,7 +186,7 @@ mod tests {
             asked.build_dir.strip_prefix(&root).unwrap_or(&asked.build_dir).display().to_string()
         });
         assert_eq!(said.as_deref(), expected, "{line}");
-        if said.is_none() {
+        if said.is_none() && !files.iter().any(|(name, _)| name.starts_with("here/b")) {
             assert!(!here.join(".cmake").exists() && !here.join("b").exists(), "{line}");
         }
     }
