@@ -44,6 +44,9 @@ pub struct Cli {
     /// Record the raw input with its times in FILE, for `nixmon replay` and for bug reports; compressed if FILE ends in .zst
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub record: Option<PathBuf>,
+    /// The build directory of what is built, for its packages and files: with CMake's file API, build.ninja or Makefiles
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub project: Option<PathBuf>,
     /// Whether the exit status of what writes into the pipe is looked for (Linux 6.15 and later) [default: auto]
     #[arg(long, value_enum, value_name = "WHEN")]
     pub status_from_writer: Option<StatusFromWriter>,
@@ -287,6 +290,9 @@ pub struct RunArgs {
     /// The command and its arguments, after --
     #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
+    /// The build directory of what is built, for its packages and files [default: that of cmake --build, ninja -C or make -C]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub project: Option<PathBuf>,
     /// Name the run [default: the target's name]
     #[arg(long, value_name = "NAME", value_parser = run_name)]
     pub name: Option<String>,
@@ -596,6 +602,9 @@ pub struct ReplayArgs {
     /// Replay N times as fast as recorded, instead of at once
     #[arg(long, value_name = "N", value_parser = positive)]
     pub speed: Option<f64>,
+    /// The build directory of what was built, for its packages and files [default: as it was recorded]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub project: Option<PathBuf>,
     /// The exit status of the command, which a log does not contain
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(i32).range(0..=255))]
     pub exit_status: Option<i32>,

@@ -21,7 +21,7 @@ use nixmon_core::render::rough;
 use nixmon_core::text::{Line, Role, bytes, count, thousands};
 use nixmon_history::export::ExportError;
 use nixmon_history::import::{Imported, import, known_files};
-use nixmon_history::record::{Line as Record, SCHEMA};
+use nixmon_history::record::{Line as Record, PackageRecord, SCHEMA, UnitRecord};
 use nixmon_history::stats::{self, Change};
 use nixmon_history::store::{Notice, RunFilter, Store, StoreError, StoredRun};
 use nixmon_log::escapes::sanitize;
@@ -246,16 +246,24 @@ fn lines_of(settings: &Settings, dir: &RunDir) -> Result<Option<Vec<u8>>> {
     say(&Record::Header { schema: SCHEMA })?;
     say(&Record::Run(run))?;
     for row in rows {
-        say(&match row {
+        match row {
             Row::Build(mut build) => {
                 build.run.clone_from(&id);
-                Record::Build(*build)
+                say(&Record::Build(*build))?;
             }
             Row::Download(mut download) => {
                 download.run.clone_from(&id);
-                Record::Download(*download)
+                say(&Record::Download(*download))?;
             }
-        })?;
+            Row::Work(units, packages) => {
+                for unit in units {
+                    say(&Record::Unit(UnitRecord { run: id.clone(), ..unit }))?;
+                }
+                for package in packages {
+                    say(&Record::Package(PackageRecord { run: id.clone(), ..package }))?;
+                }
+            }
+        }
     }
     Ok(Some(lines))
 }

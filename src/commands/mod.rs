@@ -47,8 +47,12 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         diagnostics::start(settings)?;
     }
     match &settings.task {
-        Task::Filter { record } => filter::filter(settings, record.as_deref(), writer),
-        Task::Replay { files, speed, exit_status } => replay::replay(settings, files, *speed, *exit_status),
+        Task::Filter { record, project } => {
+            filter::filter(settings, record.as_deref(), project.clone(), writer)
+        }
+        Task::Replay { files, speed, exit_status, project } => {
+            replay::replay(settings, files, *speed, *exit_status, project.as_deref())
+        }
         Task::Run(task) => monitor::run(settings, task),
         Task::Start { run, after } => monitor::start(settings, run, after.as_deref()),
         Task::Guard => monitor::guard(),

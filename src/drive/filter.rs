@@ -1,7 +1,7 @@
 //! The filter: standard input, as it comes.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc as blocking;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,7 +17,7 @@ use super::signals::{Endings, survive};
 use super::writer::Writer;
 use super::{complain, drv_reader, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::history::{self, Beside, Identity};
+use crate::history::{self, Beside, Builder, Identity, Insights};
 use crate::nix_commands as nix;
 use crate::settings::Settings;
 use nixmon_core::pipeline::Pipeline;
@@ -39,6 +39,7 @@ type Chunk = std::io::Result<(Vec<u8>, Instant)>;
 pub(crate) fn filter(
     settings: &Settings,
     record: Option<&Path>,
+    project: Option<PathBuf>,
     writer: Option<Writer>,
 ) -> Result<ExitStatus> {
     if settings.stdin_is_terminal {
@@ -60,12 +61,13 @@ pub(crate) fn filter(
     if let Some(writer) = &writer {
         writer.wait();
     }
-    runtime.block_on(watch(settings, recorder, writer))
+    runtime.block_on(watch(settings, recorder, project, writer))
 }
 
 async fn watch(
     settings: &Settings,
     mut recorder: Option<Recorder>,
+    project: Option<PathBuf>,
     watched: Option<Writer>,
 ) -> Result<ExitStatus> {
     let begun = Instant::now();
@@ -80,6 +82,11 @@ async fn watch(
     };
     let (mut pipeline, screen) = pipeline(writer, Stream::Stdout, settings);
     let mut beside = beside(settings, &mut pipeline);
+    let builder = Builder::new(&[], std::env::current_dir().unwrap_or_default(), project);
+    let mut insights = Insights::beside(history::Context::here(settings).as_ref(), builder);
+    if insights.is_some() {
+        pipeline.expect_insights();
+    }
     let mut session = Session::new(pipeline, screen, begun);
     let mut ticks = session::ticks();
     let mut endings = Endings::listen()?;
@@ -114,6 +121,13 @@ async fn watch(
                 let (state, at) = (session.state(), session.now());
                 if let Some(forecast) = beside.as_mut().and_then(|beside| beside.tick(state, at)) {
                     session.forecast(forecast);
+                }
+                let state = session.state();
+                for known in insights.as_mut().map(|insights| insights.tick(state)).unwrap_or_default() {
+                    if let Some(recorder) = &mut recorder {
+                        recorder.inside(known.derivation.as_deref(), &known.insight.hints.to_json(), at);
+                    }
+                    session.insight(known.insight);
                 }
                 session.tick();
                 if let Some(writer) = &watched {

@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::session::{FRAME, TICK};
 use super::{Watch, complain, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::history::{Context as Circumstances, Forecaster};
+use crate::history::{Builder, Context as Circumstances, Forecaster, Insights};
 use crate::settings::{Form, Settings};
 use nixmon_core::pipeline::{Machine, Pipeline, Step, WriterEnd};
 use nixmon_core::state::{Moment, State};
@@ -32,6 +32,7 @@ pub(crate) fn replay(
     files: &[PathBuf],
     speed: Option<f64>,
     exit_status: Option<i32>,
+    project: Option<&Path>,
 ) -> Result<ExitStatus> {
     let mut inputs = Vec::new();
     let mut kept_status = None;
@@ -73,6 +74,11 @@ pub(crate) fn replay(
     if let Some(facts) = only {
         pipeline.of_run(facts.id.0);
     }
+    let mut insights = insights(settings, kept_facts.as_ref(), project);
+    pipeline.expect_insights();
+    if let Some(known) = insights.of_command() {
+        pipeline.insight(known.insight, Moment::ZERO);
+    }
     let mut screen = Screen::new(watch, begun);
     let mut ticked = Moment::ZERO;
     let mut base = Moment::ZERO;
@@ -104,6 +110,9 @@ pub(crate) fn replay(
                 if let Some(forecast) = forecaster.as_mut().and_then(|f| f.tick(pipeline.state(), ticked)) {
                     pipeline.forecast(forecast);
                 }
+                for known in insights.tick(pipeline.state()) {
+                    pipeline.insight(known.insight, ticked);
+                }
                 pipeline.tick(ticked);
             }
             match &step {
@@ -113,7 +122,10 @@ pub(crate) fn replay(
                 Step::Unknown => unknown += 1,
                 _ => {}
             }
-            pipeline.step(&step, now);
+            // What the user names comes before what was recorded.
+            if project.is_none() || !matches!(step, Step::Inside { derivation: None, .. }) {
+                pipeline.step(&step, now);
+            }
             if let Some(progress) = &mut progress {
                 progress.advance_to(done + input.done());
             }
@@ -205,6 +217,21 @@ fn forecaster(settings: &Settings, facts: Option<&Facts>, machine: Option<&Machi
         Form::Quiet => return None,
     };
     Some(Forecaster::here(circumstances, every))
+}
+
+/// Makes the insights of a replay. The recording of a run has those about its command, as they were then.
+fn insights(settings: &Settings, facts: Option<&Facts>, project: Option<&Path>) -> Insights {
+    let context = Circumstances::here(settings).map(|context| match facts {
+        Some(facts) => context.of_run(facts),
+        None => context,
+    });
+    let project = project.map(|project| std::path::absolute(project).unwrap_or_else(|_| project.to_owned()));
+    let builder = match facts {
+        Some(facts) => Builder::new(&facts.command, PathBuf::from(&facts.directory), project),
+        None => Builder::new(&[], PathBuf::new(), project),
+    };
+    let is_told = facts.is_some() && builder.project().is_none();
+    Insights::here(context.as_ref(), builder, is_told)
 }
 
 /// The terminal of a replay in which time passes.

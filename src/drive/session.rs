@@ -14,7 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Watch;
 use super::background::{Background, Backlog, Stream};
 use nixmon_core::pipeline::{End, Pipeline, WriterEnd};
-use nixmon_core::state::{DerivationFacts, Forecast, Moment, Request, State};
+use nixmon_core::state::{DerivationFacts, Forecast, Insight, Moment, Request, State};
 use nixmon_core::text::Line;
 use nixmon_core::view::Evidence;
 use nixmon_log::input::Source;
@@ -140,6 +140,13 @@ impl Session {
     /// Takes what is foreseen of the run.
     pub(crate) fn forecast(&mut self, forecast: Forecast) {
         self.pipeline.forecast(forecast);
+        self.dirty = true;
+    }
+
+    /// Takes facts about what is built.
+    pub(crate) fn insight(&mut self, insight: Insight) {
+        let at = self.now();
+        self.pipeline.insight(insight, at);
         self.dirty = true;
     }
 

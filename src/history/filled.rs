@@ -18,8 +18,8 @@ use nixmon_core::state::{
 use nixmon_core::wire::millis;
 use nixmon_history::name::drv_parts;
 use nixmon_history::record::{
-    BuildOutcome, BuildRecord, DownloadRecord, PhaseRecord, PredictionRecord, Resources, RunOutcome,
-    RunRecord, format_moment,
+    BuildOutcome, BuildRecord, DownloadRecord, PackageRecord, PhaseRecord, PredictionRecord, Resources,
+    RunOutcome, RunRecord, UnitRecord, format_moment,
 };
 use nixmon_history::stats::Regression;
 use nixmon_history::store::{Losses, Notice, Recorder, Retention, Store};
@@ -44,6 +44,8 @@ pub(crate) enum Row {
     Build(Box<BuildRecord>),
     /// A download has ended.
     Download(Box<DownloadRecord>),
+    /// What was built inside a build, or by the command, is complete.
+    Work(Vec<UnitRecord>, Vec<PackageRecord>),
 }
 
 /// The times of a run's stages, and counts.
@@ -57,6 +59,8 @@ pub(crate) struct Stages {
     failed: u32,
     downloaded: u32,
     downloaded_bytes: u64,
+    /// Files and links.
+    units: usize,
 }
 
 /// The time in which something of a kind was going on.
@@ -209,6 +213,11 @@ impl<F: FnMut(Row)> Sink for Rows<F> {
                         self.download(state, *id, at);
                     }
                 }
+                Change::Worked(worked) => {
+                    self.stages.borrow_mut().units += worked.finished.len();
+                    let (units, packages) = super::work::records(state, worked, at);
+                    (self.take)(Row::Work(units, packages));
+                }
                 Change::Phase(Phase::Activating) => {
                     self.stages.borrow_mut().activation.get_or_insert(at);
                 }
@@ -339,7 +348,7 @@ impl Filled {
 
     fn is_empty(&self) -> bool {
         let stages = self.stages.borrow();
-        !self.always && stages.built + stages.failed + stages.downloaded == 0
+        !self.always && stages.built + stages.failed + stages.downloaded == 0 && stages.units == 0
     }
 
     /// Returns what is worth a line, if the history answers soon.
@@ -399,6 +408,11 @@ impl Writer {
             match told.recv_timeout(FLUSH) {
                 Ok(Told::Row(Row::Build(build))) => self.recorder().build(*build),
                 Ok(Told::Row(Row::Download(download))) => self.recorder().download(*download),
+                Ok(Told::Row(Row::Work(units, packages))) => {
+                    let recorder = self.recorder();
+                    units.into_iter().for_each(|unit| recorder.unit(unit));
+                    packages.into_iter().for_each(|package| recorder.package(package));
+                }
                 Ok(Told::News(reply)) => {
                     let (news, notice) = (self.news(), self.notice.clone());
                     // An answer that came too late was not told.

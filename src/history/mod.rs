@@ -10,14 +10,17 @@
 mod beside;
 mod filled;
 mod foreseen;
+mod inside;
 mod mirror;
 mod resources;
 mod simple;
 mod target;
+mod work;
 
 pub(crate) use beside::{Beside, Identity};
 pub(crate) use filled::{Row, Shared, begun, ended, outcome, recorded};
 pub(crate) use foreseen::{AskJobs, Forecaster};
+pub(crate) use inside::{Builder, Insights, tool_jobs};
 pub(crate) use target::Subject;
 
 use std::path::PathBuf;
@@ -71,7 +74,7 @@ impl Context {
             system: own(self.system, system),
             cores: u32::try_from(*cores).ok().filter(|cores| *cores > 0).unwrap_or(self.cores),
             max_jobs: number_of_jobs(jobs.as_deref(), *cores),
-            subject: Subject::of(facts.name.as_deref(), &facts.command),
+            subject: Subject::of(facts.name.as_deref(), &facts.command).with_tool_jobs(facts.tool_jobs),
             path: self.path,
         }
     }

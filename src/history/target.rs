@@ -65,6 +65,13 @@ impl Subject {
     }
 }
 
+impl Subject {
+    /// Returns the same with the number of jobs that the environment has a part in, where that is known.
+    pub(crate) fn with_tool_jobs(self, jobs: Option<u32>) -> Self {
+        Self { tool_jobs: jobs.or(self.tool_jobs), ..self }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,6 +41,7 @@ enum Job {
     Lost(Source, usize),
     Closed(Source, Moment),
     Derivation(DerivationFacts, Moment),
+    Inside(Option<String>, serde_json::Value, Moment),
     Exit(i32, Moment),
     Lines(Vec<u8>),
     Changes(Vec<u8>),
@@ -134,6 +135,11 @@ impl Kept {
 
     pub(super) fn derivation(&self, facts: &DerivationFacts, at: Moment) {
         self.send(Job::Derivation(facts.clone(), at));
+    }
+
+    /// Keeps facts about what is built in a derivation, or by the command.
+    pub(super) fn inside(&self, derivation: Option<String>, hints: serde_json::Value, at: Moment) {
+        self.send(Job::Inside(derivation, hints, at));
     }
 
     pub(super) fn exit_status(&self, status: i32, at: Moment) {
@@ -460,6 +466,7 @@ impl Files {
             Job::Lost(source, n_bytes) => self.input.lose(source, n_bytes),
             Job::Closed(source, at) => self.input.closed(source, at),
             Job::Derivation(facts, at) => self.input.derivation(&facts, at),
+            Job::Inside(derivation, hints, at) => self.input.inside(derivation.as_deref(), &hints, at),
             Job::Exit(status, at) => self.input.exit_status(status, at),
             Job::Lines(bytes) => {
                 shared.pending.fetch_sub(bytes.len() as u64, Ordering::Relaxed);

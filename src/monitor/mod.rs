@@ -309,8 +309,16 @@ fn execute(
     if kept.is_some() {
         pipeline.of_run(facts.id.0);
     }
+    let insights = history::Insights::beside(
+        history::Context::here(settings).map(|context| context.of_run(&facts)).as_ref(),
+        history::Builder::of_run(&facts),
+    );
+    if insights.is_some() {
+        pipeline.expect_insights();
+    }
     let job = Job {
         beside,
+        insights,
         settings,
         spawn: Spawn {
             command: plan.command.clone(),
@@ -480,6 +488,13 @@ fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts
         created_at: unix_ms(),
         expected_ms: task.expected.map(millis),
         timeout_ms: task.timeout.map(millis),
+        project: task.project.as_ref().map(|project| {
+            let absolute = std::path::absolute(project).unwrap_or_else(|_| project.clone());
+            absolute.to_string_lossy().into_owned()
+        }),
+        tool_jobs: history::tool_jobs(
+            &task.command.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>(),
+        ),
         environment: environment(version),
         monitor: (!background).then(|| ProcessId::of(std::process::id().cast_signed())).flatten(),
         ..Facts::default()

@@ -22,7 +22,7 @@ use crate::drive::drv_reader;
 use crate::drive::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use crate::drive::signals::{Endings, HandedOn};
 use crate::drive::{Watch, complain, options};
-use crate::history::Beside;
+use crate::history::{Beside, Insights};
 use crate::nix_commands::{self as nix, NixVersion};
 use crate::settings::Settings;
 use nixmon_core::pipeline::Pipeline;
@@ -64,6 +64,8 @@ pub(super) struct Job<'a> {
     pub(super) kept: Option<Kept>,
     /// The history of builds beside the run.
     pub(super) beside: Option<Beside>,
+    /// Finds out what is known of what is built.
+    pub(super) insights: Option<Insights>,
     /// The Nix that the command uses.
     pub(super) nix: Option<NixVersion>,
     /// A command that takes long as a rule.
@@ -197,6 +199,7 @@ struct Loop<'a> {
     run: Option<RunDir>,
     kept: Option<Kept>,
     beside: Option<Beside>,
+    insights: Option<Insights>,
     nix: Option<NixVersion>,
     /// Nix was asked how many builds it runs at once.
     jobs: Option<Jobs>,
@@ -234,7 +237,7 @@ struct Loop<'a> {
 
 impl<'a> Loop<'a> {
     fn start(job: Job<'a>, pipeline: Pipeline, screen: Watch) -> Result<Self> {
-        let Job { settings, spawn, facts, run, kept, beside, started, .. } = job;
+        let Job { settings, spawn, facts, run, kept, beside, insights, started, .. } = job;
         let listener = spawn.listener.as_ref().map(|(listener, _)| listener.try_clone()).transpose()?;
         let begun = Instant::now();
         let (child, pieces, events) =
@@ -253,6 +256,7 @@ impl<'a> Loop<'a> {
             run,
             kept,
             beside,
+            insights,
             nix: job.nix,
             prepares: job.prepares,
             jobs: None,
@@ -555,6 +559,13 @@ impl<'a> Loop<'a> {
         let (state, at) = (self.session.state(), self.session.now());
         if let Some(forecast) = self.beside.as_mut().and_then(|beside| beside.tick(state, at)) {
             self.session.forecast(forecast);
+        }
+        let state = self.session.state();
+        for known in self.insights.as_mut().map(|insights| insights.tick(state)).unwrap_or_default() {
+            if let Some(kept) = &self.kept {
+                kept.inside(known.derivation.clone(), known.insight.hints.to_json(), at);
+            }
+            self.session.insight(known.insight);
         }
         let state = self.session.state();
         if let Some(line) = self.beside.as_mut().and_then(|beside| beside.warning(state)) {

@@ -37,6 +37,8 @@ pub enum Task {
     Filter {
         /// The file to record it in.
         record: Option<PathBuf>,
+        /// The build directory of what is built.
+        project: Option<PathBuf>,
     },
     /// Read files.
     Replay {
@@ -46,6 +48,8 @@ pub enum Task {
         speed: Option<f64>,
         /// The command's exit status.
         exit_status: Option<i32>,
+        /// The build directory of what was built.
+        project: Option<PathBuf>,
     },
     /// Run a command.
     Run(RunTask),
@@ -199,6 +203,9 @@ pub enum ConfigError {
     /// Only what is read from standard input can be recorded.
     #[error("--record goes with standard input, not with a command")]
     RecordWithCommand,
+    /// The options of a command come behind its name.
+    #[error("--project goes behind `run`, `start` or `replay`")]
+    ProjectBeforeCommand,
     /// A command's exit status needs no search.
     #[error("--status-from-writer goes with standard input, not with a command")]
     WriterWithCommand,

@@ -35,6 +35,9 @@ impl Settings {
         if cli.record.is_some() && cli.command.is_some() {
             return Err(ConfigError::RecordWithCommand);
         }
+        if cli.project.is_some() && cli.command.is_some() {
+            return Err(ConfigError::ProjectBeforeCommand);
+        }
         if cli.status_from_writer.is_some() && cli.command.is_some() {
             return Err(ConfigError::WriterWithCommand);
         }
@@ -74,9 +77,9 @@ impl Settings {
         let mut history = Kept::default();
         let mut target = None;
         let task = match cli.command {
-            None => Task::Filter { record: cli.record },
-            Some(Command::Replay(ReplayArgs { files, speed, exit_status })) => {
-                Task::Replay { files, speed, exit_status }
+            None => Task::Filter { record: cli.record, project: cli.project },
+            Some(Command::Replay(ReplayArgs { files, speed, project, exit_status })) => {
+                Task::Replay { files, speed, exit_status, project }
             }
             Some(Command::Config(ConfigCommand::Check { .. })) => Task::ConfigCheck,
             Some(Command::Config(ConfigCommand::Show { json })) => Task::ConfigShow { json },

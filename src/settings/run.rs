@@ -44,6 +44,8 @@ pub struct RunTask {
     pub command: Vec<OsString>,
     /// Its working directory, if it is not the current one.
     pub directory: Option<PathBuf>,
+    /// The build directory of what is built, if the user names it.
+    pub project: Option<PathBuf>,
     /// Its usual duration.
     pub expected: Option<Duration>,
     /// Time after which it is reported what hangs; the default depends on the command.
@@ -90,8 +92,9 @@ pub(super) fn task(
     targets: &BTreeMap<String, TargetFile>,
     home: Option<&str>,
 ) -> Result<RunTask, RunError> {
-    let RunArgs { target, command, name, timeout, allow_concurrent, notify, on_end } = args;
-    let mut task = RunTask { name, command, timeout, allow_concurrent, notify, on_end, ..RunTask::default() };
+    let RunArgs { target, command, project, name, timeout, allow_concurrent, notify, on_end } = args;
+    let mut task =
+        RunTask { name, command, project, timeout, allow_concurrent, notify, on_end, ..RunTask::default() };
     let Some(target_name) = target else { return Ok(task) };
     let command = |target: &TargetFile| Some(target.command.as_ref()?.value.clone());
     let Some((target, command)) =
@@ -133,6 +136,7 @@ pub(super) fn of_target(
     let args = RunArgs {
         target: Some(name.to_owned()),
         command: Vec::new(),
+        project: None,
         name: None,
         timeout: None,
         allow_concurrent: false,

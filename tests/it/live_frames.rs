@@ -42,7 +42,8 @@ impl Run {
                 reader.feed(bytes, |event| state.apply(Input::Event(event), at, effects))
             }
             Step::Derivation(facts) => state.apply(Input::Derivation(facts), at, effects),
-            Step::ExitStatus(_)
+            Step::Inside { .. }
+            | Step::ExitStatus(_)
             | Step::SeveralStreams
             | Step::Closed(_)
             | Step::Machine(_)

@@ -67,6 +67,21 @@ impl Past {
         Some(Self { shares, elapsed, by_name })
     }
 
+    /// Returns the duration of the run.
+    pub fn duration(&self) -> Duration {
+        crate::weights::duration(self.elapsed)
+    }
+
+    /// Returns the files of the run, in the order of their begins.
+    pub fn units(&self) -> impl Iterator<Item = PastUnit> {
+        self.shares.iter().map(|share| PastUnit {
+            package: share.package.clone(),
+            file: share.file.clone(),
+            started: crate::weights::duration(share.started),
+            elapsed: crate::weights::duration(share.elapsed),
+        })
+    }
+
     /// Returns how many files the run had.
     pub fn n_files(&self) -> usize {
         self.shares.len()

@@ -88,6 +88,35 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
     Index { by_first, open, heads, with_open }
 });
 
+impl Index {
+    /// Returns the blanks before a line, and whether what follows could be the beginning of a row.
+    #[inline]
+    fn head(&self, line: &[u8]) -> (usize, bool) {
+        // cargo, silent rules and ctest indent their lines.
+        let mut at = 0;
+        while line.get(at) == Some(&b' ') {
+            at += 1;
+        }
+        let is_candidate = match line.get(at..at + 3) {
+            Some(&[first, second, third]) => {
+                let hash = hash([first, second, third]);
+                self.heads.get(hash / 64).is_some_and(|word| word >> (hash % 64) & 1 == 1)
+            }
+            _ => false,
+        };
+        (at, is_candidate)
+    }
+}
+
+/// Returns whether a line may be the first of a scope that says anything: nearly all are not, and need no
+/// [`Build`](crate::Build) yet.
+///
+/// A scope whose hints name tools or a status of ninja may begin with other lines, too.
+#[inline]
+pub fn may_begin(line: &str) -> bool {
+    INDEX.head(line.as_bytes()).1
+}
+
 /// Recognises the lines of one scope: one derivation's log, or one command's output.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scanner {
@@ -119,18 +148,7 @@ impl Scanner {
     pub(crate) fn line<'l>(&mut self, line: &'l str) -> Option<(Tool, Sighting<'l>)> {
         let index = &*INDEX;
         let bytes = line.as_bytes();
-        // cargo, silent rules and ctest indent their lines.
-        let mut at = 0;
-        while bytes.get(at) == Some(&b' ') {
-            at += 1;
-        }
-        let is_candidate = match bytes.get(at..at + 3) {
-            Some(&[first, second, third]) => {
-                let hash = hash([first, second, third]);
-                index.heads.get(hash / 64).is_some_and(|word| word >> (hash % 64) & 1 == 1)
-            }
-            _ => false,
-        };
+        let (at, is_candidate) = index.head(bytes);
         if !is_candidate
             && self.running & index.with_open == 0
             && self.format.is_none()

@@ -34,6 +34,10 @@ pub struct Facts {
     pub timeout_ms: Option<u64>,
     /// No run with this name has succeeded before.
     pub is_first: bool,
+    /// The build directory that the user named with `--project`.
+    pub project: Option<String>,
+    /// `-j` of make, ninja, cargo or CMake: of its command line, else of its environment.
+    pub tool_jobs: Option<u32>,
     /// The machine and the programs.
     pub environment: Environment,
     /// The nixmon that watches.

@@ -42,6 +42,8 @@ pub fn progress(state: &State, at: Moment) -> Status {
         eta: if state.outcome().is_none() { snapshot.eta } else { None },
         waits_for: snapshot.waits_for,
         parallel_opportunities: snapshot.parallel_opportunities,
+        work: snapshot.work,
+        packages: snapshot.packages,
         ..Status::default()
     }
 }

@@ -6,8 +6,8 @@
 //! - a space: a line of the input, without its newline;
 //! - `~`: bytes after which no newline came yet;
 //! - `!`: JSON that is no input: `{"exit_status":1}`, `{"closed":7}` for the end of the connection 7, a derivation that was
-//!   read, `{"path":…,"inputs":[…],"outputs":[…]}`, the machine, `{"facts":{"host":…,"system":…,"max_jobs":…,"cores":…}}`, or
-//!   `{"lost":4096}` where that many bytes could not be kept. A reader skips JSON that it does not know.
+//!   read, `{"path":…,"inputs":[…],"outputs":[…]}`, the machine, `{"facts":{"host":…,"system":…,"max_jobs":…,"cores":…}}`, facts
+//!   about the project that is built, `{"inside":{"derivation":…,"hints":{…}}}`, or `{"lost":4096}` where that many bytes could not be kept. A reader skips JSON that it does not know.
 //!
 //! The stream is nothing for stderr, `o` for stdout and `c7` for the connection 7 of a Nix process.
 //!
@@ -86,6 +86,8 @@ struct Gap {
     unfinished: BTreeSet<Source>,
 }
 
+/// Longest note about a project: a reader takes lines of 16 MiB.
+const MAX_NOTE: usize = 15 << 20;
 /// The maximum number of packed bytes that wait for the disk. Beyond, pieces are lost.
 const MAX_WAITING: usize = 4 << 20;
 
@@ -241,6 +243,14 @@ impl Recorder {
         let Machine { host, system, max_jobs, cores } = machine;
         let facts = json!({"host": host, "system": system, "max_jobs": max_jobs, "cores": cores});
         self.note(&json!({"facts": facts}), at);
+    }
+
+    /// Keeps facts about what is built in a derivation, or by the command. Facts that are longer than a reader takes are left out.
+    pub fn inside(&mut self, derivation: Option<&str>, hints: &serde_json::Value, at: Moment) {
+        let note = json!({"inside": {"derivation": derivation, "hints": hints}}).to_string();
+        if note.len() < MAX_NOTE {
+            self.piece(&at.as_millis().to_string(), '!', note.as_bytes());
+        }
     }
 
     /// Keeps the exit status of the command.
@@ -529,6 +539,10 @@ fn note(json: &[u8]) -> Option<Step> {
     }
     if let Some(facts) = value.get("facts") {
         return Some(Step::Machine(machine(facts)));
+    }
+    if let Some(inside) = value.get("inside") {
+        let derivation = inside.get("derivation").and_then(serde_json::Value::as_str).map(str::to_owned);
+        return Some(Step::Inside { derivation, hints: inside.get("hints")?.clone() });
     }
     // A newer nixmon may keep more; half a line is no JSON.
     Some(derivation(&value).map_or(Step::Unknown, Step::Derivation))

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunId;
 use nixmon_core::state;
-use nixmon_core::wire::{Eta, SCHEMA};
+use nixmon_core::wire::{Eta, Package, SCHEMA, Work};
 
 /// The status of a run: as its monitor wrote it last, and as `status`, `list` and `wait` print it with `--json`. Times are
 /// in milliseconds since 1970.
@@ -65,6 +65,10 @@ pub struct Status {
     pub waits_for: Vec<String>,
     /// Derivations that are ready or in progress beside them: names.
     pub parallel_opportunities: Vec<String>,
+    /// The inside of the command, if that is not Nix, and of builds in progress, the longest first.
+    pub work: Vec<Work>,
+    /// The packages of the first of these, sorted by name.
+    pub packages: Vec<Package>,
     /// The root cause that was seen first.
     pub first_failure: Option<RootCause>,
     /// The root cause that was seen last.

@@ -4,6 +4,7 @@
 //! their lines only repeat that something failed before. Knows nothing of derivations.
 
 mod block;
+mod diagnostic;
 mod needles;
 mod score;
 mod search;
@@ -14,6 +15,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use block::{Block, Log};
 
+pub(crate) use diagnostic::is_diagnostic;
 pub(crate) use score::{Score, is_error_line, score};
 pub(crate) use search::ErrorLines;
 

@@ -61,8 +61,11 @@ impl<W: Write> Json<W> {
         self.flush();
     }
 
-    /// Writes the summary of a run that has ended.
+    /// Writes the summary of a run that has ended, after a last snapshot if snapshots are wanted.
     pub fn end(&mut self, state: &State, evidence: &Evidence, input: InputCounts, exit_code: i32) {
+        if self.snapshots.is_some() {
+            self.line(&wire::snapshot(state, state.now()));
+        }
         self.line(&wire::summary(state, evidence, input, exit_code));
         self.flush();
     }

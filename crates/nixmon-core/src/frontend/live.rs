@@ -53,6 +53,8 @@ pub struct Live {
     in_view: InView,
     /// Number of hidden lines of activations, which counts only if one fails.
     hidden_of_activation: u64,
+    /// Number of hidden lines of build tools, which counts only if the command fails.
+    hidden_of_tools: u64,
     /// Number of the run, if it is kept.
     run: Option<u64>,
     /// Number of failures that have been shown with their logs.
@@ -97,6 +99,7 @@ impl Live {
             hidden: 0,
             in_view: InView::default(),
             hidden_of_activation: 0,
+            hidden_of_tools: 0,
             run: None,
             n_told: 0,
             failures: PendingFailures::default(),
@@ -186,7 +189,7 @@ impl Live {
         if kind == TextKind::Unnamed && !self.options.tells_unnamed() {
             return;
         }
-        let foreign = matches!(kind, TextKind::Other | TextKind::Activation);
+        let foreign = matches!(kind, TextKind::Other | TextKind::Tool | TextKind::Activation);
         if foreign && self.options.passthrough == Passthrough::None {
             self.hidden += 1;
             return;
@@ -194,6 +197,10 @@ impl Live {
         // Its important parts are shown as steps and units, and in the report if they explain a failure.
         if kind == TextKind::Activation && self.options.passthrough == Passthrough::Auto {
             self.hidden_of_activation += 1;
+            return;
+        }
+        if kind == TextKind::Tool && self.options.passthrough == Passthrough::Auto {
+            self.hidden_of_tools += 1;
             return;
         }
         let mut line = render::text(kind, text);
@@ -372,7 +379,7 @@ impl Live {
         let extent = Extent { lines: self.options.report_lines, bytes: REPORT_BYTES, log_lines };
         let hidden = match state.outcome() {
             Some(Outcome::Success) => self.hidden,
-            _ => self.hidden + self.hidden_of_activation,
+            _ => self.hidden + self.hidden_of_activation + self.hidden_of_tools,
         };
         let unnamed = if self.options.tells_unnamed() { 0 } else { state.unnamed_lines() };
         let passed = Passed { hidden: hidden + unnamed, run: self.run, in_view: self.in_view.lines() };
@@ -439,7 +446,10 @@ fn progress(view: &View<'_>) -> String {
             let percent = u128::from(fetches.bytes) * 100 / u128::from(fetches.total_bytes);
             Some(usize::try_from(percent).unwrap_or(100))
         }
-        _ => None,
+        _ => {
+            let percent = view.state.plain_scope().and_then(|scope| scope.unit()?.percent);
+            percent.map(|percent| percent.clamp(0.0, 100.0) as usize)
+        }
     };
     match percent.map(|percent| percent.min(100)) {
         Some(percent) => format!("{};{percent}", if failed { 2 } else { 1 }),
@@ -458,7 +468,7 @@ fn title(view: &View<'_>) -> String {
     if builds.failed > 0 {
         title.push_str(&format!(", {} failed", builds.failed));
     }
-    if let Some(eta) = view.state.forecast().eta(view.now).filter(|eta| eta.remaining_ms >= 1_000) {
+    if let Some(eta) = view.state.eta(view.now).filter(|eta| eta.remaining_ms >= 1_000) {
         let left = std::time::Duration::from_millis(eta.remaining_ms);
         title.push_str(&format!(", ~{} left", render::rough(left)));
     }

@@ -10,13 +10,14 @@ use std::time::Duration;
 use crate::frontend::{Condition, LogLines};
 use crate::render::{self, Style, Thresholds};
 use crate::state::{
-    Change, DerivationFacts, Effects, Forecast, Input, Moment, Outcome, Request, State, TextKind,
+    Change, DerivationFacts, Effects, Forecast, Input, Insight, Moment, Outcome, Request, State, TextKind,
 };
 use crate::text::{Line, Symbols, ascii};
 use crate::view::{Evidence, View};
 use crate::wire;
 use nixmon_log::escapes::sanitize;
 use nixmon_log::input::{Event, Source, Streams};
+use nixmon_progress::Hints;
 pub use sink::Sink;
 pub use step::{Machine, Step};
 
@@ -266,6 +267,16 @@ impl Pipeline {
         self.apply(Input::Forecast(forecast), at);
     }
 
+    /// Prepares for facts about builds that arrive after their first lines.
+    pub fn expect_insights(&mut self) {
+        self.state.expect_insights();
+    }
+
+    /// Takes facts about what is built inside a derivation or by the command.
+    pub fn insight(&mut self, insight: Insight, at: Moment) {
+        self.apply(Input::Insight(Box::new(insight)), at);
+    }
+
     /// Takes note that rows of the history of builds could not be written.
     pub fn lost_history(&mut self, rows: u64, at: Moment) {
         if rows > 0 {
@@ -281,6 +292,16 @@ impl Pipeline {
             self.derivation(&facts, at);
         } else {
             self.unasked.insert(facts.path.clone(), facts);
+        }
+    }
+
+    /// Takes facts about what is built from a recording.
+    fn recorded_insight(&mut self, derivation: Option<&str>, hints: &serde_json::Value, at: Moment) {
+        self.state.expect_insights();
+        let scope = derivation.map(|path| self.state.derivations().find(path));
+        // What was never named has no scope.
+        if scope != Some(None) {
+            self.insight(Insight { scope: scope.flatten(), hints: Hints::from_json(hints) }, at);
         }
     }
 
@@ -309,6 +330,7 @@ impl Pipeline {
             Step::Bytes(source, bytes) => self.feed_from(*source, bytes, at),
             Step::Closed(source) => self.close_source(*source, at),
             Step::Derivation(facts) => self.recorded_derivation(facts.clone(), at),
+            Step::Inside { derivation, hints } => self.recorded_insight(derivation.as_deref(), hints, at),
             Step::ExitStatus(_) | Step::Machine(_) | Step::Unknown => {}
         }
         self.answer_recorded(at);

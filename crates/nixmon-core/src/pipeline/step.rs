@@ -16,6 +16,13 @@ pub enum Step {
     Derivation(DerivationFacts),
     /// The machine on which the recording was made.
     Machine(Machine),
+    /// Facts about what is built became known.
+    Inside {
+        /// Path of the derivation; `None` is the command.
+        derivation: Option<String>,
+        /// The facts, as [`nixmon_progress::Hints::to_json`] writes them.
+        hints: serde_json::Value,
+    },
     /// The command ended.
     ExitStatus(i32),
     /// A note that this version does not know.

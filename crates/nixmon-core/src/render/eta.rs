@@ -12,7 +12,7 @@ const LEAST: u64 = 1_000;
 
 /// Returns `~12m left (8–19m)`, or `None` where nothing is known or the end is near.
 pub fn eta(view: &View<'_>, style: &Style) -> Option<String> {
-    let eta = view.state.forecast().eta(view.now)?;
+    let eta = view.state.eta(view.now)?;
     let time = |ms| rough(Duration::from_millis(ms));
     if eta.high_ms < LEAST {
         return None;

@@ -8,6 +8,7 @@ use crate::state::{Failure, State};
 use crate::text::{Line, Role};
 use nixmon_log::nix::error::{FailureKind, Frame};
 use nixmon_log::nix::store_path;
+use nixmon_progress::causes::Cause;
 
 /// Indentation below a title.
 const INDENT: &str = "    ";
@@ -34,7 +35,12 @@ pub(super) fn block(state: &State, failure: &Failure, log_lines: usize, style: &
             title.push(Role::Plain, format!(" {}", facts(failure)));
         }
         None => {
-            title.push(Role::Plain, format!("  {}", short_paths(&failure.message)));
+            title.push(Role::Plain, "  ");
+            // As compilers write it, so that an editor finds the place.
+            if let Some(place) = failure.cause.as_ref().and_then(|_| failure.place()) {
+                title.push(Role::Path, location(&place)).push(Role::Plain, ": ");
+            }
+            title.push(Role::Plain, short_paths(&failure.message));
         }
     }
     if let Some(blocks) = blocks_text(state, failure) {
@@ -47,7 +53,19 @@ pub(super) fn block(state: &State, failure: &Failure, log_lines: usize, style: &
     if failure.name.is_some() && !is_said_by_heading(failure) {
         say(Worth::Cause, Role::Plain, &short_paths(&failure.message));
     }
-    if let Some(place) = failure.user_location.as_ref().or(failure.location.as_ref()) {
+    if failure.name.is_none()
+        && let Some(cause) = &failure.cause
+    {
+        let target = target_line(cause);
+        if !target.is_empty() {
+            block.push(Worth::Evidence, target);
+        }
+        if let Some(command) = &cause.command {
+            block.push(Worth::Pointer, Line::new().with(Role::Muted, format!("{INDENT}{command}")));
+        }
+    }
+    let told_place = failure.user_location.as_ref().or(failure.location.as_ref());
+    if let Some(place) = told_place.filter(|_| failure.cause.is_none() || failure.name.is_some()) {
         block.push(
             Worth::Evidence,
             Line::new().with(Role::Plain, format!("{INDENT}at ")).with(Role::Path, location(place)),
@@ -78,7 +96,14 @@ pub(super) fn block(state: &State, failure: &Failure, log_lines: usize, style: &
         let from = failure.log_tail.len().saturating_sub(log_lines);
         failure.log_tail.iter().skip(from).for_each(|line| say(Worth::Evidence, Role::Plain, line));
     } else if log_lines > 0 {
-        for line in failure.excerpt.iter().take(log_lines + 2) {
+        let title = failure.cause.as_ref().filter(|_| failure.name.is_none());
+        // The title has the first line already.
+        let is_told = |line: &Option<String>| match (line, title) {
+            (Some(line), Some(cause)) => line.contains(&cause.message),
+            _ => false,
+        };
+        let lines = failure.excerpt.iter().skip_while(|line| is_told(line));
+        for line in lines.take(log_lines + 2) {
             match line {
                 Some(line) => say(Worth::Evidence, Role::Plain, line),
                 None => say(Worth::Gap, Role::Muted, symbols.ellipsis),
@@ -105,6 +130,18 @@ pub(super) fn block(state: &State, failure: &Failure, log_lines: usize, style: &
         block.set_cause(&why);
     }
     block
+}
+
+/// `in package_core, target src/main.c.o`, as far as the build tool says so.
+fn target_line(cause: &Cause) -> Line {
+    let mut line = Line::new();
+    let parts = [("in ", &cause.package), ("target ", &cause.target)];
+    for (word, name) in parts {
+        let Some(name) = name else { continue };
+        let separator = if line.is_empty() { INDENT } else { ", " };
+        line.push(Role::Muted, format!("{separator}{word}")).push(Role::Name, name.clone());
+    }
+    line
 }
 
 /// `… while evaluating the attribute 'a', at host.nix:2:9`.
@@ -167,10 +204,21 @@ fn names_another(failure: &Failure) -> bool {
 /// Returns the reason in one line, if more is known than the heading says: the message, or the best line of the log.
 fn why(failure: &Failure) -> Option<String> {
     let lines = || failure.excerpt.iter().flatten().map(|line| line.trim());
-    let reason = || lines().find(|line| is_error_line(line.as_bytes())).or_else(|| lines().next_back());
+    let cause = || {
+        let cause = failure.cause.as_ref()?;
+        let place = failure.place().map(|place| format!("{}: ", location(&place))).unwrap_or_default();
+        Some(format!("{place}{}", cause.message))
+    };
+    let file = failure.cause.as_ref().and_then(|cause| cause.place.as_ref()).map(|place| place.file.as_str());
+    let reason = || {
+        let line = lines().find(|line| is_error_line(line.as_bytes()));
+        // rustc and others name the place on another line.
+        let line = line.filter(|line| file.is_none_or(|file| line.contains(file))).map(str::to_owned);
+        line.or_else(cause).or_else(|| lines().next_back().map(str::to_owned))
+    };
     match &failure.hashes {
         Some(hashes) => Some(format!("got {}", hashes.got)),
-        None if is_said_by_heading(failure) => reason().map(str::to_owned),
+        None if is_said_by_heading(failure) => reason(),
         None => Some(short_paths(&failure.message)),
     }
 }

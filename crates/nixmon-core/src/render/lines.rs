@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Style, Thresholds};
+use super::Style;
 use crate::state::{Failure, PathState, Phase, State, TextKind};
 use crate::text::{Line, Role, bytes, bytes_of, duration, rate, thousands};
 use crate::view::View;
@@ -28,9 +28,12 @@ pub fn text(kind: TextKind, text: &str) -> Line {
     let (role, prefix) = match kind {
         TextKind::Warning => (Role::Warning, "warning: "),
         TextKind::Trace => (Role::Muted, "trace: "),
-        TextKind::Notice | TextKind::Other | TextKind::Unnamed | TextKind::Activation | TextKind::Result => {
-            (Role::Plain, "")
-        }
+        TextKind::Notice
+        | TextKind::Other
+        | TextKind::Tool
+        | TextKind::Unnamed
+        | TextKind::Activation
+        | TextKind::Result => (Role::Plain, ""),
     };
     Line::new().with(role, prefix).with(Role::Plain, text)
 }
@@ -42,7 +45,7 @@ fn verb(state: &State, phase: Phase) -> &'static str {
             && count(PathState::Fetching) + count(PathState::Fetched) + count(PathState::Ended) == 0
     };
     match phase {
-        Phase::Evaluating if state.is_other_command() => "Running",
+        Phase::Evaluating if state.is_other_command() || state.plain_scope().is_some() => "Running",
         Phase::Evaluating => "Evaluating",
         Phase::Fetching if sent() => "Uploading",
         Phase::Fetching => "Fetching",
@@ -81,7 +84,9 @@ pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
     let mut parts: Vec<(Role, String)> = Vec::new();
     match state.phase() {
         Phase::Evaluating => {
-            if let Some(text) = state.evaluating() {
+            if let Some(text) = super::inside::of_command(view, style) {
+                parts.push((Role::Name, text));
+            } else if let Some(text) = state.evaluating() {
                 parts.push((Role::Muted, text.to_owned()));
             }
         }
@@ -90,7 +95,7 @@ pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
                 parts.push((Role::Name, step));
             }
         }
-        _ => parts.extend(progress(view, &style.thresholds)),
+        _ => parts.extend(progress(view, style)),
     }
     if state.phase() != Phase::Done
         && let Some(eta) = super::eta::eta(view, style)
@@ -115,7 +120,7 @@ pub fn heartbeat(view: &View<'_>, still: bool, style: &Style) -> Line {
     line
 }
 
-fn progress(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
+fn progress(view: &View<'_>, style: &Style) -> Vec<(Role, String)> {
     let mut parts = Vec::new();
     let builds = view.builds();
     let text = match builds.total {
@@ -138,7 +143,7 @@ fn progress(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
     if uploaded > 0 {
         parts.push((Role::Plain, format!("{} uploaded", thousands(uploaded as u64))));
     }
-    parts.extend(running(view, thresholds));
+    parts.extend(running(view, style));
     if builds.waiting > 0 {
         parts.push((Role::Muted, waiting(view.state, builds.waiting)));
     }
@@ -175,7 +180,8 @@ fn fetch_progress(view: &View<'_>) -> Option<String> {
 }
 
 /// Names the build that has run longest, once it is slow, and counts the others.
-fn running(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
+fn running(view: &View<'_>, style: &Style) -> Vec<(Role, String)> {
+    let thresholds = &style.thresholds;
     let running = view.running();
     let Some((id, first)) = running.first() else { return Vec::new() };
     let elapsed = first.elapsed(view.now);
@@ -195,6 +201,14 @@ fn running(view: &View<'_>, thresholds: &Thresholds) -> Vec<(Role, String)> {
     let quiet = view.now.saturating_sub(first.last_heard().unwrap_or(view.now));
     if quiet >= thresholds.quiet {
         text.push_str(&format!(" (quiet for {})", duration(quiet)));
+    }
+    if let Some(unit) = super::inside::of_build(view, *id, first) {
+        if let Some(progress) = super::inside::progress(unit) {
+            text.push_str(&format!(", {progress}"));
+        }
+        if let Some(current) = super::inside::current(unit) {
+            text.push_str(&format!(" {} {current}", style.symbols.bullet));
+        }
     }
     if running.len() > 1 {
         text.push_str(&format!(", +{} running", running.len() - 1));

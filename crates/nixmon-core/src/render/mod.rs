@@ -3,6 +3,7 @@
 mod activation;
 mod eta;
 mod failure;
+mod inside;
 mod lines;
 mod report;
 mod room;

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::lines::{facts, machine_name};
-use super::{Style, unit_actions};
+use super::{Style, inside, unit_actions};
 use crate::activation::{Run, RunStage, Tool, Unit};
-use crate::state::{Derivation, DerivationId, DerivationState, Moment, PathId, PathState, Phase};
+use crate::state::{Derivation, DerivationId, DerivationState, Moment, PathId, PathState, Phase, Scope};
 use crate::text::{
     Line, Role, ascii, bytes, bytes_of, duration, pad_start, rate, thousands, truncate, width,
 };
 use crate::view::{Blockers, Node, Row, Tree, TreeOptions, View, tree};
 use nixmon_log::escapes::{last_carriage, sanitize};
+use nixmon_progress::Unit as Work;
 
 /// The size of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,9 +140,12 @@ pub fn status(view: &View<'_>, columns: usize, style: &Style) -> Line {
     let mut parts = Vec::new();
     match state.phase() {
         Phase::Evaluating => {
-            let verb = if state.is_other_command() { "Running" } else { "Evaluating" };
+            let is_running = state.is_other_command() || state.plain_scope().is_some();
+            let verb = if is_running { "Running" } else { "Evaluating" };
             parts.push(part(2, Role::Heading, format!("{verb}{}", symbols.ellipsis)));
-            if let Some(text) = state.evaluating() {
+            if let Some(unit) = state.plain_scope().and_then(Scope::unit) {
+                parts.extend(command_parts(unit, columns, style));
+            } else if let Some(text) = state.evaluating() {
                 parts.push(part(3, Role::Muted, readable(text, style)));
             }
         }
@@ -182,6 +186,23 @@ pub fn status(view: &View<'_>, columns: usize, style: &Style) -> Line {
     }
     parts.push(part(1, Role::Muted, duration(view.now)));
     join(parts, &format!(" {} ", symbols.bullet), columns)
+}
+
+/// `━━━━━━──── · compiling 61 % (1,204/1,980) · package_core · src/main.c`
+fn command_parts(unit: &Work, columns: usize, style: &Style) -> Vec<Part> {
+    /// A narrower terminal has no room for a bar.
+    const WIDE: usize = 80;
+    let verb = inside::verb(unit.stage);
+    let text =
+        inside::progress(unit).map_or_else(|| verb.to_owned(), |progress| format!("{verb} {progress}"));
+    let mut parts = Vec::new();
+    if let Some(percent) = unit.percent.filter(|_| columns >= WIDE) {
+        parts.push(part(5, Role::Running, inside::bar(percent, style).plain()));
+    }
+    parts.push(part(0, Role::Plain, text));
+    parts.extend(unit.package.as_ref().map(|package| part(6, Role::Name, readable(package, style))));
+    parts.extend(inside::current(unit).map(|current| part(4, Role::Muted, readable(current, style))));
+    parts
 }
 
 fn fetched(view: &View<'_>, style: &Style) -> Vec<Part> {
@@ -273,6 +294,8 @@ struct Cells {
     /// Elapsed time, in a column of its own.
     elapsed: String,
     parts: Vec<Part>,
+    /// The percent of a bar, if there is room for one.
+    bar: Option<f64>,
     log: Option<String>,
 }
 
@@ -292,7 +315,7 @@ fn tree_lines(view: &View<'_>, tree: &Tree, memory: &mut Memory, columns: usize,
 }
 
 fn lay_out(cells: Cells, names: usize, columns: usize, style: &Style) -> Line {
-    let Cells { connectors, symbol, name, elapsed, parts, log } = cells;
+    let Cells { connectors, symbol, name, elapsed, parts, bar, log } = cells;
     let bare = elapsed.is_empty() && parts.is_empty();
     let mut line = Line::new();
     line.push(Role::Muted, connectors);
@@ -306,6 +329,14 @@ fn lay_out(cells: Cells, names: usize, columns: usize, style: &Style) -> Line {
     line.pad(names);
     line.push(Role::Muted, pad_start(&elapsed, 5));
     let mut rest = columns.saturating_sub(line.width() + 1);
+    let needed: usize = parts.iter().map(|part| width(&part.text) + 2).sum();
+    if let Some(percent) = bar
+        && rest >= needed + inside::BAR + MIN_LOG
+    {
+        line.push(Role::Plain, " ");
+        line.append(inside::bar(percent, style));
+        rest -= inside::BAR + 1;
+    }
     let facts = join(parts, "  ", rest);
     if !facts.is_empty() && facts.width() <= rest {
         rest -= facts.width();
@@ -332,6 +363,7 @@ fn cells(view: &View<'_>, row: &Row, style: &Style) -> Cells {
                 name: (Role::Name, readable(derivation.name(), style)),
                 elapsed: String::new(),
                 parts: Vec::new(),
+                bar: None,
                 log: None,
             };
             match derivation.state() {
@@ -359,6 +391,7 @@ fn cells(view: &View<'_>, row: &Row, style: &Style) -> Cells {
                 name: (Role::Muted, format!("and {}", parts.join(", "))),
                 elapsed: String::new(),
                 parts: Vec::new(),
+                bar: None,
                 log: None,
             }
         }
@@ -382,6 +415,14 @@ fn build_cells(view: &View<'_>, id: DerivationId, derivation: &Derivation, cells
     }
     if let Some(machine) = &derivation.machine {
         cells.parts.push(part(3, Role::Muted, format!("on {}", readable(machine_name(machine), style))));
+    }
+    if let Some(unit) = inside::of_build(view, id, derivation) {
+        cells.bar = unit.percent;
+        cells.parts.extend(inside::progress(unit).map(|progress| part(0, Role::Plain, progress)));
+        if let Some(current) = inside::current(unit) {
+            cells.log = Some(readable(current, style));
+            return;
+        }
     }
     let last = derivation.log.as_ref().and_then(|log| log.last());
     cells.log = last.map(|line| readable(last_carriage(line).trim(), style)).filter(|line| !line.is_empty());
@@ -428,6 +469,7 @@ fn path_cells(view: &View<'_>, id: PathId, style: &Style) -> Cells {
         name: (Role::Name, readable(path.name(), style)),
         elapsed: String::new(),
         parts: Vec::new(),
+        bar: None,
         log: None,
     };
     let Some(started) = path.started else { return cells };

@@ -6,6 +6,7 @@ use super::failure::{Failure, other_command};
 use super::ids::{DerivationId, FailureId};
 use super::log_tail::excerpt_of;
 use super::loose::RawErrors;
+use super::tool_errors::cause_of;
 use super::{LogTail, State};
 use nixmon_log::nix::error::{FailureKind, NixError, Stage, kind_of_log_line};
 
@@ -54,6 +55,10 @@ impl State {
         let in_text = started && derivation.human && log.is_none() && !hook;
         let is_quoted = !record.log_tail.is_empty();
         derivation.failure = (!hook).then_some(failure);
+        if !hook && !record.kind.is_told_by_message() {
+            let lines = log.as_ref().map_or_else(|| record.log_tail.clone(), |log| log.lines().1);
+            record.cause = cause_of(derivation.inside.as_deref_mut(), &lines);
+        }
         if hook {
             record.phase = None;
             take_log(&mut record, self.builds.hooks.remove(&id).unwrap_or_default(), self.options.tail_lines);
@@ -133,7 +138,7 @@ impl State {
 
     /// Returns whether no other build was running that may have written to the stream: of several, nothing says which
     /// line is whose.
-    fn builds_alone(&self, id: DerivationId) -> bool {
+    pub(super) fn builds_alone(&self, id: DerivationId) -> bool {
         /// More are not looked at.
         const MOST: usize = 64;
         let mut others = self
@@ -181,6 +186,7 @@ impl State {
         if failure.log_tail.is_empty() && !error.log_tail.is_empty() {
             failure.printed_nothing = false;
             failure.log_tail = error.log_tail;
+            failure.cause = failure.cause.take().or_else(|| cause_of(None, &failure.log_tail));
             explain(failure);
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::{DerivationId, FailureId, PathId};
+use super::inside::Worked;
 use crate::activation::ActivationChange;
 
 /// Phase of a run. A run goes forward only.
@@ -86,6 +87,9 @@ pub enum TextKind {
     Activation,
     /// A line of another program.
     Other,
+    /// A line of a build tool or of a compiler that it runs, in a command that is not Nix: what it says is told as progress,
+    /// and by the failure.
+    Tool,
     /// A line without a name that came while builders may have printed theirs so: a builder's, or another program's. Told
     /// only where [`State::report_unnamed_lines`](super::State::report_unnamed_lines) asks for it.
     Unnamed,
@@ -117,6 +121,8 @@ pub enum Change {
     /// [`State::report_log_lines`](super::State::report_log_lines) asks for it, since log lines are most of a long
     /// stream.
     LogLine(DerivationId, String),
+    /// What was built inside a derivation, or by the command, is complete. Comes with its end.
+    Worked(Box<Worked>),
     /// A flake's lock file changed; the state has the inputs.
     FlakeInputs,
     /// An activation goes on.

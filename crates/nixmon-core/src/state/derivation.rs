@@ -8,6 +8,7 @@ use petgraph::Direction;
 use petgraph::graph::DiGraph;
 
 use super::ids::{DerivationId, FailureId};
+use super::inside::Scope;
 use super::log_tail::LogTail;
 use super::{Dropped, Moment};
 use nixmon_log::nix::store_path;
@@ -80,6 +81,8 @@ pub struct Derivation {
     pub has_printed: bool,
     /// Its log, while it is needed.
     pub log: Option<Box<LogTail>>,
+    /// Its files and packages, while it is being built and its tools print them.
+    pub(super) inside: Option<Box<Scope>>,
     /// Its failure.
     pub failure: Option<FailureId>,
     /// Activities that build it now: more than one where a remote machine reports its own.
@@ -108,6 +111,7 @@ impl Derivation {
             waiting_since: None,
             has_printed: false,
             log: None,
+            inside: None,
             failure: None,
             activities: 0,
             named: 0,
@@ -314,6 +318,17 @@ impl Derivations {
     /// Those that are building, in the order in which the stream named them.
     pub fn building(&self) -> impl Iterator<Item = (DerivationId, &Derivation)> {
         self.building.iter().map(|id| (*id, self.get(*id)))
+    }
+
+    /// Passes on the inside of each build in progress.
+    pub(super) fn look_inside(&mut self, mut look: impl FnMut(&mut Scope)) {
+        let Self { graph, building, .. } = self;
+        for id in building.iter() {
+            if let Some(scope) = graph.node_weight_mut(id.0).and_then(|derivation| derivation.inside.as_mut())
+            {
+                look(scope);
+            }
+        }
     }
 
     /// A number that grows with every change of a state or of the graph.

@@ -32,6 +32,8 @@ pub struct Dropped {
     pub other_lines: u64,
     /// Lines of logs and of other programs whose ends were not kept.
     pub lines_cut: u64,
+    /// Lines of build logs that were not searched for progress: there were too many at once, or too many in all.
+    pub progress_lines: u64,
     /// Lines of the stream that were too long to be read whole.
     pub long_lines: u64,
     /// Entries whose path was cut.

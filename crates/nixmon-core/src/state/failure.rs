@@ -3,6 +3,7 @@
 use super::Moment;
 use super::ids::DerivationId;
 use nixmon_log::nix::error::{FailureKind, Frame, HashMismatch, Location, NixError, Stage};
+use nixmon_progress::causes::Cause;
 
 /// A root cause, with everything that is known about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +60,8 @@ pub struct Failure {
     pub retracted: bool,
     /// The unit or step of an activation that it belongs to.
     pub step: Option<String>,
+    /// The error of a compiler, linker or configuration in the log of the build or in the text of the command.
+    pub cause: Option<Cause>,
 }
 
 impl Failure {
@@ -92,8 +95,24 @@ impl Failure {
             named_blocked: 0,
             retracted: false,
             step: None,
+            cause: None,
         }
     }
+
+    /// Returns the position of the error: the message's own, else that of its cause.
+    pub fn place(&self) -> Option<Location> {
+        self.location.clone().or_else(|| place_of(self.cause.as_ref()?))
+    }
+}
+
+/// Returns the position that a cause names.
+pub(super) fn place_of(cause: &Cause) -> Option<Location> {
+    let place = cause.place.as_ref()?;
+    Some(Location {
+        file: place.file.clone(),
+        line: place.line.map(u64::from),
+        column: place.column.map(u64::from),
+    })
 }
 
 /// The command for the whole log if it is not `nix log`: where the feature `nix-command` is not enabled, Nix names

@@ -46,24 +46,24 @@ impl LogTail {
         self.buffer
     }
 
-    /// Adds a line in its JSON form.
-    pub fn push(&mut self, text: Text<'_>) {
+    /// Adds a line in its JSON form. Returns it as it is kept.
+    pub fn push(&mut self, text: Text<'_>) -> &str {
         if self.buffer.capacity() == 0 {
             self.buffer.reserve(FIRST);
         }
         let from = self.buffer.len();
         text.decode_into(&mut self.buffer);
-        self.end_line(from);
+        self.end_line(from)
     }
 
-    /// Adds a line.
-    pub fn push_str(&mut self, line: &str) {
+    /// Adds a line. Returns it as it is kept.
+    pub fn push_str(&mut self, line: &str) -> &str {
         let from = self.buffer.len();
         self.buffer.push_str(line);
-        self.end_line(from);
+        self.end_line(from)
     }
 
-    fn end_line(&mut self, from: usize) {
+    fn end_line(&mut self, from: usize) -> &str {
         if self.buffer.len() - from > MAX_LINE {
             let mut end = from + MAX_LINE;
             while !self.buffer.is_char_boundary(end) {
@@ -73,11 +73,14 @@ impl LogTail {
             self.uncounted.1 += 1;
             self.buffer.shrink_to(4 * KEEP);
         }
+        let n_bytes = self.buffer.len() - from;
         self.buffer.push('\n');
         self.lines += 1;
         if self.buffer.len() > 2 * KEEP {
             self.drop_oldest();
         }
+        let end = self.buffer.len() - 1;
+        self.buffer.get(end - n_bytes..end).unwrap_or_default()
     }
 
     fn drop_oldest(&mut self) {

@@ -13,6 +13,7 @@ mod errors;
 mod failure;
 mod forecast;
 mod ids;
+mod inside;
 mod invariants;
 mod log_tail;
 mod loose;
@@ -20,6 +21,7 @@ mod process;
 mod raw_log;
 mod records;
 mod texts;
+mod tool_errors;
 mod transfer;
 mod verdict;
 
@@ -34,6 +36,7 @@ pub use dropped::Dropped;
 pub use failure::Failure;
 pub use forecast::{Eta, Expected, Forecast};
 pub use ids::{DerivationId, FailureId, PathId};
+pub use inside::{Insight, Scope, Worked};
 pub use log_tail::LogTail;
 pub use transfer::{Announced, PathState, StorePathInfo, Transfers};
 pub use verdict::Counts;
@@ -57,6 +60,8 @@ pub enum Input<'a> {
     Derivation(&'a DerivationFacts),
     /// The end of the run is foreseen, from a past that the state does not know.
     Forecast(Forecast),
+    /// Facts about what is built inside a derivation or by the command.
+    Insight(Box<Insight>),
     /// So many rows of the history of builds could not be written.
     LostHistory(u64),
     /// The user has interrupted us.
@@ -88,6 +93,7 @@ pub struct State {
     flake_inputs: FlakeInputs,
     clock: Clock,
     forecast: Forecast,
+    insides: inside::Insides,
     end: End,
     options: Options,
     /// Losses to the limits, except those that derivations and transfers count themselves.
@@ -114,6 +120,8 @@ struct Builds {
     answered: bool,
     /// Number of builds that were started by a line of text and have no known end.
     endless: usize,
+    /// The build by a line of text that writes to the stream itself, if no other one may.
+    writer: Option<DerivationId>,
     /// Builds by the name that `name> ` prefixes use.
     by_log_name: HashMap<Box<str>, DerivationId, RandomState>,
     /// Post-build hooks of builds that Nix has not counted, with the lines that they print: several run at once from
@@ -258,11 +266,16 @@ impl State {
                 self.clock.last_input = self.clock.now;
                 self.text.nix_heard |= is_of_nix(&event);
                 self.options.other_command &= !self.text.nix_heard;
+                self.command_event(&event);
                 self.event(event, effects);
             }
-            Input::Tick => self.transfers.tick(self.clock.now),
+            Input::Tick => {
+                self.transfers.tick(self.clock.now);
+                self.look_inside();
+            }
             Input::Derivation(facts) => self.derivation_read(facts),
             Input::Forecast(forecast) => self.forecast = forecast,
+            Input::Insight(insight) => self.insight(*insight),
             Input::LostHistory(rows) => self.dropped.history += rows,
             Input::Interrupt => self.interrupt(),
             Input::End(exit_status) => self.end(exit_status, effects),
@@ -270,6 +283,9 @@ impl State {
     }
 
     fn event(&mut self, event: Event<'_>, effects: &mut Effects) {
+        if let Event::Redraw(drawing) = event {
+            return self.redrawn(drawing);
+        }
         self.text.waiting = None;
         match event {
             Event::Record(message) => {
@@ -278,6 +294,7 @@ impl State {
             }
             Event::Line(line) => self.line(line, effects),
             Event::Error(text) => self.error_text(text, effects),
+            Event::Redraw(_) => {}
             Event::Problem(problem) => {
                 self.dropped.long_lines += u64::from(problem.kind == ProblemKind::LineTooLong);
                 if self.text.seen_problems.insert(problem.kind) {
@@ -478,7 +495,7 @@ fn is_of_nix(event: &Event<'_>) -> bool {
                 | HumanLine::ListHeader(_)
                 | HumanLine::Chatter
         ),
-        Event::Error(_) | Event::Problem(_) => false,
+        Event::Error(_) | Event::Redraw(_) | Event::Problem(_) => false,
     }
 }
 

@@ -184,6 +184,9 @@ impl State {
             derivation.waiting_for = None;
             derivation.has_printed = false;
             derivation.log = None;
+            if let Some(scope) = derivation.inside.take() {
+                self.insides.forget(&scope);
+            }
             self.builds.derivations.start(id, now);
             // Nix puts the name without the version before log lines.
             let name = store_path::without_version(self.builds.derivations.get(id).name());
@@ -332,13 +335,14 @@ impl State {
                     let log = derivation.log.get_or_insert_with(|| {
                         Box::new(LogTail::new(self.builds.spare_buffers.pop().unwrap_or_default()))
                     });
-                    log.push(line);
+                    let line = log.push(line);
+                    let place = (id, derivation.started, &mut derivation.inside);
+                    self.insides.build_line(place, line, self.clock.now, &mut self.dropped);
+                    if self.options.log_lines {
+                        effects.changes.push(Change::LogLine(id, line.to_owned()));
+                    }
                     log.last_at = self.clock.now;
                     log.count_dropped(&mut self.dropped);
-                    if self.options.log_lines {
-                        let line = log.last().unwrap_or_default().to_owned();
-                        effects.changes.push(Change::LogLine(id, line));
-                    }
                 }
             }
             (ResultType::Progress, Kind::Download(path)) => {
@@ -617,6 +621,7 @@ impl State {
         }
         self.builds.derivations.set(id, state);
         effects.changes.push(Change::BuildEnded(id, end));
+        self.inside_ended(id, end == BuildEnd::Built, effects);
     }
 
     /// Gives counted ends to the paths whose activity has ended, whichever came first.

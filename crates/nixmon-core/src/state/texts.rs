@@ -58,7 +58,8 @@ impl State {
                 self.settle_raw_errors(RawErrors::CommandGoesOn);
                 self.text.raw_log.build_began();
                 self.builds.answered = false;
-                self.build_started(derivation, machine, true, effects);
+                let id = self.build_started(derivation, machine, true, effects);
+                self.builds.writer = self.builds_alone(id).then_some(id);
             }
             HumanLine::Copying { path, from, to } => {
                 self.went_on(None);
@@ -192,7 +193,8 @@ impl State {
             return;
         }
         self.keep_others([clean]);
-        effects.changes.push(Change::Text(TextKind::Other, clean.to_owned()));
+        let kind = if self.is_of_tool() && self.is_plain() { TextKind::Tool } else { TextKind::Other };
+        effects.changes.push(Change::Text(kind, clean.to_owned()));
     }
 
     /// Returns whether a line without a name may be a builder's: bare `nix-build` prints those as they are.
@@ -203,6 +205,7 @@ impl State {
     /// A line that may be a builder's or another program's.
     pub(super) fn unnamed(&mut self, clean: &str, effects: &mut Effects) {
         self.text.raw_log.push(clean, &mut self.dropped);
+        self.writers_line(clean);
         if self.options.unnamed_lines && !clean.is_empty() {
             effects.changes.push(Change::Text(TextKind::Unnamed, clean.to_owned()));
         }
@@ -234,7 +237,9 @@ impl State {
         let derivation = self.builds.derivations.get_mut(id);
         if derivation.state() == DerivationState::Building {
             let log = derivation.log.get_or_insert_default();
-            log.push_str(line);
+            let kept = log.push_str(line);
+            let place = (id, derivation.started, &mut derivation.inside);
+            self.insides.build_line(place, kept, now, &mut self.dropped);
             log.last_at = now;
             log.count_dropped(&mut self.dropped);
             if let Some(phase) = line.strip_prefix("Running phase: ") {

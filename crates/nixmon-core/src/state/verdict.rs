@@ -40,6 +40,7 @@ impl State {
         self.activation.finish(exit_status, &mut self.activation_changes);
         self.tell_activation(effects);
         let outcome = self.judge(exit_status);
+        self.command_ended(outcome == Outcome::Success, effects);
         // The last announcement will not begin any more.
         self.text.announcing = false;
         // Nothing tells any more whose the last lines are.
@@ -227,6 +228,14 @@ impl State {
             }
         }
         loose.extend(deferred);
+        if outcome == Outcome::Failure && !named && self.activation_failed().is_none() {
+            // Of a command that is not Nix, compilers say more than what looks like an error of Nix's.
+            let is_vague = loose.iter().all(|failure| failure.kind.vagueness() > 0);
+            if is_vague || self.is_plain() {
+                let causes = self.tool_failures();
+                loose = if causes.is_empty() { loose } else { causes };
+            }
+        }
         if loose.is_empty() && !named && outcome == Outcome::Failure && self.activation_failed().is_none() {
             // All that is left: what make says, an error that seemed to be survived, or the last line.
             let survived = self.errors.loose.iter().rfind(|error| !error.is_doubted(self.end.exit_status));

@@ -39,6 +39,10 @@ pub struct Symbols {
     pub last_branch: &'static str,
     /// A line of a tree past the children of another node.
     pub trunk: &'static str,
+    /// A cell of a bar that is done.
+    pub bar_done: &'static str,
+    /// A cell of a bar that is to come.
+    pub bar_left: &'static str,
 }
 
 impl Default for Symbols {
@@ -72,6 +76,8 @@ impl Symbols {
             branch: "├─",
             last_branch: "└─",
             trunk: "│ ",
+            bar_done: "━",
+            bar_left: "─",
         }
     }
 
@@ -94,6 +100,8 @@ impl Symbols {
             branch: "|-",
             last_branch: "`-",
             trunk: "| ",
+            bar_done: "#",
+            bar_left: "-",
         }
     }
 }
@@ -133,6 +141,7 @@ fn transliterated(c: char) -> &'static str {
         '×' => "x",
         '├' | '│' => "|",
         '└' => "`",
+        '━' => "#",
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '─' => "-",
         '\u{2018}'..='\u{201b}' => "'",
         '\u{201c}'..='\u{201f}' => "\"",
@@ -147,7 +156,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn all(symbols: Symbols) -> [&'static str; 16] {
+    fn all(symbols: Symbols) -> [&'static str; 18] {
         // Without `..`, so that a new field is tested too.
         let Symbols {
             success,
@@ -166,6 +175,8 @@ mod tests {
             branch,
             last_branch,
             trunk,
+            bar_done,
+            bar_left,
         } = symbols;
         [
             success,
@@ -184,6 +195,8 @@ mod tests {
             branch,
             last_branch,
             trunk,
+            bar_done,
+            bar_left,
         ]
     }
 

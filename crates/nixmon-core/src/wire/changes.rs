@@ -228,7 +228,7 @@ pub fn from_change(state: &State, change: &Change, at: Moment) -> Option<Record>
             _ => return None,
         },
         Change::Problem(problem) => Event::Problem { problem: problem.clone() },
-        Change::LogLine(..) | Change::Ended(_) => return None,
+        Change::LogLine(..) | Change::Worked(_) | Change::Ended(_) => return None,
     };
     Some(Record { event, schema: SCHEMA, at_ms: millis(at) })
 }

@@ -6,6 +6,7 @@
 //! their comments by [`schemas()`], and a test holds both together.
 
 mod changes;
+mod inside;
 mod line;
 mod names;
 mod run;
@@ -13,8 +14,12 @@ mod schema;
 mod summary;
 
 pub use changes::{Event, Record, from_change, notice};
+pub use inside::{Package, Work, packages, work};
 pub use line::Line;
-pub use names::{ActivationResult, BuildResult, NoteKind, Outcome, Phase, Stage, TextKind, UnitAction};
+pub use names::{
+    ActivationResult, BuildResult, NoteKind, Outcome, PackageHealth, PackageStatus, Phase, Stage, TextKind,
+    UnitAction, WorkStage,
+};
 pub use run::{RunLine, UnreadableRun};
 pub use schema::{Schemas, schemas};
 pub use summary::{

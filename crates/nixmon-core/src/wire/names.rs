@@ -129,6 +129,8 @@ names! {
         Activation "activation";
         /// A line of another program.
         Other "other";
+        /// A line of a build tool or compiler, in a command that is not Nix.
+        Tool "tool";
         /// A line that may come from a builder or from another program. Such lines are written only if all lines of build
         /// logs or of other programs are asked for.
         Unnamed "unnamed";
@@ -181,6 +183,54 @@ names! {
         RolledBack "rolled-back";
         /// The user or a signal interrupted the activation.
         Interrupted "interrupted";
+    }
+}
+
+names! {
+    /// The stage of a build tool's work.
+    WorkStage from nixmon_progress::Stage {
+        /// Sources or dependencies are fetched.
+        Download "download";
+        /// The build is being set up.
+        Configure "configure";
+        /// Sources are compiled or generated.
+        Compile "compile";
+        /// Objects are linked or archived.
+        Link "link";
+        /// Tests run.
+        Test "test";
+        /// Files are put in place.
+        Install "install";
+    }
+}
+
+names! {
+    /// The state of a package inside a build.
+    PackageStatus from nixmon_progress::Status {
+        /// Nothing of it has begun.
+        Queued "queued";
+        /// Its sources are being compiled.
+        Compiling "compiling";
+        /// Its sources are compiled, and it is not yet linked.
+        Linking "linking";
+        /// It is done.
+        Built "built";
+        /// A step of it failed.
+        Failed "failed";
+    }
+}
+
+names! {
+    /// The health of a package inside a build.
+    PackageHealth from nixmon_progress::Health {
+        /// Nothing is known to be wrong.
+        Ok "ok";
+        /// It takes more than twice the time of an earlier run.
+        Slow "slow";
+        /// It cannot be built since a package that it needs failed.
+        Blocked "blocked";
+        /// It failed.
+        Failed "failed";
     }
 }
 

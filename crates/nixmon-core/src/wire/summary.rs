@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names::{Outcome, Phase, Stage};
-use super::{SCHEMA, millis};
+use super::{Package, SCHEMA, Work, inside, millis};
 use crate::activation::{FlakeInput, Unit};
 use crate::state::{self, DerivationState, Dropped, Failure, Moment, PathState, State};
 use crate::view::Evidence;
@@ -39,6 +39,12 @@ pub struct Summary {
     pub activation: Option<SummaryActivation>,
     /// Changes of a lock file.
     pub flake_inputs: FlakeInputs,
+    /// The work of the command, if that is not Nix, as its build tool told it last.
+    #[serde(default)]
+    pub work: Vec<Work>,
+    /// The packages of that work, sorted by name.
+    #[serde(default)]
+    pub packages: Vec<Package>,
     /// Amount of input.
     pub input: InputSummary,
     /// Information that was not kept because there was too much of it.
@@ -124,6 +130,15 @@ pub struct SummaryFailure {
     pub step: Option<String>,
     /// Duration of the build until it failed, in milliseconds.
     pub after_ms: Option<u64>,
+    /// The package inside the build whose source failed: a CMake target, a cargo crate.
+    #[serde(default)]
+    pub package: Option<String>,
+    /// The target that the build tool says failed, such as an object file.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// The command that failed to make it, if the tool printed it.
+    #[serde(default)]
+    pub command: Option<String>,
 }
 
 /// A frame of an evaluation.
@@ -225,6 +240,9 @@ pub struct DroppedSummary {
     pub other_lines: u64,
     /// Lines of build logs and of other programs whose ends were not kept.
     pub lines_cut: u64,
+    /// Lines of build logs and of commands that were not searched for progress, since there were too many.
+    #[serde(default)]
+    pub progress_lines: u64,
     /// Lines of input that were too long to be read whole.
     pub long_lines: u64,
     /// Bytes of those lines that were not read.
@@ -264,6 +282,8 @@ pub fn summary(state: &State, evidence: &Evidence, input: InputCounts, exit_code
             added: input_names(&inputs.added),
             removed: input_names(&inputs.removed),
         },
+        work: inside::work(state),
+        packages: inside::packages(state, state.now()),
         input: input.into(),
         dropped: dropped(state.dropped(), input),
     }
@@ -293,6 +313,7 @@ fn dropped(dropped: Dropped, input: InputCounts) -> DroppedSummary {
         texts,
         other_lines,
         lines_cut,
+        progress_lines,
         long_lines,
         paths_cut,
         history,
@@ -310,6 +331,7 @@ fn dropped(dropped: Dropped, input: InputCounts) -> DroppedSummary {
         texts,
         other_lines,
         lines_cut: lines_cut + input.texts_cut,
+        progress_lines,
         long_lines,
         long_line_bytes: input.dropped_bytes,
         paths_cut,
@@ -354,7 +376,7 @@ pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
         signal: failure.signal,
         message: failure.message.clone(),
         details: failure.details.clone(),
-        location: failure.location.as_ref().map(location),
+        location: failure.place().as_ref().map(location),
         user_location: failure.user_location.as_ref().map(location),
         trace: failure
             .trace
@@ -377,6 +399,9 @@ pub(super) fn failure(state: &State, failure: &Failure) -> SummaryFailure {
         unit: None,
         step: failure.step.clone(),
         after_ms: failure.after.map(millis),
+        package: failure.cause.as_ref().and_then(|cause| cause.package.clone()),
+        target: failure.cause.as_ref().and_then(|cause| cause.target.clone()),
+        command: failure.cause.as_ref().and_then(|cause| cause.command.clone()),
     }
 }
 
@@ -484,6 +509,12 @@ pub struct Snapshot {
     pub waits_for: Vec<String>,
     /// Derivations that are ready or in progress beside them: names.
     pub parallel_opportunities: Vec<String>,
+    /// The inside of the command, if that is not Nix, and of builds in progress, the longest first: where their tools are.
+    #[serde(default)]
+    pub work: Vec<Work>,
+    /// The packages of the first of these, sorted by name.
+    #[serde(default)]
+    pub packages: Vec<Package>,
 }
 
 /// The end of a run as it is foreseen.
@@ -564,8 +595,10 @@ pub fn snapshot(state: &State, now: Moment) -> Snapshot {
         to_fetch_bytes: state.transfers().announced.download,
         fetch_rate: state.transfers().rate(now),
         counts: counts(state),
-        eta: forecast.eta(now).map(Eta::from),
+        eta: state.eta(now).map(Eta::from),
         waits_for: names(&forecast.waits_for),
         parallel_opportunities: names(&forecast.beside),
+        work: inside::work(state),
+        packages: inside::packages(state, now),
     }
 }

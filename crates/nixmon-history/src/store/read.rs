@@ -528,6 +528,32 @@ impl Store {
         Ok(builds)
     }
 
+    /// Reads the names of derivations of which units are known, the one of the oldest run first.
+    pub fn unit_scopes(&self) -> Result<Vec<String>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT scope FROM unit WHERE scope IS NOT NULL GROUP BY scope ORDER BY MAX(run)",
+        )?;
+        Ok(query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    }
+
+    /// Reads the newest successful runs that have units of a scope: a derivation's name, or the command itself.
+    pub fn runs_with_units(
+        &self,
+        target: Option<&str>,
+        scope: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<StoredRun>, StoreError> {
+        let mut query = self.connection.prepare_cached(
+            "SELECT id FROM run WHERE (?1 IS NULL OR target = ?1) AND outcome = 'success'
+             AND EXISTS (SELECT 1 FROM unit WHERE unit.run = run.id AND unit.scope IS ?2)
+             ORDER BY started_ms DESC LIMIT ?3",
+        )?;
+        let ids: Vec<i64> =
+            query.query_map(params![target, scope, limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let runs = ids.into_iter().map(|id| self.run(RunId(id)));
+        Ok(runs.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    }
+
     /// Reads the units of the newest runs of a target that had any, by the names of their files: the seconds each file took, so
     /// that the percent of a build can be weighed by them.
     pub fn unit_times(&self, target: &str, runs: u32) -> Result<Vec<UnitRecord>, StoreError> {

@@ -32,6 +32,9 @@ pub enum Event<'a> {
     Line(Line<'a>),
     /// A whole error in human-readable form: its first line and what is indented under it.
     Error(&'a str),
+    /// Text that a carriage return overwrites on its line, such as an earlier state of a progress bar: without line ends,
+    /// with its terminal escapes. It comes as soon as the next state has begun; the last one is the [`Event::Line`].
+    Redraw(&'a str),
     /// Input that could not be used.
     Problem(Problem<'a>),
 }
@@ -118,6 +121,8 @@ struct Lines {
     prefixes: Prefixes,
     /// The head of a record that another process's line cut in two.
     torn: Vec<u8>,
+    /// Bytes of the line that has begun whose redraws were passed on.
+    drawn: usize,
 }
 
 impl Reader {
@@ -131,6 +136,9 @@ impl Reader {
         let Self { framer, lines } = self;
         lines.counts.bytes += bytes.len() as u64;
         framer.feed(bytes, |framed| lines.line(framed.bytes, framed.dropped, event));
+        if memchr::memchr(b'\r', bytes).is_some() && !is_record(framer.partial()) {
+            lines.redraws(framer.partial(), event);
+        }
     }
 
     /// The end of the stream: whatever was begun is whole now.
@@ -167,6 +175,25 @@ impl Reader {
 
 impl Lines {
     fn line(&mut self, bytes: &[u8], dropped: u64, event: &mut dyn FnMut(Event<'_>)) {
+        self.whole_line(bytes, dropped, event);
+        self.drawn = 0;
+    }
+
+    /// Passes on what a line looked like before it was drawn anew.
+    fn redraws(&mut self, line: &[u8], event: &mut dyn FnMut(Event<'_>)) {
+        loop {
+            let rest = line.get(self.drawn..).unwrap_or_default();
+            let Some(end) = memchr::memchr(b'\r', rest) else { return };
+            let (drawing, after) = rest.split_at(end);
+            let Some(n_returns) = after.iter().position(|byte| *byte != b'\r') else { return };
+            if !drawing.trim_ascii().is_empty() {
+                event(Event::Redraw(&String::from_utf8_lossy(&drawing[..drawing.len().min(MAX_TEXT)])));
+            }
+            self.drawn += end + n_returns;
+        }
+    }
+
+    fn whole_line(&mut self, bytes: &[u8], dropped: u64, event: &mut dyn FnMut(Event<'_>)) {
         if dropped > 0 {
             self.counts.dropped_bytes += dropped;
             self.problem(ProblemKind::LineTooLong, bytes, event);
@@ -248,6 +275,7 @@ impl Lines {
         }
         self.counts.text_lines += 1;
         self.counts.texts_cut += u64::from(bytes.len() > MAX_TEXT);
+        self.redraws(bytes, event);
         let raw = visible(&bytes[..bytes.len().min(MAX_TEXT)]);
         let text = strip_escapes(&raw);
         let (label, text) = self.prefixes.split(human::behind_bar(&text));
@@ -315,6 +343,11 @@ fn trim_end(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
+}
+
+/// Returns whether a line that has begun is a record.
+fn is_record(line: &[u8]) -> bool {
+    line.starts_with(PREFIX) || line.starts_with(b"{\"action\"")
 }
 
 /// Returns the position of a record in the middle of a line.

@@ -312,6 +312,7 @@ impl Heard {
                 }
                 return;
             }
+            Event::Redraw(_) => return,
             Event::Problem(_) => false,
         };
         if is_repetition {
@@ -360,7 +361,7 @@ impl Heard {
                 }
             }
             Event::Error(text) => return self.error(source, text, at, event),
-            Event::Problem(_) => {}
+            Event::Redraw(_) | Event::Problem(_) => {}
         }
         event(source, said);
     }

@@ -26,6 +26,7 @@ fn short(event: &Event<'_>) -> String {
         Event::Line(Line { text, human: HumanLine::Other, .. }) => format!("line {text}"),
         Event::Line(Line { human, .. }) => format!("{human:?}"),
         Event::Error(text) => format!("error {text}"),
+        Event::Redraw(text) => format!("redraw {text}"),
         Event::Problem(problem) => format!("problem {:?}", problem.kind),
     }
 }
@@ -98,8 +99,10 @@ fn line_ends_and_odd_bytes() {
     check(format!("{STOP}\r\n{STOP}\r\n"), &["stop 7", "stop 7"]);
     check("one\r\ntwo\r\n", &["line one", "line two"]);
     // A terminal shows what stands after the last carriage return.
-    check("10%\r50%\r100%\n", &["line 100%"]);
-    check("100%\r\x1b[K\n", &["line 100%"]);
+    check("10%\r50%\r100%\n", &["redraw 10%", "redraw 50%", "line 100%"]);
+    check("100%\r\x1b[K\n", &["redraw 100%", "line 100%"]);
+    check("10%\r\r \r100%\r\n", &["redraw 10%", "line 100%"]);
+    check(format!("10%\r{STOP}\r\n"), &["line 10%", "stop 7"]);
     check(b"a\0b\n".as_slice(), &["line a\0b"]);
     check(b"caf\xe9 \xff\xfe\n".as_slice(), &["line caf\u{fffd} \u{fffd}\u{fffd}"]);
     check(b"@nix {\"action\":\"msg\",\"level\":0,\"msg\":\"caf\xe9\"}\n".as_slice(), &["msg 0 caf\u{fffd}"]);

@@ -110,7 +110,7 @@ impl Build {
     /// Returns whether so many lines of progress came in these 10 ms that no more are read.
     fn is_flooded(&mut self, at: Duration) -> bool {
         let Some(limit) = self.hints.flood_limit else { return false };
-        let window = at.as_secs() * 100 + u64::from(at.subsec_millis() / 10);
+        let window = at.as_secs().saturating_mul(100).saturating_add(u64::from(at.subsec_millis() / 10));
         if window != self.window {
             self.window = window;
             self.n_in_window = 0;

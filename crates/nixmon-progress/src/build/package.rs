@@ -165,6 +165,7 @@ impl Packages {
 
     pub(super) fn list(&self, steps: &Steps, past: Option<&Past>, now: f64) -> Vec<Package> {
         let broken = self.blocked();
+        let seconds = steps.seconds();
         let list = self.entries.iter().map(|(name, entry)| {
             // Where only ends are printed, what runs is thought to.
             let foreseen = steps.foreseen(name).filter(|_| !entry.links && !entry.built);
@@ -178,7 +179,7 @@ impl Packages {
             };
             let begun = entry.begun.or(foreseen.map(|(_, since)| since));
             let elapsed = begun.map(|begun| entry.ended.unwrap_or(now) - begun);
-            let (total, left) = steps.seconds_of(name);
+            let (total, left) = seconds.get(name.as_str()).copied().unwrap_or_default();
             let is_running = matches!(status, Status::Compiling | Status::Linking);
             let health = match status {
                 Status::Failed => Health::Failed,

@@ -550,13 +550,17 @@ impl Steps {
         }
     }
 
-    /// Returns expected seconds of a package: all, and those that are left.
-    pub(super) fn seconds_of(&self, package: &str) -> (f64, f64) {
-        let of = self.steps.iter().filter(|step| step.package.as_deref() == Some(package));
-        of.fold((0.0, 0.0), |(total, left), step| {
+    /// Returns expected seconds of each package: all, and those that are left.
+    pub(super) fn seconds(&self) -> HashMap<&str, (f64, f64)> {
+        let mut seconds: HashMap<&str, (f64, f64)> = HashMap::new();
+        for step in &self.steps {
+            let Some(package) = step.package.as_deref() else { continue };
             let cost = step.cost * self.weigher.factor(step.class);
-            (total + cost, left + if matches!(step.state, State::Ended) { 0.0 } else { cost })
-        })
+            let (total, left) = seconds.entry(package).or_default();
+            *total += cost;
+            *left += if matches!(step.state, State::Ended) { 0.0 } else { cost };
+        }
+        seconds
     }
 
     /// Returns how many jobs may run.

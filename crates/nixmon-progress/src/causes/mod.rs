@@ -43,6 +43,10 @@ pub enum Reporter {
     Python,
     /// CMake.
     Cmake,
+    /// A `configure` that autoconf made.
+    Autotools,
+    /// Meson.
+    Meson,
 }
 
 /// An error that a compiler or linker printed.

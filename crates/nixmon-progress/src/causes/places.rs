@@ -125,12 +125,27 @@ pub fn place(line: &str) -> Option<Error> {
         let place = Place { file: file.to_owned(), line: line.parse().ok(), column: column.parse().ok() };
         return Some(Error { reporter: Reporter::Javac, place: Some(place), message: message.to_owned() });
     }
-    for (marker, fatal) in [(": error: ", false), (": fatal error: ", true)] {
+    for marker in [": error: ", ": fatal error: "] {
         let Some((left, message)) = line.split_once(marker) else { continue };
-        let _ = fatal;
-        let place = at_end(left)?;
+        // `configure` has no place.
+        let Some(place) = at_end(left) else { break };
         let reporter = if place.file.ends_with(".java") { Reporter::Javac } else { Reporter::Gcc };
         return Some(Error { reporter, place: Some(place), message: message.to_owned() });
+    }
+    // autoconf 2.71 lib/autoconf/general.m4 (AC_MSG_ERROR): the name of the script, its path in a subdirectory.
+    if let Some((name, message)) = line.split_once(": error: ")
+        && (name == "configure" || name.ends_with("/configure"))
+    {
+        return Some(Error { reporter: Reporter::Autotools, place: None, message: message.to_owned() });
+    }
+    // meson 1.0 mesonbuild/mlog.py (exception): `../meson.build:3:0: ERROR: TEXT`.
+    if let Some((left, message)) = line.split_once(": ERROR: ")
+        && let Some(place) = at_end(left).filter(|place| {
+            let name = place.file.rsplit('/').next().unwrap_or_default();
+            name.starts_with("meson.") || name.starts_with("meson_")
+        })
+    {
+        return Some(Error { reporter: Reporter::Meson, place: Some(place), message: message.to_owned() });
     }
     if let Some((left, message)) = line.split_once("): error TS") {
         let (file, position) = left.rsplit_once('(')?;

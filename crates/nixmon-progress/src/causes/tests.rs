@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn places() {
     type Found = (Reporter, &'static str, Option<u32>, Option<u32>);
-    let cases: [(&str, Option<Found>); 22] = [
+    let cases: [(&str, Option<Found>); 26] = [
         ("a.c:2:21: error: ‘x’ undeclared", Some((Reporter::Gcc, "a.c", Some(2), Some(21)))),
         ("/a b/c.cc:7: error: x", Some((Reporter::Gcc, "/a b/c.cc", Some(7), None))),
         (
@@ -25,6 +25,19 @@ fn places() {
         ("/usr/bin/ld: b.c:7: undefined reference to `missing'", Some((Reporter::Ld, "b.c", Some(7), None))),
         ("/usr/bin/ld: cannot find -lfoo: No such file or directory", Some((Reporter::Ld, "", None, None))),
         ("ld.lld: error: undefined symbol: missing", Some((Reporter::Ld, "", None, None))),
+        (
+            "configure: error: C compiler cannot create executables",
+            Some((Reporter::Autotools, "", None, None)),
+        ),
+        (
+            "../x/configure: error: no acceptable C compiler found",
+            Some((Reporter::Autotools, "", None, None)),
+        ),
+        (
+            "../meson.build:3:0: ERROR: Dependency \"foo\" not found",
+            Some((Reporter::Meson, "../meson.build", Some(3), Some(0))),
+        ),
+        ("12:00:01: ERROR: the server is late", None),
         ("a.c:2:21: warning: unused", None),
         ("    a_test.go:4: no", None),
         ("an error: in a sentence", None),

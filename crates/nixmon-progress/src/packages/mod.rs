@@ -15,7 +15,7 @@ mod ninja_file;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use cargo_metadata::{cargo_lock_packages, unit_graph_len};
 #[cfg(feature = "fs")]
@@ -35,7 +35,7 @@ pub trait Read {
 }
 
 /// The file or files from which a project was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// `.cmake/api/v1/reply`.
@@ -51,7 +51,7 @@ pub enum Origin {
 }
 
 /// The kind of a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetKind {
     /// A program.
@@ -69,7 +69,7 @@ pub enum TargetKind {
 }
 
 /// A source of a target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// The path: absolute where the build system gives it so or the source directory is known.
     pub path: String,
@@ -82,7 +82,7 @@ pub struct Source {
 }
 
 /// A target of a project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The target's name.
     pub name: String,
@@ -163,7 +163,7 @@ impl Project {
         weights::duration(if target.sources.is_empty() { 0.0 } else { sources + link })
     }
 
-    fn new(origin: Origin, mut targets: Vec<Target>) -> Option<Self> {
+    pub(crate) fn new(origin: Origin, mut targets: Vec<Target>) -> Option<Self> {
         targets.sort_by(|a, b| a.name.cmp(&b.name));
         // Two versions of a crate have one name, and each line of a build could mean either.
         targets.dedup_by(|again, first| {

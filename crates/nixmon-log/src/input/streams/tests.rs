@@ -26,6 +26,7 @@ fn short(source: Source, event: &Event<'_>) -> String {
         Event::Record(other) => format!("{other:?}"),
         Event::Line(line) => format!("line {}", line.text),
         Event::Error(text) => format!("error {text}"),
+        Event::Redraw(text) => format!("redraw {text}"),
         Event::Problem(problem) => format!("problem {:?}", problem.kind),
     };
     format!("{from} {said}")

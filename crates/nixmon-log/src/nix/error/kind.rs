@@ -51,6 +51,8 @@ enum Trait {
     Plain,
     /// See [`FailureKind::refuses_path`].
     Refusal,
+    /// See [`FailureKind::is_of_tool`].
+    Tool,
     /// Nothing is known about such an error.
     Vague,
 }
@@ -106,6 +108,7 @@ macro_rules! failure_kinds {
     (@trait logless) => { Trait::Logless };
     (@trait plain) => { Trait::Plain };
     (@trait refusal) => { Trait::Refusal };
+    (@trait tool) => { Trait::Tool };
     (@trait vague) => { Trait::Vague };
     (@stage Anywhere) => { None };
     (@stage $stage:ident) => { Some(Stage::$stage) };
@@ -196,6 +199,15 @@ failure_kinds! {
     /// A program that Nix calls is not installed.
     MissingProgram "missing-program" Anywhere [] "failed" None;
 
+    /// A compiler rejected a source.
+    CompileError "compile-error" Build [tool] "failed" None;
+    /// A linker could not make a program or library.
+    LinkError "link-error" Build [tool] "failed" None;
+    /// The configuration of a build failed: CMake, Meson, `configure`.
+    ConfigureError "configure-error" Build [tool] "failed" None;
+    /// Tests failed.
+    TestFailure "test-failure" Build [tool] "failed" None;
+
     /// The expression cannot be parsed.
     EvalSyntax "eval-syntax" Evaluation [] "failed" None;
     /// A variable is not defined.
@@ -273,6 +285,11 @@ impl FailureKind {
     /// The message says no more than [`phrase`](Self::phrase) and the numbers with it.
     pub fn is_told_by_phrase(self) -> bool {
         self.has(Trait::Plain)
+    }
+
+    /// A build tool or compiler reports it, in a command that is not Nix. No error of Nix has such a kind.
+    pub fn is_of_tool(self) -> bool {
+        self.has(Trait::Tool)
     }
 
     /// The store did not accept the path that the message names.

@@ -122,7 +122,8 @@ fn every_kind_has_a_case() {
             .chain(others::CASES)
             .chain(places::CASES)
     };
-    for kind in FailureKind::ALL {
+    // The cases of build tools are beside the rules that find them, in `nixmon-core`.
+    for kind in FailureKind::ALL.iter().filter(|kind| !kind.is_of_tool()) {
         let start = format!("{kind}: ");
         assert!(cases().any(|case| case.expect.trim_start().starts_with(&start)), "{kind}");
     }
