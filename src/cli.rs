@@ -164,7 +164,8 @@ Examples:
     pub(super) const STATUS: &str = "\
 Examples:
   nixmon status              # the newest run
-  nixmon status home --json  # the newest run named home";
+  nixmon status home --json  # the newest run named home
+  nixmon status --packages   # each of its packages";
     pub(super) const WAIT: &str = "\
 Examples:
   nixmon wait 12                                    # until run 12 ends
@@ -329,6 +330,9 @@ pub struct StatusArgs {
     /// The number of a run, or a name for its newest run [default: the newest run]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
+    /// Print the packages of the run and how each does: CMake targets, crates or directories, of a Nix build its derivations
+    #[arg(long)]
+    pub packages: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -34,14 +34,19 @@ pub(super) fn jobs(settings: &Settings, args: &JobsArgs) -> Result<ExitStatus> {
         );
         return Err(Failed::error(ExitStatus::NotFound, message));
     };
-    let ends = unix_ms().saturating_add(report.eta_ms);
-    report.eta = Some(format!("{}@{}", in_words(report.eta_ms), local_clock(ends, ends)));
+    report.eta = Some(at_time_of_day(report.eta_ms));
     if args.json {
         print_json(&report)?;
     } else {
         print_lines(settings, &lines(&args.target, &report))?;
     }
     Ok(ExitStatus::Success)
+}
+
+/// Returns `2m 15s@14:30`: so many milliseconds, and the time of day when they will have passed.
+pub(super) fn at_time_of_day(ms: u64) -> String {
+    let ends = unix_ms().saturating_add(ms);
+    format!("{}@{}", in_words(ms), local_clock(ends, ends))
 }
 
 /// Returns `2m 15s`.

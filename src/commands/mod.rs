@@ -12,6 +12,7 @@ mod log;
 #[cfg(feature = "mcp")]
 mod mcp;
 mod package_history;
+mod package_status;
 mod packages;
 mod prune;
 mod status;

@@ -69,6 +69,29 @@ impl Builder {
         named.or_else(|| own.then(|| self.directory.clone())).into_iter().collect()
     }
 
+    /// Lists the directories in which the tool writes down how long its steps took.
+    pub(super) fn written_in(&self) -> Vec<PathBuf> {
+        match self.tool() {
+            // Of a workspace it is the one with the lock file.
+            Some(Tool::Cargo) => {
+                let workspaces =
+                    self.directory.ancestors().filter(|above| above.join("Cargo.lock").is_file());
+                workspaces.take(1).map(Path::to_owned).collect()
+            }
+            _ => self.directories(),
+        }
+    }
+
+    fn read_project(&self) -> Option<Project> {
+        if self.tool() == Some(Tool::Cargo) {
+            let project = crate::packages::cargo_project(&self.directory);
+            return project
+                .inspect_err(|reason| tracing::debug!(%reason, "cargo does not tell its crates"))
+                .ok();
+        }
+        self.directories().iter().find_map(|directory| Project::read(&Disk::new(directory)))
+    }
+
     /// Reads what is known without a history.
     fn hints(&self) -> Hints {
         let words: Vec<&str> = program(&self.words).iter().map(String::as_str).collect();
@@ -76,7 +99,7 @@ impl Builder {
             jobs: tool_jobs(&self.words),
             ninja_status: std::env::var("NINJA_STATUS").ok(),
             tools: self.tool().into_iter().filter(|_| !words.is_empty()).collect(),
-            project: self.directories().iter().find_map(|directory| Project::read(&Disk::new(directory))),
+            project: self.read_project(),
             ..Hints::default()
         }
     }

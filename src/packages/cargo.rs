@@ -15,8 +15,21 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Bytes of metadata that are read: a workspace of a thousand crates has 10 MB.
 const MOST: u64 = 64 << 20;
 
-/// Reads the workspace of a directory. Nothing is fetched and `Cargo.lock` is left as it is.
+/// Reads the workspace of a directory for `nixmon packages`.
 pub(super) fn read(dir: &Path) -> Result<PackagesRecord, NotFound> {
+    let place = || dir.display().to_string();
+    match project(dir) {
+        Ok(project) => Ok(PackagesRecord::of_project(place(), &project)),
+        Err(reason) => Err(NotFound::Tool { tool: "cargo metadata", place: place(), reason }),
+    }
+}
+
+/// Reads the workspace of a directory. Nothing is fetched and `Cargo.lock` is left as it is.
+///
+/// # Errors
+///
+/// If cargo does not tell it: the reason.
+pub(crate) fn project(dir: &Path) -> Result<Project, String> {
     let host = host();
     let mut full = vec!["--offline", "--locked"];
     // Crates of other platforms are not built here.
@@ -27,20 +40,14 @@ pub(super) fn read(dir: &Path) -> Result<PackagesRecord, NotFound> {
     for options in answers {
         match metadata(dir, options) {
             Ok(answer) if answer.success => match Project::from_cargo_metadata(&answer.stdout) {
-                Some(project) => {
-                    let record = PackagesRecord::of_project(dir.display().to_string(), &project);
-                    return Ok(record);
-                }
+                Some(project) => return Ok(project),
                 None => reason = "its metadata has another form".to_owned(),
             },
             Ok(answer) => reason = answer.last_error().unwrap_or_else(|| "it failed".to_owned()),
-            Err(error) => {
-                reason = error;
-                break;
-            }
+            Err(error) => return Err(error),
         }
     }
-    Err(NotFound::Tool { tool: "cargo metadata", place: dir.display().to_string(), reason })
+    Err(reason)
 }
 
 fn metadata(dir: &Path, options: &[&str]) -> Result<Answer, String> {

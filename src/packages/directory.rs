@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use nixmon_progress::packages::{Disk, Origin, Project};
 
+use super::past::Known;
 use super::record::PackagesRecord;
 use super::{NotFound, cargo, derivations, with_critical_path};
-use crate::history::Context;
 
 /// Directories below a project in which builds are configured, as CMake's manual, CLion and Visual Studio name them.
 const BUILD_DIRS: [&str; 2] = ["build", "out"];
@@ -24,7 +24,7 @@ const MOST_DIRS: usize = 256;
 /// # Errors
 ///
 /// If there are none, with what to do about it.
-pub(crate) fn find(place: Option<&str>, history: Option<&Context>) -> Result<PackagesRecord, NotFound> {
+pub(crate) fn find(place: Option<&str>, history: Option<&Known>) -> Result<PackagesRecord, NotFound> {
     let record = match place {
         Some(place) if derivations::is_named(place) && !Path::new(place).is_dir() => {
             derivations::read(place)?

@@ -1,23 +1,27 @@
 //! The packages of a project: CMake targets, crates, or the derivations of a Nix graph.
 //!
-//! [`find()`] reads what a build system wrote down, [`past`] knows how long packages took, and [`query`] asks CMake to write it
-//! down before a configure that nixmon runs.
+//! [`find()`] reads what a build system wrote down, [`Known`] is a history of how long packages took, and
+//! [`place()`] asks CMake to write it down before a configure that nixmon runs.
 
 #![expect(clippy::disallowed_methods, reason = "a project is files, and cargo and Nix are asked for theirs")]
 
 mod cargo;
 mod derivations;
 mod directory;
-pub(crate) mod past;
+mod past;
 mod query;
 mod record;
 
 use nixmon_progress::packages::{Link, longest_chain};
 
+pub(crate) use cargo::project as cargo_project;
 pub(crate) use directory::find;
+pub(crate) use past::Known;
 pub(crate) use query::place;
 pub use record::schema;
-pub(crate) use record::{Basis, CriticalPath, PackageHistoryRecord, PackageKind, PackageRow, PackagesRecord};
+pub(crate) use record::{
+    Basis, CriticalPath, PackageHistoryRecord, PackageKind, PackageRow, PackageStatusRecord, PackagesRecord,
+};
 
 /// Why no packages were found.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! Times of packages from the history.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use nixmon_history::name::DrvName;
 use nixmon_history::packages::{
@@ -9,24 +10,32 @@ use nixmon_history::packages::{
 use nixmon_history::store::Store;
 
 use super::record::{Basis, PackageKind, PackageRow, PackagesRecord};
-use crate::history::Context;
 
 /// The newest runs that are looked at.
 const RUNS: u32 = 100;
 /// The past of a package with less or more than these shares of its files is another project's, or an older state of it.
 const ALIKE: std::ops::RangeInclusive<f64> = 0.5..=1.5;
 
+/// A history of builds, and the host whose times count before those of others.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// The database.
+    pub(crate) path: PathBuf,
+    /// The host.
+    pub(crate) host: String,
+}
+
 /// Fills in the times of packages: from the history, else from the sources, scaled by the packages of which both are known.
-pub(super) fn with_times(mut record: PackagesRecord, history: Option<&Context>) -> PackagesRecord {
-    let Some(context) = history else { return record };
-    let Ok(store) = Store::open_read_only(&context.path) else { return record };
+pub(super) fn with_times(mut record: PackagesRecord, history: Option<&Known>) -> PackagesRecord {
+    let Some(known) = history else { return record };
+    let Ok(store) = Store::open_read_only(&known.path) else { return record };
     let Ok(runs) = store.all_package_runs(None, RUNS) else { return record };
-    let known = histories(&runs);
-    let known: HashMap<(&str, PastKind), &PackageHistory> =
-        known.iter().map(|history| ((history.name.as_str(), history.kind), history)).collect();
+    let histories = histories(&runs);
+    let past: HashMap<(&str, PastKind), &PackageHistory> =
+        histories.iter().map(|history| ((history.name.as_str(), history.kind), history)).collect();
     let (mut seen, mut told) = (0, 0);
     for row in &mut record.packages {
-        let Some(times) = past_of(row, &known, &context.host) else { continue };
+        let Some(times) = past_of(row, &past, &known.host) else { continue };
         seen += times.median_ms;
         told += row.expected_ms.unwrap_or(0);
         row.expected_ms = Some(times.median_ms);

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use nixmon_core::wire::{SCHEMA, Schemas};
+use nixmon_core::wire::{Package, SCHEMA, Schemas};
 use nixmon_history::packages::PackageHistory;
 use nixmon_progress::Language;
 use nixmon_progress::packages as progress;
+use nixmon_runs::{RunState, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -48,6 +49,33 @@ impl PackagesRecord {
     pub(super) fn of_project(place: String, project: &progress::Project) -> Self {
         let rows = project.targets.iter().map(|target| PackageRow::of_target(project, target));
         Self::new(place, project.origin.into(), rows.collect())
+    }
+}
+
+/// The packages of a run, as `nixmon status --packages --json` prints them.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct PackageStatusRecord<'s> {
+    /// Type of the line.
+    #[schemars(extend("const" = "package-status"))]
+    pub(crate) r#type: Cow<'static, str>,
+    /// Version of the schema: raised when a name or a meaning changes.
+    #[schemars(extend("const" = SCHEMA))]
+    pub(crate) schema: u32,
+    /// Number of the run.
+    pub(crate) run: u64,
+    /// The stage of the run's life.
+    pub(crate) state: RunState,
+    /// True if packages are derivations: those that failed or are in progress, the next, and the last that were built.
+    pub(crate) are_derivations: bool,
+    /// The packages, sorted by name.
+    pub(crate) packages: &'s [Package],
+}
+
+impl<'s> PackageStatusRecord<'s> {
+    /// Makes the record of a run.
+    pub(crate) fn new(status: &Status, are_derivations: bool, packages: &'s [Package]) -> Self {
+        let (run, state) = (status.id.0, status.state);
+        Self { r#type: "package-status".into(), schema: SCHEMA, run, state, are_derivations, packages }
     }
 }
 
@@ -301,10 +329,14 @@ impl PackagesRecord {
 
 /// Returns the JSON schema of what is printed about packages, which `docs/packages.schema.json` holds.
 pub fn schema() -> Value {
-    let mut schema = Schemas::default().with::<PackagesRecord>().with::<PackageHistoryRecord>().finish();
+    let mut schema = Schemas::default()
+        .with::<PackagesRecord>()
+        .with::<PackageStatusRecord<'_>>()
+        .with::<PackageHistoryRecord>()
+        .finish();
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("title".to_owned(), "nixmon: packages".into());
-        let description = "One line of `nixmon packages --json` or `nixmon history packages --json`. New fields and names may appear without a new schema number: \
+        let description = "One line of `nixmon packages --json`, `nixmon status --packages --json` or `nixmon history packages --json`. New fields and names may appear without a new schema number: \
             readers must ignore fields that they do not know, and accept unknown names.";
         schema.insert("description".to_owned(), description.into());
     }

@@ -1,6 +1,7 @@
 //! `nixmon mcp`: builds for agents.
 
 mod kind;
+mod packages;
 mod plan;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +30,8 @@ pub(super) fn mcp(settings: &Settings, args: &McpArgs) -> Result<ExitStatus> {
     #[cfg(not(feature = "mcp-http"))]
     let http: Option<std::net::SocketAddr> = None;
     let access = access(settings, args.profile, http.is_some());
-    let server = Server::new(Arc::new(Served { settings: settings.clone() }), access);
+    let packages = packages::Known::new(settings);
+    let server = Server::new(Arc::new(Served { settings: settings.clone(), packages }), access);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = match http {
         None => runtime.block_on(nixmon_mcp::serve_stdio(server)).context("the client does not speak MCP"),
@@ -91,6 +93,7 @@ fn read_token(file: &Path) -> Result<String> {
 #[derive(Debug)]
 struct Served {
     settings: Settings,
+    packages: packages::Known,
 }
 
 impl Served {
@@ -173,7 +176,7 @@ impl Program for Served {
     }
 
     fn packages(&self) -> &dyn Packages {
-        &NothingYet
+        &self.packages
     }
 
     fn events(&self) -> &dyn Events {

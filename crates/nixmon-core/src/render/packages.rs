@@ -7,14 +7,10 @@ use crate::text::{Column, Line, Role, duration, table, thousands};
 
 /// Width from which on times have room beside the file of the moment.
 const WIDE: usize = 80;
-const COLUMNS: [Column; 6] = [
-    Column::cut_to(14),
-    Column::FIXED,
-    Column::NUMBER,
-    Column::NUMBER,
-    Column::NUMBER,
-    Column::cut_to(8),
-];
+/// Rows of a table in the live view: more jobs are rare, and its reader looks at the first ones.
+const MOST_MOVING: usize = 8;
+const COLUMNS: [Column; 6] =
+    [Column::cut_to(14), Column::FIXED, Column::NUMBER, Column::NUMBER, Column::NUMBER, Column::cut_to(8)];
 
 /// Returns the packages that move: first those that failed, then those that are linked or compiled, the longest first.
 pub fn moving(packages: &[Package]) -> Vec<&Package> {
@@ -53,6 +49,25 @@ pub fn by_activity(packages: &[Package]) -> Vec<&Package> {
 pub fn packages(packages: &[&Package], columns: usize, style: &Style) -> Vec<Line> {
     let rows = packages.iter().map(|package| cells(package, columns >= WIDE, style)).collect();
     table(rows, &COLUMNS, columns, style.symbols.ellipsis)
+}
+
+/// Lays out the packages of a command that move, in as many rows as there are, of a project that has several.
+pub(super) fn of_command(all: &[Package], rows: usize, columns: usize, style: &Style) -> Vec<Line> {
+    // The line below says the same of a single one.
+    if all.len() < 2 {
+        return Vec::new();
+    }
+    let moving = moving(all);
+    let n_shown = match rows.min(MOST_MOVING) {
+        room if moving.len() <= room => moving.len(),
+        room => room.saturating_sub(1),
+    };
+    let mut lines = packages(moving.get(..n_shown).unwrap_or_default(), columns, style);
+    let n_more = moving.len() - n_shown;
+    if n_more > 0 && rows > 0 {
+        lines.push(Line::new().with(Role::Muted, format!("  and {n_more} more")));
+    }
+    lines
 }
 
 fn cells(package: &Package, is_wide: bool, style: &Style) -> Vec<Line> {
@@ -151,9 +166,9 @@ mod tests {
             100,
             &[
                 "✗ fmt     failed      3/27  11 %                  1s  vm/fmt.cc",
-                "⏵ driver  compiling  26/27  96 %  1m10s, ~1m30s left  vm/driver.cc",
-                "⏵ core    compiling  12/27  44 %  1m03s, ~1m30s left  vm/core.cc",
-                "⏵ ipc     linking    27/27  99 %                  8s",
+                "▶ driver  compiling  26/27  96 %  1m10s, ~1m30s left  vm/driver.cc",
+                "▶ core    compiling  12/27  44 %  1m03s, ~1m30s left  vm/core.cc",
+                "▶ ipc     linking    27/27  99 %                  8s",
                 "⚠ efun    slow        1/27   3 %     2s, ~1m30s left  vm/efun.cc",
             ],
         );
@@ -162,12 +177,31 @@ mod tests {
             38,
             &[
                 "✗ fmt     failed      3/27  11 %  vm/…",
-                "⏵ driver  compiling  26/27  96 %  vm/…",
-                "⏵ core    compiling  12/27  44 %  vm/…",
-                "⏵ ipc     linking    27/27  99 %",
+                "▶ driver  compiling  26/27  96 %  vm/…",
+                "▶ core    compiling  12/27  44 %  vm/…",
+                "▶ ipc     linking    27/27  99 %",
                 "⚠ efun    slow        1/27   3 %  vm/…",
             ],
         );
+    }
+
+    #[test]
+    fn rows_are_bounded() {
+        let said = |packages: &[Package], rows| -> Vec<String> {
+            of_command(packages, rows, 40, &Style::default()).iter().map(Line::plain).collect()
+        };
+        let all = all();
+        assert_eq!(said(&all, 20).len(), 5);
+        assert_eq!(said(&all, 5).len(), 5);
+        let few = said(&all, 3);
+        assert!(few[0].contains("fmt") && few[1].contains("driver") && few[2] == "  and 3 more", "{few:?}");
+        assert_eq!(said(&all, 1), ["  and 5 more"]);
+        assert_eq!(said(&all, 0), [""; 0]);
+        let many: Vec<Package> =
+            (0..30).map(|n| package(&format!("p{n}"), Status::Compiling, 1, 1)).collect();
+        assert_eq!(said(&many, 40).last().unwrap(), "  and 23 more");
+        assert_eq!(said(&many, 40).len(), MOST_MOVING);
+        assert_eq!(said(&many[..1], 40), [""; 0]);
     }
 
     #[test]

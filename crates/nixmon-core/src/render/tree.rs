@@ -81,6 +81,8 @@ pub fn frame(
     let rows = rows - bottom.len();
     let mut lines = if view.state.phase_reached() == Phase::Activating {
         activation(view, steps, rows, viewport.columns, style)
+    } else if let Some(scope) = view.state.plain_scope() {
+        super::packages::of_command(&scope.packages(view.now), rows, viewport.columns, style)
     } else {
         let tree = tree(
             view,

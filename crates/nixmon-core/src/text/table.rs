@@ -43,9 +43,7 @@ pub fn table(rows: Vec<Vec<Line>>, columns: &[Column], width: usize, ellipsis: &
         let room = |at: &usize| {
             columns.get(*at).and_then(|column| column.least).is_some_and(|least| widths[*at] > least)
         };
-        let Some(widest) =
-            (0..widths.len()).filter(room).max_by_key(|at| (widths[*at], std::cmp::Reverse(*at)))
-        else {
+        let Some(widest) = (0..widths.len()).filter(room).max_by_key(|at| (widths[*at], *at)) else {
             break;
         };
         widths[widest] -= 1;
