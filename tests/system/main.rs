@@ -13,6 +13,7 @@ mod live;
 mod mcp;
 mod newer_nix;
 mod order;
+mod package_runs;
 mod packages;
 mod pty;
 mod run_nix;

@@ -13,17 +13,17 @@ use crate::common::world::World;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const NIXMON: &str = env!("CARGO_BIN_EXE_nixmon");
+pub(crate) const NIXMON: &str = env!("CARGO_BIN_EXE_nixmon");
 /// Where a configure finds the question of nixmon.
 const QUERY: &str = ".cmake/api/v1/query/client-nixmon/query.json";
 
 /// A project in a directory of its own, and a home without a history.
-struct Place {
+pub(crate) struct Place {
     dir: TempDir,
 }
 
 impl Place {
-    fn with(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let place = Self { dir: tempfile::tempdir().unwrap() };
         for (name, text) in files {
             let path = place.path(name);
@@ -35,7 +35,7 @@ impl Place {
     }
 
     /// A library of C, one of C++ that needs it, and a program that needs both; beside them a program of its own.
-    fn with_cmake() -> Self {
+    pub(crate) fn with_cmake() -> Self {
         Self::with(&[
             (
                 "CMakeLists.txt",
@@ -63,11 +63,11 @@ impl Place {
         ])
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().canonicalize().unwrap().join("project").join(name)
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(NIXMON);
         command
             .args(args)
@@ -81,19 +81,19 @@ impl Place {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran::of(self.command(args).output().unwrap())
     }
 
     /// Returns the packages as JSON, which is valid by the schema.
-    fn packages(&self, args: &[&str]) -> Value {
+    pub(crate) fn packages(&self, args: &[&str]) -> Value {
         let ran = self.run(&[&["packages", "--json"], args].concat());
         ran.check(0, &[]);
         valid(&ran.out)
     }
 }
 
-fn valid(text: &str) -> Value {
+pub(crate) fn valid(text: &str) -> Value {
     let value: Value = serde_json::from_str(text).unwrap();
     let schema: Value =
         serde_json::from_str(&fs::read_to_string("docs/packages.schema.json").unwrap()).unwrap();

@@ -91,7 +91,11 @@ fn cells(package: &Package, is_wide: bool, style: &Style) -> Vec<Line> {
     // 100 % is the end.
     let is_built = package.status == Status::Built;
     let most = if is_built { 100.0 } else { 99.0 };
-    let percent = package.progress_pct.map(|percent| format!("{:.0} %", percent.clamp(0.0, most).floor()));
+    let has_begun = package.status != Status::Queued || package.done > 0;
+    let percent = package
+        .progress_pct
+        .filter(|_| has_begun)
+        .map(|percent| format!("{:.0} %", percent.clamp(0.0, most).floor()));
     let elapsed = package.elapsed.filter(|_| is_wide).map(|elapsed| {
         let eta = package.eta.filter(|eta| eta.as_secs() > 0);
         match eta {

@@ -300,7 +300,12 @@ fn bottlenecks(runs: &[&PackageRun]) -> Vec<Bottleneck> {
             let seen = seen.entry(&file.file).or_default();
             seen.own.push(file.elapsed_ms as f64);
             seen.share.push(100.0 * file.elapsed_ms as f64 / all.max(1) as f64);
-            let alone = if file.stop_ms() == last { last - before.max(file.start_ms).min(last) } else { 0 };
+            // With one job each file waits for all before it.
+            let alone = if file.stop_ms() == last && run.jobs != Some(1) {
+                last - before.max(file.start_ms).min(last)
+            } else {
+                0
+            };
             seen.held_up.push(alone as f64);
         }
     }

@@ -53,6 +53,8 @@ fn bottlenecks_are_what_a_package_waits_for() {
     // Two that end together hold up nothing alone.
     check(&[("a.c", 0, 10), ("b.c", 0, 10)], &[("a.c", 10, 0), ("b.c", 10, 0)]);
     check(&[("a.c", 0, 10), ("app!", 10, 90)], &[]);
+    let one_by_one = only(&[run(1, 20, &[("a.c", 0, 10), ("b.c", 10, 10)])]);
+    assert!(one_by_one.times[0].bottleneck_files.iter().all(|file| file.holds_up_ms == 0));
     check(&[], &[]);
 }
 

@@ -200,6 +200,9 @@ fn needed_by_programs(targets: &[Target]) -> Vec<String> {
 
 /// Joins a path to a directory; an absolute path stays.
 fn join(dir: &str, path: &str) -> String {
+    if path == "." {
+        return dir.to_owned();
+    }
     if path.starts_with('/') || dir.is_empty() || dir == "." {
         return path.to_owned();
     }

@@ -82,6 +82,47 @@ default all
 }
 
 #[test]
+fn objects_of_the_file_api() {
+    // Cut from what CMake 3.25 wrote for a project with a target at its top, one in a directory and a generated source.
+    let codemodel = r#"{"paths":{"source":"/p","build":"/p/build"},"configurations":[{"targets":[
+        {"id":"top","name":"top","jsonFile":"target-top.json","directoryIndex":0},
+        {"id":"sub","name":"sub","jsonFile":"target-sub.json","directoryIndex":1}]}]}"#;
+    let target = |dir: &str, sources: &str, needs: &str| {
+        format!(
+            r#"{{"type":"STATIC_LIBRARY","paths":{{"source":"{dir}","build":"{dir}"}},"dependencies":[{needs}],
+                "sources":[{sources}],"compileGroups":[{{"language":"C"}}]}}"#
+        )
+    };
+    let top = target(
+        ".",
+        r#"{"path":"src/a.c","compileGroupIndex":0},{"path":"build/gen/g.c","compileGroupIndex":0},{"path":"a.h"}"#,
+        r#"{"id":"sub"}"#,
+    );
+    let sub = target(
+        "lib",
+        r#"{"path":"lib/b.c","compileGroupIndex":0},{"path":"src/c.c","compileGroupIndex":0}"#,
+        "",
+    );
+    let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+    let files = Files(
+        [
+            (".cmake/api/v1/reply/codemodel-v2-1.json", codemodel),
+            (".cmake/api/v1/reply/target-top.json", leak(top)),
+            (".cmake/api/v1/reply/target-sub.json", leak(sub)),
+        ]
+        .into(),
+    );
+    let project = Project::read(&files).unwrap();
+    let objects = |name: &str| -> Vec<&str> {
+        project.target(name).unwrap().sources.iter().filter_map(|source| source.object.as_deref()).collect()
+    };
+    assert_eq!(project.origin, Origin::CmakeFileApi);
+    assert_eq!(objects("top"), ["CMakeFiles/top.dir/src/a.c.o", "CMakeFiles/top.dir/gen/g.c.o"]);
+    assert_eq!(objects("sub"), ["lib/CMakeFiles/sub.dir/b.c.o", "lib/CMakeFiles/sub.dir/__/src/c.c.o"]);
+    assert_eq!(project.target("top").unwrap().depends_on, ["sub"]);
+}
+
+#[test]
 fn makefiles() {
     check(
         Origin::Makefiles,
