@@ -12,8 +12,8 @@ use nixmon_core::render::{self, Style};
 use nixmon_core::text::{Line, Role, count};
 use nixmon_core::wire::{Package, PackageHealth, PackageStatus};
 use nixmon_progress as progress;
-use nixmon_runs::Status;
 use nixmon_runs::clock::unix_ms;
+use nixmon_runs::{RunOutcome, RunState, Status};
 
 /// Packages that are listed.
 const LISTED: usize = 40;
@@ -52,7 +52,13 @@ fn table(status: &Status, width: usize, style: &Style) -> Vec<Line> {
     if packages.is_empty() {
         return vec![Line::new().with(Role::Muted, "no packages were seen in this run")];
     }
-    let known: Vec<progress::Package> = packages.iter().map(of_wire).collect();
+    // Of a good build that has ended nothing is to come.
+    let is_over = status.state == RunState::Ended && status.outcome == Some(RunOutcome::Success);
+    let shown = packages.iter().filter(|package| !is_over || package.status != PackageStatus::Queued);
+    let known: Vec<progress::Package> = shown.map(of_wire).collect();
+    if known.is_empty() {
+        return vec![Line::new().with(Role::Muted, "no package was built in this run")];
+    }
     let order = render::by_activity(&known);
     let mut lines = render::packages(order.get(..LISTED).unwrap_or(&order), width, style);
     let wanted = if are_derivations(status) { status.wanted } else { order.len() };

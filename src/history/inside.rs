@@ -72,24 +72,33 @@ impl Builder {
     /// Lists the directories in which the tool writes down how long its steps took.
     pub(super) fn written_in(&self) -> Vec<PathBuf> {
         match self.tool() {
-            // Of a workspace it is the one with the lock file.
-            Some(Tool::Cargo) => {
-                let workspaces =
-                    self.directory.ancestors().filter(|above| above.join("Cargo.lock").is_file());
-                workspaces.take(1).map(Path::to_owned).collect()
-            }
+            Some(Tool::Cargo) => vec![self.directory.clone()],
             _ => self.directories(),
         }
     }
 
     fn read_project(&self) -> Option<Project> {
         if self.tool() == Some(Tool::Cargo) {
-            let project = crate::packages::cargo_project(&self.directory);
-            return project
-                .inspect_err(|reason| tracing::debug!(%reason, "cargo does not tell its crates"))
-                .ok();
+            return self.read_workspace();
         }
         self.directories().iter().find_map(|directory| Project::read(&Disk::new(directory)))
+    }
+
+    /// Reads the crates of a workspace of which nothing is built yet: of what is built, cargo prints nothing, so that crates
+    /// which are there already would count as work to be done.
+    fn read_workspace(&self) -> Option<Project> {
+        let is_elsewhere = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
+        if is_elsewhere || self.directory.ancestors().any(|above| above.join("target").is_dir()) {
+            return None;
+        }
+        let mut project = crate::packages::cargo_project(&self.directory)
+            .inspect_err(|reason| tracing::debug!(%reason, "cargo does not tell its crates"))
+            .ok()?;
+        // cargo prints one line for a crate, however many targets it has.
+        project.targets.iter_mut().for_each(|target| target.sources.truncate(1));
+        Some(project)
     }
 
     /// Reads what is known without a history.

@@ -75,9 +75,10 @@ impl Written {
 
     /// Reads the report of `cargo build --timings`. Returns the number of crates whose time it told.
     fn cargo(&self, directory: &Path, units: &mut [UnitRecord]) -> usize {
-        let Some(times) = self.text(directory, CARGO_TIMINGS).as_deref().and_then(cargo_timings) else {
-            return 0;
-        };
+        // It is below the directory of the workspace, which has the lock file.
+        let workspace = directory.ancestors().find(|above| above.join("Cargo.lock").is_file());
+        let text = workspace.and_then(|workspace| self.text(workspace, CARGO_TIMINGS));
+        let Some(times) = text.as_deref().and_then(cargo_timings) else { return 0 };
         // A crate has several units: its build script, its library, its program.
         let mut crates: HashMap<&str, (Duration, Duration)> = HashMap::new();
         for time in &times {
@@ -190,8 +191,9 @@ mod tests {
     fn cargo_knows_the_times_of_its_crates() {
         let report = r#"<script>const UNIT_DATA = [{"name":"itoa","target":"","start":0.5,"duration":1.25},
             {"name":"itoa","target":" build script","start":0.1,"duration":0.2},{"name":"x","target":"","start":9,"duration":1}];"#;
-        let files = [("target/cargo-timings/cargo-timing.html", report)];
+        let files = [("target/cargo-timings/cargo-timing.html", report), ("Cargo.lock", "")];
         let units = [unit("itoa", "itoa", "compile"), unit("y", "y", "compile")];
+        check(&files[..1], Duration::ZERO, &units, &[(1000, 7), (1000, 7)]);
         let packages = check(&files, Duration::ZERO, &units, &[(100, 1650), (1000, 7)]);
         assert_eq!((packages[0].elapsed_ms, packages[0].compile_ms), (1650, Some(1650)));
     }
