@@ -11,7 +11,7 @@ use nixmon_core::state::{DerivationId, Insight, Phase, State};
 use nixmon_history::name::DrvName;
 use nixmon_history::record::{BuildOutcome, UnitRecord};
 use nixmon_history::store::{Store, StoredRun};
-use nixmon_progress::packages::{Disk, Project};
+use nixmon_progress::packages::{Disk, Origin, Project};
 use nixmon_progress::{Extent, Hints, Past, PastUnit, Stage, Tool, jobs};
 use nixmon_runs::Facts;
 
@@ -76,7 +76,14 @@ impl Builder {
             jobs: tool_jobs(&self.words),
             ninja_status: std::env::var("NINJA_STATUS").ok(),
             tools: self.tool().into_iter().filter(|_| !words.is_empty()).collect(),
-            project: self.directories().iter().find_map(|directory| Project::read(&Disk::new(directory))),
+            project: self
+                .directories()
+                .iter()
+                .find_map(|directory| Project::read(&Disk::new(directory)))
+                .filter(
+                    // A directory of sources may be built by something else.
+                    |project| self.project.is_some() || project.origin != Origin::CmakeLists,
+                ),
             ..Hints::default()
         }
     }
