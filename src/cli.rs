@@ -1,5 +1,7 @@
 //! The command line. Types only; `settings` decides what they mean together.
 
+mod packages;
+
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use nixmon_log::escapes::escape;
 use nixmon_runs::query::LineRange;
+
+pub use packages::{PackageHistoryArgs, PackagesArgs};
 
 /// Smallest value of `--every`, in seconds.
 pub const MIN_EVERY: u64 = 5;
@@ -512,20 +516,7 @@ pub enum HistoryCommand {
     },
     /// Print how long packages take with how many jobs, which files hold them up, and which gain from more jobs: of derivations
     /// and of the parts of projects
-    Packages {
-        /// A CMake target, crate or directory, or a derivation without its version [default: all, the slowest first]
-        #[arg(value_name = "NAME")]
-        name: Option<String>,
-        /// Only runs of this target
-        #[arg(long, value_name = "TARGET")]
-        target: Option<String>,
-        /// The newest N runs
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        runs: u32,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Packages(PackageHistoryArgs),
     /// Print the chain of builds that decided how long a run took
     CriticalPath {
         /// The number of a run, or a target for its newest run [default: the newest run]
@@ -557,24 +548,6 @@ pub struct JobsArgs {
     /// A target of the configuration, or the name or command of past runs
     #[arg(value_name = "TARGET")]
     pub target: String,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// The project whose packages are printed.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct PackagesArgs {
-    /// A directory: a CMake or ninja build, a project with one in build/, out/ or cmake-build-*, a cargo workspace, or one
-    /// with CMakeLists.txt files; or an installable of Nix or a .drv file [default: this directory]
-    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub place: Option<String>,
-    /// Also print the sources of each package
-    #[arg(long)]
-    pub sources: bool,
-    /// All packages, not only those that take longest
-    #[arg(long, short)]
-    pub all: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::package_history::{self, Asked};
+use super::package_history;
 use super::{print_json, print_lines};
 use crate::cli::{HistoryCommand, PastArgs};
 use crate::drive::{self, complain, silent_pipeline};
@@ -64,10 +64,7 @@ pub(super) fn history(settings: &Settings, command: &HistoryCommand) -> Result<E
         HistoryCommand::Slowest(args) => slowest(settings, args)?,
         HistoryCommand::Diff { before, after, json } => diff(settings, before, after, *json)?,
         HistoryCommand::Trends { target, json } => trends(settings, target, *json)?,
-        HistoryCommand::Packages { name, target, runs, json } => {
-            let asked = Asked { name: name.as_deref(), target: target.as_deref(), runs: *runs };
-            package_history::print(settings, &asked, *json)?;
-        }
+        HistoryCommand::Packages(args) => package_history::print(settings, args)?,
         HistoryCommand::CriticalPath { run, json } => critical_path(settings, run.as_deref(), *json)?,
     }
     Ok(ExitStatus::Success)

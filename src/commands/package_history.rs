@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::history::open;
 use super::list::{COLUMNS, terminal_columns};
 use super::{print_json, print_lines, symbols};
+use crate::cli::PackageHistoryArgs;
 use crate::exit_status::{ExitStatus, Failed};
 use crate::packages::PackageHistoryRecord;
 use crate::settings::Settings;
@@ -19,38 +20,28 @@ use nixmon_log::escapes::sanitize;
 /// Packages that are listed.
 const LISTED: usize = 40;
 
-/// The part of the past that is asked for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
-    /// The package; `None` for all.
-    pub(super) name: Option<&'a str>,
-    /// The target of the runs.
-    pub(super) target: Option<&'a str>,
-    /// The newest runs.
-    pub(super) runs: u32,
-}
-
-pub(super) fn print(settings: &Settings, asked: &Asked<'_>, as_json: bool) -> Result<()> {
+pub(super) fn print(settings: &Settings, args: &PackageHistoryArgs) -> Result<()> {
+    let target = args.target.as_deref();
     let store = open(settings)?;
-    let runs = match asked.name {
-        Some(name) => store.package_runs(name, asked.target)?,
-        None => store.all_package_runs(asked.target, asked.runs)?,
+    let runs = match &args.name {
+        Some(name) => store.package_runs(name, target)?,
+        None => store.all_package_runs(target, args.runs)?,
     };
     let packages = histories(&runs);
-    if let Some(name) = asked.name.filter(|_| packages.is_empty()) {
+    if let Some(name) = args.name.as_ref().filter(|_| packages.is_empty()) {
         let message = format!(
             "the history has no successful build of a package {}; `nixmon history packages` lists those it has",
             sanitize(name)
         );
         return Err(Failed::error(ExitStatus::NotFound, message));
     }
-    if as_json {
-        print_json(&PackageHistoryRecord::new(asked.target, packages))?;
+    if args.json {
+        print_json(&PackageHistoryRecord::new(target, packages))?;
         return Ok(());
     }
     let width = terminal_columns().unwrap_or(COLUMNS);
     let symbols = symbols(settings);
-    let mut lines = match asked.name {
+    let mut lines = match &args.name {
         Some(_) => packages.iter().flat_map(|package| one(package, width, &symbols)).collect(),
         None => all(&packages, width, &symbols),
     };

@@ -11,7 +11,7 @@ use nixmon_core::state::{DerivationId, Insight, Phase, State};
 use nixmon_history::name::DrvName;
 use nixmon_history::record::{BuildOutcome, UnitRecord};
 use nixmon_history::store::{Store, StoredRun};
-use nixmon_progress::packages::{Disk, Project};
+use nixmon_progress::packages::{Disk, Origin, Project};
 use nixmon_progress::{Extent, Hints, Past, PastUnit, Stage, Tool, jobs};
 use nixmon_runs::Facts;
 
@@ -81,7 +81,9 @@ impl Builder {
         if self.tool() == Some(Tool::Cargo) {
             return self.read_workspace();
         }
-        self.directories().iter().find_map(|directory| Project::read(&Disk::new(directory)))
+        let project = self.directories().iter().find_map(|directory| Project::read(&Disk::new(directory)))?;
+        // A directory of sources may be built by something else.
+        (self.project.is_some() || project.origin != Origin::CmakeLists).then_some(project)
     }
 
     /// Reads the crates of a workspace of which nothing is built yet: of what is built, cargo prints nothing, so that crates

@@ -9,6 +9,7 @@ mod conformance;
 mod decoding;
 mod eta;
 mod fuzz_corpora;
+mod inside;
 mod live_frames;
 mod properties;
 mod replay;

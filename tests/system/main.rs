@@ -8,6 +8,7 @@ mod e2e;
 mod faults;
 mod flake;
 mod history;
+mod inside;
 mod live;
 #[cfg(feature = "mcp")]
 mod mcp;
