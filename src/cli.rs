@@ -1,5 +1,7 @@
 //! The command line. Types only; `settings` decides what they mean together.
 
+mod packages;
+
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use nixmon_log::escapes::escape;
 use nixmon_runs::query::LineRange;
+
+pub use packages::{PackageHistoryArgs, PackagesArgs};
 
 /// Smallest value of `--every`, in seconds.
 pub const MIN_EVERY: u64 = 5;
@@ -62,8 +66,20 @@ pub struct Cli {
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 11] =
-    ["status", "wait", "log", "stop", "list", "runs", "history", "jobs", "mcp", "completions", "man"];
+const CLIENTS: [&str; 12] = [
+    "status",
+    "wait",
+    "log",
+    "stop",
+    "list",
+    "runs",
+    "history",
+    "jobs",
+    "packages",
+    "mcp",
+    "completions",
+    "man",
+];
 /// Options for output that are of no use to [`CLIENTS`].
 const NOT_FOR_CLIENTS: [&str; 10] = [
     "no_history",
@@ -152,7 +168,8 @@ Examples:
     pub(super) const STATUS: &str = "\
 Examples:
   nixmon status              # the newest run
-  nixmon status home --json  # the newest run named home";
+  nixmon status home --json  # the newest run named home
+  nixmon status --packages   # each of its packages";
     pub(super) const WAIT: &str = "\
 Examples:
   nixmon wait 12                                    # until run 12 ends
@@ -170,6 +187,11 @@ Examples:
 Examples:
   nixmon list --all   # all runs
   nixmon list --json  # for programs";
+    pub(super) const PACKAGES: &str = "\
+Examples:
+  nixmon packages                  # of this directory or its build/
+  nixmon packages build --sources  # with the files of each
+  nixmon packages .#hello          # the derivations that hello needs";
     pub(super) const RUNS: &str = "\
 Examples:
   nixmon runs prune --dry-run       # what would be removed
@@ -224,6 +246,9 @@ pub enum Command {
     History(HistoryCommand),
     /// Print how many jobs are best for a target, from its past runs
     Jobs(JobsArgs),
+    /// Print the packages of a project, what each needs, and the chain that takes longest
+    #[command(after_help = examples::PACKAGES)]
+    Packages(PackagesArgs),
     /// Read logs or recordings from files, as if they came now
     #[command(after_help = examples::REPLAY)]
     Replay(ReplayArgs),
@@ -309,6 +334,9 @@ pub struct StatusArgs {
     /// The number of a run, or a name for its newest run [default: the newest run]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
+    /// Print the packages of the run and how each does: CMake targets, crates or directories, of a Nix build its derivations
+    #[arg(long)]
+    pub packages: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -486,6 +514,9 @@ pub enum HistoryCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print how long packages take with how many jobs, which files hold them up, and which gain from more jobs: of derivations
+    /// and of the parts of projects
+    Packages(PackageHistoryArgs),
     /// Print the chain of builds that decided how long a run took
     CriticalPath {
         /// The number of a run, or a target for its newest run [default: the newest run]

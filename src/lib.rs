@@ -16,4 +16,6 @@ mod monitor;
 // For the tests that try its command lines on real Nix.
 #[doc(hidden)]
 pub mod nix_commands;
+#[doc(hidden)]
+pub mod packages;
 pub mod settings;

@@ -14,10 +14,10 @@ use rustix::process::{Pid, Signal};
 /// Time between two looks whether a child has ended.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Children of this process for which [`output`] waits.
+/// Children of this process for which [`output`] and [`answer`] wait.
 static AWAITED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// Calls `work` with the children for which [`output`] waits. None is started meanwhile, so that a dead child that is not among them
+/// Calls `work` with the children for which [`output`] and [`answer`] wait. None is started meanwhile, so that a dead child that is not among them
 /// belongs to nobody here and may be reaped.
 pub(super) fn with_awaited<T>(work: impl FnOnce(&BTreeSet<i32>) -> T) -> T {
     work(&AWAITED.lock().unwrap_or_else(PoisonError::into_inner))
@@ -29,12 +29,12 @@ struct Awaited {
 }
 
 impl Awaited {
-    fn spawn(command: &mut Command) -> Option<Self> {
+    fn spawn(command: &mut Command) -> std::io::Result<Self> {
         // Held while it starts: otherwise it could end and be taken before it is known.
         let mut awaited = AWAITED.lock().unwrap_or_else(PoisonError::into_inner);
-        let child = command.spawn().ok()?;
+        let child = command.spawn()?;
         awaited.insert(child.id().cast_signed());
-        Some(Self { child })
+        Ok(Self { child })
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) fn end(child: &mut Child, grace: Duration) {
 /// `limit`. A program that prints more is killed.
 pub(super) fn output(command: &mut Command, limit: Duration, most: u64) -> Option<String> {
     let mut awaited =
-        Awaited::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()))?;
+        Awaited::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null())).ok()?;
     let stdout = awaited.child.stdout.take()?;
     let (send, answer) = mpsc::channel();
     // A read from a pipe has no time limit, so a thread does it. It ends with the last process that holds the pipe.
@@ -86,6 +86,69 @@ pub(super) fn output(command: &mut Command, limit: Duration, most: u64) -> Optio
     let answer = answer.recv_timeout(limit);
     drop(awaited);
     Some(String::from_utf8_lossy(&answer.ok()?.ok()?).into_owned())
+}
+
+/// The end of a program, and what it printed.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// It ended with status 0.
+    pub(super) success: bool,
+    /// Its standard output.
+    pub(super) stdout: String,
+    /// Its standard error.
+    pub(super) stderr: String,
+}
+
+impl Answer {
+    /// Returns the last line of its errors that says something, without `error: `.
+    pub(super) fn last_error(&self) -> Option<String> {
+        let lines = || self.stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+        // The first error says more than what follows from it.
+        let line = lines().find_map(|line| line.strip_prefix("error: ")).or_else(|| lines().last())?;
+        Some(line.to_owned())
+    }
+}
+
+/// Runs a program and returns how it ended and what it printed, up to `most` bytes of each stream.
+///
+/// # Errors
+///
+/// If it cannot be started or takes longer than `limit`: a reason, to be read after the program's name.
+pub(super) fn answer(command: &mut Command, limit: Duration, most: u64) -> Result<Answer, String> {
+    let begun = Instant::now();
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut awaited = Awaited::spawn(command).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "it is not installed".to_owned(),
+        _ => format!("it cannot be started: {error}"),
+    })?;
+    let too_long = || format!("it takes longer than {} s", limit.as_secs());
+    let stdout = awaited.child.stdout.take().map(|stream| read(stream, most));
+    let stderr = awaited.child.stderr.take().map(|stream| read(stream, most));
+    let mut texts = [String::new(), String::new()];
+    for (text, stream) in texts.iter_mut().zip([stdout, stderr]) {
+        let left = limit.saturating_sub(begun.elapsed());
+        match stream.map(|stream| stream.recv_timeout(left)) {
+            Some(Ok(read)) => *text = read,
+            _ => return Err(too_long()),
+        }
+    }
+    let status = wait(&mut awaited.child, limit.saturating_sub(begun.elapsed()).max(POLL));
+    let [stdout, stderr] = texts;
+    let success = status.ok_or_else(too_long)?.success();
+    Ok(Answer { success, stdout, stderr })
+}
+
+/// Reads a stream on a thread, since a read from a pipe has no time limit.
+fn read(stream: impl Read + Send + 'static, most: u64) -> mpsc::Receiver<String> {
+    let (send, answer) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = Vec::new();
+        let mut stream = stream.take(most);
+        // What was read before an error may say enough. The receiver is gone if it took too long.
+        let _ = stream.read_to_end(&mut text);
+        let _ = send.send(String::from_utf8_lossy(&text).into_owned());
+    });
+    answer
 }
 
 #[cfg(test)]
@@ -108,5 +171,27 @@ mod tests {
         assert!(!is_known(pid));
         let printed = output(Command::new("sh").args(["-c", "echo x; sleep 60"]), Duration::from_secs(20), 1);
         assert_eq!(printed.as_deref(), Some("x"));
+    }
+
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn answers_have_an_end_and_both_streams() {
+        let limit = Duration::from_secs(60);
+        let said =
+            answer(&mut sh("echo out; echo 'error: no' >&2; echo then >&2; exit 3"), limit, 100).unwrap();
+        assert!(!said.success);
+        assert_eq!((said.stdout.as_str(), said.last_error().as_deref()), ("out\n", Some("no")));
+        let said = answer(&mut sh("echo a; echo b"), limit, 3).unwrap();
+        assert_eq!(said.stdout, "a\nb");
+        assert_eq!((said.success, said.last_error()), (true, None));
+        let missing = answer(&mut Command::new("no-such-program-at-all"), limit, 3).unwrap_err();
+        assert_eq!(missing, "it is not installed");
+        let slow = answer(&mut sh("exec sleep 600"), Duration::from_millis(50), 3).unwrap_err();
+        assert!(slow.starts_with("it takes longer"), "{slow}");
     }
 }

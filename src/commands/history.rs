@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use super::package_history;
 use super::{print_json, print_lines};
 use crate::cli::{HistoryCommand, PastArgs};
 use crate::drive::{self, complain, silent_pipeline};
@@ -63,6 +64,7 @@ pub(super) fn history(settings: &Settings, command: &HistoryCommand) -> Result<E
         HistoryCommand::Slowest(args) => slowest(settings, args)?,
         HistoryCommand::Diff { before, after, json } => diff(settings, before, after, *json)?,
         HistoryCommand::Trends { target, json } => trends(settings, target, *json)?,
+        HistoryCommand::Packages(args) => package_history::print(settings, args)?,
         HistoryCommand::CriticalPath { run, json } => critical_path(settings, run.as_deref(), *json)?,
     }
     Ok(ExitStatus::Success)

@@ -40,8 +40,7 @@ pub(super) fn jobs(settings: &Settings, args: &JobsArgs) -> Result<ExitStatus> {
 pub(super) fn report(store: &Store, target: &str) -> Result<Option<JobsReport>, StoreError> {
     let runs = store.jobs_runs(target, &own_host(), RUNS)?;
     let Some(mut report) = analyse(target, &runs, machine_size()) else { return Ok(None) };
-    let ends = unix_ms().saturating_add(report.eta_ms);
-    report.eta = Some(format!("{}@{}", in_words(report.eta_ms), local_clock(ends, ends)));
+    report.eta = Some(at_time_of_day(report.eta_ms));
     Ok(Some(report))
 }
 
@@ -52,6 +51,12 @@ pub(super) fn machine_size() -> MachineSize {
         cpus: u32::try_from(cpus).unwrap_or(1),
         memory_bytes: Proc::default().memory().map(|m| m.total),
     }
+}
+
+/// Returns `2m 15s@14:30`: so many milliseconds, and the time of day when they will have passed.
+pub(super) fn at_time_of_day(ms: u64) -> String {
+    let ends = unix_ms().saturating_add(ms);
+    format!("{}@{}", in_words(ms), local_clock(ends, ends))
 }
 
 /// Returns `2m 15s`.

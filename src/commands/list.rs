@@ -17,7 +17,7 @@ use nixmon_runs::{RunId, RunState, Status, StatusRecord};
 /// Number of runs listed unless all are asked for.
 const LATEST: usize = 20;
 /// Width of a table that does not go to a terminal.
-const COLUMNS: usize = 160;
+pub(super) const COLUMNS: usize = 160;
 /// Greatest width of a name or a command in it.
 const NAME: usize = 60;
 /// Minimum width of the name column in a narrow table.
@@ -65,7 +65,7 @@ fn print_row(id: RunId, row: std::result::Result<Status, String>) -> Result<bool
 }
 
 /// Returns the width of the terminal, if there is one.
-fn terminal_columns() -> Option<usize> {
+pub(super) fn terminal_columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }

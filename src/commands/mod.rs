@@ -11,6 +11,9 @@ mod list;
 mod log;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod package_history;
+mod package_status;
+mod packages;
 mod prune;
 mod status;
 mod stop;
@@ -65,6 +68,7 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         Task::Mcp(args) => mcp::mcp(settings, args),
         Task::History(command) => history::history(settings, command),
         Task::Jobs(args) => jobs::jobs(settings, args),
+        Task::Packages(args) => packages::packages(settings, args),
         Task::ConfigCheck => {
             let missing = config::missing_directories(settings);
             if !missing.is_empty() {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::Context;
 use super::measures::Measures;
 use super::mirror::machine_name;
+use super::written::Written;
 use nixmon_core::pipeline::Sink;
 use nixmon_core::state::{
     BuildEnd, Change, DerivationId, DerivationState, Moment, PathId, PathState, Phase, State,
@@ -336,6 +337,7 @@ impl Filled {
             recorder: None,
             notice: None,
             retention,
+            written: Written::new(context.written_in.clone(), std::time::SystemTime::now()),
         };
         thread::Builder::new().name("history".to_owned()).spawn(move || writer.serve(&told)).ok()?;
         let stages = Shared::default();
@@ -413,6 +415,7 @@ struct Writer {
     recorder: Option<Recorder>,
     notice: Option<Notice>,
     retention: Retention,
+    written: Written,
 }
 
 impl Writer {
@@ -421,7 +424,11 @@ impl Writer {
             match told.recv_timeout(FLUSH) {
                 Ok(Told::Row(Row::Build(build))) => self.recorder().build(*build),
                 Ok(Told::Row(Row::Download(download))) => self.recorder().download(*download),
-                Ok(Told::Row(Row::Work(units, packages))) => {
+                Ok(Told::Row(Row::Work(mut units, mut packages))) => {
+                    // Of builds in a sandbox nothing is left to be read.
+                    if units.iter().all(|unit| unit.scope.is_none()) {
+                        self.written.refine(&mut units, &mut packages);
+                    }
                     let recorder = self.recorder();
                     units.into_iter().for_each(|unit| recorder.unit(unit));
                     packages.into_iter().for_each(|package| recorder.package(package));

@@ -11,7 +11,7 @@ use nixmon_core::state::{DerivationId, Insight, Phase, State};
 use nixmon_history::name::DrvName;
 use nixmon_history::record::{BuildOutcome, UnitRecord};
 use nixmon_history::store::{Store, StoredRun};
-use nixmon_progress::packages::{Disk, Project};
+use nixmon_progress::packages::{Disk, Origin, Project};
 use nixmon_progress::{Extent, Hints, Past, PastUnit, Stage, Tool, jobs};
 use nixmon_runs::Facts;
 
@@ -69,6 +69,40 @@ impl Builder {
         named.or_else(|| own.then(|| self.directory.clone())).into_iter().collect()
     }
 
+    /// Lists the directories in which the tool writes down how long its steps took.
+    pub(super) fn written_in(&self) -> Vec<PathBuf> {
+        match self.tool() {
+            Some(Tool::Cargo) => vec![self.directory.clone()],
+            _ => self.directories(),
+        }
+    }
+
+    fn read_project(&self) -> Option<Project> {
+        if self.tool() == Some(Tool::Cargo) {
+            return self.read_workspace();
+        }
+        let project = self.directories().iter().find_map(|directory| Project::read(&Disk::new(directory)))?;
+        // A directory of sources may be built by something else.
+        (self.project.is_some() || project.origin != Origin::CmakeLists).then_some(project)
+    }
+
+    /// Reads the crates of a workspace of which nothing is built yet: of what is built, cargo prints nothing, so that crates
+    /// which are there already would count as work to be done.
+    fn read_workspace(&self) -> Option<Project> {
+        let is_elsewhere = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some());
+        if is_elsewhere || self.directory.ancestors().any(|above| above.join("target").is_dir()) {
+            return None;
+        }
+        let mut project = crate::packages::cargo_project(&self.directory)
+            .inspect_err(|reason| tracing::debug!(%reason, "cargo does not tell its crates"))
+            .ok()?;
+        // cargo prints one line for a crate, however many targets it has.
+        project.targets.iter_mut().for_each(|target| target.sources.truncate(1));
+        Some(project)
+    }
+
     /// Reads what is known without a history.
     fn hints(&self) -> Hints {
         let words: Vec<&str> = program(&self.words).iter().map(String::as_str).collect();
@@ -76,7 +110,7 @@ impl Builder {
             jobs: tool_jobs(&self.words),
             ninja_status: std::env::var("NINJA_STATUS").ok(),
             tools: self.tool().into_iter().filter(|_| !words.is_empty()).collect(),
-            project: self.directories().iter().find_map(|directory| Project::read(&Disk::new(directory))),
+            project: self.read_project(),
             ..Hints::default()
         }
     }

@@ -18,6 +18,7 @@ mod resources;
 mod simple;
 mod target;
 mod work;
+mod written;
 
 pub(crate) use beside::{Beside, Identity};
 pub(crate) use filled::{Row, Shared, begun, ended, outcome, recorded};
@@ -49,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) cores: u32,
     /// The target, and what its command line says.
     pub(crate) subject: Subject,
+    /// The directories in which tools of the command write down how long its steps took.
+    pub(crate) written_in: Vec<PathBuf>,
 }
 
 impl Context {
@@ -80,6 +83,7 @@ impl Context {
             max_jobs: number_of_jobs(jobs.as_deref(), *cores),
             subject: Subject::of(facts.name.as_deref(), &facts.command).with_tool_jobs(facts.tool_jobs),
             path: self.path,
+            written_in: Builder::of_run(facts).written_in(),
         }
     }
 

@@ -35,6 +35,7 @@ use crate::exit_status::{ExitStatus, Failed};
 use crate::history::{self, Beside, Identity};
 use crate::nix_commands as nix;
 use crate::nix_commands::{NixVersion, Plan};
+use crate::packages;
 use crate::settings::{Form, RunTask, Settings};
 use child::Spawn;
 use kept::Kept;
@@ -241,6 +242,10 @@ fn execute(
         known = plan.is_known,
         "planned"
     );
+    // Before the command starts: a configure answers while it runs.
+    if let Some(asked) = packages::place(&plan.command, task.directory.as_deref()) {
+        tracing::debug!(directory = %asked.build_dir.display(), "CMake is asked for its targets");
+    }
     // Until the end no message waits for the reader of standard error.
     let _messages = Background::spawn(Stream::Stderr);
     // Held until the end: the lock shows other processes that this monitor lives.

@@ -133,6 +133,12 @@ fn program(command: &[OsString]) -> Option<&OsStr> {
     command.get(wrappers::inner(command).at).map(OsString::as_os_str)
 }
 
+/// Returns the place of the program that a command runs in the end, behind `sudo`, `env` and the like.
+pub(crate) fn inner_place(command: &[OsString]) -> Option<usize> {
+    let at = wrappers::inner(command).at;
+    (at < command.len()).then_some(at)
+}
+
 /// Returns whether a program comes with Nix, and so is installed beside `nix`.
 fn is_of_nix(program: &OsStr) -> bool {
     name(program).is_some_and(|name| name == "nix" || tables::is_old(name))

@@ -25,7 +25,9 @@ pub use output::{Form, Output};
 pub use run::{RunError, RunTask};
 pub use source::{Setting, SettingValue, Source};
 
-use crate::cli::{HistoryCommand, JobsArgs, ListArgs, LogArgs, OutputArgs, StatusArgs, StopArgs, WaitArgs};
+use crate::cli::{
+    HistoryCommand, JobsArgs, ListArgs, LogArgs, OutputArgs, PackagesArgs, StatusArgs, StopArgs, WaitArgs,
+};
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention, Store, StoreError};
 
@@ -78,6 +80,8 @@ pub enum Task {
     History(HistoryCommand),
     /// Say how many jobs are best.
     Jobs(JobsArgs),
+    /// Print the packages of a project.
+    Packages(PackagesArgs),
     /// Be the guard of a command.
     Guard,
     /// Be the monitor of a run in the background.

@@ -8,8 +8,8 @@ use super::file::{self, ConfigFile};
 use super::source::{self, Resolver, SettingValue};
 use super::{ConfigError, Environment, HistorySettings, Mistake, Settings, Task, run};
 use crate::cli::{
-    Cli, Command, ConfigCommand, HistoryCommand, JobsArgs, ListArgs, OutputForm, ReplayArgs, RunsCommand,
-    StartArgs, StatusArgs, StatusFromWriter, WaitArgs,
+    Cli, Command, ConfigCommand, HistoryCommand, JobsArgs, ListArgs, OutputForm, PackagesArgs, ReplayArgs,
+    RunsCommand, StartArgs, StatusArgs, StatusFromWriter, WaitArgs,
 };
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention};
@@ -115,6 +115,9 @@ impl Settings {
                 Task::History(command)
             }
             Some(Command::Jobs(args)) => Task::Jobs(JobsArgs { json: args.json || json_wanted, ..args }),
+            Some(Command::Packages(args)) => {
+                Task::Packages(PackagesArgs { json: args.json || json_wanted, ..args })
+            }
             Some(Command::Guard) => Task::Guard,
             Some(Command::Monitor { directory }) => Task::Monitor(directory),
         };

@@ -82,7 +82,9 @@ fn snapshots_have_the_estimate_or_null() {
         rows.filter(|row| row["type"] == "snapshot").collect()
     };
     let known = snapshots(eta(7), Some(110));
-    assert_eq!(known.len(), 2);
+    // The last one is of the end.
+    assert_eq!(known.len(), 3);
+    assert_eq!((&known[2]["phase"], &known[2]["eta"]), (&json!("done"), &Value::Null));
     assert_eq!(
         known[1]["eta"],
         json!({

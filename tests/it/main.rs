@@ -9,6 +9,7 @@ mod conformance;
 mod decoding;
 mod eta;
 mod fuzz_corpora;
+mod inside;
 mod kinds;
 mod live_frames;
 mod pointers;

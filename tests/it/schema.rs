@@ -144,6 +144,16 @@ fn the_file_is_the_schema_of_the_types() {
 }
 
 #[test]
+fn the_file_of_packages_is_the_schema_of_their_types() {
+    let schema = format!("{}\n", serde_json::to_string_pretty(&nixmon::packages::schema()).unwrap());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write("docs/packages.schema.json", &schema).unwrap();
+    }
+    let file = std::fs::read_to_string("docs/packages.schema.json").unwrap();
+    assert!(file == schema, "docs/packages.schema.json is old: run the test with UPDATE=1");
+}
+
+#[test]
 fn every_line_is_read_and_written_again_as_it_was() {
     let mut lines = texts();
     lines.extend(lines_of_runs());

@@ -8,12 +8,15 @@ mod e2e;
 mod faults;
 mod flake;
 mod history;
+mod inside;
 mod live;
 #[cfg(feature = "mcp")]
 mod mcp;
 mod measured;
 mod newer_nix;
 mod order;
+mod package_runs;
+mod packages;
 #[cfg(feature = "mcp")]
 mod past;
 mod pty;

@@ -7,6 +7,7 @@ pub mod export;
 pub mod import;
 pub mod jobs;
 pub mod name;
+pub mod packages;
 pub mod record;
 pub mod stats;
 #[cfg(feature = "sqlite")]

@@ -521,3 +521,76 @@ fn a_run_without_an_end_is_completed_once() {
     store.complete_run(&RunRecord { id: "2".to_owned(), ..ended }, &rows).unwrap();
     assert_eq!(store.n_runs().unwrap(), 2);
 }
+
+#[test]
+fn packages_are_read_as_they_were_recorded_or_made_up_of_files() {
+    let (_dir, path) = db();
+    let mut store = open(&path);
+    let unit = |package: &str, file: &str, stage: Option<&str>, started_ms, elapsed_ms| UnitRecord {
+        package: Some(package.to_owned()),
+        file: file.to_owned(),
+        stage: stage.map(str::to_owned),
+        started_ms,
+        elapsed_ms,
+        ..UnitRecord::default()
+    };
+    let failed = |unit: UnitRecord| UnitRecord { outcome: BuildOutcome::Failed, ..unit };
+    let batch = Batch {
+        builds: vec![
+            build("lib-1.0", 0, 1000),
+            BuildRecord { outcome: BuildOutcome::Failed, ..build("lib-1.1", 1000, 5) },
+            BuildRecord { machine: Some("far".to_owned()), ..build("app-2.1", 1000, 2000) },
+        ],
+        units: vec![
+            unit("core", "a.cc", Some("compile"), 5, 50),
+            unit("loose", "x.c", None, 100, 30),
+            unit("loose", "y.c", Some("compile"), 110, 40),
+            unit("loose", "loose", Some("link"), 150, 10),
+            unit("loose", "t1", Some("test"), 160, 1000),
+            failed(unit("broken", "z.c", Some("compile"), 0, 10)),
+            UnitRecord { scope: Some("lib-1.0".to_owned()), ..unit("lib", "l.c", Some("compile"), 0, 900) },
+        ],
+        packages: vec![
+            PackageRecord {
+                name: "core".to_owned(),
+                elapsed_ms: 500,
+                files: 3,
+                files_total: Some(9),
+                compile_ms: Some(450),
+                ..PackageRecord::default()
+            },
+            PackageRecord {
+                name: "bad".to_owned(),
+                outcome: BuildOutcome::Failed,
+                ..PackageRecord::default()
+            },
+        ],
+        ..Batch::default()
+    };
+    for day in [2, 1] {
+        let record = RunRecord { tool_jobs: Some(3), ..run(&format!("r{day}"), DAY * day) };
+        let id = store.begin_run(&record).unwrap();
+        store.add(id, &batch).unwrap();
+        store.finish_run(id, &done(&record, 3000)).unwrap();
+    }
+    // The name of a part is that of a derivation, too.
+    let read = |name: &str, target| -> Vec<(String, Option<u32>, u64, u64, usize)> {
+        let runs = store.package_runs(name, target).unwrap();
+        assert!(runs.is_sorted_by_key(|run| run.started_ms));
+        let runs = runs.into_iter().filter(|run| run.started_ms == DAY);
+        runs.map(|run| (run.host, run.jobs, run.elapsed_ms, run.n_files, run.files.len())).collect()
+    };
+    let here = || "here".to_owned();
+    assert_eq!(read("core", None), [(here(), Some(3), 500, 3, 1)]);
+    assert_eq!(read("loose", Some("home")), [(here(), Some(3), 60, 2, 3)]);
+    assert_eq!(read("loose", Some("elsewhere")), []);
+    assert_eq!(read("lib", None), [(here(), Some(3), 900, 1, 1), (here(), Some(2), 1000, 1, 1)]);
+    assert_eq!(read("app", None), [("far".to_owned(), Some(2), 2000, 0, 0)]);
+    for nothing in ["bad", "broken", "unheard"] {
+        assert_eq!(read(nothing, None), [], "{nothing}");
+    }
+    let all = store.all_package_runs(Some("home"), 1).unwrap();
+    let names: Vec<&str> = all.iter().map(|run| run.name.as_str()).collect();
+    assert_eq!(names, ["core", "loose", "lib", "lib", "app"]);
+    assert!(all.iter().all(|run| run.started_ms == 2 * DAY));
+}

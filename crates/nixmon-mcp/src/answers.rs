@@ -226,8 +226,12 @@ pub struct BuildProgress {
     pub critical_path: Vec<String>,
     /// Packages that are ready and not on it.
     pub parallel_opportunities: Vec<String>,
-    /// Each package with its state and what is expected of it.
+    /// Each package with its state and what is expected of it: name, status, current_file, done, total, progress_pct,
+    /// elapsed_ms, eta_ms, depends_on, health. Fields that say nothing are left out.
     pub packages: Vec<serde_json::Value>,
+    /// Number of packages that were left out to keep the answer short.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub omitted: usize,
 }
 
 /// The answer of `build_package_history`.

@@ -393,8 +393,11 @@ impl Call<'_> {
                 let runs = self.program.runs()?;
                 let look = runs.look(&words::find(&runs, Some(&args.required("session_id")?))?, unix_ms())?;
                 let session_id = words::id(look.status.id);
-                let none = PackageStatusAnswer { session_id, note: note(), ..Default::default() };
-                structured(&self.program.packages().status(&look).unwrap_or(none))
+                let full = args.choice("detail", &["short", "full"])? == "full";
+                let note =
+                    Some("no packages were seen in this run; build_status says how it stands".to_owned());
+                let none = PackageStatusAnswer { session_id, note, ..Default::default() };
+                structured(&self.program.packages().status(&look, full).unwrap_or(none))
             }
             "build_package_history" => {
                 let package_name = args.required("package_name")?;
@@ -402,7 +405,7 @@ impl Call<'_> {
                 let known = self.program.packages().history(&package_name, jobs);
                 let none = PackageHistoryAnswer {
                     package_name: words::clean(&package_name, 80),
-                    note: note(),
+                    note: Some("the history has no successful build of this package".to_owned()),
                     ..Default::default()
                 };
                 structured(&known.unwrap_or(none))

@@ -37,3 +37,4 @@ pub use refusal::Refusal;
 pub use server::Server;
 #[cfg(feature = "stdio")]
 pub use stdio::serve_stdio;
+pub use words::{LONG, SHORT, clean};

@@ -155,9 +155,10 @@ pub trait History: Send + Sync {
 
 /// Single packages of a run and their past.
 pub trait Packages: Send + Sync {
-    /// Returns the packages that a run works on.
-    fn status(&self, look: &Look) -> Option<PackageStatusAnswer> {
-        let _ = look;
+    /// Returns the packages that a run works on: those that move in [`SHORT`](crate::SHORT) bytes, or if it `is_full` all in
+    /// [`LONG`](crate::LONG).
+    fn status(&self, look: &Look, is_full: bool) -> Option<PackageStatusAnswer> {
+        let _ = (look, is_full);
         None
     }
     /// Returns the past of a package, with a number of jobs if one is given.

@@ -306,13 +306,20 @@ static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
         Tool {
             name: "build_package_status",
             title: "Packages of a build",
-            description: "Return the packages that a run works on, its critical path and what could run beside it. Fields are \
-                null where nothing is known.",
+            description: "Return the packages that a run works on (CMake targets, crates, directories; of a Nix build its \
+                derivations), its critical path and what can run beside it. Short: packages that failed or are in progress. \
+                Full: all. Fields are null where nothing is known.",
             example: "build_package_status {\"session_id\":\"run-41\"}",
             needs: Profile::ReadOnly,
             effect: Effect::Look,
             always_load: false,
-            input: input(json!({ "session_id": id() }), &["session_id"]),
+            input: input(
+                json!({
+                    "session_id": id(),
+                    "detail": { "type": "string", "enum": ["short", "full"], "description": "Default short" }
+                }),
+                &["session_id"],
+            ),
             output: output::<PackageStatusAnswer>(),
         },
         Tool {
@@ -326,7 +333,7 @@ static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
             always_load: false,
             input: input(
                 json!({
-                    "package_name": { "type": "string", "description": "Name of the package without its version" },
+                    "package_name": { "type": "string", "description": "Name of a CMake target, crate or directory, or of a derivation without its version" },
                     "job_count": { "type": "integer", "minimum": 1, "maximum": 1024, "description": "Only builds with this many jobs" }
                 }),
                 &["package_name"],

@@ -12,9 +12,9 @@ use crate::program::Estimate;
 use crate::refusal::Refusal;
 
 /// Limit of an answer that nothing more was asked of, in bytes.
-pub(crate) const SHORT: usize = 400;
+pub const SHORT: usize = 400;
 /// Limit of any answer, in bytes.
-pub(crate) const LONG: usize = 8 * 1024;
+pub const LONG: usize = 8 * 1024;
 /// Columns of a line in a short answer.
 const LINE: usize = 120;
 
@@ -41,7 +41,7 @@ pub(crate) fn short(text: &str) -> String {
 }
 
 /// Returns a text in one line of at most `columns`, free of control characters.
-pub(crate) fn clean(text: &str, columns: usize) -> String {
+pub fn clean(text: &str, columns: usize) -> String {
     let is_one_line = !text.contains(['\n', '\r', '\t']);
     let text = sanitize(text);
     let text =

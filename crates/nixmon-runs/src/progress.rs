@@ -44,6 +44,7 @@ pub fn progress(state: &State, at: Moment) -> Status {
         parallel_opportunities: snapshot.parallel_opportunities,
         work: snapshot.work,
         packages: snapshot.packages,
+        derivations: nixmon_core::wire::derivations(state, at),
         ..Status::default()
     }
 }

@@ -69,6 +69,8 @@ pub struct Status {
     pub work: Vec<Work>,
     /// The packages of the first of these, sorted by name.
     pub packages: Vec<Package>,
+    /// Derivations as packages, sorted by name: those that failed or are in progress, the next, and the last that were built.
+    pub derivations: Vec<Package>,
     /// The root cause that was seen first.
     pub first_failure: Option<RootCause>,
     /// The root cause that was seen last.

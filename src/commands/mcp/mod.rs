@@ -1,6 +1,7 @@
 //! `nixmon mcp`: builds for agents.
 
 mod kind;
+mod packages;
 mod past;
 mod plan;
 
@@ -94,11 +95,16 @@ fn read_token(file: &Path) -> Result<String> {
 struct Served {
     settings: Settings,
     past: Past,
+    packages: packages::Known,
 }
 
 impl Served {
     fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone(), past: Past::new(settings) }
+        Self {
+            settings: settings.clone(),
+            past: Past::new(settings),
+            packages: packages::Known::new(settings),
+        }
     }
 
     fn home(&self) -> Option<&Path> {
@@ -180,7 +186,7 @@ impl Program for Served {
     }
 
     fn packages(&self) -> &dyn Packages {
-        &NothingYet
+        &self.packages
     }
 
     fn events(&self) -> &dyn Events {

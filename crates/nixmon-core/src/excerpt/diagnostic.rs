@@ -6,9 +6,13 @@
 /// It is asked only of the text of a build tool: in other text such a line may mean anything.
 pub(crate) fn is_diagnostic(line: &str) -> bool {
     let text = line.trim_start();
-    if is_snippet(text)
+    if is_snippet(text, line.len() - text.len())
         || ["--> ", "= note:", "= help:", "= warning:"].iter().any(|start| text.starts_with(start))
     {
+        return true;
+    }
+    // rustc 1.95 compiler/rustc_errors.
+    if line.starts_with("error[E") || line.starts_with("For more information about this error, try `rustc") {
         return true;
     }
     // GCC 12 gcc/c-family/c-opts.cc and gcc/diagnostic.cc, Clang 16 lib/Frontend/TextDiagnostic.cpp.
@@ -40,13 +44,13 @@ pub(crate) fn is_diagnostic(line: &str) -> bool {
     !before.contains(' ') || before.ends_with(|c: char| c.is_ascii_digit())
 }
 
-/// Returns whether a line is a piece of code with its number, or the mark below it: `   12 | int x;`, `      |     ^~~`.
-fn is_snippet(text: &str) -> bool {
+/// Returns whether a line is a piece of code with its number, or a mark or a suggestion below it: `   12 | int x;`,
+/// `      |     ^~~`, `   |          ;`.
+fn is_snippet(text: &str, indentation: usize) -> bool {
+    /// Columns that compilers leave for a number, at least.
+    const NUMBER: usize = 2;
     let rest = text.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
-    let Some(code) = rest.strip_prefix('|') else { return false };
-    let has_number = rest.len() < text.len();
-    let is_mark = || code.trim_start().chars().all(|c| matches!(c, '^' | '~' | '-' | '+' | ' ' | '|'));
-    has_number || is_mark()
+    rest.starts_with('|') && (rest.len() < text.len() || indentation >= NUMBER)
 }
 
 #[cfg(test)]
@@ -68,6 +72,10 @@ mod tests {
             ("   12 |     int x", true),
             ("      |         ^~~", true),
             ("12 |     int x", true),
+            ("      |               ;", true),
+            ("  |          ---   ^^^ expected `i32`, found `&str`", true),
+            ("error[E0308]: mismatched types", true),
+            ("For more information about this error, try `rustc --explain E0308`.", true),
             ("  --> src/main.rs:3:5", true),
             ("   = note: expected `i32`", true),
             ("/usr/bin/ld: a.o: in function `main':", true),

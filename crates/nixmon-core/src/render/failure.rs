@@ -206,8 +206,7 @@ fn why(failure: &Failure) -> Option<String> {
     let lines = || failure.excerpt.iter().flatten().map(|line| line.trim());
     let cause = || {
         let cause = failure.cause.as_ref()?;
-        let place = failure.place().map(|place| format!("{}: ", location(&place))).unwrap_or_default();
-        Some(format!("{place}{}", cause.message))
+        Some(format!("{}: {}", location(&failure.place()?), cause.message))
     };
     let file = failure.cause.as_ref().and_then(|cause| cause.place.as_ref()).map(|place| place.file.as_str());
     let reason = || {

@@ -4,7 +4,7 @@ use nixmon_progress::{Stage, Unit};
 
 use super::Style;
 use crate::state::{Derivation, DerivationId};
-use crate::text::{Line, Role, thousands};
+use crate::text::{Line, Role, count, thousands};
 use crate::view::View;
 
 /// Parts of a path that are shown of the file of the moment: its name and two directories.
@@ -23,14 +23,15 @@ pub(super) fn of_build<'a>(view: &View<'a>, id: DerivationId, derivation: &Deriv
 ///
 /// A percent of which no total is known comes from an earlier run alone, and is marked `~`.
 pub(super) fn progress(unit: &Unit) -> Option<String> {
-    let what = if unit.stage == Stage::Test || unit.tool.runs_tests() { " tests" } else { "" };
+    let is_test = unit.stage == Stage::Test || unit.tool.runs_tests();
     let failed = if unit.failed > 0 { format!(", {} failed", thousands(unit.failed)) } else { String::new() };
     let counts = match unit.total.filter(|total| unit.done <= *total) {
-        Some(total) => Some(format!("{}/{}{what}", thousands(unit.done), thousands(total))),
-        None if unit.done > 0 => {
-            Some(format!("{}{}", thousands(unit.done), if what.is_empty() { " done" } else { what }))
-        }
-        None => None,
+        Some(total) if is_test => Some(format!("{}/{} tests", thousands(unit.done), thousands(total))),
+        Some(total) => Some(format!("{}/{}", thousands(unit.done), thousands(total))),
+        // What a configuration checks is no measure of anything.
+        None if unit.done == 0 || unit.stage == Stage::Configure => None,
+        None if is_test => Some(count(unit.done, "test", "tests")),
+        None => Some(format!("{} done", thousands(unit.done))),
     };
     // Rounded down: 100 % is the end.
     let percent = unit.percent.map(|percent| {
@@ -43,6 +44,11 @@ pub(super) fn progress(unit: &Unit) -> Option<String> {
         (None, Some(counts)) => Some(format!("{counts}{failed}")),
         (None, None) => None,
     }
+}
+
+/// Returns whether it is known how much there is to do, so that progress says more than the last line of the log.
+pub(super) fn is_measured(unit: &Unit) -> bool {
+    unit.percent.is_some() || unit.total.is_some_and(|total| unit.done <= total)
 }
 
 /// Returns the file or test of the moment, as the end of its path.
@@ -117,6 +123,8 @@ mod tests {
             (unit(12, None, None), Some("12 done")),
             (unit(12, Some(7), None), Some("12 done")),
             (unit(0, None, None), None),
+            (Unit { stage: Stage::Configure, ..unit(12, None, None) }, None),
+            (Unit { tool: Tool::Pytest, ..unit(1, None, None) }, Some("1 test")),
             (tests.clone(), Some("56 % (120/213 tests, 3 failed)")),
             (Unit { total: None, percent: None, ..tests }, Some("120 tests, 3 failed")),
         ] {

@@ -205,9 +205,9 @@ fn running(view: &View<'_>, style: &Style) -> Vec<(Role, String)> {
     if let Some(unit) = super::inside::of_build(view, *id, first) {
         if let Some(progress) = super::inside::progress(unit) {
             text.push_str(&format!(", {progress}"));
-        }
-        if let Some(current) = super::inside::current(unit) {
-            text.push_str(&format!(" {} {current}", style.symbols.bullet));
+            if let Some(current) = super::inside::current(unit) {
+                text.push_str(&format!(" {} {current}", style.symbols.bullet));
+            }
         }
     }
     if running.len() > 1 {

@@ -81,6 +81,8 @@ pub fn frame(
     let rows = rows - bottom.len();
     let mut lines = if view.state.phase_reached() == Phase::Activating {
         activation(view, steps, rows, viewport.columns, style)
+    } else if let Some(scope) = view.state.plain_scope() {
+        super::packages::of_command(&scope.packages(view.now), rows, viewport.columns, style)
     } else {
         let tree = tree(
             view,
@@ -416,7 +418,7 @@ fn build_cells(view: &View<'_>, id: DerivationId, derivation: &Derivation, cells
     if let Some(machine) = &derivation.machine {
         cells.parts.push(part(3, Role::Muted, format!("on {}", readable(machine_name(machine), style))));
     }
-    if let Some(unit) = inside::of_build(view, id, derivation) {
+    if let Some(unit) = inside::of_build(view, id, derivation).filter(|unit| inside::is_measured(unit)) {
         cells.bar = unit.percent;
         cells.parts.extend(inside::progress(unit).map(|progress| part(0, Role::Plain, progress)));
         if let Some(current) = inside::current(unit) {

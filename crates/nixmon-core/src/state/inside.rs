@@ -17,6 +17,7 @@ use super::derivation::DerivationState;
 use super::ids::DerivationId;
 use super::log_tail::LogTail;
 use super::{Dropped, Eta, Moment, Phase, State};
+use crate::activation::is_of_make;
 use crate::excerpt::is_diagnostic;
 use nixmon_log::input::human::HumanLine;
 
@@ -100,8 +101,10 @@ pub(super) struct Insides {
     bytes: usize,
     /// The line of text that is being read is a build tool's.
     is_of_tool: bool,
-    /// The redrawn line that was read last.
-    drawn: String,
+    /// The line before names a step that failed.
+    after_failure: bool,
+    /// The redrawn line that was read last, and whether it is a build tool's.
+    drawn: Option<(String, bool)>,
 }
 
 #[derive(Debug)]
@@ -426,6 +429,9 @@ impl State {
     /// Returns the end of the run as it is foreseen, moved on to `now`: by the history, and by the progress inside what is being
     /// built, where that tells more.
     pub fn eta(&self, now: Moment) -> Option<Eta> {
+        if self.end.outcome.is_some() {
+            return None;
+        }
         let foreseen = self.forecast.eta(now);
         if let Some(scope) = self.plain_scope() {
             return scope.eta.map(|left| by_progress(left, scope.has_past, foreseen)).or(foreseen);
@@ -490,9 +496,8 @@ impl State {
         if text.trim().is_empty() {
             return;
         }
-        self.command_line(&text);
-        self.insides.drawn.clear();
-        self.insides.drawn.push_str(&text);
+        let is_of_tool = self.command_line(&text);
+        self.insides.drawn = Some((text.into_owned(), is_of_tool));
     }
 
     fn may_be_commands(&self, line: &Line<'_>) -> bool {
@@ -510,10 +515,11 @@ impl State {
         let now = clock.now;
         let learns = insides.learns;
         let command = insides.command.get_or_insert_with(|| Box::new(Command::new(Hints::default(), learns)));
-        if insides.drawn == line {
-            return true;
+        // The last state of a redrawn line may have been read already.
+        let drawn = insides.drawn.take();
+        if let Some((_, is_of_tool)) = drawn.filter(|(drawn, _)| drawn == line) {
+            return is_of_tool;
         }
-        insides.drawn.clear();
         command.log.push_str(line);
         // The text of other programs is counted where it is kept for everybody.
         command.log.count_dropped(&mut Dropped::default());
@@ -523,7 +529,11 @@ impl State {
         }
         let read = command.scope.line(line, now, dropped);
         insides.bytes += read;
-        read > 0 || command.scope.last.is_some() && is_diagnostic(line)
+        // ninja prints the command behind the name of what it failed to make.
+        let is_command =
+            std::mem::replace(&mut insides.after_failure, read > 0 && line.starts_with("FAILED: "));
+        let runs = command.scope.last.is_some();
+        read > 0 || runs && (is_command || is_of_make(line) || is_diagnostic(line))
     }
 
     /// Returns whether the line of text that is being read is a build tool's or a compiler's.

@@ -2,6 +2,7 @@
 
 mod graphs;
 mod human;
+mod inside;
 mod kinds;
 
 use std::time::Duration;

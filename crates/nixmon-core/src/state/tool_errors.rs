@@ -37,7 +37,7 @@ impl State {
         };
         let mut failures: Vec<Failure> = Vec::new();
         let mut from = Vec::new();
-        let runs_rust = scope.units().iter().any(|unit| matches!(unit.tool, Tool::Cargo | Tool::Rustc));
+        let runs_rust = runs_rust(scope);
         for cause in causes.into_iter().filter(|cause| is_credible(cause, runs_rust)) {
             // A traceback in a test is the test's failure.
             if tests.is_some() && cause.reporter == Reporter::Python {
@@ -88,10 +88,11 @@ fn with_excerpts(
 
 /// Returns the cause of a failed build, from the lines that are left of its log.
 pub(super) fn cause_of(scope: Option<&mut Scope>, lines: &[String]) -> Option<Cause> {
-    let causes = match scope {
-        Some(scope) => scope.causes(lines),
-        None => causes::causes(lines.iter().map(String::as_str), MAX_CAUSES),
+    let (runs_rust, mut causes) = match scope {
+        Some(scope) => (runs_rust(scope), scope.causes(lines)),
+        None => (false, causes::causes(lines.iter().map(String::as_str), MAX_CAUSES)),
     };
+    causes.retain(|cause| is_credible(cause, runs_rust));
     // Builders try what may fail; of which a build tool says that it failed, that ended it.
     let at = causes.iter().position(|cause| cause.target.is_some() || cause.package.is_some()).unwrap_or(0);
     let mut cause = causes.into_iter().nth(at)?;
@@ -111,6 +112,10 @@ fn is_credible(cause: &Cause, runs_rust: bool) -> bool {
         }
         _ => true,
     }
+}
+
+fn runs_rust(scope: &mut Scope) -> bool {
+    scope.units().iter().any(|unit| matches!(unit.tool, Tool::Cargo | Tool::Rustc))
 }
 
 fn kind_of(cause: &Cause) -> FailureKind {

@@ -105,6 +105,6 @@ pub fn packages(state: &State, now: Moment) -> Vec<Package> {
 }
 
 /// Returns a percent with one digit after the point.
-fn tenth(percent: f64) -> f64 {
+pub(super) fn tenth(percent: f64) -> f64 {
     (percent * 10.0).round() / 10.0
 }

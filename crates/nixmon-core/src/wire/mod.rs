@@ -6,6 +6,7 @@
 //! their comments by [`schemas()`], and a test holds both together.
 
 mod changes;
+mod derivations;
 mod inside;
 mod line;
 mod names;
@@ -14,6 +15,7 @@ mod schema;
 mod summary;
 
 pub use changes::{Event, Record, from_change, notice};
+pub use derivations::derivations;
 pub use inside::{Package, Work, packages, work};
 pub use line::Line;
 pub use names::{

@@ -5,6 +5,7 @@
 //! each failure is a [`StoreError`], and [`Recorder`] turns it into a counted loss.
 
 mod keep;
+mod packages;
 mod read;
 mod recorder;
 mod schema;

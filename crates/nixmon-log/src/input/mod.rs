@@ -123,6 +123,8 @@ struct Lines {
     torn: Vec<u8>,
     /// Bytes of the line that has begun whose redraws were passed on.
     drawn: usize,
+    /// That line ends in a carriage return: what comes next is drawn over it.
+    has_returned: bool,
 }
 
 impl Reader {
@@ -136,7 +138,8 @@ impl Reader {
         let Self { framer, lines } = self;
         lines.counts.bytes += bytes.len() as u64;
         framer.feed(bytes, |framed| lines.line(framed.bytes, framed.dropped, event));
-        if memchr::memchr(b'\r', bytes).is_some() && !is_record(framer.partial()) {
+        let returns = lines.has_returned || memchr::memchr(b'\r', bytes).is_some();
+        if returns && !is_record(framer.partial()) {
             lines.redraws(framer.partial(), event);
         }
     }
@@ -177,15 +180,20 @@ impl Lines {
     fn line(&mut self, bytes: &[u8], dropped: u64, event: &mut dyn FnMut(Event<'_>)) {
         self.whole_line(bytes, dropped, event);
         self.drawn = 0;
+        self.has_returned = false;
     }
 
     /// Passes on what a line looked like before it was drawn anew.
     fn redraws(&mut self, line: &[u8], event: &mut dyn FnMut(Event<'_>)) {
+        self.has_returned = false;
         loop {
             let rest = line.get(self.drawn..).unwrap_or_default();
             let Some(end) = memchr::memchr(b'\r', rest) else { return };
             let (drawing, after) = rest.split_at(end);
-            let Some(n_returns) = after.iter().position(|byte| *byte != b'\r') else { return };
+            let Some(n_returns) = after.iter().position(|byte| *byte != b'\r') else {
+                self.has_returned = true;
+                return;
+            };
             if !drawing.trim_ascii().is_empty() {
                 event(Event::Redraw(&String::from_utf8_lossy(&drawing[..drawing.len().min(MAX_TEXT)])));
             }

@@ -21,6 +21,15 @@ struct Package {
     id: String,
     name: String,
     targets: Vec<CrateTarget>,
+    #[serde(default)]
+    dependencies: Vec<Dependency>,
+}
+
+/// A dependency as the manifest names it.
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +71,14 @@ pub(super) fn read(json: &str) -> Option<Project> {
         .flat_map(|resolve| &resolve.nodes)
         .map(|node| (node.id.as_str(), node))
         .collect();
+    let is_resolved = metadata.resolve.is_some();
     let targets = metadata.packages.iter().map(|package| {
+        // With `--no-deps` nothing is resolved: what the manifests say of each other is known all the same.
+        let by_name = || {
+            let builds = package.dependencies.iter().filter(|dep| dep.kind.as_deref() != Some("dev"));
+            let known = builds.filter(|dep| metadata.packages.iter().any(|other| other.name == dep.name));
+            known.map(|dep| dep.name.clone()).collect()
+        };
         let depends_on = nodes.get(package.id.as_str()).map_or_else(Vec::new, |node| {
             // Dependencies of tests alone do not hold up a build.
             let builds = |dep: &&Dep| {
@@ -72,6 +88,7 @@ pub(super) fn read(json: &str) -> Option<Project> {
             let deps = node.deps.iter().filter(builds);
             deps.filter_map(|dep| names.get(dep.pkg.as_str())).map(|name| (*name).to_owned()).collect()
         });
+        let depends_on = if is_resolved { depends_on } else { by_name() };
         let is_member = metadata.workspace_members.contains(&package.id);
         let builds = |target: &&CrateTarget| {
             !target.kind.iter().any(|kind| matches!(kind.as_str(), "test" | "bench" | "example"))

@@ -13,15 +13,16 @@ mod makefiles;
 mod ninja_file;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use cargo_metadata::{cargo_lock_packages, unit_graph_len};
 #[cfg(feature = "fs")]
 pub use disk::Disk;
-pub use graph::{CriticalPath, critical_path};
+pub use graph::{CriticalPath, Link, critical_path, longest_chain};
 
-use crate::weights::Language;
+use crate::weights::{self, Language};
 
 /// Gives the contents of files, so that this crate opens none itself.
 pub trait Read {
@@ -153,12 +154,30 @@ impl Project {
         self.needed.is_empty() || self.needed.binary_search(&target.name).is_ok()
     }
 
+    /// Returns the time that a target's sources and link are expected to take one after the other, told from their languages
+    /// and lengths. It is of a common machine: good for comparing targets, bad for a clock.
+    pub fn expected_time(&self, target: &Target) -> Duration {
+        let sources: f64 =
+            target.sources.iter().map(|source| weights::source_cost(source.language, source.bytes)).sum();
+        let link = weights::link_cost(self, target).map_or(0.0, |(_, cost)| cost);
+        weights::duration(if target.sources.is_empty() { 0.0 } else { sources + link })
+    }
+
     pub(crate) fn new(origin: Origin, mut targets: Vec<Target>) -> Option<Self> {
         targets.sort_by(|a, b| a.name.cmp(&b.name));
-        targets.dedup_by(|a, b| a.name == b.name);
+        // Two versions of a crate have one name, and each line of a build could mean either.
+        targets.dedup_by(|again, first| {
+            let is_same = again.name == first.name;
+            if is_same {
+                first.depends_on.append(&mut again.depends_on);
+            }
+            is_same
+        });
         for target in &mut targets {
             target.depends_on.sort();
             target.depends_on.dedup();
+            let name = &target.name;
+            target.depends_on.retain(|on| on != name);
         }
         let needed = needed_by_programs(&targets);
         (!targets.is_empty()).then_some(Self { origin, targets, needed })
@@ -181,6 +200,9 @@ fn needed_by_programs(targets: &[Target]) -> Vec<String> {
 
 /// Joins a path to a directory; an absolute path stays.
 fn join(dir: &str, path: &str) -> String {
+    if path == "." {
+        return dir.to_owned();
+    }
     if path.starts_with('/') || dir.is_empty() || dir == "." {
         return path.to_owned();
     }

@@ -82,6 +82,47 @@ default all
 }
 
 #[test]
+fn objects_of_the_file_api() {
+    // Cut from what CMake 3.25 wrote for a project with a target at its top, one in a directory and a generated source.
+    let codemodel = r#"{"paths":{"source":"/p","build":"/p/build"},"configurations":[{"targets":[
+        {"id":"top","name":"top","jsonFile":"target-top.json","directoryIndex":0},
+        {"id":"sub","name":"sub","jsonFile":"target-sub.json","directoryIndex":1}]}]}"#;
+    let target = |dir: &str, sources: &str, needs: &str| {
+        format!(
+            r#"{{"type":"STATIC_LIBRARY","paths":{{"source":"{dir}","build":"{dir}"}},"dependencies":[{needs}],
+                "sources":[{sources}],"compileGroups":[{{"language":"C"}}]}}"#
+        )
+    };
+    let top = target(
+        ".",
+        r#"{"path":"src/a.c","compileGroupIndex":0},{"path":"build/gen/g.c","compileGroupIndex":0},{"path":"a.h"}"#,
+        r#"{"id":"sub"}"#,
+    );
+    let sub = target(
+        "lib",
+        r#"{"path":"lib/b.c","compileGroupIndex":0},{"path":"src/c.c","compileGroupIndex":0}"#,
+        "",
+    );
+    let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+    let files = Files(
+        [
+            (".cmake/api/v1/reply/codemodel-v2-1.json", codemodel),
+            (".cmake/api/v1/reply/target-top.json", leak(top)),
+            (".cmake/api/v1/reply/target-sub.json", leak(sub)),
+        ]
+        .into(),
+    );
+    let project = Project::read(&files).unwrap();
+    let objects = |name: &str| -> Vec<&str> {
+        project.target(name).unwrap().sources.iter().filter_map(|source| source.object.as_deref()).collect()
+    };
+    assert_eq!(project.origin, Origin::CmakeFileApi);
+    assert_eq!(objects("top"), ["CMakeFiles/top.dir/src/a.c.o", "CMakeFiles/top.dir/gen/g.c.o"]);
+    assert_eq!(objects("sub"), ["lib/CMakeFiles/sub.dir/b.c.o", "lib/CMakeFiles/sub.dir/__/src/c.c.o"]);
+    assert_eq!(project.target("top").unwrap().depends_on, ["sub"]);
+}
+
+#[test]
 fn makefiles() {
     check(
         Origin::Makefiles,
@@ -144,6 +185,67 @@ fn cargo_metadata() {
     assert_eq!(prog.kind, TargetKind::Executable);
     assert_eq!(cargo_lock_packages("[[package]]\nname = \"a\"\n\n[[package]]\n"), 2);
     assert_eq!(unit_graph_len(r#"{"version":1,"units":[{},{}],"roots":[0]}"#), Some(2));
+}
+
+#[test]
+fn cargo_metadata_without_dependencies() {
+    let json = r#"{"packages":[
+        {"id":"p","name":"prog","targets":[{"src_path":"/p/src/main.rs","kind":["bin"]}],
+         "dependencies":[{"name":"lib","kind":null},{"name":"serde","kind":null},{"name":"helper","kind":"dev"},{"name":"gen","kind":"build"}]},
+        {"id":"l","name":"lib","targets":[],"dependencies":[]},{"id":"h","name":"helper","targets":[]},{"id":"g","name":"gen","targets":[]}],
+        "resolve":null,"workspace_members":["p","l","h","g"]}"#;
+    let project = Project::from_cargo_metadata(json).unwrap();
+    assert_eq!(project.target("prog").unwrap().depends_on, ["gen", "lib"]);
+}
+
+#[test]
+fn two_versions_of_a_crate_are_one_package() {
+    let json = r#"{"packages":[
+        {"id":"a1","name":"a","targets":[]},{"id":"a2","name":"a","targets":[]},{"id":"b","name":"b","targets":[]},{"id":"c","name":"c","targets":[]}],
+        "resolve":{"nodes":[{"id":"a1","deps":[{"pkg":"b"}]},{"id":"a2","deps":[{"pkg":"c"},{"pkg":"a1"}]}]},"workspace_members":[]}"#;
+    let project = Project::from_cargo_metadata(json).unwrap();
+    assert_eq!(project.target("a").unwrap().depends_on, ["b", "c"]);
+}
+
+#[test]
+fn expected_times_go_by_language_and_links() {
+    let files = [(
+        "CMakeLists.txt",
+        "add_library(c a.c b.c)\nadd_library(cxx a.cc b.cc)\nadd_executable(prog main.c)\nadd_library(nothing INTERFACE)\n",
+    )];
+    let project = Project::read(&Files(files.into())).unwrap();
+    let time = |name: &str| project.expected_time(project.target(name).unwrap());
+    assert!(time("cxx") > 5 * time("c"), "{:?} {:?}", time("cxx"), time("c"));
+    assert!(time("prog") > time("c"), "a link takes longer than a file of C");
+    assert_eq!(time("nothing"), Duration::ZERO);
+}
+
+#[test]
+fn the_longest_chain_goes_through_what_takes_no_time() {
+    let needs: Vec<Vec<String>> = [&[][..], &["a"], &["b"], &[], &["c", "d", "gone"], &["e"]]
+        .iter()
+        .map(|names: &&[&str]| names.iter().map(|name| (*name).to_owned()).collect())
+        .collect();
+    let seconds = [Some(2), Some(1), None, Some(4), Some(1), Some(0)];
+    let links: Vec<Link<'_>> = ["a", "b", "c", "d", "e", "f"]
+        .iter()
+        .zip(&needs)
+        .zip(seconds)
+        .map(|((name, needs), time)| Link { name, depends_on: needs, time: time.map(Duration::from_secs) })
+        .collect();
+    let path = longest_chain(&links);
+    assert_eq!((path.packages, path.total.as_secs()), (vec!["d".to_owned(), "e".to_owned()], 5));
+    let slower: Vec<Link<'_>> = links
+        .iter()
+        .map(
+            |link| {
+                if link.name == "b" { Link { time: Some(Duration::from_secs(3)), ..*link } } else { *link }
+            },
+        )
+        .collect();
+    let path = longest_chain(&slower);
+    assert_eq!((path.packages.join(" "), path.total.as_secs()), ("a b e".to_owned(), 6));
+    assert_eq!(longest_chain(&[]), CriticalPath::default());
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! The derivations of a run as packages.
+
+use std::cmp::Reverse;
+
+use super::{Package, PackageHealth, PackageStatus, millis};
+use crate::state::{Derivation, DerivationId, DerivationState, Moment, State};
+use nixmon_progress::Stage;
+
+/// Largest number of derivations in a record. A graph may have tens of thousands, and a record is written every second.
+const MAX_DERIVATIONS: usize = 64;
+/// Number of those that may be built ones.
+const MAX_BUILT: usize = 16;
+/// Largest number of names of needed derivations in a row.
+const MAX_NEEDS: usize = 32;
+
+/// Makes packages of derivations: those that failed, those in progress, those that come next, and the last that were built,
+/// sorted by name.
+///
+/// A build in progress is *compiling*, or *linking* while its build tool links. A derivation that was started and stopped is
+/// *queued*. Files and percent are those of its build tool.
+pub fn derivations(state: &State, now: Moment) -> Vec<Package> {
+    let derivations = state.derivations();
+    let (mut failed, mut building, mut queued, mut built) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (id, derivation) in derivations.iter() {
+        match derivation.state() {
+            DerivationState::Failed => failed.push(id),
+            DerivationState::Building | DerivationState::Ended => building.push((derivation.started, id)),
+            DerivationState::Planned
+            | DerivationState::Waiting
+            | DerivationState::Cancelled
+            | DerivationState::Skipped => queued.push(id),
+            DerivationState::Built => built.push((derivation.ended, id)),
+            DerivationState::Unknown => {}
+        }
+    }
+    building.sort_unstable();
+    built.sort_unstable_by_key(|(ended, id)| (Reverse(*ended), *id));
+    // What waits for the most recent start comes last; ready ones come first.
+    let n_room = MAX_DERIVATIONS.saturating_sub(failed.len() + building.len() + built.len().min(MAX_BUILT));
+    if queued.len() > n_room {
+        let n_missing = |id: &DerivationId| {
+            derivations.inputs(*id).filter(|on| is_to_come(derivations.get(*on).state())).count()
+        };
+        queued.sort_by_cached_key(|id| (n_missing(id), *id));
+        queued.truncate(n_room);
+    }
+    let chosen = failed
+        .into_iter()
+        .chain(building.into_iter().map(|(_, id)| id))
+        .chain(queued)
+        .chain(built.into_iter().take(MAX_BUILT).map(|(_, id)| id));
+    let mut rows: Vec<Package> =
+        chosen.take(MAX_DERIVATIONS).map(|id| row(state, id, derivations.get(id), now)).collect();
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    rows
+}
+
+/// Returns whether a derivation is still to be built.
+fn is_to_come(state: DerivationState) -> bool {
+    !matches!(state, DerivationState::Built | DerivationState::Unknown)
+}
+
+fn row(state: &State, id: DerivationId, derivation: &Derivation, now: Moment) -> Package {
+    let derivations = state.derivations();
+    let unit = state.scope(id).and_then(|scope| scope.unit());
+    let (status, health) = match derivation.state() {
+        DerivationState::Failed => (PackageStatus::Failed, PackageHealth::Failed),
+        DerivationState::Built => (PackageStatus::Built, PackageHealth::Ok),
+        DerivationState::Skipped => (PackageStatus::Queued, PackageHealth::Blocked),
+        DerivationState::Building | DerivationState::Ended => {
+            let links = unit.is_some_and(|unit| unit.stage == Stage::Link);
+            (if links { PackageStatus::Linking } else { PackageStatus::Compiling }, PackageHealth::Ok)
+        }
+        _ => (PackageStatus::Queued, PackageHealth::Ok),
+    };
+    let is_built = derivation.state() == DerivationState::Built;
+    let needs = derivations.inputs(id).filter(|on| derivations.get(*on).state() != DerivationState::Unknown);
+    let mut depends_on: Vec<String> =
+        needs.take(MAX_NEEDS).map(|on| derivations.get(on).name().to_owned()).collect();
+    depends_on.sort();
+    depends_on.dedup();
+    Package {
+        name: derivation.name().to_owned(),
+        status,
+        done: unit.map_or(0, |unit| unit.done),
+        total: unit.and_then(|unit| unit.total),
+        current_file: unit.and_then(|unit| unit.current.clone()),
+        progress_pct: if is_built {
+            Some(100.0)
+        } else {
+            unit.and_then(|unit| unit.percent).map(super::inside::tenth)
+        },
+        elapsed_ms: derivation.known_elapsed(now).map(millis),
+        eta_ms: state.scope(id).and_then(|scope| scope.eta()).map(millis),
+        depends_on,
+        health,
+    }
+}
