@@ -16,7 +16,11 @@ pub(crate) fn is_diagnostic(line: &str) -> bool {
         return true;
     }
     // GCC 12 gcc/c-family/c-opts.cc and gcc/diagnostic.cc, Clang 16 lib/Frontend/TextDiagnostic.cpp.
-    if line.starts_with("In file included from ") || line.starts_with("                 from ") {
+    if line.starts_with("In file included from ")
+        || line.starts_with("                 from ")
+        || line.starts_with("In function ‘")
+        || line.starts_with("    inlined from ")
+    {
         return true;
     }
     let is_heading = line.ends_with(':')
@@ -38,7 +42,10 @@ pub(crate) fn is_diagnostic(line: &str) -> bool {
     let weights = [": warning: ", ": note: ", ": error: ", ": fatal error: "];
     let Some((before, _)) = weights.iter().find_map(|weight| line.split_once(weight)) else {
         // ld: `/usr/bin/ld: a.o: in function `f':`.
-        return line.contains("/ld: ") || line.starts_with("collect2: ");
+        return line == "compilation terminated."
+            || line.contains(": undefined reference to ")
+            || line.contains("/ld: ")
+            || line.starts_with("collect2: ");
     };
     // `a.c:3:5`, `cc1plus`, `/usr/bin/ld`.
     !before.contains(' ') || before.ends_with(|c: char| c.is_ascii_digit())
@@ -80,6 +87,10 @@ mod tests {
             ("   = note: expected `i32`", true),
             ("/usr/bin/ld: a.o: in function `main':", true),
             ("collect2: error: ld returned 1 exit status", true),
+            ("b.c:(.text+0x5): undefined reference to `missing'", true),
+            ("compilation terminated.", true),
+            ("In function ‘listdir’,", true),
+            ("    inlined from ‘listdir’ at list.c:239:18,", true),
             ("the server said: warning: it is late", false),
             ("Uploading to https://example.org", false),
             ("| name | value |", false),
