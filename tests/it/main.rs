@@ -7,6 +7,7 @@ mod common;
 mod config;
 mod conformance;
 mod decoding;
+mod disko;
 mod eta;
 mod fuzz_corpora;
 mod inside;
