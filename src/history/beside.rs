@@ -65,6 +65,7 @@ impl Beside {
         };
         let filled = filled.map(|(filled, sink)| {
             pipeline.keep(sink);
+            pipeline.report_work();
             filled
         });
         let past = (context.path.clone(), context.host.clone());
