@@ -11,6 +11,10 @@ use std::time::Duration;
 use crate::common::play::{self, json_output};
 use nixmon::settings::Output;
 use nixmon_core::pipeline::Step;
+use nixmon_core::render::{self, Memory, Style, Viewport};
+use nixmon_core::state::{Effects, Input, State};
+use nixmon_core::view::View;
+use nixmon_log::input::Reader;
 use nixmon_progress::Hints;
 use nixmon_progress::packages::{Disk, Project};
 use nixmon_runs::Recording;
@@ -140,4 +144,37 @@ fn a_recording_keeps_the_project() {
     let summary = rows.last().unwrap();
     assert_eq!(summary["packages"].as_array().unwrap().len(), packages.len());
     assert_eq!(summary["work"][0]["percent"], 100.0);
+}
+
+/// The tree and the condensed line about a build that ninja does, at several widths.
+#[test]
+fn a_build_with_a_percent_has_a_bar_where_there_is_room() {
+    let path = format!("/nix/store/{}-firefox-130.0.drv", "f".repeat(32));
+    let (mut reader, mut state, mut effects) = (Reader::default(), State::new(), Effects::default());
+    let mut feed = |state: &mut State, record: &Value, at: u64| {
+        reader.feed(format!("@nix {record}\n").as_bytes(), |event| {
+            state.apply(Input::Event(event), Duration::from_secs(at), &mut effects);
+        });
+    };
+    feed(
+        &mut state,
+        &json!({"action": "start", "id": 1, "level": 3, "parent": 0, "text": "", "type": 105, "fields": [path, "", 1, 1]}),
+        0,
+    );
+    feed(&mut state, &json!({"action": "result", "id": 1, "type": 104, "fields": ["buildPhase"]}), 1);
+    for n in 1..=2310 {
+        let line = format!("[{n}/3790] Building CXX object dom/base/CMakeFiles/dom.dir/Document{n}.cpp.o");
+        feed(&mut state, &json!({"action": "result", "id": 1, "type": 101, "fields": [line]}), n / 2);
+    }
+    let now = Duration::from_secs(1200);
+    state.apply(Input::Tick, now, &mut effects);
+    let (view, style) = (View::new(&state, now), Style::default());
+    let mut text = format!("{}\n", render::heartbeat(&view, false, &style).plain());
+    for columns in [30, 50, 80, 120] {
+        let viewport = Viewport { columns, rows: 24 };
+        let frame = render::frame(&view, &[], &mut Memory::default(), viewport, &style);
+        text.push_str(&format!("{columns}\n"));
+        frame.iter().for_each(|line| text.push_str(&format!("|{}\n", line.plain())));
+    }
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("frames", text) });
 }

@@ -10,9 +10,14 @@ pub(crate) struct Count {
 /// A count that follows from the one before: about the same total, and not much more done.
 fn follows(before: Count, now: Count) -> bool {
     let leap = (before.total / 20).max(8);
+    is_later(before, now) && now.done - before.done <= leap
+}
+
+/// Returns whether a count is a later one of the same sequence, of which some may be missing between both.
+fn is_later(before: Count, now: Count) -> bool {
     // ninja's total falls when outputs turn out unchanged, and grows with dynamic dependencies.
     let change = (before.total / 4).max(2);
-    now.done >= before.done && now.done - before.done <= leap && now.total.abs_diff(before.total) <= change
+    now.done >= before.done && now.total.abs_diff(before.total) <= change
 }
 
 /// Accepts counts that make a sequence.
@@ -69,8 +74,11 @@ impl Belief {
         self.candidate = Some(count);
         let needed = if self.accepted.is_none() && known { 1 } else { N_CONFIRMING };
         if self.n_following >= needed {
+            // Where lines are missing, as after a flood, it is the same run.
+            let goes_on =
+                self.accepted.is_some_and(|before| before.done < before.total && is_later(before, count));
             self.accept(count);
-            return Verdict::Starts;
+            return if goes_on { Verdict::Continues } else { Verdict::Starts };
         }
         Verdict::Doubted
     }
@@ -88,7 +96,7 @@ mod tests {
     fn counts() {
         use Verdict::*;
         type Case = (bool, &'static [(u64, u64, Verdict)]);
-        let cases: [Case; 7] = [
+        let cases: [Case; 8] = [
             (true, &[(1, 10, Starts), (2, 10, Continues), (3, 10, Continues)]),
             (false, &[(1, 10, Doubted), (2, 10, Doubted), (3, 10, Starts), (4, 10, Continues)]),
             // A sentence amid a real sequence.
@@ -99,7 +107,12 @@ mod tests {
             (true, &[(1, 2, Starts), (2, 2, Continues), (0, 1, Starts)]),
             (true, &[(5, 3, Doubted), (0, 0, Doubted)]),
             // A leap forward in the middle is held until it is confirmed.
-            (true, &[(1, 300, Starts), (250, 300, Doubted), (251, 300, Doubted), (252, 300, Starts)]),
+            (true, &[(1, 300, Starts), (250, 300, Doubted), (251, 300, Doubted), (252, 300, Continues)]),
+            // So is a second run, of which the beginning is missing.
+            (
+                true,
+                &[(9, 9, Doubted), (1, 9, Starts), (90, 99, Doubted), (91, 99, Doubted), (92, 99, Starts)],
+            ),
         ];
         for (known, counts) in cases {
             let mut belief = Belief::default();

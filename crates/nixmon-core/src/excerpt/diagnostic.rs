@@ -38,7 +38,10 @@ pub(crate) fn is_diagnostic(line: &str) -> bool {
     let weights = [": warning: ", ": note: ", ": error: ", ": fatal error: "];
     let Some((before, _)) = weights.iter().find_map(|weight| line.split_once(weight)) else {
         // ld: `/usr/bin/ld: a.o: in function `f':`.
-        return line.contains("/ld: ") || line.starts_with("collect2: ");
+        return line == "compilation terminated."
+            || line.contains(": undefined reference to ")
+            || line.contains("/ld: ")
+            || line.starts_with("collect2: ");
     };
     // `a.c:3:5`, `cc1plus`, `/usr/bin/ld`.
     !before.contains(' ') || before.ends_with(|c: char| c.is_ascii_digit())
@@ -80,6 +83,8 @@ mod tests {
             ("   = note: expected `i32`", true),
             ("/usr/bin/ld: a.o: in function `main':", true),
             ("collect2: error: ld returned 1 exit status", true),
+            ("b.c:(.text+0x5): undefined reference to `missing'", true),
+            ("compilation terminated.", true),
             ("the server said: warning: it is late", false),
             ("Uploading to https://example.org", false),
             ("| name | value |", false),

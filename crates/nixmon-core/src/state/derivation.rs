@@ -320,13 +320,13 @@ impl Derivations {
         self.building.iter().map(|id| (*id, self.get(*id)))
     }
 
-    /// Passes on the inside of each build in progress.
-    pub(super) fn look_inside(&mut self, mut look: impl FnMut(&mut Scope)) {
+    /// Passes on the inside of each build in progress, with its log.
+    pub(super) fn look_inside(&mut self, mut look: impl FnMut(&mut Scope, Option<&LogTail>)) {
         let Self { graph, building, .. } = self;
         for id in building.iter() {
-            if let Some(scope) = graph.node_weight_mut(id.0).and_then(|derivation| derivation.inside.as_mut())
-            {
-                look(scope);
+            let Some(derivation) = graph.node_weight_mut(id.0) else { continue };
+            if let Some(scope) = &mut derivation.inside {
+                look(scope, derivation.log.as_deref());
             }
         }
     }

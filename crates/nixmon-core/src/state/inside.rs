@@ -21,8 +21,10 @@ use crate::activation::is_of_make;
 use crate::excerpt::is_diagnostic;
 use nixmon_log::input::human::HumanLine;
 
-/// Lines of progress that are read at once: more than the longest builds have.
-const BURST: u32 = 1 << 16;
+/// Lines of progress that are read at once. Each costs as much as several other lines, and a log may be nothing else.
+const BURST: u32 = 1 << 10;
+/// The last lines of a flood, which are read all the same: a count is believed when others follow it.
+const CAUGHT_UP: u64 = 8;
 /// Lines of progress that are read in each millisecond after that. Tools print a few in a second; the rest is a flood.
 const LINES_PER_MS: u64 = 20;
 /// Bytes of progress that all scopes together keep. A browser's build prints about 10 MiB.
@@ -80,6 +82,8 @@ pub struct Scope {
     /// Lines of progress that may still be read, and when that was found out.
     room: u32,
     filled: Moment,
+    /// Lines that were not read since the last tick.
+    skipped: u64,
 }
 
 /// Lines of progress that are read again once more is known.
@@ -134,6 +138,7 @@ impl Scope {
             bytes: 0,
             room: BURST,
             filled: Moment::ZERO,
+            skipped: 0,
         }
     }
 
@@ -185,13 +190,28 @@ impl Scope {
     fn drawing(&mut self, line: &str, now: Moment, dropped: &mut Dropped) -> usize {
         if self.room == 0 && !self.fill(now) {
             dropped.progress_lines += 1;
+            self.skipped += 1;
             return 0;
         }
+        self.read(line, now)
+    }
+
+    /// Reads the last lines of a flood, of which the rest was not read.
+    fn catch_up(&mut self, log: &LogTail, now: Moment) {
+        let n_skipped = std::mem::take(&mut self.skipped).min(CAUGHT_UP);
+        if n_skipped > 0 {
+            for line in log.tail(usize::try_from(n_skipped).unwrap_or(0)) {
+                self.read(&line, now);
+            }
+        }
+    }
+
+    fn read(&mut self, line: &str, now: Moment) -> usize {
         let at = now.saturating_sub(self.begun);
         if !self.build.line(line, at) {
             return 0;
         }
-        self.room -= 1;
+        self.room = self.room.saturating_sub(1);
         self.last = Some(now);
         if let Some(early) = &mut self.early {
             early.bytes += line.len();
@@ -539,9 +559,21 @@ impl State {
         if let Some(command) = &mut self.insides.command
             && !command.scope.ended
         {
+            command.scope.catch_up(&command.log, now);
             command.scope.look(now);
         }
-        self.builds.derivations.look_inside(|scope| scope.look(now));
+        self.builds.derivations.look_inside(|scope, log| {
+            log.into_iter().for_each(|log| scope.catch_up(log, now));
+            scope.look(now);
+        });
+    }
+
+    /// Reads the end of a build's log, if a flood came before it.
+    pub(super) fn catch_up(&mut self, id: DerivationId) {
+        let derivation = self.builds.derivations.get_mut(id);
+        if let (Some(scope), Some(log)) = (&mut derivation.inside, &derivation.log) {
+            scope.catch_up(log, self.clock.now);
+        }
     }
 
     /// Takes the end of a build.
@@ -558,6 +590,7 @@ impl State {
     pub(super) fn command_ended(&mut self, success: bool, effects: &mut Effects) {
         let now = self.clock.now;
         let Some(command) = &mut self.insides.command else { return };
+        command.scope.catch_up(&command.log, now);
         command.scope.end(success, now);
         let worked = command.scope.worked(None, now).filter(|_| self.is_plain());
         effects.changes.extend(worked.map(Change::Worked));

@@ -599,6 +599,7 @@ impl State {
 
     /// A build is over, and how is known.
     pub(super) fn build_ended(&mut self, id: DerivationId, end: BuildEnd, effects: &mut Effects) {
+        self.catch_up(id);
         let now = self.clock.now;
         let state = match end {
             BuildEnd::Built => DerivationState::Built,
