@@ -16,7 +16,11 @@ pub(crate) fn is_diagnostic(line: &str) -> bool {
         return true;
     }
     // GCC 12 gcc/c-family/c-opts.cc and gcc/diagnostic.cc, Clang 16 lib/Frontend/TextDiagnostic.cpp.
-    if line.starts_with("In file included from ") || line.starts_with("                 from ") {
+    if line.starts_with("In file included from ")
+        || line.starts_with("                 from ")
+        || line.starts_with("In function ‘")
+        || line.starts_with("    inlined from ")
+    {
         return true;
     }
     let is_heading = line.ends_with(':')
@@ -85,6 +89,8 @@ mod tests {
             ("collect2: error: ld returned 1 exit status", true),
             ("b.c:(.text+0x5): undefined reference to `missing'", true),
             ("compilation terminated.", true),
+            ("In function ‘listdir’,", true),
+            ("    inlined from ‘listdir’ at list.c:239:18,", true),
             ("the server said: warning: it is late", false),
             ("Uploading to https://example.org", false),
             ("| name | value |", false),

@@ -16,6 +16,8 @@ const INDENT: &str = "    ";
 const FRAMES: usize = 5;
 /// Largest width of the message of a frame; its position follows.
 const FRAME_COLUMNS: usize = 100;
+/// Largest width of the command that failed; the JSON has more of it.
+const COMMAND_COLUMNS: usize = 160;
 /// Number of lines of other programs that are shown if none of them looks like a reason.
 const LAST_WORDS: usize = 4;
 
@@ -61,7 +63,9 @@ pub(super) fn block(state: &State, failure: &Failure, log_lines: usize, style: &
             block.push(Worth::Evidence, target);
         }
         if let Some(command) = &cause.command {
-            block.push(Worth::Pointer, Line::new().with(Role::Muted, format!("{INDENT}{command}")));
+            let mut line = Line::new().with(Role::Muted, format!("{INDENT}{command}"));
+            line.truncate(COMMAND_COLUMNS, symbols.ellipsis);
+            block.push(Worth::Pointer, line);
         }
     }
     let told_place = failure.user_location.as_ref().or(failure.location.as_ref());

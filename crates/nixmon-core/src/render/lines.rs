@@ -202,12 +202,12 @@ fn running(view: &View<'_>, style: &Style) -> Vec<(Role, String)> {
     if quiet >= thresholds.quiet {
         text.push_str(&format!(" (quiet for {})", duration(quiet)));
     }
-    if let Some(unit) = super::inside::of_build(view, *id, first) {
-        if let Some(progress) = super::inside::progress(unit) {
-            text.push_str(&format!(", {progress}"));
-            if let Some(current) = super::inside::current(unit) {
-                text.push_str(&format!(" {} {current}", style.symbols.bullet));
-            }
+    if let Some(unit) = super::inside::of_build(view, *id, first)
+        && let Some(progress) = super::inside::progress(unit)
+    {
+        text.push_str(&format!(", {progress}"));
+        if let Some(current) = super::inside::current(unit) {
+            text.push_str(&format!(" {} {current}", style.symbols.bullet));
         }
     }
     if running.len() > 1 {

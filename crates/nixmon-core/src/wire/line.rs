@@ -12,7 +12,7 @@ pub enum Line {
     /// A change of a run.
     Change(Record),
     /// The state of a run in progress.
-    Snapshot(Snapshot),
+    Snapshot(Box<Snapshot>),
     /// The summary of a run.
     Summary(Box<Summary>),
     /// A condensed line of a recorded run.
@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for Line {
             return Err(serde::de::Error::missing_field("type"));
         };
         let line = match kind {
-            "snapshot" => serde_json::from_value(value).map(Self::Snapshot),
+            "snapshot" => serde_json::from_value(value).map(|snapshot| Self::Snapshot(Box::new(snapshot))),
             "summary" => serde_json::from_value(value).map(|summary| Self::Summary(Box::new(summary))),
             "line" => serde_json::from_value(value).map(Self::RunLine),
             "unreadable-run" => serde_json::from_value(value).map(Self::UnreadableRun),
