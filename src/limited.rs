@@ -104,7 +104,7 @@ impl Answer {
     pub(super) fn last_error(&self) -> Option<String> {
         let lines = || self.stderr.lines().map(str::trim).filter(|line| !line.is_empty());
         // The first error says more than what follows from it.
-        let line = lines().find_map(|line| line.strip_prefix("error: ")).or_else(|| lines().last())?;
+        let line = lines().find_map(|line| line.strip_prefix("error: ")).or_else(|| lines().next_back())?;
         Some(line.to_owned())
     }
 }

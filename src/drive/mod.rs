@@ -162,6 +162,7 @@ pub(crate) fn runs(settings: &Settings) -> Result<Runs<'_>, StoreError> {
         let recovered = Recovered::of(settings, facts);
         let replayed = recovery.replay_with(dir, facts, exit, |pipeline| {
             if let Some(recovered) = &recovered {
+                pipeline.report_work();
                 pipeline.keep(recovered.sink());
             }
         })?;

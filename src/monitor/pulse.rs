@@ -309,8 +309,9 @@ mod tests {
     use nixmon_core::render::Thresholds;
     use nixmon_core::state::{Effects, Input};
     use nixmon_core::text::Symbols;
+    use nixmon_core::wire::{Package, PackageHealth, PackageStatus};
     use nixmon_log::input::Reader;
-    use nixmon_runs::{ReadOn, RootCause, progress};
+    use nixmon_runs::{ReadOn, RootCause, StatusRecord, progress};
     use nixmon_runs::{RunId, RunOutcome, RunPhase};
 
     const QUIET: Duration = Duration::from_secs(180);
@@ -467,9 +468,23 @@ mod tests {
             ],
             wanted: 1,
             running: 1,
+            derivations: vec![Package {
+                name: "hello-2.12".to_owned(),
+                status: PackageStatus::Compiling,
+                done: 0,
+                total: None,
+                current_file: None,
+                progress_pct: None,
+                elapsed_ms: Some(399_000),
+                eta_ms: None,
+                depends_on: Vec::new(),
+                health: PackageHealth::Ok,
+            }],
             ..Status::default()
         };
         assert_eq!(local, expected);
+        let record = serde_json::to_value(StatusRecord::from(local)).unwrap();
+        assert!(record.get("derivations").is_none(), "{record}");
         // A build on another machine takes no time of this one.
         assert_eq!(status(&state(&build("ssh://builder"))).activity, Some(Activity::Quiet));
         let mut failed = state(&format!(

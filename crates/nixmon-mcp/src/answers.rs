@@ -134,7 +134,7 @@ pub(crate) struct StatusAnswer {
     pub(crate) incomplete: Option<String>,
     /// Number of condensed lines so far, for `since`.
     pub(crate) cursor: u64,
-    /// Everything that is known, as `nixmon status --json` prints it; with `detail` `full` only.
+    /// Everything that is known but its packages, as `nixmon status --json` prints it; with `detail` `full` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<serde_json::Value>,
 }

@@ -70,6 +70,8 @@ pub struct Status {
     /// The packages of the first of these, sorted by name.
     pub packages: Vec<Package>,
     /// Derivations as packages, sorted by name: those that failed or are in progress, the next, and the last that were built.
+    /// Only `status --packages` prints them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub derivations: Vec<Package>,
     /// The root cause that was seen first.
     pub first_failure: Option<RootCause>,
@@ -115,6 +117,8 @@ pub struct StatusRecord {
 
 impl From<Status> for StatusRecord {
     fn from(status: Status) -> Self {
+        // Whoever asks for a status wants to know how the run stands, and pays for each of dozens of rows.
+        let status = Status { derivations: Vec::new(), ..status };
         Self { r#type: StatusType::Status, schema: SCHEMA, status }
     }
 }

@@ -150,7 +150,7 @@ fn ways(
     past: &BTreeMap<String, PackageHistory>,
 ) -> (Vec<String>, Vec<String>) {
     // Of derivations the estimate knows the whole graph.
-    if !status.waits_for.is_empty() && status.packages.is_empty() {
+    if !status.waits_for.is_empty() && !status.derivations.is_empty() {
         let all = |list: &[String]| names(list.iter().map(String::as_str));
         return (all(&status.waits_for), all(&status.parallel_opportunities));
     }
@@ -164,7 +164,7 @@ fn ways(
         Some(usual) => (ms + usual, files + package.total.unwrap_or(1)),
         None => (ms, files),
     });
-    let per_file = if files > 0 { (ms / files).max(1) } else { 1000 };
+    let per_file = ms.checked_div(files).map_or(1000, |ms| ms.max(1));
     let is_open = |package: &Package| package.status != PackageStatus::Built;
     let left = |package: &Package| {
         let usual = usual_ms(package).unwrap_or_else(|| per_file * package.total.unwrap_or(1).max(1));

@@ -38,8 +38,9 @@ pub fn derivations(state: &State, now: Moment) -> Vec<Package> {
     // What waits for the most recent start comes last; ready ones come first.
     let n_room = MAX_DERIVATIONS.saturating_sub(failed.len() + building.len() + built.len().min(MAX_BUILT));
     if queued.len() > n_room {
+        // More than two are not counted: graphs are large, and this is done every second.
         let n_missing = |id: &DerivationId| {
-            derivations.inputs(*id).filter(|on| is_to_come(derivations.get(*on).state())).count()
+            derivations.inputs(*id).filter(|on| is_to_come(derivations.get(*on).state())).take(2).count()
         };
         queued.sort_by_cached_key(|id| (n_missing(id), *id));
         queued.truncate(n_room);

@@ -184,8 +184,9 @@ pub fn histories(runs: &[PackageRun]) -> Vec<PackageHistory> {
         .map(|((name, kind), runs)| PackageHistory { name: name.to_owned(), kind, times: all_times(&runs) })
         .collect();
     let slowest = |history: &PackageHistory| {
-        let full = history.times.iter().filter(|times| times.extent == BuildExtent::Full);
-        full.map(|times| times.median_ms).max().unwrap_or(0)
+        // The first is of full builds if there are any, and of most samples.
+        let first = history.times.first().filter(|times| times.extent == BuildExtent::Full);
+        first.map_or(0, |times| times.median_ms)
     };
     histories.sort_by(|a, b| slowest(b).cmp(&slowest(a)).then_with(|| a.name.cmp(&b.name)));
     histories
