@@ -2,6 +2,7 @@
 //!
 //! The crate `procfs` is not used: its parser of `stat` slices without checks, and a monitor must not panic over a line.
 
+mod look;
 pub mod tree;
 
 use std::fs::File;
@@ -141,6 +142,11 @@ impl Stat {
         self.field(6)
     }
 
+    /// Returns the number of its threads.
+    pub fn n_threads(&self) -> Option<i32> {
+        self.field(20)
+    }
+
     /// Returns how it ended, in the word of `waitpid`. Another user's process shows 0.
     pub fn wait_status(&self) -> Option<i32> {
         self.field(52)
@@ -152,13 +158,13 @@ impl Stat {
     }
 
     /// Returns the memory that is resident, in bytes.
-    pub(crate) fn resident(&self) -> Option<u64> {
+    pub fn resident(&self) -> Option<u64> {
         let pages = self.field::<i64>(24)?.max(0).unsigned_abs();
         u64::try_from(rustix::param::page_size()).ok()?.checked_mul(pages)
     }
 
     /// Returns processor time in ticks, with that of children which were waited for.
-    pub(crate) fn cpu_ticks(&self) -> Option<u64> {
+    pub fn cpu_ticks(&self) -> Option<u64> {
         // utime, stime, cutime, cstime; some kernels have had negative ones of children.
         let mut fields = self.fields.split_ascii_whitespace().skip(14 - 3);
         (14..=17).try_fold(0_u64, |sum, _| {
