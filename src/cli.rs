@@ -1,5 +1,7 @@
 //! The command line. Types only; `settings` decides what they mean together.
 
+mod watch;
+
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use nixmon_log::escapes::escape;
 use nixmon_runs::query::LineRange;
+
+pub use watch::{BackendArg, EngagementArg, ShellArg, WatchArgs, WatchCommand};
 
 /// Smallest value of `--every`, in seconds.
 pub const MIN_EVERY: u64 = 5;
@@ -59,8 +63,20 @@ pub struct Cli {
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 11] =
-    ["status", "wait", "log", "stop", "list", "runs", "history", "jobs", "mcp", "completions", "man"];
+const CLIENTS: [&str; 12] = [
+    "status",
+    "wait",
+    "log",
+    "stop",
+    "list",
+    "runs",
+    "history",
+    "jobs",
+    "watch",
+    "mcp",
+    "completions",
+    "man",
+];
 /// Options for output that are of no use to [`CLIENTS`].
 const NOT_FOR_CLIENTS: [&str; 10] = [
     "no_history",
@@ -224,6 +240,9 @@ pub enum Command {
     /// Read logs or recordings from files, as if they came now
     #[command(after_help = examples::REPLAY)]
     Replay(ReplayArgs),
+    /// Report builds that others start: one line when each ends
+    #[command(after_help = watch::EXAMPLES)]
+    Watch(WatchArgs),
     /// Serve builds to an agent: the Model Context Protocol, on standard input and output
     #[cfg(feature = "mcp")]
     Mcp(McpArgs),

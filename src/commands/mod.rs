@@ -17,6 +17,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod watch;
 
 use std::io::Write;
 
@@ -60,6 +61,7 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         #[cfg(feature = "mcp")]
         Task::Mcp(args) => mcp::mcp(settings, args),
         Task::History(command) => history::history(settings, command),
+        Task::Watch(args) => watch::watch(settings, args),
         Task::Jobs(args) => jobs::jobs(settings, args),
         Task::ConfigCheck => {
             let missing = config::missing_directories(settings);

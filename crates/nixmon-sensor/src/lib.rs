@@ -22,7 +22,7 @@ mod sensor;
 mod shell;
 
 pub use active_builds::ActiveBuilds;
-pub use journal::{Journal, Page};
+pub use journal::{Held, Journal, Page};
 pub use marker::Markers;
 pub use sensor::{Happened, Losses, NoBackend, Sensor, Trial};
 pub use shell::{Report, Shell, Spool};

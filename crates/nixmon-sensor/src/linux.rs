@@ -100,6 +100,11 @@ impl Watch {
         Ok(watch)
     }
 
+    #[expect(clippy::unused_self, reason = "other systems have no clock for it")]
+    pub(crate) fn now(&self) -> Moment {
+        now()
+    }
+
     pub(crate) fn losses(&self) -> Losses {
         self.losses
     }

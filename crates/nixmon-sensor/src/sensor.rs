@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use crate::model::build::Build;
+use crate::model::build::{Build, Moment};
 use crate::model::event::Backend;
 use crate::model::programs::Rules;
 
@@ -73,6 +73,11 @@ impl Sensor {
             }
         }
         Err(NoBackend { trials })
+    }
+
+    /// Returns the present, on the clocks of the builds.
+    pub fn now(&self) -> Moment {
+        self.inner.now()
     }
 
     /// Returns the backend in use.

@@ -1,5 +1,6 @@
 //! `nixmon mcp`: builds for agents.
 
+mod events;
 mod kind;
 mod plan;
 
@@ -29,7 +30,10 @@ pub(super) fn mcp(settings: &Settings, args: &McpArgs) -> Result<ExitStatus> {
     #[cfg(not(feature = "mcp-http"))]
     let http: Option<std::net::SocketAddr> = None;
     let access = access(settings, args.profile, http.is_some());
-    let server = Server::new(Arc::new(Served { settings: settings.clone() }), access);
+    let server = Server::new(
+        Arc::new(Served { settings: settings.clone(), events: events::Journaled::new(settings) }),
+        access,
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = match http {
         None => runtime.block_on(nixmon_mcp::serve_stdio(server)).context("the client does not speak MCP"),
@@ -91,6 +95,7 @@ fn read_token(file: &Path) -> Result<String> {
 #[derive(Debug)]
 struct Served {
     settings: Settings,
+    events: events::Journaled,
 }
 
 impl Served {
@@ -177,6 +182,6 @@ impl Program for Served {
     }
 
     fn events(&self) -> &dyn Events {
-        &NothingYet
+        &self.events
     }
 }

@@ -1,7 +1,11 @@
 //! Events as records: what a sensor writes, and what others read.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::build::{Build, End, Moment};
 
 /// A record of the sensor: one line of JSON. Readers ignore fields and types that they do not know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -137,6 +141,43 @@ pub struct BuildEvent {
     /// It ended in the quiet hours of the configuration.
     #[serde(default, skip_serializing_if = "is_false")]
     pub quiet: bool,
+}
+
+impl BuildEvent {
+    /// Describes a build. `is_over`: it has ended. `unix_ms` says what time a moment was, in milliseconds since 1970.
+    pub fn of(build: &Build, backend: Backend, is_over: bool, unix_ms: impl Fn(Moment) -> u64) -> Self {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let (result, exit_status, signal) = match build.end {
+            Some(End::Status(0)) => (Verdict::Pass, Some(0), None),
+            Some(End::Status(status)) => (Verdict::Fail, Some(status), None),
+            Some(End::Signal(signal)) => (Verdict::Signal, None, Some(signal)),
+            None => (Verdict::Unknown, None, None),
+        };
+        let image = &build.image;
+        Self {
+            id: format!("{}-{}", build.pid, unix_ms(build.seen)),
+            program: image.program.clone(),
+            command: image.command.clone(),
+            label: image.label.clone(),
+            directory: image.directory.clone(),
+            user: image.user,
+            pid: Some(build.pid),
+            result: is_over.then_some(result),
+            exit_status,
+            signal,
+            started_ms: build.since.map(&unix_ms),
+            ended_ms: is_over.then(|| unix_ms(build.until)),
+            elapsed_ms: build.elapsed().map(millis),
+            suspended_ms: millis(build.suspended()),
+            cpu_ms: build.cpu.map(millis),
+            peak_bytes: build.peak,
+            processes: build.n_processes,
+            backend,
+            lossy: build.is_lossy,
+            count: 1,
+            quiet: false,
+        }
+    }
 }
 
 /// Something escaped the sensor.
