@@ -16,4 +16,6 @@ mod order;
 mod pty;
 mod run_nix;
 mod runs;
+#[cfg(target_os = "linux")]
+mod watch;
 mod writer;

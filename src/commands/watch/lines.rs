@@ -50,15 +50,15 @@ fn completed(build: &BuildEvent, symbols: &Symbols, home: Option<&str>) -> Line 
     let verb = match result {
         Verdict::Pass => "completed".to_owned(),
         Verdict::Fail => match build.exit_status {
-            Some(status) => format!("failed, exit {status},"),
+            Some(status) => format!("failed, exit {status}"),
             None => "failed".to_owned(),
         },
         Verdict::Signal => match build.signal {
             Some(2) => "was interrupted".to_owned(),
-            Some(signal) => format!("was killed by {},", signal_name(signal)),
+            Some(signal) => format!("was killed by {}", signal_name(signal)),
             None => "was killed".to_owned(),
         },
-        Verdict::Unknown => "ended, result unknown,".to_owned(),
+        Verdict::Unknown => "ended, result unknown".to_owned(),
     };
     let line = line.with(Role::Plain, format!(" {verb}"));
     let line = match build.count {
@@ -67,6 +67,7 @@ fn completed(build: &BuildEvent, symbols: &Symbols, home: Option<&str>) -> Line 
     };
     let line = match (build.elapsed_ms, result) {
         (Some(ms), Verdict::Pass) => line.with(Role::Plain, format!(" in {}", time(ms))),
+        (Some(ms), _) if verb.contains(',') => line.with(Role::Plain, format!(", after {}", time(ms))),
         (Some(ms), _) => line.with(Role::Plain, format!(" after {}", time(ms))),
         (None, _) => line,
     };
@@ -175,7 +176,7 @@ mod tests {
         check(json!({"result": "signal", "signal": 2}), "✗ make -j8 was interrupted after 1m32s (~/src)");
         check(
             json!({"result": "signal", "signal": 9}),
-            "✗ make -j8 was killed by SIGKILL, after 1m32s (~/src)",
+            "✗ make -j8 was killed by SIGKILL after 1m32s (~/src)",
         );
         check(json!({"result": "unknown"}), "? make -j8 ended, result unknown, after 1m32s (~/src)");
         check(

@@ -21,6 +21,7 @@ const WAIT_MS: u64 = 2500;
 pub(super) struct Sources {
     sensor: Option<Sensor>,
     trials: Vec<Trial>,
+    is_forced: bool,
     active_builds: Option<ActiveBuilds>,
     markers: Markers,
     spool: Option<Spool>,
@@ -61,6 +62,7 @@ impl Sources {
             spool: settings.journal().filter(|_| takes_reports).map(|journal| Spool::beside(&journal)),
             sensor,
             trials,
+            is_forced: forced.is_some(),
             unknown: Vec::new(),
             reports: Vec::new(),
         }
@@ -107,35 +109,27 @@ impl Sources {
                 Err(why) => say(Some(false), trial.backend, &format!(", {why}")),
             }
         }
+        let unwanted =
+            |reason: String| if self.is_forced { ", another one is wanted".to_owned() } else { reason };
         for backend in [Backend::Connector, Backend::Pidfd, Backend::Proc] {
             if self.trials.iter().all(|trial| trial.backend != backend) {
-                let text =
-                    if self.sensor.is_some() { ", a better one works" } else { ", another one is wanted" };
-                say(None, backend, text);
+                say(None, backend, &unwanted(", a better one works".to_owned()));
             }
         }
-        match self.active_builds {
-            Some(_) => say(Some(true), Backend::ActiveBuilds, what(Backend::ActiveBuilds)),
-            None => {
-                let state = settings.watch.nix_state.display();
-                say(
-                    None,
-                    Backend::ActiveBuilds,
-                    &format!(", no active-builds in {state}, or another one is wanted"),
-                );
-            }
-        }
-        match self.markers.is_empty() {
-            false => say(Some(true), Backend::Marker, what(Backend::Marker)),
-            true => say(
-                None,
-                Backend::Marker,
-                ", the configuration names no [watch.markers], or another one is wanted",
+        let state = settings.watch.nix_state.display();
+        for (is_used, backend, reason) in [
+            (
+                self.active_builds.is_some(),
+                Backend::ActiveBuilds,
+                format!(", there is no {state}/active-builds"),
             ),
-        }
-        match self.spool {
-            Some(_) => say(Some(true), Backend::Shell, what(Backend::Shell)),
-            None => say(None, Backend::Shell, ", a better one works, or another one is wanted"),
+            (!self.markers.is_empty(), Backend::Marker, ", [watch.markers] names none".to_owned()),
+            (self.spool.is_some(), Backend::Shell, ", a better one works".to_owned()),
+        ] {
+            match is_used {
+                true => say(Some(true), backend, what(backend)),
+                false => say(None, backend, &unwanted(reason)),
+            }
         }
         if self.is_empty() {
             lines.insert(0, muted("no way to see builds works here"));
@@ -271,6 +265,7 @@ mod tests {
         let mut sources = Sources {
             sensor: None,
             trials: Vec::new(),
+            is_forced: false,
             active_builds: None,
             markers: Markers::default(),
             spool: None,

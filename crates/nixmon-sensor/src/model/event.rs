@@ -85,7 +85,7 @@ impl Backend {
 /// A build. Fields whose value is not known are absent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BuildEvent {
-    /// Identifies the build on this machine: the number of its root and when that was seen first.
+    /// Identifies the build until the machine is started again: the number of its root and when that was seen first.
     pub id: String,
     /// The program of its root, as in the list of programs.
     pub program: String,
@@ -155,7 +155,7 @@ impl BuildEvent {
         };
         let image = &build.image;
         Self {
-            id: format!("{}-{}", build.pid, unix_ms(build.seen)),
+            id: format!("{}-{}", build.pid, millis(build.seen.since_boot())),
             program: image.program.clone(),
             command: image.command.clone(),
             label: image.label.clone(),
