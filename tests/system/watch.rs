@@ -248,7 +248,7 @@ fn a_shell_reports_where_no_sensor_has_results() {
         std::thread::sleep(Duration::from_millis(50));
     }
     // A sensor that sees no results gets them from the shell, and tells each build once.
-    let script = format!("{session}\nsleep 4");
+    let script = format!("{session}\nsleep 6");
     let Some(lines) = home.beside("--engage all --json --backend proc", &script) else { return };
     assert_eq!(home.builds(&lines), expected);
 }
@@ -297,11 +297,4 @@ fn a_unit_is_installed() {
     };
     let unit = fs::read_to_string(&path).unwrap();
     assert!(unit.contains("--engage=all") && unit.contains(env!("CARGO_BIN_EXE_nixmon")), "{unit}");
-    if cfg!(target_os = "linux") && require("systemd-analyze").is_some() {
-        let verified =
-            home.command("systemd-analyze").args(["verify", "--user"]).arg(&path).output().unwrap();
-        let said = String::from_utf8_lossy(&verified.stderr).into_owned();
-        // Of a user's manager it may lack what a container lacks; of the unit it complains by name.
-        assert!(!said.contains("nixmon-watch.service:"), "{said}");
-    }
 }

@@ -24,7 +24,6 @@ const LISTEN: u32 = 1;
 /// `enum what` of `struct proc_event`.
 const FORK: u32 = 0x1;
 const EXEC: u32 = 0x2;
-const SID: u32 = 0x80;
 const EXIT: u32 = 0x8000_0000;
 /// `NLMSG_DONE`, the type of the connector's messages.
 const NLMSG_DONE: u16 = 3;
@@ -39,7 +38,6 @@ const QUEUE: usize = 8 << 20;
 pub(crate) enum Event {
     Fork { parent: i32, child: i32 },
     Exec { pid: i32 },
-    Session { pid: i32 },
     Exit { pid: i32, end: End },
 }
 
@@ -70,7 +68,7 @@ impl Connector {
         if set_socket_recv_buffer_size_force(&socket, QUEUE).is_err() {
             let _ = set_socket_recv_buffer_size(&socket, QUEUE);
         }
-        let events = FORK | EXEC | SID | EXIT;
+        let events = FORK | EXEC | EXIT;
         let operation: &[u32] = if selects { &[LISTEN, events] } else { &[LISTEN] };
         send(&socket, &request(operation), SendFlags::empty())?;
         Ok(Self { socket })
@@ -142,7 +140,6 @@ fn parse(message: &[u8]) -> Received {
             }
             // Whichever thread executes a program becomes the process.
             EXEC => Some(Event::Exec { pid: pid(data + 4)? }),
-            SID => Some(Event::Session { pid: pid(data + 4)? }),
             EXIT => {
                 let pid_of_process = pid(data + 4)?;
                 let end = pidfd_info::Exit::from_wait_status(pid(data + 8)?).into();
@@ -177,7 +174,7 @@ mod tests {
             // A new thread.
             (FORK, &[10, 10, 12, 10], None),
             (EXEC, &[10, 10], Some(Event::Exec { pid: 10 })),
-            (SID, &[10, 10], Some(Event::Session { pid: 10 })),
+            (0x80, &[10, 10], None),
             (EXIT, &[10, 10, 7 << 8, 17], Some(Event::Exit { pid: 10, end: End::Status(7) })),
             (EXIT, &[10, 10, 2, 17], Some(Event::Exit { pid: 10, end: End::Signal(2) })),
             // With a core file.

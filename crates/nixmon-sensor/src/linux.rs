@@ -24,7 +24,7 @@ const IDLE_LIST: Duration = Duration::from_secs(1);
 /// Time between two lists after lost events.
 const BETWEEN_REPAIRS: Duration = Duration::from_millis(200);
 /// Events are left in the queue for this time, so that one wake-up takes many.
-const BATCH: Duration = Duration::from_millis(10);
+const BATCH: Duration = Duration::from_millis(25);
 /// Time between two measures of the processes of builds.
 const BETWEEN_MEASURES: Duration = Duration::from_secs(2);
 /// Measures take this part of the time at most: one 500th.
@@ -216,7 +216,6 @@ impl Watch {
             Event::Fork { parent, child } => Input::Fork { parent, child },
             Event::Exec { pid } if self.tracker.is_settled(pid) => return,
             Event::Exec { pid } => Input::Exec { pid, lookup: self.look.up(pid, at.since_boot()) },
-            Event::Session { pid } => Input::Session { pid },
             Event::Exit { pid, end } => {
                 if let Some(build) = self.tracker.root(pid) {
                     self.measure_root(build, pid);

@@ -71,7 +71,10 @@ impl Look {
                 Lookup::Gone
             }
             Some(image) => Lookup::Found(image),
-            None if self.is_hidden(pid) => Lookup::Hidden,
+            // Another user's, or one that has removed its own command line.
+            None if self.is_hidden(pid) || self.proc.stat(pid).is_some_and(|stat| !stat.is_dying()) => {
+                Lookup::Hidden
+            }
             None => Lookup::Gone,
         }
     }

@@ -76,7 +76,7 @@ fn told(outputs: &[Output]) -> Vec<String> {
 }
 
 /// Plays a script. Each line has a time in milliseconds and events: `fork PARENT CHILD`, `exec PID PROGRAM` (arguments after
-/// `_`), `gone PID`, `setsid PID`, `exit PID END`, `sleep MS` for a suspended machine, and lists: `first`, `list` or `loss` with
+/// `_`), `gone PID`, `exit PID END`, `sleep MS` for a suspended machine, and lists: `first`, `list` or `loss` with
 /// `PID:PARENT:GROUP:SESSION:BEGAN:PROGRAM` each.
 #[track_caller]
 fn check(script: &str, expected: &[&str]) {
@@ -95,7 +95,6 @@ fn check(script: &str, expected: &[&str]) {
                 "exec" => Input::Exec { pid: pid(1), lookup: Lookup::Found(image(words[2])) },
                 "gone" => Input::Exec { pid: pid(1), lookup: Lookup::Gone },
                 "hidden" => Input::Exec { pid: pid(1), lookup: Lookup::Hidden },
-                "setsid" => Input::Session { pid: pid(1) },
                 "exit" => Input::Exit { pid: pid(1), end: end(words[2]) },
                 "sleep" => {
                     suspended += Duration::from_millis(words[1].parse().unwrap());
@@ -206,7 +205,7 @@ fn what_is_no_build() {
         ("0 exec 10 cargo_metadata; fork 10 11; exec 11 rustc\n 900 exit 11 0; exit 10 0", &[][..]),
         // A daemon that a build has started builds for others.
         (
-            "0 exec 10 make; fork 10 11; setsid 11; exec 11 sccache\n 600 exit 10 0\n 700 fork 11 12; exec 12 gcc\n 2000 exit 12 0",
+            "0 exec 10 make; fork 10 11; exec 11 sccache\n 600 exit 10 0\n 700 fork 11 12; exec 12 gcc\n 2000 exit 12 0",
             &["make 0 600ms 2p"],
         ),
         (
@@ -314,8 +313,6 @@ struct Life {
     end: i32,
     /// Programs and when it executes them, in order.
     execs: Vec<(u64, &'static str)>,
-    /// It leads a session of its own from this time on.
-    setsid: Option<u64>,
     /// Of a family, below its root.
     is_nested: bool,
 }
@@ -405,21 +402,11 @@ impl Forest<'_> {
                 if self.random(3) == 0 { "sh" } else { TOOLS[usize::try_from(self.random(5)).unwrap()] };
             execs.push((began, name));
         }
-        let setsid = (self.random(6) == 0).then_some(began);
-        let (group, session) = if setsid.is_some() { (pid, pid) } else { (parent.group, parent.session) };
+        let setsid = self.random(6) == 0;
+        let (group, session) = if setsid { (pid, pid) } else { (parent.group, parent.session) };
         let end = if self.random(2) == 0 { 0 } else { 256 };
-        let life = Life {
-            pid,
-            parent: parent.pid,
-            group,
-            session,
-            began,
-            ended,
-            end,
-            execs,
-            setsid,
-            is_nested: true,
-        };
+        let life =
+            Life { pid, parent: parent.pid, group, session, began, ended, end, execs, is_nested: true };
         self.lives.push(life.clone());
         if depth < 3 {
             for _ in 0..self.random(4) {
@@ -452,9 +439,6 @@ fn events(lives: &[Life]) -> Vec<(u64, Input)> {
                 let image = Image { is_nested: life.is_nested, ..image(program) };
                 events.push((*at, 1, Input::Exec { pid: life.pid, lookup: Lookup::Found(image) }));
             }
-        }
-        if let Some(at) = life.setsid {
-            events.push((at, 2, Input::Session { pid: life.pid }));
         }
         let end = pidfd_info::Exit::from_wait_status(life.end).into();
         events.push((life.ended, 3, Input::Exit { pid: life.pid, end: Some(end) }));

@@ -252,10 +252,10 @@ fn child() {
     let words: Vec<&str> = job.split(' ').collect();
     let backend = Backend::ALL.into_iter().find(|backend| backend.name() == words[0]).unwrap();
     let dir = Path::new(words[3]);
-    let faults = if words[4] == "storm" {
-        storm(backend, dir)
-    } else {
-        run(backend, words[1].parse().unwrap(), words[2].parse().unwrap(), dir)
+    let faults = match words[4] {
+        "storm" => storm(backend, dir),
+        "overrun" => overrun(backend, dir),
+        _ => run(backend, words[1].parse().unwrap(), words[2].parse().unwrap(), dir),
     };
     fs::write(dir.join("faults.new"), faults.join("\n")).unwrap();
     fs::rename(dir.join("faults.new"), dir.join("faults")).unwrap();
@@ -335,33 +335,97 @@ fn trees_by_proc() {
     check(Backend::Proc);
 }
 
-/// Trees while other processes fork as fast as they can. A build is told, or its loss is.
-fn storm(backend: Backend, dir: &Path) -> Vec<String> {
-    let forks = "n=0; while [ -e \"$0\" ]; do ( : ) & n=$((n + 1)); [ $((n % 20)) = 0 ] && wait; done; echo $n > \"$1\"";
-    let flag = dir.join("flag");
-    fs::write(&flag, "").unwrap();
-    let begun = Instant::now();
-    let storms: Vec<Child> = (0..4)
-        .map(|n| {
+/// Processes that fork as fast as they can, until the value is dropped.
+struct Storm {
+    dir: PathBuf,
+    shells: Vec<Child>,
+    begun: Instant,
+}
+
+impl Storm {
+    fn new(dir: &Path) -> Self {
+        let forks = "n=0; while [ -e \"$0\" ]; do ( : ) & n=$((n + 1)); [ $((n % 20)) = 0 ] && wait; done; \
+            wait; echo $n > \"$1\"";
+        let flag = dir.join("flag");
+        fs::write(&flag, "").unwrap();
+        let shell = |n| {
             let mut process = Command::new("/bin/sh");
             process.args(["-c", forks]).arg(&flag).arg(dir.join(format!("n{n}"))).spawn().unwrap()
-        })
-        .collect();
-    let mut report = run(backend, 16, 7, dir);
-    fs::remove_file(&flag).unwrap();
-    let mut n_forks = 0;
-    for (n, mut storm) in storms.into_iter().enumerate() {
-        storm.wait().unwrap();
-        n_forks += fs::read_to_string(dir.join(format!("n{n}"))).unwrap().trim().parse::<u64>().unwrap();
+        };
+        Self { dir: dir.to_owned(), shells: (0..4).map(shell).collect(), begun: Instant::now() }
     }
-    report.push(format!("FORKS {} per second", n_forks / begun.elapsed().as_secs().max(1)));
+
+    /// Ends it. Returns the number of forks in a second.
+    fn end(self) -> u64 {
+        fs::remove_file(self.dir.join("flag")).unwrap();
+        let mut n_forks = 0;
+        for (n, mut shell) in self.shells.into_iter().enumerate() {
+            shell.wait().unwrap();
+            let count = fs::read_to_string(self.dir.join(format!("n{n}"))).unwrap();
+            n_forks += count.trim().parse::<u64>().unwrap();
+        }
+        n_forks / self.begun.elapsed().as_secs().max(1)
+    }
+}
+
+/// Trees in a storm. A build is told, or its loss is.
+fn storm(backend: Backend, dir: &Path) -> Vec<String> {
+    let storm = Storm::new(dir);
+    let mut report = run(backend, 16, 7, dir);
+    report.push(format!("FORKS {} per second", storm.end()));
     report
+}
+
+/// A sensor that does not read until the kernel's queue is full: a build that begins meanwhile is seen, with its result.
+fn overrun(backend: Backend, dir: &Path) -> Vec<String> {
+    let make = dir.join("make");
+    std::os::unix::fs::symlink(fs::canonicalize("/bin/sh").unwrap(), &make).unwrap();
+    let mut sensor = match Sensor::start(Rules::default(), Some(backend)) {
+        Ok(sensor) => sensor,
+        Err(error) => return vec![format!("UNAVAILABLE {error}")],
+    };
+    let storm = Storm::new(dir);
+    std::thread::sleep(Duration::from_secs(2));
+    let (go, script) = (dir.join("go"), dir.join("t1-1"));
+    fs::write(&script, format!("until [ -e {} ]; do sleep 0.1; done; exit 3", go.display())).unwrap();
+    let mut build = Command::new(&make).arg(&script).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    storm.end();
+    let mut ended = Vec::new();
+    let begun = Instant::now();
+    while ended.is_empty() && begun.elapsed() < Duration::from_secs(60) {
+        for happened in sensor.next(Duration::from_millis(100), None).unwrap() {
+            ended.extend(match happened {
+                Happened::Ended(build) => Some(build).filter(|build| number(build, dir).is_some()),
+                _ => None,
+            });
+        }
+        if begun.elapsed() > Duration::from_secs(2) {
+            fs::write(&go, "").unwrap();
+            let _ = build.try_wait();
+        }
+    }
+    let losses = sensor.losses();
+    if losses.overruns == 0 {
+        return vec!["UNAVAILABLE the queue held all events".to_owned()];
+    }
+    match &*ended {
+        [build] if build.end == Some(End::Status(3)) => vec![format!("TREES 1 LOSSES {losses:?}")],
+        _ => vec![format!("{losses:?}: {ended:?}")],
+    }
 }
 
 #[test]
 fn a_storm_of_forks() {
     let is_root = rustix::process::geteuid().is_root();
     let report = detached(Backend::Connector, "storm", is_root.then_some(NOBODY), 16);
+    println!("{report}");
+    judge(&report);
+}
+
+#[test]
+fn an_overrun_costs_no_build() {
+    let report = detached(Backend::Connector, "overrun", None, 1);
     println!("{report}");
     judge(&report);
 }

@@ -223,6 +223,9 @@ impl<'s> Watch<'s> {
         for build in self.teller.due(now) {
             self.tell(&Record::Completed(build))?;
         }
+        for message in self.aside.complaints() {
+            self.complain(message);
+        }
         self.tell_losses()
     }
 
@@ -274,9 +277,6 @@ impl<'s> Watch<'s> {
         self.print(record)?;
         let line = line(record, &symbols(self.settings), self.settings.watch.home.as_deref()).plain();
         self.aside.tell(record, line);
-        for message in self.aside.complaints() {
-            self.complain(message);
-        }
         Ok(())
     }
 

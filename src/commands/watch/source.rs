@@ -16,7 +16,7 @@ use nixmon_sensor::model::event::{Backend, BuildEvent, LossEvent, Record, Verdic
 use nixmon_sensor::{ActiveBuilds, Happened, Losses, Markers, Sensor, Spool, Trial};
 
 /// A build without a result waits so long for the report of a shell, and the other way round, in milliseconds.
-const WAIT_MS: u64 = 2500;
+const WAIT_MS: u64 = 4000;
 
 pub(super) struct Sources {
     sensor: Option<Sensor>,
@@ -281,8 +281,8 @@ mod tests {
         let told = |label: &str, directory: &str, result| (label.to_owned(), directory.to_owned(), result);
         assert_eq!(look(1800), [told("make", "/a", Fail)]);
         assert_eq!(look(2000), []);
-        assert_eq!(look(3500), [told("make", "/b", Unknown)]);
-        assert_eq!(look(4200), [told("cargo", "/a", Pass)]);
+        assert_eq!(look(5000), [told("make", "/b", Unknown)]);
+        assert_eq!(look(5700), [told("cargo", "/a", Pass)]);
         assert_eq!(look(9000), []);
     }
 }

@@ -20,7 +20,7 @@ pub enum Lookup {
     Found(Image),
     /// The process had ended.
     Gone,
-    /// It is of another user, and the system hides it.
+    /// It lives, and the system does not show its program.
     Hidden,
 }
 
@@ -70,11 +70,6 @@ pub enum Input {
         pid: i32,
         /// The program.
         lookup: Lookup,
-    },
-    /// A process leads a session of its own now, as daemons do.
-    Session {
-        /// The process.
-        pid: i32,
     },
     /// A process ended.
     Exit {
@@ -228,14 +223,6 @@ impl Tracker {
         match input {
             Input::Fork { parent, child } => self.fork(parent, child, at, out),
             Input::Exec { pid, lookup } => self.exec(pid, lookup, at, out),
-            Input::Session { pid } => {
-                // A daemon that a build has started outlives it and serves others.
-                if let Some(entry) = self.processes.get_mut(&pid)
-                    && matches!(entry.role, Role::Member(_))
-                {
-                    entry.role = Role::NotBuild;
-                }
-            }
             Input::Exit { pid, end } => {
                 let Some(entry) = self.processes.remove(&pid) else { return };
                 match entry.role {
