@@ -304,7 +304,7 @@ fn detached(backend: Backend, what: &str, user: Option<u32>, n_trees: usize) -> 
 #[track_caller]
 fn judge(report: &str) {
     match report.strip_prefix("UNAVAILABLE ") {
-        Some(why) => require::skip(why),
+        Some(why) => require::unsupported(why),
         None => assert!(report.starts_with("TREES "), "{report}"),
     }
 }

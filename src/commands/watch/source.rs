@@ -21,7 +21,8 @@ const WAIT_MS: u64 = 4000;
 pub(super) struct Sources {
     sensor: Option<Sensor>,
     trials: Vec<Trial>,
-    is_forced: bool,
+    /// The backend that was asked for.
+    forced: Option<Backend>,
     active_builds: Option<ActiveBuilds>,
     markers: Markers,
     spool: Option<Spool>,
@@ -62,7 +63,7 @@ impl Sources {
             spool: settings.journal().filter(|_| takes_reports).map(|journal| Spool::beside(&journal)),
             sensor,
             trials,
-            is_forced: forced.is_some(),
+            forced,
             unknown: Vec::new(),
             reports: Vec::new(),
         }
@@ -109,11 +110,15 @@ impl Sources {
                 Err(why) => say(Some(false), trial.backend, &format!(", {why}")),
             }
         }
-        let unwanted =
-            |reason: String| if self.is_forced { ", another one is wanted".to_owned() } else { reason };
+        let forced = self.forced;
+        let unwanted = |backend: Backend, reason: String| match forced.is_none_or(|forced| forced == backend)
+        {
+            true => reason,
+            false => ", another one is wanted".to_owned(),
+        };
         for backend in [Backend::Connector, Backend::Pidfd, Backend::Proc] {
             if self.trials.iter().all(|trial| trial.backend != backend) {
-                say(None, backend, &unwanted(", a better one works".to_owned()));
+                say(None, backend, &unwanted(backend, ", a better one works".to_owned()));
             }
         }
         let state = settings.watch.nix_state.display();
@@ -128,7 +133,7 @@ impl Sources {
         ] {
             match is_used {
                 true => say(Some(true), backend, what(backend)),
-                false => say(None, backend, &unwanted(reason)),
+                false => say(None, backend, &unwanted(backend, reason)),
             }
         }
         if self.is_empty() {
@@ -265,7 +270,7 @@ mod tests {
         let mut sources = Sources {
             sensor: None,
             trials: Vec::new(),
-            is_forced: false,
+            forced: None,
             active_builds: None,
             markers: Markers::default(),
             spool: None,
