@@ -53,7 +53,7 @@ impl ActiveBuilds {
 
     /// Looks at the directory at `now`, in milliseconds since 1970. Returns builds that have ended since the last look.
     ///
-    /// Builds of clients that the sensor sees are left out: `is_seen` says so of a process number.
+    /// Builds of clients that the sensor sees are left out: `is_seen` returns that for a process number.
     pub fn poll(&mut self, now: u64, is_seen: impl Fn(i32) -> bool) -> Vec<BuildEvent> {
         let mut present = BTreeMap::new();
         let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();

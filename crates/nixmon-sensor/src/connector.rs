@@ -1,7 +1,7 @@
 //! Linux' process connector: a message of the kernel for each fork, exec and exit of the machine (`linux/cn_proc.h`,
 //! `Documentation/driver-api/connector.rst` of the kernel).
 //!
-//! Unprivileged processes may listen since Linux 6.6, which can also leave out kinds of events that nobody wants.
+//! Unprivileged processes may listen since Linux 6.6, which can also leave out unwanted kinds of events.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -41,7 +41,7 @@ pub(crate) enum Event {
     Exit { pid: i32, end: End },
 }
 
-/// What the kernel's queue holds.
+/// A message of the kernel's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     /// An event, and its time on the clock that stops while the machine is suspended.

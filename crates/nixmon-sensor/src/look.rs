@@ -129,7 +129,7 @@ impl Look {
     /// Returns how a zombie ended, if the system says so.
     pub(crate) fn zombie(&self, pid: i32, stat: &Stat) -> Option<End> {
         let word = stat.wait_status()?;
-        // Zero is also what the system says if it does not want to tell.
+        // The system also shows zero where it hides the status.
         let is_told = word != 0 || self.proc.is_open_zombie(pid);
         let is_same = || self.proc.stat(pid).is_some_and(|now| now.begin_ticks() == stat.begin_ticks());
         (is_told && is_same()).then(|| pidfd_info::Exit::from_wait_status(word).into())
@@ -171,9 +171,11 @@ impl Look {
         // Its first thread may have ended before the others.
         let is_zombie = stat.is_zombie() && stat.n_threads().is_none_or(|n| n <= 1);
         let is_kernel = pid == 2 || parent == 2;
-        // The name also stays the same where a program starts itself with other arguments, a moment after the fork.
+        // The name also stays the same where a program starts itself with other arguments, a moment after the fork. And npm
+        // calls itself `npm` for a moment before it says what it runs.
         let is_settled = |seen: &Seen| {
-            seen.image.as_ref().is_some_and(|image| image.class == Class::Build || !is_young(seen.began))
+            let is_whole = |image: &Image| image.class == Class::Build && image.command.contains(' ');
+            seen.image.as_ref().is_some_and(|image| is_whole(image) || !is_young(seen.began))
         };
         let image = if is_kernel || stat.is_zombie() {
             None

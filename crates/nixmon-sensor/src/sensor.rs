@@ -35,7 +35,7 @@ pub enum Happened {
     Lost(Losses),
 }
 
-/// What escaped a sensor.
+/// Losses of a sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
     /// Number of times that events were lost. Lists of all processes made up for them.

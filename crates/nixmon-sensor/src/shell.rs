@@ -161,7 +161,7 @@ impl Report {
     }
 }
 
-/// What stands behind a command.
+/// The joint between a command and the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Joint {
     /// The end of the line.

@@ -23,7 +23,7 @@ fn new_image(line: &str) -> Image {
     Image {
         class: rules.class(&command),
         label: command.label(),
-        command: line.to_owned(),
+        command: line.replace('_', " "),
         directory: None,
         user: Some(0),
         is_nested: false,
@@ -167,7 +167,7 @@ fn the_topmost_process_of_a_family_is_the_build() {
         // A chain of execs, as of rustup's proxy, keeps its beginning and its root.
         (
             "0 fork 1 10; exec 10 cargo_build\n 100 exec 10 cargo_build; exec 10 sh\n 600 exit 10 s9",
-            &["cargo_build s9 600ms 1p"],
+            &["cargo build s9 600ms 1p"],
         ),
         // It begins where its program does.
         ("0 fork 1 10; exec 10 sh\n 400 exec 10 make\n 1000 exit 10 0", &["make 0 600ms 1p"]),
@@ -256,6 +256,21 @@ fn lists_of_processes() {
         ("5000 first\n 5240 list 10:1:10:1:5100:make\n 6000 list", &["make ? 900ms"]),
         // It was another program at the last list.
         ("5000 first 10:1:10:1:100:sh\n 5240 list 10:1:10:1:100:make\n 6000 list", &["make ? 1000ms"]),
+        // npm says only later what it runs.
+        (
+            "5000 first
+             5240 list 10:1:10:1:5100:npm
+             5480 list 10:1:10:1:5100:npm_run_build
+             6000 list",
+            &["npm run build ? 900ms"],
+        ),
+        (
+            "5000 first
+             5240 list 10:1:10:1:5100:npm
+             5480 list 10:1:10:1:5100:npm_run_dev 11:10:10:1:5300:tsc
+             6000 list",
+            &[],
+        ),
         // Its parent has not waited for it yet.
         (
             "5000 first\n 5240 list 10:1:10:1:5100:make\n 6000 list 10:1:10:1:5100:Z7\n 6240 list",
@@ -307,13 +322,13 @@ struct Life {
     parent: i32,
     group: i32,
     session: i32,
-    /// Of its fork.
+    /// The time of its fork.
     began: u64,
     ended: u64,
     end: i32,
     /// Programs and when it executes them, in order.
     execs: Vec<(u64, &'static str)>,
-    /// Of a family, below its root.
+    /// It belongs to a family, below the root.
     is_nested: bool,
 }
 

@@ -130,7 +130,7 @@ pub struct BuildEvent {
     /// Number of its processes, if all were seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<u64>,
-    /// How it was seen.
+    /// The way in which it was seen.
     pub backend: Backend,
     /// Events were lost while it ran.
     #[serde(default, skip_serializing_if = "is_false")]

@@ -111,7 +111,7 @@ enum Hide {
     Nothing,
     /// The next word, unless it is an option.
     Word,
-    /// What stands behind the colon in the next word.
+    /// The part of the next word behind its colon.
     BehindColon,
 }
 

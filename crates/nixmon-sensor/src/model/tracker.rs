@@ -75,14 +75,14 @@ pub enum Input {
     Exit {
         /// The process.
         pid: i32,
-        /// How; `None` if it is not known.
+        /// Its end; `None` if it is not known.
         end: Option<End>,
     },
     /// The root of a build ended.
     Ended {
         /// The build.
         build: BuildId,
-        /// How; `None` if it is not known.
+        /// Its end; `None` if it is not known.
         end: Option<End>,
     },
     /// All processes that there are.
@@ -129,12 +129,12 @@ pub enum Output {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Of a build, which may have ended: its processes are then not looked at any more.
+    /// It belongs to a build, which may have ended: then nothing below it is looked at any more.
     Member(BuildId),
     Root(BuildId),
     /// Nothing below it is a build.
     NotBuild,
-    /// It executes something since this moment, nobody knows what.
+    /// It has executed an unknown program since this moment.
     Unseen(Moment),
 }
 
@@ -455,7 +455,14 @@ impl Tracker {
     ) {
         let known = self.processes.get(&process.pid).map(|entry| entry.role);
         let role = match known {
-            Some(role) if !matches!(role, Role::Unseen(_)) => role,
+            Some(Role::Root(build)) => match self.refine(build, process) {
+                Ok(()) => Role::Root(build),
+                Err(()) => {
+                    out.push(Output::Dropped(build));
+                    Role::NotBuild
+                }
+            },
+            Some(role @ (Role::Member(_) | Role::NotBuild)) => role,
             _ if process.zombie.is_some() => return,
             _ => {
                 let above = self.processes.get(&process.parent).map(|entry| entry.role);
@@ -489,6 +496,26 @@ impl Tracker {
             running.build.process_began = Some(process.began);
         }
         self.note_leader(process);
+    }
+
+    /// Completes what is known of a root whose arguments were not there yet. Fails if they say that it is no build.
+    fn refine(&mut self, build: BuildId, process: &Seen) -> Result<(), ()> {
+        let (Some(running), Some(image)) = (self.running.get_mut(&build), &process.image) else {
+            return Ok(());
+        };
+        let known = &running.build.image;
+        if known.program != image.program
+            || known.command.contains(' ')
+            || image.class == known.class && !image.command.contains(' ')
+        {
+            return Ok(());
+        }
+        if image.class != Class::Build {
+            self.running.remove(&build);
+            return Err(());
+        }
+        running.build.image = image.clone();
+        Ok(())
     }
 
     fn note_leader(&mut self, process: &Seen) {
