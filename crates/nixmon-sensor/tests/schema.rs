@@ -1,7 +1,6 @@
 //! `docs/events.schema.json` is the schema of the records, and they are read as they are written.
 
 #![expect(clippy::disallowed_methods, reason = "a test reads and writes files")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 
