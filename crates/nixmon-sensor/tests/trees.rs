@@ -9,7 +9,6 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[expect(dead_code, reason = "the tests of the program need the rest")]
 #[path = "../../../tests/common/require.rs"]
 mod require;
 
@@ -163,9 +162,14 @@ fn number(build: &Build, dir: &Path) -> Option<usize> {
     build.image.command[at..].split('-').next()?.parse().ok()
 }
 
+/// Returns a shell that does not mind its name, as busybox' does.
+fn shell() -> PathBuf {
+    fs::canonicalize(require::require("bash").unwrap()).unwrap()
+}
+
 /// Runs trees below a sensor and compares what it says with the truth. Returns faults.
 fn run(backend: Backend, n_trees: usize, seed: u64, dir: &Path) -> Vec<String> {
-    let shell = fs::canonicalize("/bin/sh").unwrap();
+    let shell = shell();
     for tool in TOOLS {
         std::os::unix::fs::symlink(&shell, dir.join(tool)).unwrap();
     }
@@ -263,6 +267,9 @@ fn child() {
 
 /// Runs [`child`] outside of the family of this test, and returns its report.
 fn detached(backend: Backend, what: &str, user: Option<u32>, n_trees: usize) -> String {
+    if require::require("setsid").is_none() || require::require("bash").is_none() {
+        return "UNAVAILABLE setsid or bash".to_owned();
+    }
     let temp = tempfile::tempdir().unwrap();
     let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     open(temp.path());
@@ -378,7 +385,7 @@ fn storm(backend: Backend, dir: &Path) -> Vec<String> {
 /// A sensor that does not read until the kernel's queue is full: a build that begins meanwhile is seen, with its result.
 fn overrun(backend: Backend, dir: &Path) -> Vec<String> {
     let make = dir.join("make");
-    std::os::unix::fs::symlink(fs::canonicalize("/bin/sh").unwrap(), &make).unwrap();
+    std::os::unix::fs::symlink(shell(), &make).unwrap();
     let mut sensor = match Sensor::start(Rules::default(), Some(backend)) {
         Ok(sensor) => sensor,
         Err(error) => return vec![format!("UNAVAILABLE {error}")],
