@@ -1,6 +1,7 @@
 //! The command line. Types only; `settings` decides what they mean together.
 
 mod packages;
+mod watch;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use nixmon_log::escapes::escape;
 use nixmon_runs::query::LineRange;
 
 pub use packages::{PackageHistoryArgs, PackagesArgs};
+pub use watch::{BackendArg, EngagementArg, ShellArg, WatchArgs, WatchCommand};
 
 /// Smallest value of `--every`, in seconds.
 pub const MIN_EVERY: u64 = 5;
@@ -66,7 +68,7 @@ pub struct Cli {
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 12] = [
+const CLIENTS: [&str; 13] = [
     "status",
     "wait",
     "log",
@@ -76,6 +78,7 @@ const CLIENTS: [&str; 12] = [
     "history",
     "jobs",
     "packages",
+    "watch",
     "mcp",
     "completions",
     "man",
@@ -252,6 +255,9 @@ pub enum Command {
     /// Read logs or recordings from files, as if they came now
     #[command(after_help = examples::REPLAY)]
     Replay(ReplayArgs),
+    /// Report builds that others start: one line when each ends
+    #[command(after_help = watch::EXAMPLES)]
+    Watch(WatchArgs),
     /// Serve builds to an agent: the Model Context Protocol, on standard input and output
     #[cfg(feature = "mcp")]
     Mcp(McpArgs),

@@ -20,6 +20,7 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod watch;
 
 use std::io::Write;
 
@@ -67,6 +68,7 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         #[cfg(feature = "mcp")]
         Task::Mcp(args) => mcp::mcp(settings, args),
         Task::History(command) => history::history(settings, command),
+        Task::Watch(args) => watch::watch(settings, args),
         Task::Jobs(args) => jobs::jobs(settings, args),
         Task::Packages(args) => packages::packages(settings, args),
         Task::ConfigCheck => {

@@ -10,7 +10,7 @@ mod child;
 mod foreground;
 mod guard;
 mod kept;
-mod notify;
+pub(crate) mod notify;
 mod order;
 mod pulse;
 mod readers;

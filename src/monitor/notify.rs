@@ -80,8 +80,16 @@ pub(crate) enum EndError {
 ///
 /// If there is no way, or it did not work.
 pub(crate) fn notify(ways: &NotifyWays, end: &End<'_>) -> Result<(), EndError> {
-    let title = clean(&format!("nixmon: {} {}", end.name, verb(end.outcome)), MAX_TITLE);
-    let text = clean(end.line, MAX_TEXT);
+    message(ways, &format!("nixmon: {} {}", end.name, verb(end.outcome)), end.line)
+}
+
+/// Notifies the user of anything else in the same ways.
+///
+/// # Errors
+///
+/// If there is no way, or it did not work.
+pub(crate) fn message(ways: &NotifyWays, title: &str, text: &str) -> Result<(), EndError> {
+    let (title, text) = (clean(title, MAX_TITLE), clean(text, MAX_TEXT));
     if let Some(sequence) = ways.terminal.and_then(|terminal| sequence(terminal, &title, &text)) {
         return io::stderr().write_all(sequence.as_bytes()).map_err(|source| EndError::NotTold {
             program: "the terminal",

@@ -45,6 +45,8 @@ pub struct Environment {
     pub nix_config: Option<OsString>,
     /// Nix's log directory.
     pub nix_log_dir: Option<String>,
+    /// `NIX_STATE_DIR`: Nix's state directory.
+    pub nix_state_dir: Option<PathBuf>,
     /// `NIXMON_LOG`: the level of diagnostics of nixmon itself.
     pub nixmon_log: Option<String>,
     /// `NIXMON_MCP_TOKEN`: the token of agents over HTTP.
@@ -85,6 +87,7 @@ impl Environment {
             nix_config: std::env::var_os("NIX_CONFIG"),
             state_home: xdg("XDG_STATE_HOME").or_else(|| in_home(".local/state")),
             socket_dirs: xdg("XDG_RUNTIME_DIR").into_iter().chain([std::env::temp_dir()]).collect(),
+            nix_state_dir: xdg("NIX_STATE_DIR"),
             nix_log_dir: std::env::var("NIX_LOG_DIR").ok().or_else(|| {
                 let state = std::env::var("NIX_STATE_DIR").ok()?;
                 Some(std::path::Path::new(&state).parent()?.join("log/nix").to_string_lossy().into_owned())

@@ -2,6 +2,8 @@
 //!
 //! A key that is not known is a mistake: it would be one more setting that seems to be in force and is not.
 
+mod watch;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -13,6 +15,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::run::TargetFile;
 use super::source::Set;
+use super::watch::WatchFile;
 use crate::cli::{
     LogsArg, MIN_BYTES, MIN_EVERY, MIN_LINES, MIN_SNAPSHOTS, OutputForm, PassthroughArg, ProfileArg,
     StatusFromWriter, When, duration, run_name,
@@ -57,6 +60,7 @@ pub(super) struct ConfigFile {
     /// By name.
     pub(super) targets: BTreeMap<String, TargetFile>,
     pub(super) mcp: McpFile,
+    pub(super) watch: WatchFile,
 }
 
 /// The table `[mcp]`.
@@ -119,7 +123,7 @@ pub(super) fn parse(text: &str) -> Result<ConfigFile, Vec<Mistake>> {
 type Key<'a> = Spanned<DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
-const TOP: [&str; 18] = [
+const TOP: [&str; 19] = [
     "output",
     "color",
     "ascii",
@@ -138,6 +142,7 @@ const TOP: [&str; 18] = [
     "history",
     "target",
     "mcp",
+    "watch",
 ];
 const MCP: [&str; 5] = ["profile", "allow", "directories", "hosts", "token-file"];
 const RUNS: [&str; 3] = ["keep-days", "keep-runs", "keep-mib"];
@@ -215,6 +220,7 @@ impl Reader<'_> {
                         }
                     }
                 }
+                "watch" => self.watch(key, value, &mut file.watch),
                 _ => self.unknown(key, "", &TOP),
             }
         }

@@ -12,6 +12,7 @@ mod resolve;
 mod run;
 mod source;
 mod switches;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -24,9 +25,11 @@ pub use notify::{NotifyWays, TerminalNotice};
 pub use output::{Form, Output};
 pub use run::{RunError, RunTask};
 pub use source::{Setting, SettingValue, Source};
+pub use watch::{QuietHours, WatchSettings};
 
 use crate::cli::{
     HistoryCommand, JobsArgs, ListArgs, LogArgs, OutputArgs, PackagesArgs, StatusArgs, StopArgs, WaitArgs,
+    WatchArgs,
 };
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention, Store, StoreError};
@@ -89,6 +92,8 @@ pub enum Task {
     /// Serve agents.
     #[cfg(feature = "mcp")]
     Mcp(crate::cli::McpArgs),
+    /// See builds that others start.
+    Watch(WatchArgs),
     /// Say that the configuration can be used: whether it can is found out in reading it.
     ConfigCheck,
     /// Say what is in force.
@@ -132,6 +137,8 @@ pub struct Settings {
     pub verbose: bool,
     /// Settings of `nixmon mcp`.
     pub mcp: McpSettings,
+    /// Settings of `nixmon watch`.
+    pub watch: WatchSettings,
     /// Limits for finished runs.
     pub retention: Retention,
     /// The use of the history of builds.
@@ -175,6 +182,11 @@ impl Settings {
     /// Returns the place of the history, whether it is used or not; `None` if there is no home directory.
     pub fn history_path(&self) -> Option<PathBuf> {
         Some(self.state_home.as_ref()?.join("nixmon/history.db"))
+    }
+
+    /// Returns the journal of the sensor; `None` if there is no home directory.
+    pub fn journal(&self) -> Option<nixmon_sensor::Journal> {
+        Some(nixmon_sensor::Journal::new(self.state_home.as_ref()?.join("nixmon/watch")))
     }
 
     /// Returns the store of runs.

@@ -9,7 +9,7 @@ use super::source::{self, Resolver, SettingValue};
 use super::{ConfigError, Environment, HistorySettings, Mistake, Settings, Task, run};
 use crate::cli::{
     Cli, Command, ConfigCommand, HistoryCommand, JobsArgs, ListArgs, OutputForm, PackagesArgs, ReplayArgs,
-    RunsCommand, StartArgs, StatusArgs, StatusFromWriter, WaitArgs,
+    RunsCommand, StartArgs, StatusArgs, StatusFromWriter, WaitArgs, WatchArgs,
 };
 use nixmon_core::render::Thresholds;
 use nixmon_runs::{Places, Retention};
@@ -118,6 +118,7 @@ impl Settings {
             Some(Command::Packages(args)) => {
                 Task::Packages(PackagesArgs { json: args.json || json_wanted, ..args })
             }
+            Some(Command::Watch(args)) => Task::Watch(WatchArgs { json: args.json || json_wanted, ..args }),
             Some(Command::Guard) => Task::Guard,
             Some(Command::Monitor { directory }) => Task::Monitor(directory),
         };
@@ -189,6 +190,7 @@ impl Settings {
             resolver.pick(&key, None, Some(patterns), Vec::new(), list);
         }
         let mcp = super::mcp::resolve(file.mcp, &file.targets, environment, &mut resolver);
+        let watch = super::watch::resolve(file.watch, environment, &mut resolver);
         run::show(file.targets, &mut resolver);
         Ok(Self {
             task,
@@ -208,6 +210,7 @@ impl Settings {
             allow_other_owner: environment.allow_other_owner,
             nix_config: environment.nix_config.clone(),
             mcp,
+            watch,
             retention,
             history,
             stdout_is_stderr: environment.stdout_is_stderr,

@@ -36,7 +36,7 @@ const PROGRAM: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates that other programs embed, and dependencies that none of them may have.
-const LIBRARIES: [&str; 4] = ["nixmon-log", "nixmon-core", "nixmon-runs", "nixmon-progress"];
+const LIBRARIES: [&str; 5] = ["nixmon-log", "nixmon-core", "nixmon-runs", "nixmon-progress", "nixmon-sensor"];
 const HEAVY: [&str; 7] = ["tokio", "clap", "rusqlite", "axum", "hyper", "anyhow", "indicatif"];
 
 #[test]

@@ -22,4 +22,6 @@ mod past;
 mod pty;
 mod run_nix;
 mod runs;
+#[cfg(target_os = "linux")]
+mod watch;
 mod writer;

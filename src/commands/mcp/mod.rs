@@ -1,5 +1,6 @@
 //! `nixmon mcp`: builds for agents.
 
+mod events;
 mod kind;
 mod packages;
 mod past;
@@ -10,8 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use nixmon_mcp::{
-    Access, CommandKind, Events, History, NothingYet, Order, Packages, PlanCheck, Profile, Program, Server,
-    StartError,
+    Access, CommandKind, Events, History, Order, Packages, PlanCheck, Profile, Program, Server, StartError,
 };
 use nixmon_runs::query::Runs;
 use nixmon_runs::{Places, RunId, StoreError};
@@ -96,6 +96,7 @@ struct Served {
     settings: Settings,
     past: Past,
     packages: packages::Known,
+    events: events::Journaled,
 }
 
 impl Served {
@@ -104,6 +105,7 @@ impl Served {
             settings: settings.clone(),
             past: Past::new(settings),
             packages: packages::Known::new(settings),
+            events: events::Journaled::new(settings),
         }
     }
 
@@ -190,6 +192,6 @@ impl Program for Served {
     }
 
     fn events(&self) -> &dyn Events {
-        &NothingYet
+        &self.events
     }
 }

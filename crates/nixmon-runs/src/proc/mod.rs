@@ -3,6 +3,7 @@
 //! The crate `procfs` is not used: its parser of `stat` slices without checks, and a monitor must not panic over a line.
 
 pub mod builders;
+mod look;
 pub mod tree;
 
 use std::fs::File;
@@ -43,16 +44,6 @@ impl Proc {
     pub fn arguments(&self, pid: i32) -> Option<Vec<String>> {
         let bytes = std::fs::read(self.of(pid).join("cmdline")).ok()?;
         Some(bytes.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
-    }
-
-    /// Reads the environment that a process was started with: assignments, each ended by a zero byte. Only root and its own user may.
-    fn environment(&self, pid: i32) -> Option<Vec<u8>> {
-        /// No environment of a builder is larger; attributes that are would be passed in files.
-        const MOST: u64 = 1 << 20;
-        let mut environment = Vec::new();
-        let file = File::open(self.of(pid).join("environ")).ok()?;
-        file.take(MOST).read_to_end(&mut environment).ok()?;
-        Some(environment)
     }
 
     /// Reads the control groups of a process (proc_pid_cgroup(5)).
@@ -157,6 +148,11 @@ impl Stat {
         self.field(6)
     }
 
+    /// Returns the number of its threads.
+    pub fn n_threads(&self) -> Option<i32> {
+        self.field(20)
+    }
+
     /// Returns how it ended, in the word of `waitpid`. Another user's process shows 0.
     pub fn wait_status(&self) -> Option<i32> {
         self.field(52)
@@ -168,13 +164,13 @@ impl Stat {
     }
 
     /// Returns the memory that is resident, in bytes.
-    pub(crate) fn resident(&self) -> Option<u64> {
+    pub fn resident(&self) -> Option<u64> {
         let pages = self.field::<i64>(24)?.max(0).unsigned_abs();
         u64::try_from(rustix::param::page_size()).ok()?.checked_mul(pages)
     }
 
     /// Returns processor time in ticks, with that of children which were waited for.
-    pub(crate) fn cpu_ticks(&self) -> Option<u64> {
+    pub fn cpu_ticks(&self) -> Option<u64> {
         // utime, stime, cutime, cstime; some kernels have had negative ones of children.
         let mut fields = self.fields.split_ascii_whitespace().skip(14 - 3);
         (14..=17).try_fold(0_u64, |sum, _| {

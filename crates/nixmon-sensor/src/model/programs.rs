@@ -1,0 +1,454 @@
+//! The programs whose families are builds, and the command lines of theirs that are none.
+
+use std::collections::BTreeSet;
+
+use super::tables::{NOT_BUILDS, PROGRAMS, SERVERS, TRANSPARENT, VALUES};
+
+/// The part that a program plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It builds: the root of a family, unless it is in one already.
+    Build,
+    /// Nothing that it starts is a build: a server, a question, a run that nixmon watches itself.
+    NotBuild,
+    /// Anything else. Programs below it are looked at.
+    Other,
+}
+
+/// A program and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The name in the list of programs: `gcc` for `x86_64-linux-gnu-gcc-14`. Of another program its own name.
+    pub program: String,
+    /// The name by which it was called.
+    pub name: String,
+    /// Its arguments; of a script those of the script.
+    pub arguments: Vec<String>,
+}
+
+/// A command line that is no build, or that a build is below: words as in `cargo metadata` or `make -n`.
+///
+/// The first word is a program, or `*` for all. Words that begin with `-` are options, of which all must be there; a `*` at
+/// their end stands for any rest. The others are the first words that are no options, in order; `!word` means that the first
+/// is any other, or that there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    program: String,
+    options: Vec<String>,
+    verbs: Vec<String>,
+}
+
+/// A pattern that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a program and at least one argument, as in \"cargo metadata\" or \"make -n\"")]
+pub struct PatternError;
+
+impl std::str::FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let mut words = text.split_ascii_whitespace().map(str::to_owned);
+        let program = words.next().ok_or(PatternError)?;
+        let (options, verbs): (Vec<_>, Vec<_>) = words.partition(|word| word.starts_with('-'));
+        if options.is_empty() && verbs.is_empty() {
+            return Err(PatternError);
+        }
+        Ok(Self { program, options, verbs })
+    }
+}
+
+impl Pattern {
+    fn matches(&self, command: &Command) -> bool {
+        let is_program = self.program == "*" || self.program == command.program;
+        is_program
+            && self.options.iter().all(|option| has_option(command, option))
+            && match self.verbs.first().and_then(|verb| verb.strip_prefix('!')) {
+                Some(verb) => command.verbs().next() != Some(verb),
+                None => {
+                    let mut verbs = command.verbs();
+                    self.verbs.iter().all(|verb| verbs.next() == Some(verb))
+                }
+            }
+    }
+}
+
+fn has_option(command: &Command, option: &str) -> bool {
+    // Flags of make may stand together, as in `-nk`.
+    const FLAGS_OF_MAKE: &str = "bBdeihikLnpqrRsStvw";
+    let letter = option
+        .strip_prefix('-')
+        .filter(|rest| rest.len() == 1 && matches!(&*command.program, "make" | "gmake"));
+    // Behind `--` are arguments of another program.
+    command.arguments.iter().take_while(|argument| *argument != "--").any(|argument| {
+        if let Some(beginning) = option.strip_suffix('*') {
+            return argument.starts_with(beginning);
+        }
+        let is_cluster = |letter| {
+            argument.strip_prefix('-').is_some_and(|rest| {
+                rest.contains(letter) && rest.chars().all(|flag| FLAGS_OF_MAKE.contains(flag))
+            })
+        };
+        argument.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+            || letter.is_some_and(is_cluster)
+    })
+}
+
+impl Command {
+    /// Returns the arguments that are no options, nor the values of options that are known to have one.
+    fn verbs(&self) -> impl Iterator<Item = &str> {
+        let mut skips = 0;
+        self.arguments.iter().take_while(|argument| *argument != "--").map(String::as_str).filter(
+            move |argument| {
+                if skips > 0 {
+                    skips -= 1;
+                    return false;
+                }
+                if argument.starts_with('-') {
+                    let known = VALUES
+                        .iter()
+                        .find(|(program, options, _)| *program == self.program && options.contains(argument));
+                    skips = known.map_or(0, |(_, _, n_values)| *n_values);
+                    return false;
+                }
+                // A toolchain of rustup.
+                !argument.starts_with('+')
+            },
+        )
+    }
+
+    /// Returns a short name for builds of this kind: `cargo check`, `gcc`.
+    pub fn label(&self) -> String {
+        match self.verbs().next() {
+            Some(verb) if has_verbs(&self.program) => format!("{} {verb}", self.program),
+            _ => self.program.clone(),
+        }
+    }
+}
+
+/// Returns whether the first argument of a program says what it does, rather than to what.
+fn has_verbs(program: &str) -> bool {
+    !matches!(
+        program,
+        "gcc"
+            | "g++"
+            | "cc"
+            | "c++"
+            | "clang"
+            | "clang++"
+            | "ld"
+            | "rustc"
+            | "ghc"
+            | "tsc"
+            | "nix-build"
+            | "cmake"
+    )
+}
+
+/// The programs that build, and the exceptions.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    programs: BTreeSet<String>,
+    not_builds: Vec<Pattern>,
+    transparent: Vec<Pattern>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let patterns = |table: &[&str]| table.iter().filter_map(|text| text.parse().ok()).collect();
+        Self {
+            programs: PROGRAMS.iter().map(|&name| name.to_owned()).collect(),
+            not_builds: patterns(NOT_BUILDS),
+            transparent: patterns(TRANSPARENT),
+        }
+    }
+}
+
+impl Rules {
+    /// Makes rules for other programs than the usual ones. The usual exceptions hold as well.
+    pub fn with_programs(self, programs: impl IntoIterator<Item = String>) -> Self {
+        Self { programs: programs.into_iter().collect(), ..self }
+    }
+
+    /// Adds command lines that are no builds.
+    pub fn with_exceptions(mut self, patterns: impl IntoIterator<Item = Pattern>) -> Self {
+        self.not_builds.extend(patterns);
+        self
+    }
+
+    /// Returns the programs that build, in the order of their names.
+    pub fn programs(&self) -> impl Iterator<Item = &str> {
+        self.programs.iter().map(String::as_str)
+    }
+
+    /// Returns the program of a process from its arguments and the path of its executable. Of an interpreter, the script is the
+    /// program.
+    pub fn command(&self, arguments: &[String], executable: Option<&str>) -> Command {
+        let mut words: Vec<String> = arguments.to_vec();
+        while words.last().is_some_and(String::is_empty) {
+            words.pop();
+        }
+        // A process that sets its title, as npm does, has one long word.
+        if let [title] = &*words
+            && title.contains(' ')
+            && executable != Some(title)
+        {
+            words = title.split_whitespace().map(str::to_owned).collect();
+        }
+        let first = words.first().cloned();
+        // env, a shell and a script that is run by another interpreter.
+        const MOST: usize = 4;
+        for _ in 0..MOST {
+            let Some(word) = words.first() else { break };
+            let name = base(word).to_owned();
+            if let Some(program) = self.listed(&name) {
+                words.remove(0);
+                return Command { program, name, arguments: words };
+            }
+            match script(&name, words.get(1..).unwrap_or_default()) {
+                Some(at) if at + 1 < words.len() => drop(words.drain(..=at)),
+                _ => break,
+            }
+        }
+        // The name that the caller chose may be any.
+        if let Some(program) = executable.and_then(|path| self.listed(base(path))) {
+            let name = base(executable.unwrap_or_default()).to_owned();
+            return Command { program, name, arguments: arguments.get(1..).unwrap_or_default().to_vec() };
+        }
+        let name = first.as_deref().map_or_else(|| base(executable.unwrap_or_default()), base).to_owned();
+        Command { program: name.clone(), name, arguments: arguments.get(1..).unwrap_or_default().to_vec() }
+    }
+
+    /// Returns the name in the list for a name of a file.
+    fn listed(&self, name: &str) -> Option<String> {
+        let find = |name: &str| self.programs.get(name).cloned();
+        let alias = match name {
+            "gradlew" => "gradle",
+            "mvnw" | "mvnd" => "mvn",
+            "bazelisk" => "bazel",
+            "GNUmake" => "make",
+            _ => name,
+        };
+        find(alias)
+            // `gcc-14`, `pip3.12`.
+            .or_else(|| {
+                find(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').trim_end_matches('-'))
+            })
+            // `x86_64-linux-gnu-gcc-14`.
+            .or_else(|| {
+                const COMPILERS: [&str; 7] = ["gcc", "g++", "cc", "c++", "clang", "clang++", "ld"];
+                let name =
+                    name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').trim_end_matches('-');
+                let (target, tool) = name.rsplit_once('-')?;
+                (COMPILERS.contains(&tool) && target.contains('-')).then(|| find(tool))?
+            })
+    }
+
+    /// Returns the part that a command plays.
+    pub fn class(&self, command: &Command) -> Class {
+        let words = &command.arguments;
+        let has = |part: &str| words.iter().any(|word| word.contains(part));
+        let is_server = SERVERS.contains(&&*command.program)
+            // `bazel(project)` is the name of bazel's server.
+            || command.name.starts_with("bazel(")
+            || (command.program == "sccache" && (words.is_empty() || has("--start-server")))
+            || (command.program == "java"
+                && ["GradleDaemon", "KotlinCompileDaemon", "GradleWorkerMain"].iter().any(|name| has(name)))
+            || (command.program.starts_with("nix") && has("__build-remote"))
+            || (command.program == "nix-store" && has("--serve"));
+        if is_server || self.not_builds.iter().any(|pattern| pattern.matches(command)) {
+            return Class::NotBuild;
+        }
+        if self.transparent.iter().any(|pattern| pattern.matches(command))
+            || !self.programs.contains(&command.program)
+        {
+            return Class::Other;
+        }
+        Class::Build
+    }
+}
+
+/// Returns the name of a program's file, without what wrappers and languages add to it.
+fn base(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    // A login shell's name.
+    let name = name.strip_prefix('-').unwrap_or(name);
+    // nixpkgs' wrapProgram, also if it was applied twice.
+    let name = match name.strip_prefix('.') {
+        Some(hidden) if hidden.ends_with("-wrapped") => hidden.trim_end_matches("-wrapped"),
+        _ => name.trim_end_matches("_ (deleted)"),
+    };
+    let name = name.strip_suffix(" (deleted)").unwrap_or(name);
+    ["js", "cjs", "mjs", "py", "pl", "rb", "sh"]
+        .iter()
+        .find_map(|extension| name.strip_suffix(extension)?.strip_suffix('.'))
+        .filter(|name| !name.is_empty())
+        .unwrap_or(name)
+}
+
+/// Returns where the script is among the words behind the name of an interpreter, counted from the interpreter.
+fn script(interpreter: &str, words: &[String]) -> Option<usize> {
+    let plain = interpreter.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let at = match plain {
+        "env" => words.iter().position(|word| !word.starts_with('-') && !word.contains('='))?,
+        "sh" | "bash" | "dash" | "zsh" | "ksh" | "fish" | "busybox" => {
+            // A line for the shell is no script.
+            let is_line =
+                |word: &&String| word.starts_with('-') && !word.starts_with("--") && word.contains('c');
+            if words.iter().take_while(|word| word.starts_with('-')).any(|word| is_line(&word)) {
+                return None;
+            }
+            words.iter().position(|word| !word.starts_with('-'))?
+        }
+        "python" | "pypy" | "node" | "nodejs" | "bun" | "deno" | "perl" | "ruby" => {
+            match words.iter().position(|word| matches!(&**word, "-m" | "-c" | "-e" | "-p" | "--eval")) {
+                Some(at) if words.iter().take(at).all(|word| word.starts_with('-')) => {
+                    if words.get(at)? != "-m" {
+                        return None;
+                    }
+                    at + 1
+                }
+                _ => words.iter().position(|word| !word.starts_with('-'))?,
+            }
+        }
+        _ => return None,
+    };
+    Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split('|').map(str::to_owned).collect()
+    }
+
+    #[track_caller]
+    fn check(line: &str, executable: &str, expected: (&str, &str, Class)) {
+        let rules = Rules::default();
+        let executable = Some(executable).filter(|path| !path.is_empty());
+        let command = rules.command(&words(line), executable);
+        let found = (&*command.program, &*command.label(), rules.class(&command));
+        assert_eq!(found, expected, "{line}: {command:?}");
+    }
+
+    #[test]
+    fn programs_by_any_name() {
+        use Class::{Build, NotBuild, Other};
+        for (line, executable, expected) in [
+            ("cargo|build|--release", "/usr/bin/cargo", ("cargo", "cargo build", Build)),
+            ("cargo|+nightly|check", "/root/.cargo/bin/rustup", ("cargo", "cargo check", Build)),
+            ("/usr/bin/make|-j8", "/usr/bin/make", ("make", "make", Build)),
+            ("gcc|-c|a.c", "/usr/bin/x86_64-linux-gnu-gcc-14", ("gcc", "gcc", Build)),
+            ("anything", "/usr/bin/aarch64-linux-gnu-g++-14", ("g++", "g++", Build)),
+            ("clang++-18|a.cc", "", ("clang++", "clang++", Build)),
+            ("node|/usr/bin/npm|run|build", "/usr/bin/node", ("npm", "npm run", Build)),
+            ("/usr/bin/env|node|/usr/bin/npm|run|build", "/usr/bin/env", ("npm", "npm run", Build)),
+            ("npm run build|||", "/usr/bin/node", ("npm", "npm run", Build)),
+            ("node|/x/node_modules/.bin/tsc|-p|.", "/usr/bin/node", ("tsc", "tsc", Build)),
+            ("node|/x/yarn.js|build", "/usr/bin/node", ("yarn", "yarn build", Build)),
+            ("python3|-m|pip|install|x", "/usr/bin/python3.12", ("pip", "pip install", Build)),
+            ("/usr/bin/python3|/usr/bin/meson|compile", "", ("meson", "meson compile", Build)),
+            ("/bin/sh|./gradlew|build", "/usr/bin/dash", ("gradle", "gradle build", Build)),
+            (
+                "/nix/store/x/bin/.nixos-rebuild-wrapped|switch",
+                "",
+                ("nixos-rebuild", "nixos-rebuild switch", Build),
+            ),
+            ("/path with spaces/make", "/path with spaces/make", ("make", "make", Build)),
+            ("nix|--option|sandbox|false|build|.#x", "", ("nix", "nix build", Build)),
+            // A shell is not what it is told to run.
+            ("sh|-c|make -j8", "/usr/bin/dash", ("sh", "sh make -j8", Other)),
+            ("-bash", "/usr/bin/bash", ("bash", "bash", Other)),
+            ("vim|make", "/usr/bin/vim", ("vim", "vim make", Other)),
+            ("makefile-lint", "", ("makefile-lint", "makefile-lint", Other)),
+            ("sleep|5", "/usr/bin/sleep", ("sleep", "sleep 5", Other)),
+            ("", "", ("", "", Other)),
+            ("nix-daemon", "", ("nix-daemon", "nix-daemon", NotBuild)),
+        ] {
+            check(line, executable, expected);
+        }
+    }
+
+    #[test]
+    fn command_lines_that_are_no_builds() {
+        use Class::{Build, NotBuild, Other};
+        let rules = Rules::default();
+        for (line, expected) in [
+            ("rustc --version", NotBuild),
+            ("rustc -vV", NotBuild),
+            ("cargo metadata --format-version 1", NotBuild),
+            ("cargo --config x=y metadata", NotBuild),
+            ("cargo build --message-format=json", Build),
+            ("cargo run -- --version", Build),
+            ("cargo watch -x check", Other),
+            ("make -n", NotBuild),
+            ("make --dry-run all", NotBuild),
+            ("make -kn", NotBuild),
+            ("make -j8 -k", Build),
+            ("make install", Build),
+            ("nix eval .#x", NotBuild),
+            ("nix --extra-experimental-features flakes eval .#x", NotBuild),
+            ("nix flake show", NotBuild),
+            ("nix flake check", Build),
+            ("nix develop -c make", Other),
+            ("nix build", Build),
+            ("npm run build", Build),
+            ("npm run dev", NotBuild),
+            ("npm start", NotBuild),
+            ("npm ci", Build),
+            ("vite", NotBuild),
+            ("vite build", Build),
+            ("vite dev", NotBuild),
+            ("tsc --watch", NotBuild),
+            ("uv run pytest", Other),
+            ("go test ./...", Build),
+            ("go env", NotBuild),
+            ("ninja -t clean", NotBuild),
+            ("ninja -C out", Build),
+            ("cmake -E copy a b", NotBuild),
+            ("cmake --build out", Build),
+            ("sccache", NotBuild),
+            ("sccache gcc -c a.c", Other),
+            ("java -cp x org.gradle.launcher.daemon.bootstrap.GradleDaemon 8", NotBuild),
+            ("rust-analyzer", NotBuild),
+            ("nixmon run -- make", NotBuild),
+            ("nix-daemon --daemon", NotBuild),
+            ("nix __build-remote 3", NotBuild),
+        ] {
+            let command = rules.command(&words(&line.replace(' ', "|")), None);
+            assert_eq!(rules.class(&command), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn own_programs_and_exceptions() {
+        let rules = Rules::default()
+            .with_programs(["zig".to_owned(), "cargo".to_owned()])
+            .with_exceptions(["cargo clippy".parse().unwrap(), "zig --watch* fetch".parse().unwrap()]);
+        for (line, expected) in [
+            ("zig build", Class::Build),
+            ("zig fetch --watch-all", Class::NotBuild),
+            ("zig fetch", Class::Build),
+            ("cargo clippy --all", Class::NotBuild),
+            ("cargo metadata", Class::NotBuild),
+            ("make", Class::Other),
+        ] {
+            let command = rules.command(&words(&line.replace(' ', "|")), None);
+            assert_eq!(rules.class(&command), expected, "{line}");
+        }
+        assert_eq!("cargo".parse::<Pattern>(), Err(PatternError));
+        assert_eq!("".parse::<Pattern>(), Err(PatternError));
+    }
+
+    #[test]
+    fn tables_are_patterns() {
+        let rules = Rules::default();
+        assert_eq!(rules.not_builds.len(), NOT_BUILDS.len());
+        assert_eq!(rules.transparent.len(), TRANSPARENT.len());
+        for pattern in rules.not_builds.iter().chain(&rules.transparent) {
+            let known = pattern.program == "*" || rules.programs.contains(&pattern.program);
+            assert!(known, "{pattern:?}");
+        }
+    }
+}

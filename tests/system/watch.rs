@@ -1,0 +1,300 @@
+//! `nixmon watch` beside real build tools, none of which nixmon started.
+
+#![expect(clippy::disallowed_methods, reason = "a test of the program starts it and writes files")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::common::ran::Ran;
+use crate::common::require::{require, unsupported};
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Home {
+    dir: TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("project/src")).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// A command in the project, with an environment that no build tool has touched.
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(self.path("project")).stdin(Stdio::null());
+        command
+            .env("HOME", self.dir.path())
+            .env("LANG", "C.UTF-8")
+            .env("PATH", std::env::var_os("PATH").unwrap());
+        for name in ["CARGO_HOME", "RUSTUP_HOME"] {
+            let usual = std::env::home_dir()
+                .unwrap()
+                .join(format!(".{}", name.trim_end_matches("_HOME").to_lowercase()));
+            command.env(name, std::env::var_os(name).unwrap_or_else(|| usual.into_os_string()));
+        }
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.command(env!("CARGO_BIN_EXE_nixmon")).args(args).output().unwrap())
+    }
+
+    /// Runs a script beside a sensor. Both belong to no build: this test is part of one, of cargo's. Returns the lines of the
+    /// sensor, or `None` where it does not work.
+    fn beside(&self, args: &str, script: &str) -> Option<Vec<String>> {
+        require("setsid")?;
+        let nixmon = env!("CARGO_BIN_EXE_nixmon");
+        let lock = self.path(".local/state/nixmon/watch/sensor.lock");
+        let script = format!(
+            "'{nixmon}' watch {args} >../told 2>../complaints & sensor=$!\n\
+            until [ -s '{}' ]; do kill -0 $sensor || {{ echo none >../status; exit; }}; sleep 0.05; done\n\
+            {script}\nsleep 1\nkill -TERM $sensor; wait $sensor; echo $? >../status.new; mv ../status.new ../status\n",
+            lock.display()
+        );
+        self.write("script", &script);
+        let started =
+            self.command("setsid").args(["--fork", "sh", "../script"]).stderr(Stdio::null()).status();
+        assert!(started.unwrap().success());
+        let begun = Instant::now();
+        let status = loop {
+            match fs::read_to_string(self.path("status")) {
+                Ok(status) if status.ends_with('\n') => break status,
+                _ => assert!(begun.elapsed() < Duration::from_secs(300), "the script does not end"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let complaints = fs::read_to_string(self.path("complaints")).unwrap();
+        if status == "none\n" {
+            unsupported(complaints.trim());
+            return None;
+        }
+        assert_eq!((status.as_str(), complaints.as_str()), ("0\n", ""));
+        Some(fs::read_to_string(self.path("told")).unwrap().lines().map(str::to_owned).collect())
+    }
+
+    /// Describes the builds below this directory that JSON lines tell: `make bad fail 2`.
+    fn builds(&self, lines: &[String]) -> Vec<String> {
+        let records = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let own = records.filter(|record| {
+            record["type"] == "build.completed"
+                && record["directory"]
+                    .as_str()
+                    .is_some_and(|path| Path::new(path).starts_with(self.dir.path()))
+        });
+        let describe = |record: Value| {
+            let number = [&record["exit_status"], &record["signal"]].into_iter().find_map(Value::as_i64);
+            let number = number.map_or("?".to_owned(), |number| number.to_string());
+            format!("{} {} {number}", record["label"].as_str().unwrap(), record["result"].as_str().unwrap())
+        };
+        own.map(describe).collect()
+    }
+}
+
+const MAKEFILE: &str = "\
+good: a b
+a b:
+\t@sleep 0.8; $(CC) --version >/dev/null
+bad:
+\t@sleep 0.8; exit 3
+long:
+\t@sleep 3
+quick:
+\t@true
+";
+
+/// Tools of this machine, each with a line that has it build, and its event.
+const TOOLS: [(&str, &str, &str); 6] = [
+    ("make", "make -j2", "make pass 0"),
+    ("make", "make bad", "make bad fail 2"),
+    // make waits for its jobs and ends itself with the signal that it got. They do not get it, other than at a terminal.
+    ("make", "timeout --foreground -s INT 1 make -j2 long", "make long signal 2"),
+    ("cargo", "cargo --offline build --config build.jobs=1", "cargo build pass 0"),
+    ("npm", "npm run build", "npm run pass 0"),
+    ("ninja", "ninja", "ninja fail 1"),
+];
+
+fn project() -> Home {
+    let home = Home::new();
+    home.write("project/Makefile", MAKEFILE);
+    home.write("project/Cargo.toml", "[package]\nname = \"p\"\nedition = \"2021\"\n[workspace]\n");
+    // At least as long as a build has to be, however fast the machine.
+    home.write("project/build.rs", "fn main() { std::thread::sleep(std::time::Duration::from_secs(1)); }\n");
+    home.write("project/src/main.rs", "fn main() {}\n#[test]\nfn fails() { panic!() }\n");
+    home.write("project/package.json", r#"{"scripts": {"build": "sleep 0.8"}}"#);
+    home.write(
+        "project/build.ninja",
+        "rule r\n  command = sleep 0.8; test $out = a\nbuild a: r\nbuild b: r a\n",
+    );
+    home
+}
+
+#[test]
+fn real_tools_have_one_event_each() {
+    for backend in ["connector", "pidfd"] {
+        let home = project();
+        let tools: Vec<_> = TOOLS.iter().filter(|(tool, ..)| require(tool).is_some()).collect();
+        let script: Vec<&str> = tools.iter().map(|(_, line, _)| *line).collect();
+        let script = format!("exec 3>../output\n{}", script.join(" >&3 2>&3\n") + " >&3 2>&3");
+        let Some(lines) = home.beside(&format!("--engage all --json --backend {backend}"), &script) else {
+            continue;
+        };
+        let expected: Vec<&str> = tools.iter().map(|(.., event)| *event).collect();
+        let output = fs::read_to_string(home.path("output")).unwrap_or_default();
+        assert_eq!(home.builds(&lines), expected, "{backend}: {output}");
+        is_valid(&lines);
+    }
+}
+
+/// Checks lines against the documented schema.
+fn is_valid(lines: &[String]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/events.schema.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    assert!(!lines.is_empty());
+    for line in lines {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&record).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{line}: {errors:?}");
+    }
+}
+
+#[test]
+fn what_is_no_build_has_no_event() {
+    let home = project();
+    let nixmon = env!("CARGO_BIN_EXE_nixmon");
+    // Too short, a question, and runs that nixmon watches itself; then one that is seen.
+    let script = format!(
+        "make quick\nmake -n good\n'{nixmon}' run --output quiet -- make bad 2>/dev/null\n\
+        '{nixmon}' start -- make bad >/dev/null; '{nixmon}' wait >/dev/null\n\
+        make good DEPLOY_TOKEN=abc >/dev/null"
+    );
+    let Some(lines) = home.beside("--engage all --json", &script) else { return };
+    assert_eq!(home.builds(&lines), ["make good pass 0"]);
+    let all = lines.join("\n");
+    assert!(all.contains("make good DEPLOY_TOKEN=…") && !all.contains("abc"), "{all}");
+    let journal = fs::read_to_string(home.path(".local/state/nixmon/watch/events.jsonl")).unwrap();
+    let lines: Vec<String> = journal.lines().map(str::to_owned).collect();
+    assert_eq!(home.builds(&lines), ["make good pass 0"]);
+    assert!(!journal.contains("abc"));
+    is_valid(&lines);
+    let mode =
+        fs::metadata(home.path(".local/state/nixmon/watch/events.jsonl")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn transitions_are_told_as_lines_and_to_the_hook() {
+    let home = project();
+    let hook = "cat >>../hooked; echo $NIXMON_RESULT $NIXMON_EXIT_STATUS >>../words";
+    let script = "{ make good; make bad; make bad; make bad FIX=1; make good; } >/dev/null 2>&1";
+    let Some(lines) = home.beside(&format!("--hook '{hook}'"), script) else { return };
+    let project = fs::canonicalize(home.path("project")).unwrap();
+    let own: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.contains(&*project.to_string_lossy()) || line.contains("~/project"))
+        .collect();
+    assert_eq!(own.len(), 1, "{lines:?}");
+    assert!(own[0].starts_with("✗ make bad failed, exit 2, after "), "{own:?}");
+    let words = fs::read_to_string(home.path("words")).unwrap();
+    assert!(words.lines().any(|line| line == "fail 2"), "{words}");
+    let hooked = fs::read_to_string(home.path("hooked")).unwrap();
+    let hooked: Vec<String> = hooked.lines().map(str::to_owned).collect();
+    assert_eq!(home.builds(&hooked), ["make bad fail 2"]);
+}
+
+#[test]
+fn a_shell_reports_where_no_sensor_has_results() {
+    let Some(bash) = require("bash") else { return };
+    let home = project();
+    let hook = home.run(&["watch", "--shell-hook", "bash"]);
+    hook.check(0, &["nixmon watch --report"]);
+    home.write("hook.bash", &hook.out);
+    let bin = Path::new(env!("CARGO_BIN_EXE_nixmon")).parent().unwrap();
+    home.write(
+        "session",
+        "PATH=\"$BIN:$PATH\"\nsource ../hook.bash\nmake bad\nsleep 0.1\nmake quick\ntrue && make good\nexit\n",
+    );
+    // Without a sensor.
+    let session =
+        format!("BIN='{}' '{}' --norc -i <../session >../output 2>&1", bin.display(), bash.display());
+    let journal = home.path(".local/state/nixmon/watch/events.jsonl");
+    assert!(home.command("sh").args(["-c", &session]).status().unwrap().code().is_some());
+    let begun = Instant::now();
+    let expected = ["make bad fail 2", "make good pass 0"];
+    loop {
+        let text = fs::read_to_string(&journal).unwrap_or_default();
+        let found = home.builds(&text.lines().map(str::to_owned).collect::<Vec<_>>());
+        if found == expected {
+            break;
+        }
+        let output = fs::read_to_string(home.path("output")).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(30), "{found:?}: {output}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // A sensor that sees no results gets them from the shell, and tells each build once.
+    let script = format!("{session}\nsleep 6");
+    let Some(lines) = home.beside("--engage all --json --backend proc", &script) else { return };
+    assert_eq!(home.builds(&lines), expected);
+}
+
+#[test]
+fn marker_files_are_builds_of_elsewhere() {
+    let home = project();
+    home.write(".config/nixmon/config.toml", "[watch.markers]\ndeploy = \"~/deploy.status\"\n");
+    let Some(lines) = home.beside("--engage all --backend marker", "echo 3 >../deploy.status; sleep 3")
+    else {
+        return;
+    };
+    assert_eq!(lines, ["✗ deploy failed, exit 3 (~)"]);
+}
+
+#[test]
+fn choices_for_directories() {
+    let home = project();
+    let project = fs::canonicalize(home.path("project")).unwrap();
+    home.run(&["watch", "engage", ".", "off"]).check(0, &[]);
+    home.run(&["watch", "engage"])
+        .check(0, &["off          ", &project.to_string_lossy(), "everywhere else"]);
+    home.run(&["watch", "engage", "missing", "off"]).check(66, &["missing: No such file"]);
+    home.run(&["watch", "engage", ".", "default"]).check(0, &[]);
+    let listed = home.run(&["watch", "engage"]);
+    assert_eq!(listed.out, "transitions  everywhere else\n");
+}
+
+#[test]
+fn the_ways_are_explained_and_forced() {
+    let home = project();
+    home.run(&["watch", "--explain", "--backend", "proc"]).check(0, &["proc: used", "connector: not used"]);
+    home.run(&["watch", "--explain", "--backend", "marker"]).check(71, &["[watch.markers] names none"]);
+    home.run(&["watch", "--backend", "marker"]).check(71, &["no way to see builds works here"]);
+    home.run(&["watch", "--backend", "magic"]).check(2, &["invalid value"]);
+}
+
+#[test]
+fn a_unit_is_installed() {
+    let home = project();
+    let installed = home.run(&["watch", "--install", "--engage", "all", "--hook", "echo \"$HOME\" 100%"]);
+    installed.check(0, &["wrote ", "start it with: "]);
+    let path = match cfg!(target_os = "macos") {
+        true => home.path("Library/LaunchAgents/nixmon.watch.plist"),
+        false => home.path(".config/systemd/user/nixmon-watch.service"),
+    };
+    let unit = fs::read_to_string(&path).unwrap();
+    assert!(unit.contains("--engage=all") && unit.contains(env!("CARGO_BIN_EXE_nixmon")), "{unit}");
+}
