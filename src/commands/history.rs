@@ -217,6 +217,7 @@ fn lines_of(settings: &Settings, dir: &RunDir) -> Result<Option<Vec<u8>>> {
     let (mut pipeline, _) = silent_pipeline();
     expect(&mut pipeline, &facts);
     let taken = Rc::clone(&rows);
+    pipeline.report_work();
     pipeline
         .keep(past::recorded(&context.system, Rc::clone(&stages), move |row| taken.borrow_mut().push(row)));
     let mut steps = Steps::of(dir);

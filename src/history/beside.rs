@@ -53,6 +53,7 @@ impl Beside {
         let record = begun(&context, id, started_at, nix);
         let filled = Filled::begin(&context, record, retention(settings), always).map(|(filled, sink)| {
             pipeline.keep(sink);
+            pipeline.report_work();
             filled
         });
         let forecaster = Forecaster::beside(context, nixmon_runs::clock::unix_ms(), ask);

@@ -166,7 +166,7 @@ fn a_build_with_a_percent_has_a_bar_where_there_is_room() {
         let line = format!("[{n}/3790] Building CXX object dom/base/CMakeFiles/dom.dir/Document{n}.cpp.o");
         feed(&mut state, &json!({"action": "result", "id": 1, "type": 101, "fields": [line]}), n / 2);
     }
-    let now = Duration::from_secs(1200);
+    let now = Duration::from_secs(1156);
     state.apply(Input::Tick, now, &mut effects);
     let (view, style) = (View::new(&state, now), Style::default());
     let mut text = format!("{}\n", render::heartbeat(&view, false, &style).plain());

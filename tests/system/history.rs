@@ -163,8 +163,10 @@ fn a_replay_foresees_from_the_past_of_its_machine() {
     let ran = home.run(&["replay", "run.nixrec", "--output", "json", "--snapshots", "10"]);
     assert!(ran.err.contains("1 note is of a kind that this nixmon does not know"), "{}", ran.err);
     let rows = ran.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let shots: Vec<Value> = rows.filter(|row| row["type"] == "snapshot").collect();
-    assert_eq!(shots.len(), 3);
+    let mut shots: Vec<Value> = rows.filter(|row| row["type"] == "snapshot").collect();
+    assert_eq!(shots.len(), 4);
+    // The last one is of the end, of which nothing is foreseen.
+    assert_eq!(shots.pop().unwrap()["eta"], Value::Null);
     for shot in &shots {
         let left = 120_000 - shot["at_ms"].as_i64().unwrap();
         let said = shot["eta"]["remaining_ms"].as_i64().unwrap();

@@ -33,6 +33,8 @@ struct Index {
     open: Vec<Entry>,
     /// A bit for each hash of the first three bytes of a line that could have a row.
     heads: Vec<u64>,
+    /// Bytes that alone begin a row, whatever follows.
+    firsts: [bool; 256],
     /// Bits of the tools that have rows which begin with a hole.
     with_open: u64,
 }
@@ -49,6 +51,7 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
     let mut by_first: Vec<Vec<Entry>> = (0..=u8::MAX).map(|_| Vec::new()).collect();
     let mut open = Vec::new();
     let mut heads = vec![0_u64; 1 << (HEAD_BITS - 6)];
+    let mut firsts = [false; 256];
     let mut with_open = 0;
     let mut mark = |bytes: [u8; 3]| {
         let at = hash(bytes);
@@ -71,10 +74,8 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
                     continue;
                 }
                 [first] => {
-                    for second in 0..=u8::MAX {
-                        for third in 0..=u8::MAX {
-                            mark([first, second, third]);
-                        }
+                    if let Some(is_first) = firsts.get_mut(usize::from(first)) {
+                        *is_first = true;
                     }
                 }
                 [first, second] => (0..=u8::MAX).for_each(|third| mark([first, second, third])),
@@ -85,7 +86,7 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
             }
         }
     }
-    Index { by_first, open, heads, with_open }
+    Index { by_first, open, heads, firsts, with_open }
 });
 
 impl Index {
@@ -101,6 +102,7 @@ impl Index {
             Some(&[first, second, third]) => {
                 let hash = hash([first, second, third]);
                 self.heads.get(hash / 64).is_some_and(|word| word >> (hash % 64) & 1 == 1)
+                    || self.firsts.get(usize::from(first)) == Some(&true)
             }
             _ => false,
         };

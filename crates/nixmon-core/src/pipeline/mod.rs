@@ -272,6 +272,11 @@ impl Pipeline {
         self.state.expect_insights();
     }
 
+    /// Tells the sinks at the end of each build, and of the command, what was built inside.
+    pub fn report_work(&mut self) {
+        self.state.report_work();
+    }
+
     /// Takes facts about what is built inside a derivation or by the command.
     pub fn insight(&mut self, insight: Insight, at: Moment) {
         self.apply(Input::Insight(Box::new(insight)), at);

@@ -101,6 +101,8 @@ pub(super) struct Insides {
     hints: BTreeMap<DerivationId, Hints>,
     /// Facts will come after the first lines.
     learns: bool,
+    /// What was built is told at the end of a scope.
+    tells_work: bool,
     /// Bytes of progress of all scopes.
     bytes: usize,
     /// The line of text that is being read is a build tool's.
@@ -180,20 +182,15 @@ impl Scope {
 
     /// Reads a line with its redraws. Returns the bytes of progress in it.
     fn line(&mut self, line: &str, now: Moment, dropped: &mut Dropped) -> usize {
-        if memchr::memchr3(0x1b, b'\r', 0xc2, line.as_bytes()).is_none() {
-            return self.drawing(line, now, dropped);
-        }
-        line.split('\r').map(|drawing| self.drawing(&strip_escapes(drawing), now, dropped)).sum()
-    }
-
-    /// Reads a line without redraws and escapes.
-    fn drawing(&mut self, line: &str, now: Moment, dropped: &mut Dropped) -> usize {
         if self.room == 0 && !self.fill(now) {
             dropped.progress_lines += 1;
             self.skipped += 1;
             return 0;
         }
-        self.read(line, now)
+        if memchr::memchr3(0x1b, b'\r', 0xc2, line.as_bytes()).is_none() {
+            return self.read(line, now);
+        }
+        line.split('\r').map(|drawing| self.read(&strip_escapes(drawing), now)).sum()
     }
 
     /// Reads the last lines of a flood, of which the rest was not read.
@@ -206,6 +203,7 @@ impl Scope {
         }
     }
 
+    /// Reads a line without redraws and escapes.
     fn read(&mut self, line: &str, now: Moment) -> usize {
         let at = now.saturating_sub(self.begun);
         if !self.build.line(line, at) {
@@ -227,6 +225,9 @@ impl Scope {
 
     /// Makes room for as many lines as the time since the last call allows. Returns whether there is any.
     fn fill(&mut self, now: Moment) -> bool {
+        if now == self.filled {
+            return false;
+        }
         let passed = u64::try_from(now.saturating_sub(self.filled).as_millis()).unwrap_or(u64::MAX);
         self.room = u32::try_from(passed.saturating_mul(LINES_PER_MS)).unwrap_or(BURST).min(BURST);
         self.filled = now;
@@ -384,6 +385,11 @@ impl State {
     /// Takes note that facts about builds will arrive after their first lines.
     pub fn expect_insights(&mut self) {
         self.insides.learns = true;
+    }
+
+    /// Asks for a [`Change::Worked`] at the end of each scope.
+    pub fn report_work(&mut self) {
+        self.insides.tells_work = true;
     }
 
     /// Takes facts about a scope.
@@ -581,6 +587,9 @@ impl State {
         self.insides.hints.remove(&id);
         let Some(mut scope) = self.builds.derivations.get_mut(id).inside.take() else { return };
         self.insides.forget(&scope);
+        if !self.insides.tells_work {
+            return;
+        }
         scope.end(success, self.clock.now);
         let worked = scope.worked(Some(id), self.clock.now);
         effects.changes.extend(worked.map(Change::Worked));
@@ -592,8 +601,10 @@ impl State {
         let Some(command) = &mut self.insides.command else { return };
         command.scope.catch_up(&command.log, now);
         command.scope.end(success, now);
-        let worked = command.scope.worked(None, now).filter(|_| self.is_plain());
-        effects.changes.extend(worked.map(Change::Worked));
+        if self.insides.tells_work && self.is_plain() {
+            let worked = self.insides.command.as_ref().and_then(|command| command.scope.worked(None, now));
+            effects.changes.extend(worked.map(Change::Worked));
+        }
     }
 
     /// Returns the scope of the command and the lines that are left of its text: early errors, of which it returns the

@@ -174,14 +174,22 @@ fn what_was_built_is_told_once_at_the_end() {
         });
         told.collect()
     };
-    let mut run = check(&[ninja(9, 9)], "command ninja 9/9");
+    let feed = |stream: &[Vec<String>]| {
+        let mut run = Run::default();
+        run.state.report_work();
+        stream.iter().for_each(|lines| run.feed(lines));
+        run
+    };
+    let mut run = feed(&[ninja(9, 9)]);
     run.end(Some(0));
     run.end(Some(0));
     assert_eq!(worked(&run), [(false, 9)]);
     let of_build: Vec<String> = ninja(9, 9).iter().map(|line| log(1, line)).collect();
-    let mut run = check(&[vec![build(1, "a")], of_build], "a ninja 9/9");
-    run.feed(&[stop(1)]);
+    let run = feed(&[vec![build(1, "a")], of_build.clone(), vec![stop(1)]]);
     assert_eq!(worked(&run), [(true, 9)]);
+    // It costs something, so nothing is told that is not asked for.
+    let run = check(&[vec![build(1, "a")], of_build, vec![stop(1)]], "");
+    assert_eq!(worked(&run), []);
 }
 
 /// The root causes of a command that ended with a status: kind, place, package and target.
