@@ -91,9 +91,45 @@ fn row(state: &State, id: DerivationId, derivation: &Derivation, now: Moment) ->
         } else {
             unit.and_then(|unit| unit.percent).map(super::inside::tenth)
         },
-        elapsed_ms: derivation.known_elapsed(now).map(millis),
+        elapsed_ms: derivation.started.and_then(|_| derivation.known_elapsed(now)).map(millis),
         eta_ms: state.scope(id).and_then(|scope| scope.eta()).map(millis),
         depends_on,
         health,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Effects, Input};
+    use nixmon_log::input::Reader;
+
+    #[test]
+    fn of_many_derivations_those_that_move_are_told() {
+        let path = |n: usize| format!("/nix/store/{n:032}-p{n:03}-1.0.drv");
+        let mut text = "these 200 derivations will be built:\n".to_owned();
+        (0..200).for_each(|n| text.push_str(&format!("  {}\n", path(n))));
+        for n in [150, 151] {
+            let fields = format!(r#"["{}","",1,1]"#, path(n));
+            text.push_str(&format!("@nix {{\"action\":\"start\",\"fields\":{fields},\"id\":{n},\"level\":3,\"parent\":0,\"text\":\"\",\"type\":105}}\n"));
+        }
+        text.push_str(&format!(
+            "@nix {{\"action\":\"msg\",\"level\":0,\"msg\":\"error: builder for '{}' failed with exit code 2\"}}\n",
+            path(150)
+        ));
+        let (mut reader, mut state, mut effects) = (Reader::default(), State::new(), Effects::default());
+        let at = Moment::from_secs(3);
+        reader.feed(text.as_bytes(), |event| state.apply(Input::Event(event), at, &mut effects));
+        let rows = derivations(&state, Moment::from_secs(5));
+        assert_eq!(rows.len(), MAX_DERIVATIONS);
+        assert!(rows.is_sorted_by(|a, b| a.name < b.name));
+        let of = |name: &str| rows.iter().find(|row| row.name == name).unwrap();
+        assert_eq!(
+            (&of("p150-1.0").status, &of("p150-1.0").health),
+            (&PackageStatus::Failed, &PackageHealth::Failed)
+        );
+        let building = of("p151-1.0");
+        assert_eq!((&building.status, building.elapsed_ms), (&PackageStatus::Compiling, Some(2000)));
+        assert_eq!((&of("p000-1.0").status, of("p000-1.0").elapsed_ms), (&PackageStatus::Queued, None));
     }
 }
