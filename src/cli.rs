@@ -59,8 +59,8 @@ pub struct Cli {
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 11] =
-    ["status", "wait", "log", "stop", "list", "runs", "history", "jobs", "mcp", "completions", "man"];
+const CLIENTS: [&str; 12] =
+    ["status", "wait", "log", "stop", "list", "runs", "history", "jobs", "mcp", "hub", "completions", "man"];
 /// Options for output that are of no use to [`CLIENTS`].
 const NOT_FOR_CLIENTS: [&str; 10] = [
     "no_history",
@@ -171,6 +171,11 @@ Examples:
 Examples:
   nixmon runs prune --dry-run       # what would be removed
   nixmon runs prune --keep-days 7   # keep a week";
+    #[cfg(feature = "hub")]
+    pub(super) const HUB: &str = "\
+Examples:
+  nixmon hub                                  # http://127.0.0.1:7766
+  curl -N http://127.0.0.1:7766/runs/12/wait  # follow run 12";
     pub(super) const CONFIG: &str = "\
 Examples:
   nixmon config check  # after a change of the file
@@ -227,6 +232,10 @@ pub enum Command {
     /// Serve builds to an agent: the Model Context Protocol, on standard input and output
     #[cfg(feature = "mcp")]
     Mcp(McpArgs),
+    /// Show the runs of this machine in a browser, live, and serve them to programs
+    #[cfg(feature = "hub")]
+    #[command(after_help = examples::HUB)]
+    Hub(HubArgs),
     /// Check the configuration file, or show the settings in force
     #[command(subcommand, after_help = examples::CONFIG)]
     Config(ConfigCommand),
@@ -396,6 +405,24 @@ pub struct McpArgs {
     /// The extent of what a client may do [default: all; over HTTP: read-only]
     #[arg(long, value_enum, value_name = "PROFILE")]
     pub profile: Option<ProfileArg>,
+}
+
+/// The address of the hub, and who may use it.
+#[cfg(feature = "hub")]
+#[derive(Clone, Debug, Args)]
+pub struct HubArgs {
+    /// Serve at this address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7766")]
+    pub listen: std::net::SocketAddr,
+    /// Also answer to this name of this host, as of a proxy in front; needs a token
+    #[arg(long = "host", value_name = "NAME")]
+    pub hosts: Vec<String>,
+    /// Ask for the token in FILE, or in NIXMON_HUB_TOKEN; a browser asks for it as a password
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
+    /// Serve other machines without TLS: anyone on the network path can read the logs and the token
+    #[arg(long)]
+    pub insecure: bool,
 }
 
 /// The extent of what a client of `nixmon mcp` may do.

@@ -80,6 +80,9 @@ pub enum Task {
     /// Serve agents.
     #[cfg(feature = "mcp")]
     Mcp(crate::cli::McpArgs),
+    /// Serve pages about runs.
+    #[cfg(feature = "hub")]
+    Hub(crate::cli::HubArgs),
     /// Say that the configuration can be used: whether it can is found out in reading it.
     ConfigCheck,
     /// Say what is in force.
@@ -123,6 +126,8 @@ pub struct Settings {
     pub verbose: bool,
     /// Settings of `nixmon mcp`.
     pub mcp: McpSettings,
+    /// The token of the hub's clients in the environment.
+    pub hub_token: Option<String>,
     /// Limits for finished runs.
     pub retention: Retention,
     /// The use of the history of builds.
