@@ -24,13 +24,8 @@ pub(super) fn hub(settings: &Settings, args: &HubArgs) -> Result<ExitStatus> {
         (Some(file), _) => Some(read_token(file)?),
         (None, token) => token.clone(),
     };
-    let config = Config {
-        address: args.listen,
-        token,
-        hosts: args.hosts.clone(),
-        insecure: args.insecure,
-        directory,
-    };
+    let config =
+        Config { address: args.listen, token, hosts: args.hosts.clone(), insecure: args.insecure, directory };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let program = Arc::new(Served { settings: settings.clone() });
     let ready = |address| drive::complain(&anyhow::anyhow!("serving runs at http://{address}/"));

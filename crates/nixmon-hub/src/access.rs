@@ -91,7 +91,8 @@ fn is_port(text: &str) -> bool {
 
 /// Returns the token in `Authorization`: after `Bearer`, or the password after `Basic`, which is what a browser sends.
 fn credentials(authorization: &[u8]) -> Option<Vec<u8>> {
-    let (scheme, rest) = authorization.split_at_checked(authorization.iter().position(|byte| *byte == b' ')?)?;
+    let (scheme, rest) =
+        authorization.split_at_checked(authorization.iter().position(|byte| *byte == b' ')?)?;
     let rest = rest.trim_ascii();
     if scheme.eq_ignore_ascii_case(b"bearer") {
         return Some(rest.to_vec());
@@ -165,9 +166,14 @@ mod tests {
         ] {
             check(host, "", "", Err(Refused::Host));
         }
-        for origin in
-            ["null", "http://evil.example", "http://localhost", "http://localhost:8080", "file://localhost:7766", "https://"]
-        {
+        for origin in [
+            "null",
+            "http://evil.example",
+            "http://localhost",
+            "http://localhost:8080",
+            "file://localhost:7766",
+            "https://",
+        ] {
             check("localhost:7766", origin, "", Err(Refused::Origin));
         }
         check("localhost:7766", "", "cross-site", Err(Refused::Origin));
@@ -193,9 +199,16 @@ mod tests {
         // `me:se:cret`, `:se:cret`, `me:other`, `mese`
         check(Some("Basic bWU6c2U6Y3JldA=="), Ok(()));
         check(Some("Basic OnNlOmNyZXQ="), Ok(()));
-        for wrong in
-            ["Basic bWU6b3RoZXI=", "Basic bWVzZQ==", "Basic !", "Bearer", "Bearer se:cre", "Bearer se:cret2", "Digest x", ""]
-        {
+        for wrong in [
+            "Basic bWU6b3RoZXI=",
+            "Basic bWVzZQ==",
+            "Basic !",
+            "Bearer",
+            "Bearer se:cre",
+            "Bearer se:cret2",
+            "Digest x",
+            "",
+        ] {
             check(Some(wrong), Err(Refused::WrongToken));
         }
     }

@@ -158,7 +158,15 @@ pub(crate) async fn lines(of: LogPart, from: i64, count: u64) -> Result<LogAnswe
         });
     }
     let next = lines.last().map(|line| line.n + 1).filter(|next| *next <= total);
-    Ok(LogAnswer { run, derivation, total, is_complete: progress.is_complete, error: progress.error, lines, next })
+    Ok(LogAnswer {
+        run,
+        derivation,
+        total,
+        is_complete: progress.is_complete,
+        error: progress.error,
+        lines,
+        next,
+    })
 }
 
 /// Returns the sections of a log.
@@ -205,7 +213,8 @@ fn title(log: &Log, keys: &[Key], view: View) -> String {
 /// Searches a log.
 pub(crate) async fn search(hub: &Hub, asked: &Asked) -> Result<SearchAnswer, Failure> {
     let is_regex = asked.params.switch("regex", false)?;
-    let needle = Needle::new(asked.params.text("q").unwrap_or_default(), is_regex).map_err(Failure::bad_request)?;
+    let needle =
+        Needle::new(asked.params.text("q").unwrap_or_default(), is_regex).map_err(Failure::bad_request)?;
     let of = log_of(hub, asked).await?;
     let permit = work(hub)?;
     let progress = of.log.reach(u64::MAX, REACH).await;
@@ -272,7 +281,10 @@ pub(crate) async fn raw(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
 /// Makes a part of a file's name of a store path: letters, digits and a few signs, of which none ends a quote or a directory.
 fn file_name(path: &str) -> String {
     let base = path.rsplit('/').next().unwrap_or(path);
-    base.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.')).take(120).collect()
+    base.chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.'))
+        .take(120)
+        .collect()
 }
 
 /// Makes an answer of text.

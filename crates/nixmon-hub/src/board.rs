@@ -3,7 +3,10 @@
 //! A thread looks at the store and publishes what has changed. Readers never look themselves, so that a thousand of them cost
 //! no more than one, and nothing is published under a lock that a slow reader could hold.
 
-#![expect(clippy::disallowed_methods, reason = "the thread that looks at the store paces itself by the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the thread that looks at the store paces itself by the clock"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -182,7 +185,8 @@ impl Looker {
         self.ended.retain(|id, _| ids.contains(id));
         let mut entries = Vec::with_capacity(ids.len());
         for id in ids.into_iter().rev() {
-            let entry = |status, directory, error| Entry { run: id.0, group: Group::Ended, status, directory, error };
+            let entry =
+                |status, directory, error| Entry { run: id.0, group: Group::Ended, status, directory, error };
             if let Some((status, directory)) = self.ended.get(&id) {
                 entries.push(entry(Some(status.clone()), directory.clone(), None));
                 continue;
@@ -318,11 +322,19 @@ mod tests {
         use Group::{Ended, Failed, InProgress};
         use RunOutcome::{Failure, Incomplete, Interrupted, Success};
         check(
-            vec![entry(4, "a", None), entry(3, "a", Some(Failure)), entry(2, "b", Some(Success)), entry(1, "a", Some(Failure))],
+            vec![
+                entry(4, "a", None),
+                entry(3, "a", Some(Failure)),
+                entry(2, "b", Some(Success)),
+                entry(1, "a", Some(Failure)),
+            ],
             &[(3, Failed), (4, InProgress), (2, Ended), (1, Ended)],
         );
         check(vec![entry(2, "a", Some(Success)), entry(1, "a", Some(Failure))], &[(2, Ended), (1, Ended)]);
-        check(vec![entry(2, "a", Some(Interrupted)), entry(1, "a", Some(Failure))], &[(1, Failed), (2, Ended)]);
+        check(
+            vec![entry(2, "a", Some(Interrupted)), entry(1, "a", Some(Failure))],
+            &[(1, Failed), (2, Ended)],
+        );
         check(vec![entry(2, "", Some(Success)), entry(1, "", Some(Incomplete))], &[(2, Ended), (1, Ended)]);
         let mut elsewhere = entry(2, "", Some(Success));
         elsewhere.directory = "/e".to_owned();
@@ -342,7 +354,8 @@ mod tests {
         assert_eq!((first.version, first.changed.len()), (1, 2));
         let same = next(&first, vec![entry(2, "a", None), entry(1, "b", None)], 0, 2, 0);
         assert_eq!(same.version, 1);
-        let changed = next(&same, vec![entry(2, "a", Some(RunOutcome::Success)), entry(1, "b", None)], 0, 3, 0);
+        let changed =
+            next(&same, vec![entry(2, "a", Some(RunOutcome::Success)), entry(1, "b", None)], 0, 3, 0);
         assert_eq!((changed.version, changed.changed[&2], changed.changed[&1]), (2, 2, 1));
         let removed = next(&changed, vec![entry(2, "a", Some(RunOutcome::Success))], 0, 4, 0);
         assert_eq!((removed.version, removed.removed.as_slice()), (3, &[(1, 3)][..]));
@@ -357,6 +370,9 @@ mod tests {
             ..Status::default()
         };
         let status = clean(status);
-        assert_eq!((status.name.as_deref(), status.command[0].as_str(), status.line.as_str()), (Some("ab"), "c", "red"));
+        assert_eq!(
+            (status.name.as_deref(), status.command[0].as_str(), status.line.as_str()),
+            (Some("ab"), "c", "red")
+        );
     }
 }

@@ -117,12 +117,19 @@ pub(crate) fn detail(
     Detail {
         is_complete,
         elapsed_ms,
-        phases: spans(times.phases.iter().map(|(name, at)| (name.as_str(), *at)), end),
+        phases: spans(phases(times), end),
         builds,
         builds_left_out,
         activations: activations(state, times, end),
         failures,
     }
+}
+
+/// Returns the phases with their beginnings. Evaluation is what a run begins with and is not announced.
+fn phases(times: &Times) -> impl Iterator<Item = (&str, u64)> {
+    let is_announced = times.phases.first().is_none_or(|(name, _)| name == "evaluating" || name == "done");
+    let begun = times.phases.iter().map(|(name, at)| (name.as_str(), *at));
+    (!is_announced).then_some(("evaluating", 0)).into_iter().chain(begun)
 }
 
 /// Makes stretches of time of beginnings: each ends where the next one begins.
@@ -224,28 +231,28 @@ fn build(
 fn activations(state: &State, times: &Times, end: Option<u64>) -> Vec<Activation> {
     let runs = state.activation().runs();
     runs.map(|run| {
-            let steps = times.steps.iter().filter(|(id, ..)| *id == run.id);
-            let is_over = run.stage != activation::RunStage::Activating;
-            let over_at = if is_over { Some(millis(run.last_at)) } else { end };
-            let units = run.units();
-            let names = |units: &[activation::Unit]| -> Vec<String> {
-                units.iter().map(|unit| sanitize(&unit.name).into_owned()).collect()
-            };
-            Activation {
-                tool: run.tool.name().to_owned(),
-                node: run.node.as_deref().map(|node| sanitize(node).into_owned()),
-                result: is_over.then(|| run.stage.into()),
-                steps: spans(steps.map(|(_, name, at)| (name.as_str(), *at)), over_at),
-                units: SummaryUnits {
-                    started: names(&units.started),
-                    restarted: names(&units.restarted),
-                    stopped: names(&units.stopped),
-                    reloaded: names(&units.reloaded),
-                    failed: names(&units.failed),
-                },
-                warnings: run.warnings.iter().map(|text| sanitize(text).into_owned()).collect(),
-                reboot_needed: run.reboot_needed,
-            }
-        })
-        .collect()
+        let steps = times.steps.iter().filter(|(id, ..)| *id == run.id);
+        let is_over = run.stage != activation::RunStage::Activating;
+        let over_at = if is_over { Some(millis(run.last_at)) } else { end };
+        let units = run.units();
+        let names = |units: &[activation::Unit]| -> Vec<String> {
+            units.iter().map(|unit| sanitize(&unit.name).into_owned()).collect()
+        };
+        Activation {
+            tool: run.tool.name().to_owned(),
+            node: run.node.as_deref().map(|node| sanitize(node).into_owned()),
+            result: is_over.then(|| run.stage.into()),
+            steps: spans(steps.map(|(_, name, at)| (name.as_str(), *at)), over_at),
+            units: SummaryUnits {
+                started: names(&units.started),
+                restarted: names(&units.restarted),
+                stopped: names(&units.stopped),
+                reloaded: names(&units.reloaded),
+                failed: names(&units.failed),
+            },
+            warnings: run.warnings.iter().map(|text| sanitize(text).into_owned()).collect(),
+            reboot_needed: run.reboot_needed,
+        }
+    })
+    .collect()
 }

@@ -140,9 +140,9 @@ async fn follow(hub: &Hub, asked: &Asked) -> Result<(u64, mpsc::Receiver<News>),
     let permit = stream(hub)?;
     let cursor = match asked.since() {
         None => 0,
-        Some(since) => since
-            .parse()
-            .map_err(|_| Failure::bad_request("`since` is the cursor of a line, a number"))?,
+        Some(since) => {
+            since.parse().map_err(|_| Failure::bad_request("`since` is the cursor of a line, a number"))?
+        }
     };
     let (dir, _) = hub.look(asked.part("run")).await?;
     let id = dir.id().0;
@@ -200,7 +200,9 @@ pub(crate) async fn run(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
                 }
                 News::Status(status) => event("status", None, &StatusRecord::from(*status)),
                 News::End(status) => event("end", None, &StatusRecord::from(*status)),
-                News::Failure(failure) => event("failure", None, &serde_json::json!({ "message": failure.message })),
+                News::Failure(failure) => {
+                    event("failure", None, &serde_json::json!({ "message": failure.message }))
+                }
             };
             if !send(&events, event).await {
                 return;
@@ -321,9 +323,10 @@ pub(crate) fn outcome(status: &Status) -> String {
         Some(code) => format!(", exit status {code}"),
         None => String::new(),
     };
-    let elapsed = status.started_at.zip(status.ended_at).map(|(from, to)| {
-        format!(", after {}", duration(Duration::from_millis(to.saturating_sub(from))))
-    });
+    let elapsed = status
+        .started_at
+        .zip(status.ended_at)
+        .map(|(from, to)| format!(", after {}", duration(Duration::from_millis(to.saturating_sub(from)))));
     let failed = match status.failed as u64 {
         0 => String::new(),
         n => format!(", {} failed", count(n, "build", "builds")),
@@ -335,9 +338,7 @@ pub(crate) fn outcome(status: &Status) -> String {
 pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
     let mut done: u64 = match asked.since() {
         None => 0,
-        Some(since) => {
-            since.parse().map_err(|_| Failure::bad_request("`since` is the number of a line"))?
-        }
+        Some(since) => since.parse().map_err(|_| Failure::bad_request("`since` is the number of a line"))?,
     };
     let has_text = asked.params.switch("text", true)?;
     let permit = stream(hub)?;
@@ -351,9 +352,16 @@ pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
             let total = of.log.n_lines(of.view);
             let mut told = done;
             while has_text && done < total {
-                let part = api::LogPart { run: of.run, log: of.log.clone(), view: of.view, derivation: of.derivation.clone() };
+                let part = api::LogPart {
+                    run: of.run,
+                    log: of.log.clone(),
+                    view: of.view,
+                    derivation: of.derivation.clone(),
+                };
                 let from = i64::try_from(done + 1).unwrap_or(i64::MAX);
-                let Ok(mut answer) = api::lines(part, from, LOG_LINES.min(total - done)).await else { return };
+                let Ok(mut answer) = api::lines(part, from, LOG_LINES.min(total - done)).await else {
+                    return;
+                };
                 let Some(last) = answer.lines.last().map(|line| line.n) else { break };
                 // More is known of the end than of this part.
                 answer.is_complete = false;
@@ -397,8 +405,13 @@ mod tests {
     use crate::board::Group;
 
     fn check(status: Status, expected: &str) {
-        let entry =
-            Entry { run: 7, group: Group::Ended, status: Some(status), directory: String::new(), error: None };
+        let entry = Entry {
+            run: 7,
+            group: Group::Ended,
+            status: Some(status),
+            directory: String::new(),
+            error: None,
+        };
         assert_eq!(in_one_line(&entry), expected);
     }
 
@@ -406,7 +419,8 @@ mod tests {
     fn runs_in_one_line() {
         let status = Status { id: RunId(7), name: Some("home".to_owned()), ..Status::default() };
         check(status.clone(), "run 7 (home) has begun");
-        let building = Status { phase: RunPhase::Building, built: 3, wanted: 10, failed: 1, ..status.clone() };
+        let building =
+            Status { phase: RunPhase::Building, built: 3, wanted: 10, failed: 1, ..status.clone() };
         check(building.clone(), "run 7 (home) building 3/10, 1 failed");
         let ended = Status {
             state: RunState::Ended,

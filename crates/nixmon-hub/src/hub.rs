@@ -50,7 +50,10 @@ impl Counts {
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hub").field("poller", &self.poller).field("plays", &self.plays).finish_non_exhaustive()
+        f.debug_struct("Hub")
+            .field("poller", &self.poller)
+            .field("plays", &self.plays)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,10 @@
 //! Reads the recording of a run once, on a thread of its own, into a [`Log`] and a [`Detail`]; of a run in progress it reads
 //! on until the run has ended.
 
-#![expect(clippy::disallowed_methods, reason = "threads that follow a recording pace themselves by the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "threads that follow a recording pace themselves by the clock"
+)]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -275,8 +278,14 @@ impl LogSink {
         for line in text.lines() {
             let of_name = line.get(name..).unwrap_or(line);
             let spans = raw.map(|raw| spans(raw, of_name)).unwrap_or_default();
-            let new =
-                NewLine { key, kind, at_ms: millis(at), text: line, name: line.len() - of_name.len(), spans: &spans };
+            let new = NewLine {
+                key,
+                kind,
+                at_ms: millis(at),
+                text: line,
+                name: line.len() - of_name.len(),
+                spans: &spans,
+            };
             self.writer.push(&new);
         }
         // The room is used again.
@@ -374,8 +383,7 @@ mod tests {
         pipeline.end(Some(1), Duration::from_secs(3), |_| Default::default());
         sink.borrow_mut().writer.finish(None);
         let sink = sink.borrow();
-        let detail =
-            detail(pipeline.state(), &sink.times, &sink.log_lines(), Duration::from_secs(3), true);
+        let detail = detail(pipeline.state(), &sink.times, &sink.log_lines(), Duration::from_secs(3), true);
         let lines = log.range(View::Whole, 0, 1000).unwrap();
         let lines = lines.iter().map(|line| {
             let (source, phase) = log.names(line.key);
@@ -407,7 +415,10 @@ mod tests {
             "|building|Text|make: stop|bold",
         ];
         assert_eq!(lines, expected);
-        assert_eq!(log.text(0, 99).unwrap().split(|b| *b == b'\n').next().unwrap(), b"a-1.0> good morning <b>");
+        assert_eq!(
+            log.text(0, 99).unwrap().split(|b| *b == b'\n').next().unwrap(),
+            b"a-1.0> good morning <b>"
+        );
         assert_eq!(detail.builds.len(), 1);
         let build = &detail.builds[0];
         assert_eq!((build.name.as_str(), build.state.as_str(), build.log_lines), ("a-1.0", "failed", 1));

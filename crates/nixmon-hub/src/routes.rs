@@ -70,9 +70,13 @@ const DERIVATION: Parameter = Parameter {
     kind: "string",
     about: "Only the lines of a derivation: its path, the last part of it, or its name.",
 };
-const SINCE: Parameter =
-    Parameter { name: "since", kind: "string", about: "The id of the last event that is known; as `Last-Event-ID`." };
-const LIMIT: Parameter = Parameter { name: "limit", kind: "integer", about: "Largest number of runs, at most 1000." };
+const SINCE: Parameter = Parameter {
+    name: "since",
+    kind: "string",
+    about: "The id of the last event that is known; as `Last-Event-ID`.",
+};
+const LIMIT: Parameter =
+    Parameter { name: "limit", kind: "integer", about: "Largest number of runs, at most 1000." };
 const FORMAT: Parameter =
     Parameter { name: "format", kind: "string", about: "`html`, `md` or `json`; precedes `Accept`." };
 const FROM: Parameter = Parameter {
@@ -247,7 +251,11 @@ const ROUTES: &[Route] = &[
         parameters: &[
             DERIVATION,
             SINCE,
-            Parameter { name: "text", kind: "boolean", about: "`false`: only the number of lines, as events `extent`." },
+            Parameter {
+                name: "text",
+                kind: "boolean",
+                about: "`false`: only the number of lines, as events `extent`.",
+            },
         ],
         answer: Answer::Other("text/event-stream"),
         call: |hub, asked| Box::pin(async move { events::log(&hub, &asked).await }),
@@ -292,11 +300,15 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         let handler = get(
             move |State(hub): State<Arc<Hub>>,
                   path: Option<Path<BTreeMap<String, String>>>,
-                  query: Result<Query<BTreeMap<String, String>>, axum::extract::rejection::QueryRejection>,
+                  query: Result<
+                Query<BTreeMap<String, String>>,
+                axum::extract::rejection::QueryRejection,
+            >,
                   headers: HeaderMap| async move {
                 let path = path.map(|Path(path)| path).unwrap_or_default();
                 let is_page = matches!(route.answer, Answer::Page(_) | Answer::Text);
-                let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+                let accept =
+                    headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).map(str::to_owned);
                 let params = match query {
                     Ok(Query(params)) => Params(params),
                     Err(_) => Params::default(),

@@ -36,7 +36,8 @@ const MAX_HEAD: usize = 16 << 10;
 /// Bytes of an address.
 const MAX_URI: usize = 4 << 10;
 /// Policy about the sources of a page's parts.
-const POLICY: &str = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The address of a hub, and who may use it.
 #[derive(Clone, Debug)]
@@ -121,7 +122,8 @@ pub async fn serve(
         TcpListener::bind(address).await.map_err(|source| HubError::Address { address, source })?;
     let address = listener.local_addr()?;
     let first = Arc::clone(&program);
-    let poller = tokio::task::spawn_blocking(move || Poller::start(first)).await.map_err(std::io::Error::other)??;
+    let poller =
+        tokio::task::spawn_blocking(move || Poller::start(first)).await.map_err(std::io::Error::other)??;
     let hub = Arc::new(Hub {
         poller,
         plays: Plays::new(Arc::clone(&program), config.directory),
@@ -177,7 +179,8 @@ async fn guard(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Res
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             }
             if needs_token {
-                let challenge = HeaderValue::from_static("Basic realm=\"nixmon hub: the token is the password\"");
+                let challenge =
+                    HeaderValue::from_static("Basic realm=\"nixmon hub: the token is the password\"");
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
             }
             response

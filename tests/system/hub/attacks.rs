@@ -141,7 +141,11 @@ fn hubs_that_others_reach_need_a_token_and_tls() {
     home.record("secret", "echo secret");
     let hub = home.hub_at("127.0.0.1:0", &["--token-file", file, "--host", "builds.example"]);
     let answer = hub.get("/api/v1/runs");
-    assert_eq!((answer.status, answer.header("www-authenticate").starts_with("Basic ")), (401, true), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.header("www-authenticate").starts_with("Basic ")),
+        (401, true),
+        "{answer:?}"
+    );
     assert!(!answer.body.contains("secret"));
     // What a browser sends for the password, what a program sends, by both names.
     for authorization in ["Basic bWU6MDEyMzQ1Njc4OWFiY2RlZg==", "Bearer 0123456789abcdef"] {

@@ -81,7 +81,9 @@ impl Home {
         let address = line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{line}")).1;
         let address = address.trim_end_matches('/').parse().unwrap();
         // What it says later is read, so that it never waits for a reader.
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| eprintln!("hub: {line}")));
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).for_each(|line| eprintln!("hub: {line}"))
+        });
         Hub { process, address }
     }
 }
@@ -133,11 +135,13 @@ impl Hub {
         let further: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
         let has_host = headers.iter().any(|header| header.to_ascii_lowercase().starts_with("host:"));
         let host = if has_host { String::new() } else { format!("Host: {}\r\n", self.address) };
-        let mut stream = self.open(&format!("{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{further}\r\n"));
+        let mut stream =
+            self.open(&format!("{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{further}\r\n"));
         let (status, headers) = head(&mut stream);
         let mut body = Vec::new();
         stream.read_to_end(&mut body).unwrap();
-        let is_chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+        let is_chunked =
+            headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
         let body = if is_chunked { unchunked(&body) } else { body };
         Answer { status, headers, body: String::from_utf8(body).unwrap() }
     }
@@ -227,7 +231,13 @@ fn hostile() -> Vec<String> {
     .map(str::to_owned)
     .into();
     // Each control character in the middle of a word.
-    texts.extend((1..32).chain(127..160).filter(|code| *code != 10).filter_map(char::from_u32).map(|c| format!("co{c}ntrol")));
+    texts.extend(
+        (1..32)
+            .chain(127..160)
+            .filter(|code| *code != 10)
+            .filter_map(char::from_u32)
+            .map(|c| format!("co{c}ntrol")),
+    );
     texts
 }
 

@@ -95,7 +95,12 @@ fn counting(home: &Home, name: &str) -> Run {
 }
 
 fn texts(event: &Event) -> Vec<String> {
-    event.data["lines"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap().to_owned()).collect()
+    event.data["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["text"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -137,8 +142,14 @@ fn a_log_goes_on_exactly_where_it_was() {
         }
     }
     assert!(run.0.wait().unwrap().success());
-    let expected: Vec<String> = (1..lines.len()).map(|n| format!("line {n}")).chain(["last".to_owned()]).collect();
-    assert!(lines == expected, "{} lines: {:?}", lines.len(), lines.iter().zip(&expected).find(|(a, b)| a != b));
+    let expected: Vec<String> =
+        (1..lines.len()).map(|n| format!("line {n}")).chain(["last".to_owned()]).collect();
+    assert!(
+        lines == expected,
+        "{} lines: {:?}",
+        lines.len(),
+        lines.iter().zip(&expected).find(|(a, b)| a != b)
+    );
     // The stream of a run that has ended ends.
     assert_eq!(Events::open(&hub, path, Some(&lines.len().to_string())).next().unwrap().kind, "end");
 }
@@ -152,7 +163,10 @@ fn news_of_a_run_come_as_they_are() {
     let mut events = Events::open(&hub, "/api/v1/runs/count/events", None);
     let first = events.next().unwrap();
     assert_eq!((first.kind.as_str(), first.id.as_deref()), ("line", Some("1")), "{first:?}");
-    let wait = hub.open(&format!("GET /runs/count/wait HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", hub.address));
+    let wait = hub.open(&format!(
+        "GET /runs/count/wait HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        hub.address
+    ));
     std::fs::write(home.path().join("stop"), "").unwrap();
     let mut cursors = vec![1];
     let end = loop {
@@ -193,7 +207,8 @@ fn changes_of_the_board_come_to_those_who_were_away() {
     let mut text = hub.open(&format!("GET /wait HTTP/1.1\r\nHost: {}\r\n\r\n", hub.address));
     // Live.
     let second = home.record("second", "echo fine");
-    let live = std::iter::from_fn(|| events.next()).find(|event| event.data["status"]["state"] == "ended").unwrap();
+    let live =
+        std::iter::from_fn(|| events.next()).find(|event| event.data["status"]["state"] == "ended").unwrap();
     assert_eq!(live.data["run"], second);
     // Away, and back: what has changed since, and nothing else.
     drop(events);
@@ -204,7 +219,11 @@ fn changes_of_the_board_come_to_those_who_were_away() {
     home.ran(&["runs", "prune", "--keep-runs", "1", "--keep-days", "1"]);
     let mut events = Events::open(&hub, "/api/v1/events", Some(&version));
     let removed = events.next().unwrap();
-    assert_eq!((removed.kind.as_str(), &removed.data["run"]), ("removed", &Value::from(first)), "{removed:?}");
+    assert_eq!(
+        (removed.kind.as_str(), &removed.data["run"]),
+        ("removed", &Value::from(first)),
+        "{removed:?}"
+    );
     // A version of another hub says nothing.
     let other = home.hub();
     assert_eq!(Events::open(&other, "/api/v1/events", Some(&version)).next().unwrap().kind, "reset");
@@ -222,7 +241,9 @@ fn a_stalled_reader_holds_nothing_up() {
     home.record("flood", flood);
     let hub = home.hub();
     let stalled: Vec<_> = (0..20)
-        .map(|_| hub.open(&format!("GET /api/v1/runs/flood/log/events HTTP/1.1\r\nHost: {}\r\n\r\n", hub.address)))
+        .map(|_| {
+            hub.open(&format!("GET /api/v1/runs/flood/log/events HTTP/1.1\r\nHost: {}\r\n\r\n", hub.address))
+        })
         .collect();
     assert_eq!(hub.get("/healthz").status, 200);
     home.record("other", "echo fine");

@@ -208,7 +208,8 @@ mod tests {
     fn check(raw: &str, expected: &[(&str, &str)]) {
         let (text, spans) = styled(raw);
         let parts = parts(&text, &spans);
-        let parts: Vec<(&str, &str)> = parts.iter().map(|(text, classes)| (*text, classes.as_str())).collect();
+        let parts: Vec<(&str, &str)> =
+            parts.iter().map(|(text, classes)| (*text, classes.as_str())).collect();
         assert_eq!(parts, expected, "{raw:?}");
     }
 
@@ -218,7 +219,10 @@ mod tests {
         check("\u{1b}[31mred\u{1b}[0m plain", &[("red", "c1"), (" plain", "")]);
         check("a\u{1b}[1;92mb\u{1b}[22mc\u{1b}[md", &[("a", ""), ("b", "c10 bold"), ("c", "c10"), ("d", "")]);
         check("\u{1b}[31mred\u{1b}[31m red", &[("red red", "c1")]);
-        check("\u{1b}[38;5;196mx\u{1b}[38;5;4my\u{1b}[38;2;1;2;3mz", &[("x", "c9"), ("y", "c4"), ("z", "c0")]);
+        check(
+            "\u{1b}[38;5;196mx\u{1b}[38;5;4my\u{1b}[38;2;1;2;3mz",
+            &[("x", "c9"), ("y", "c4"), ("z", "c0")],
+        );
         check("\u{1b}[3;4;9mx\u{1b}[23;24;29my", &[("x", "italic underline strike"), ("y", "")]);
         check("\u{1b}[41;37mx\u{1b}[49my", &[("x", "b1"), ("y", "c7")]);
         check("\u{1b}[7mx\u{1b}[27my", &[("x", "inverse"), ("y", "")]);

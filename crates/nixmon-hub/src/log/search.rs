@@ -127,7 +127,9 @@ mod tests {
 
     #[test]
     fn bad_needles_are_refused() {
-        for (text, is_regex) in [("", false), ("(", true), ("a{9999}{9999}", true), (&*"x".repeat(1001), false)] {
+        for (text, is_regex) in
+            [("", false), ("(", true), ("a{9999}{9999}", true), (&*"x".repeat(1001), false)]
+        {
             assert!(Needle::new(text, is_regex).is_err(), "{text}");
         }
         assert!(Needle::new("(", false).is_ok());

@@ -477,9 +477,10 @@ impl Log {
             .collect();
         let parts = match spans.is_empty() {
             true => Vec::new(),
-            false => {
-                ansi::parts(&text, &spans).into_iter().map(|(part, classes)| (part.to_owned(), classes)).collect()
-            }
+            false => ansi::parts(&text, &spans)
+                .into_iter()
+                .map(|(part, classes)| (part.to_owned(), classes))
+                .collect(),
         };
         Ok(Line {
             key: row.key,
@@ -536,7 +537,10 @@ mod tests {
     fn log(lines: &[(u32, &str)]) -> (Writer, Log) {
         let (mut writer, log) = Writer::new(&std::env::temp_dir()).unwrap();
         let phase = writer.add_phase("buildPhase");
-        assert_eq!((writer.add_source("/nix/store/x-a.drv", "a"), writer.add_source("/nix/store/y-b.drv", "b")), (1, 2));
+        assert_eq!(
+            (writer.add_source("/nix/store/x-a.drv", "a"), writer.add_source("/nix/store/y-b.drv", "b")),
+            (1, 2)
+        );
         for (source, raw) in lines {
             let (text, spans) = styled(raw);
             let name = ["", "a> ", "b> "][*source as usize];
@@ -558,7 +562,8 @@ mod tests {
 
     #[test]
     fn lines_are_read_by_number() {
-        let (mut writer, log) = log(&[(0, "one"), (1, "two"), (2, "\u{1b}[31mthree\u{1b}[0m!"), (1, "four"), (0, "")]);
+        let (mut writer, log) =
+            log(&[(0, "one"), (1, "two"), (2, "\u{1b}[31mthree\u{1b}[0m!"), (1, "four"), (0, "")]);
         assert_eq!(log.n_lines(View::Whole), 0, "nothing is there before it is published");
         writer.publish().unwrap();
         assert_eq!(texts(&log.range(View::Whole, 0, 99).unwrap()), ["one", "two", "three!", "four", ""]);
@@ -574,9 +579,12 @@ mod tests {
         assert_eq!(log.raw(View::Of(1), 0, 9).unwrap(), b"two\nfour\n");
         assert_eq!(log.text(4, 6).unwrap(), b"a> two");
         assert_eq!(log.text(1 << 40, 6).unwrap(), b"");
-        for (reference, expected) in
-            [("b", Some(View::Of(2))), ("x-a.drv", Some(View::Of(1))), ("/nix/store/x-a.drv", Some(View::Of(1))), ("c", None)]
-        {
+        for (reference, expected) in [
+            ("b", Some(View::Of(2))),
+            ("x-a.drv", Some(View::Of(1))),
+            ("/nix/store/x-a.drv", Some(View::Of(1))),
+            ("c", None),
+        ] {
             assert_eq!(log.view_of(reference), expected, "{reference}");
         }
     }

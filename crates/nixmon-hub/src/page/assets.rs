@@ -34,5 +34,7 @@ pub(crate) fn get(asked: &Asked) -> Result<Response, Failure> {
 
 /// Returns the FNV-1a hash of a file: it only tells versions apart.
 fn digest(content: &str) -> u64 {
-    content.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    content
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

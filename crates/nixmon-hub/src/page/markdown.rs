@@ -48,7 +48,9 @@ pub(super) fn board(answer: &RunsAnswer) -> String {
     if let Some(error) = &answer.error {
         let _ = writeln!(out, "\n**The store cannot be read:** {}", inline(error));
     }
-    for (group, title) in [(Group::Failed, "Failed"), (Group::InProgress, "In progress"), (Group::Ended, "Ended")] {
+    for (group, title) in
+        [(Group::Failed, "Failed"), (Group::InProgress, "In progress"), (Group::Ended, "Ended")]
+    {
         let mut entries = answer.runs.iter().filter(|entry| entry.group == group).peekable();
         if entries.peek().is_none() {
             continue;
@@ -78,7 +80,8 @@ pub(super) fn board(answer: &RunsAnswer) -> String {
         out.push_str("\nNo runs yet; start one with `nixmon run -- COMMAND`.\n");
     }
     if answer.older > 0 {
-        let _ = writeln!(out, "\n{} not shown.", count(answer.older as u64, "older run is", "older runs are"));
+        let _ =
+            writeln!(out, "\n{} not shown.", count(answer.older as u64, "older run is", "older runs are"));
     }
     out.push_str("\nFollow changes with `curl -N` at /wait. How to use this hub: /instructions.\n");
     out
@@ -119,7 +122,8 @@ pub(super) fn run(answer: &RunAnswer) -> String {
     if !detail.builds.is_empty() {
         out.push_str("\n## Builds\n\n");
         for build in detail.builds.iter().take(MAX_BUILDS) {
-            let phase = build.phase.as_deref().map(|phase| format!(", {}", inline(phase))).unwrap_or_default();
+            let phase =
+                build.phase.as_deref().map(|phase| format!(", {}", inline(phase))).unwrap_or_default();
             let _ = writeln!(
                 out,
                 "{}- {}: {}{phase}",
@@ -137,9 +141,12 @@ pub(super) fn run(answer: &RunAnswer) -> String {
         let result = activation.result.as_ref().map_or("in progress", |result| result.as_str());
         let _ = write!(out, "\n## Activation by {}: {result}\n\n", inline(&activation.tool));
         let units = &activation.units;
-        for (title, units) in
-            [("failed", &units.failed), ("restarted", &units.restarted), ("started", &units.started), ("stopped", &units.stopped)]
-        {
+        for (title, units) in [
+            ("failed", &units.failed),
+            ("restarted", &units.restarted),
+            ("started", &units.started),
+            ("stopped", &units.stopped),
+        ] {
             if !units.is_empty() {
                 let _ = writeln!(out, "- {title}: {}", inline(&units.join(", ")));
             }
@@ -187,8 +194,12 @@ fn failure(out: &mut String, run: u64, failure: &SummaryFailure) {
 /// Writes lines of a log.
 pub(super) fn log(answer: &LogAnswer) -> String {
     let of = answer.derivation.as_deref().map(|path| format!(" of {}", inline(path))).unwrap_or_default();
-    let (first, last) = (answer.lines.first().map_or(0, |line| line.n), answer.lines.last().map_or(0, |line| line.n));
-    let mut out = format!("# Log{of} in run {}: lines {first} to {last} of {}\n\n({UNTRUSTED})\n\n", answer.run, answer.total);
+    let (first, last) =
+        (answer.lines.first().map_or(0, |line| line.n), answer.lines.last().map_or(0, |line| line.n));
+    let mut out = format!(
+        "# Log{of} in run {}: lines {first} to {last} of {}\n\n({UNTRUSTED})\n\n",
+        answer.run, answer.total
+    );
     let mut text = String::new();
     for line in &answer.lines {
         let has_name = answer.derivation.is_none() && line.kind == crate::log::Kind::Text;
@@ -214,7 +225,10 @@ mod tests {
 
     #[test]
     fn foreign_text_is_no_markup() {
-        assert_eq!(inline("[x](javascript:y) <b> `c` # \u{1b}[31m*z*"), "\\[x\\](javascript:y) &lt;b&gt; \\`c\\` \\# \\*z\\*");
+        assert_eq!(
+            inline("[x](javascript:y) <b> `c` # \u{1b}[31m*z*"),
+            "\\[x\\](javascript:y) &lt;b&gt; \\`c\\` \\# \\*z\\*"
+        );
         assert_eq!(block("a\n"), "```text\na\n```\n");
         assert_eq!(block("```\nescaped\n````"), "`````text\n```\nescaped\n````\n`````\n");
     }

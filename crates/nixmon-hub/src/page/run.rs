@@ -64,7 +64,7 @@ pub(super) fn page(answer: &RunAnswer) -> Response {
             @if !answer.lines.is_empty() {
                 section aria-labelledby="report-title" {
                     h2 id="report-title" { "Report" }
-                    pre.lines tabindex="0" role="region" aria-labelledby="report-title" {
+                    pre.lines tabindex="0" role="region" aria-label="Lines of the report" {
                         @for line in &answer.lines { (line) "\n" }
                     }
                 }
@@ -82,10 +82,13 @@ pub(super) fn page(answer: &RunAnswer) -> Response {
 
 /// The steps of a run: `Evaluating → Building 3/7 → Activating → Done`.
 pub(super) fn phases(status: &Status, detail: Option<&Detail>) -> Markup {
-    let reached = |name: &str| detail.is_some_and(|detail| detail.phases.iter().any(|phase| phase.name == name));
+    let reached =
+        |name: &str| detail.is_some_and(|detail| detail.phases.iter().any(|phase| phase.name == name));
     let at = match status.phase {
         _ if status.state == RunState::Queued => 0,
-        RunPhase::Unknown | RunPhase::Evaluating => 1,
+        // A command that is not known to evaluate anything.
+        RunPhase::Unknown => 0,
+        RunPhase::Evaluating => 1,
         RunPhase::Fetching | RunPhase::Building => 2,
         RunPhase::Activating => 3,
         RunPhase::Done => 4,
@@ -104,7 +107,12 @@ pub(super) fn phases(status: &Status, detail: Option<&Detail>) -> Markup {
     };
     let has_built = status.wanted > 0 || status.to_fetch > 0 || reached("building") || reached("fetching");
     let has_activated = reached("activating") || detail.is_some_and(|detail| !detail.activations.is_empty());
-    let steps = [(1, "Evaluating".to_owned(), true), (2, building, has_built), (3, "Activating".to_owned(), has_activated)];
+    let has_evaluated = reached("evaluating") || has_built || has_activated;
+    let steps = [
+        (1, "Evaluating".to_owned(), has_evaluated),
+        (2, building, has_built),
+        (3, "Activating".to_owned(), has_activated),
+    ];
     // A run that failed did so in the last phase that it reached.
     let last = steps.iter().filter(|(_, _, was_there)| *was_there).map(|(n, ..)| *n).max();
     let class = |n: usize, was_there: bool| match () {
@@ -147,7 +155,9 @@ pub(super) fn progress(status: &Status) -> Markup {
 fn facts(answer: &RunAnswer) -> Markup {
     let RunAnswer { status, summary, .. } = answer;
     let mut facts: Vec<(&str, String)> = Vec::new();
-    facts.extend(words::elapsed(status).map(|elapsed| (if status.has_ended() { "Took" } else { "For" }, elapsed)));
+    facts.extend(
+        words::elapsed(status).map(|elapsed| (if status.has_ended() { "Took" } else { "For" }, elapsed)),
+    );
     facts.extend(words::eta(status).map(|eta| ("Left", eta)));
     if let Some(expected) = status.expected_ms {
         facts.push(("Usually", words::millis(expected)));
@@ -259,8 +269,13 @@ fn failure(run: u64, failure: &SummaryFailure) -> Markup {
 fn activation(run: u64, n: usize, activation: &Activation, detail: &Detail) -> Markup {
     let result = activation.result.as_ref().map_or("in progress", |result| result.as_str()).replace('-', " ");
     let SummaryUnits { started, restarted, stopped, reloaded, failed } = &activation.units;
-    let lists =
-        [("Failed", failed), ("Restarted", restarted), ("Started", started), ("Reloaded", reloaded), ("Stopped", stopped)];
+    let lists = [
+        ("Failed", failed),
+        ("Restarted", restarted),
+        ("Started", started),
+        ("Reloaded", reloaded),
+        ("Stopped", stopped),
+    ];
     html! {
         section aria-labelledby={ "activation-" (n) } {
             h2 id={ "activation-" (n) } {

@@ -62,14 +62,14 @@ fn row(run: u64, build: &Build, detail: &Detail) -> Markup {
 
 /// Renders the timeline: phases, then the builds that took longest, in the order in which they began.
 pub(super) fn timeline(detail: &Detail) -> Markup {
-    let ended = |build: &&Build| build.from_ms.is_some() && (build.to_ms.is_some() || build.state == "building");
+    let ended =
+        |build: &&Build| build.from_ms.is_some() && (build.to_ms.is_some() || build.state == "building");
     let mut builds: Vec<&Build> = detail.builds.iter().filter(ended).collect();
     if builds.is_empty() && detail.phases.len() < 2 {
         return html! {};
     }
-    let took = |build: &Build| {
-        build.to_ms.unwrap_or(detail.elapsed_ms).saturating_sub(build.from_ms.unwrap_or(0))
-    };
+    let took =
+        |build: &Build| build.to_ms.unwrap_or(detail.elapsed_ms).saturating_sub(build.from_ms.unwrap_or(0));
     builds.sort_by_key(|build| std::cmp::Reverse(took(build)));
     let left_out = builds.len().saturating_sub(MAX_ROWS);
     builds.truncate(MAX_ROWS);
@@ -105,7 +105,9 @@ pub(super) fn spans(title: &str, spans: &[Span], now: u64) -> Markup {
 }
 
 fn bar(class: &str, name: &str, from: u64, to: u64, end: u64) -> Markup {
-    let scale = |ms: u64| u64::try_from(u128::from(ms.min(end)) * u128::from(WIDTH) / u128::from(end)).unwrap_or(WIDTH);
+    let scale = |ms: u64| {
+        u64::try_from(u128::from(ms.min(end)) * u128::from(WIDTH) / u128::from(end)).unwrap_or(WIDTH)
+    };
     let x = scale(from);
     // Short ones are still to be seen.
     let width = scale(to).saturating_sub(x).max(4);

@@ -23,7 +23,9 @@ pub(super) fn of_run(status: &Status) -> Mark {
     match status.state {
         RunState::Queued => mark("waiting", "◷", "queued"),
         RunState::Lost => mark("warning", "!", "lost its monitor"),
-        RunState::Running if status.failed > 0 || status.first_failure.is_some() => mark("failed", "✗", "failing"),
+        RunState::Running if status.failed > 0 || status.first_failure.is_some() => {
+            mark("failed", "✗", "failing")
+        }
         RunState::Running => match status.activity {
             Some(Activity::Stuck) => mark("warning", "!", "stuck"),
             Some(Activity::Quiet) => mark("running", "▶", "quiet"),
@@ -89,7 +91,9 @@ pub(super) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte))
+            }
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
     }
