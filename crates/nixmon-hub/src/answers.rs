@@ -136,6 +136,24 @@ pub(crate) struct SearchAnswer {
     pub(crate) is_complete: bool,
 }
 
+/// Lines about a unit.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct UnitAnswer {
+    /// The number or name of the run, as it was asked for.
+    pub(crate) run: String,
+    /// The name of the unit, as it was asked for.
+    pub(crate) unit: String,
+    /// Lines of the run that name it, and the end of its own log.
+    pub(crate) lines: Vec<String>,
+}
+
+/// Instructions for programs.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct InstructionsAnswer {
+    /// The instructions as Markdown.
+    pub(crate) text: String,
+}
+
 /// A refusal.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct ErrorAnswer {

@@ -18,10 +18,10 @@ use crate::answers::{
     LogAnswer, LogLine, LogSection, Part, RunAnswer, RunsAnswer, SearchAnswer, SectionsAnswer,
 };
 use crate::board::{self, MAX_RUNS};
+use crate::detail::Build;
 use crate::failure::Failure;
 use crate::hub::{Asked, Hub};
 use crate::log::{Key, Log, Needle, View};
-use crate::play::Play;
 
 /// Number of runs in an answer, unless asked for otherwise.
 const RUNS: i64 = 200;
@@ -91,7 +91,8 @@ pub(crate) struct LogPart {
 
 /// Finds the log that a request is about: of a run, or of one of its derivations.
 pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure> {
-    let (dir, _, Play { log, .. }) = hub.play(asked.part("run")).await?;
+    let (dir, _, play) = hub.play(asked.part("run")).await?;
+    let log = play.log.clone();
     let run = dir.id().0;
     let Some(wanted) = asked.params.text("derivation") else {
         return Ok(LogPart { run, log, view: View::Whole, derivation: None });
@@ -106,7 +107,30 @@ pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure>
             }
         }
     };
-    let view = tokio::time::timeout(REACH, found).await.ok().flatten().ok_or_else(|| {
+    let view = tokio::time::timeout(REACH, found).await.ok().flatten();
+    let is_wanted = |build: &&Build| {
+        build.derivation == wanted
+            || build.name == wanted
+            || build.derivation.rsplit('/').next() == Some(wanted)
+    };
+    // Nix may have kept what the recording lacks.
+    let detail = play.detail();
+    let lacking =
+        detail.builds.iter().find(is_wanted).filter(|build| build.log_lines == 0 && build.has_ended());
+    if let Some(path) = lacking.map(|build| build.derivation.clone()) {
+        let permit = work(hub)?;
+        let kept = Arc::clone(&hub.kept);
+        let wanted = path.clone();
+        let log = hub.blocking(move |program, runs| {
+            let _permit = permit;
+            kept.get(program, runs, dir.id(), &wanted)
+        });
+        let log = log.await?;
+        if log.n_lines(View::Of(1)) > 0 {
+            return Ok(LogPart { run, log, view: View::Of(1), derivation: Some(path) });
+        }
+    }
+    let view = view.ok_or_else(|| {
         Failure::not_found(format!("run {run} has no lines of a derivation {} so far", sanitize(wanted)))
     })?;
     let derivation = match view {

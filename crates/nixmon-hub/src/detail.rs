@@ -73,6 +73,13 @@ pub(crate) struct Build {
     pub(crate) log_lines: u64,
 }
 
+impl Build {
+    /// Returns whether it has ended, so that Nix may have kept its log.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state.as_str(), "built" | "failed" | "ended")
+    }
+}
+
 /// An activation of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Activation {
@@ -255,4 +262,73 @@ fn activations(state: &State, times: &Times, end: Option<u64>) -> Vec<Activation
         }
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use nixmon_core::frontend::{LogLines, Results};
+    use nixmon_core::pipeline::Pipeline;
+
+    use super::*;
+
+    fn path(n: usize) -> String {
+        format!("/nix/store/{n:032}-p{n}-1.0.drv")
+    }
+
+    fn at_end(input: &str) -> Detail {
+        let sink = Rc::new(RefCell::new(Results::new(Vec::new())));
+        let mut pipeline = Pipeline::new(sink, LogLines::None);
+        pipeline.feed(input.as_bytes(), Moment::from_secs(1));
+        pipeline.end(Some(1), Moment::from_secs(9), |_| Default::default());
+        detail(pipeline.state(), &Times::default(), &BTreeMap::new(), Moment::from_secs(9), true)
+    }
+
+    #[test]
+    fn many_builds_are_cut_and_failures_are_kept() {
+        let mut input = "these 1000 derivations will be built:\n".to_owned();
+        (0..1000).for_each(|n| input.push_str(&format!("  {}\n", path(n))));
+        // The last one to be named.
+        let failed = path(999);
+        input.push_str(&format!(
+            "building '{failed}'...\nerror: builder for '{failed}' failed with exit code 1\n"
+        ));
+        let detail = at_end(&input);
+        assert_eq!((detail.builds.len(), detail.builds_left_out), (MAX_BUILDS, 1000 - MAX_BUILDS));
+        let first = &detail.builds[0];
+        assert_eq!((first.name.as_str(), first.state.as_str()), ("p999-1.0", "failed"));
+        assert_eq!(detail.failures.len(), 1);
+    }
+
+    #[test]
+    fn stretches_end_where_the_next_begins() {
+        let check = |begun: &[(&str, u64)], end, expected: &[(u64, Option<u64>)]| {
+            let spans = spans(begun.iter().copied(), end);
+            let spans: Vec<_> = spans.iter().map(|span| (span.from_ms, span.to_ms)).collect();
+            assert_eq!(spans, expected, "{begun:?}");
+        };
+        check(&[], Some(9), &[]);
+        check(&[("a", 1), ("b", 5)], None, &[(1, Some(5)), (5, None)]);
+        check(&[("a", 1), ("b", 5)], Some(9), &[(1, Some(5)), (5, Some(9))]);
+        // A step that began after the last line.
+        check(&[("a", 10)], Some(9), &[(10, Some(10))]);
+    }
+
+    #[test]
+    fn evaluation_is_what_builds_follow() {
+        let check = |begun: &[(&str, u64)], expected: &[&str]| {
+            let times = Times {
+                phases: begun.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect(),
+                ..Times::default()
+            };
+            assert_eq!(phases(&times).map(|(name, _)| name).collect::<Vec<_>>(), expected);
+        };
+        check(&[], &[]);
+        check(&[("building", 500), ("done", 900)], &["evaluating", "building", "done"]);
+        check(&[("evaluating", 5), ("building", 500)], &["evaluating", "building"]);
+        // A command that is no Nix.
+        check(&[("done", 900)], &["done"]);
+    }
 }

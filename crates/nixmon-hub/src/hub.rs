@@ -14,6 +14,7 @@ use nixmon_runs::{QueryError, RunDir};
 use crate::access::Access;
 use crate::board::Poller;
 use crate::failure::Failure;
+use crate::kept::KeptLogs;
 use crate::limits::Limits;
 use crate::play::{Play, Plays};
 use crate::program::Program;
@@ -26,6 +27,7 @@ pub(crate) struct Hub {
     pub(crate) program: Arc<dyn Program>,
     pub(crate) poller: Poller,
     pub(crate) plays: Plays,
+    pub(crate) kept: Arc<KeptLogs>,
     pub(crate) access: Access,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,

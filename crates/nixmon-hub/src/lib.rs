@@ -12,6 +12,7 @@ mod detail;
 mod events;
 mod failure;
 mod hub;
+mod kept;
 mod limits;
 mod log;
 mod metrics;

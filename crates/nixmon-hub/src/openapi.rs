@@ -20,7 +20,6 @@ pub(crate) fn document() -> Value {
             Answer::Page(schema) => json!({
                 "text/html": {}, "text/markdown": {}, "application/json": { "schema": schema(&mut generator) },
             }),
-            Answer::Text => json!({ "text/html": {}, "text/markdown": {} }),
             Answer::Other(kind) => json!({ kind: {} }),
         };
         let failures = json!({ "application/json": { "schema": error } });

@@ -39,6 +39,8 @@ const POLL: Duration = Duration::from_millis(200);
 const PUBLISH: Duration = Duration::from_millis(100);
 /// Time between two details of a run in progress.
 const DETAIL: Duration = Duration::from_millis(500);
+/// The same for a run that prints nothing.
+const QUIET: Duration = Duration::from_secs(2);
 /// Steps of a recording between two looks at the clock.
 const STEPS: u32 = 256;
 
@@ -166,8 +168,8 @@ fn follow(
         sender.send_replace(Arc::new(detail));
     };
     let write_error = |error: String| QueryError::Write(std::io::Error::other(error));
+    let mut is_news = true;
     while alive.load(Ordering::Relaxed) {
-        let mut is_news = false;
         loop {
             let step = steps.next_step().map_err(|error| QueryError::Unreadable { id: run, error })?;
             let Some((at, step)) = step else { break };
@@ -188,16 +190,16 @@ fn follow(
         {
             let writer = &mut sink.borrow_mut().writer;
             writer.publish().map_err(write_error)?;
-            writer.is_current();
+            writer.set_current();
         }
         // Time passes for a build that prints nothing.
         let since = look.status.started_at.unwrap_or(look.status.created_at);
         let now = Duration::from_millis(unix_ms().saturating_sub(since)).max(steps.now());
-        if is_news || detailed.is_none_or(|at| at.elapsed() >= Duration::from_secs(2)) {
-            if detailed.is_none_or(|at| at.elapsed() >= DETAIL) {
-                tell(&pipeline, now, false);
-                detailed = Some(Instant::now());
-            }
+        let due = if is_news { DETAIL } else { QUIET };
+        if detailed.is_none_or(|at| at.elapsed() >= due) {
+            tell(&pipeline, now, false);
+            detailed = Some(Instant::now());
+            is_news = false;
         }
         std::thread::sleep(POLL);
         // Looked at before the steps: once it has ended there are no more.

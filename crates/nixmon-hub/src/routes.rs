@@ -14,7 +14,9 @@ use axum::routing::get;
 use schemars::{Schema, SchemaGenerator};
 
 use crate::accept::{Form, form};
-use crate::answers::{LogAnswer, RunAnswer, RunsAnswer, SearchAnswer, SectionsAnswer};
+use crate::answers::{
+    InstructionsAnswer, LogAnswer, RunAnswer, RunsAnswer, SearchAnswer, SectionsAnswer, UnitAnswer,
+};
 use crate::failure::Failure;
 use crate::hub::{Asked, Hub, Params};
 use crate::page::{self, assets};
@@ -51,8 +53,6 @@ pub(crate) enum Answer {
     Json(SchemaOf),
     /// A page, or the same as Markdown or as JSON with this schema.
     Page(SchemaOf),
-    /// A page or the same as Markdown.
-    Text,
     /// Another media type.
     Other(&'static str),
 }
@@ -109,7 +109,7 @@ const ROUTES: &[Route] = &[
         id: "instructions",
         summary: "How a program or an agent uses this hub.",
         parameters: &[FORMAT],
-        answer: Answer::Text,
+        answer: Answer::Page(schema::<InstructionsAnswer>),
         call: |_, asked| Box::pin(async move { Ok(page::instructions(&asked)) }),
     },
     Route {
@@ -141,7 +141,7 @@ const ROUTES: &[Route] = &[
         id: "unitPage",
         summary: "The lines of a run about a unit, and the end of the unit's own log.",
         parameters: &[FORMAT],
-        answer: Answer::Text,
+        answer: Answer::Page(schema::<UnitAnswer>),
         call: |hub, asked| Box::pin(async move { page::unit(&hub, &asked).await }),
     },
     Route {
@@ -306,7 +306,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
             >,
                   headers: HeaderMap| async move {
                 let path = path.map(|Path(path)| path).unwrap_or_default();
-                let is_page = matches!(route.answer, Answer::Page(_) | Answer::Text);
+                let is_page = matches!(route.answer, Answer::Page(_));
                 let accept =
                     headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).map(str::to_owned);
                 let params = match query {

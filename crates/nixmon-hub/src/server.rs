@@ -22,6 +22,7 @@ use crate::access::{Access, Refused};
 use crate::board::Poller;
 use crate::failure::Failure;
 use crate::hub::{Hub, Peer};
+use crate::kept::KeptLogs;
 use crate::limits::Limits;
 use crate::play::Plays;
 use crate::program::Program;
@@ -126,7 +127,8 @@ pub async fn serve(
         tokio::task::spawn_blocking(move || Poller::start(first)).await.map_err(std::io::Error::other)??;
     let hub = Arc::new(Hub {
         poller,
-        plays: Plays::new(Arc::clone(&program), config.directory),
+        plays: Plays::new(Arc::clone(&program), config.directory.clone()),
+        kept: Arc::new(KeptLogs::new(config.directory)),
         program,
         access: Access::new(address.ip(), &config.hosts, config.token),
         limits: Limits::default(),

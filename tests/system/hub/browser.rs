@@ -239,6 +239,20 @@ fn pages_are_live() {
         home.record("later", "echo fine");
         until(&client, "document.body.innerText.includes('later')").await;
         assert_eq!(js(&client, "return window.same").await, true, "the page was not loaded again");
+        // A page in the background holds no connection: a browser has six for a host.
+        let seen = |how: &str| {
+            format!(
+                "Object.defineProperty(document, 'visibilityState', {{ value: '{how}', configurable: true }}); \
+                 document.dispatchEvent(new Event('visibilitychange'))"
+            )
+        };
+        js(&client, &seen("hidden")).await;
+        super::until("the end of the stream", || {
+            hub.get("/metrics").body.contains("nixmon_hub_streams 0\n").then_some(())
+        });
+        home.record("meanwhile", "echo fine");
+        js(&client, &seen("visible")).await;
+        until(&client, "document.body.innerText.includes('meanwhile')").await;
         // A run of which the end comes while it is looked at.
         client.goto(&format!("{base}/runs/busy")).await.unwrap();
         until(&client, "document.querySelector('.badge').textContent === 'running'").await;

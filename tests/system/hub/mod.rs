@@ -34,7 +34,6 @@ impl Home {
     /// A command with the environment of this home.
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        self.adopt(&mut command);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         self.adopt(&mut command);
         command.current_dir(self.path()).stdin(Stdio::null());
@@ -73,19 +72,25 @@ impl Home {
 
     fn hub_at(&self, address: &str, args: &[&str]) -> Hub {
         let mut command = self.nixmon(&["hub", "--listen", address]);
-        command.args(args).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let mut stderr = BufReader::new(process.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        let address = line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{line}")).1;
-        let address = address.trim_end_matches('/').parse().unwrap();
-        // What it says later is read, so that it never waits for a reader.
-        std::thread::spawn(move || {
-            stderr.lines().map_while(Result::ok).for_each(|line| eprintln!("hub: {line}"))
-        });
-        Hub { process, address }
+        command.args(args);
+        start(command)
     }
+}
+
+/// Starts a hub, and waits until it serves.
+fn start(mut command: Command) -> Hub {
+    command.stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut stderr = BufReader::new(process.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let address = line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{line}")).1;
+    let address = address.trim_end_matches('/').parse().unwrap();
+    // What it says later is read, so that it never waits for a reader.
+    std::thread::spawn(move || {
+        stderr.lines().map_while(Result::ok).for_each(|line| eprintln!("hub: {line}"))
+    });
+    Hub { process, address }
 }
 
 /// A hub, which is killed at the end.

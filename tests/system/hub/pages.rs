@@ -94,21 +94,18 @@ fn logs_are_what_nixmon_log_prints() {
 }
 
 /// Two builds of real Nix of which one fails, one after the other.
-const FLAKE_LESS: &str = r#"
+const TWO_BUILDS: &str = r#"
 let build = name: script: extra: derivation ({
   inherit name; system = "@system@"; builder = "@bash@"; args = [ "-c" script ];
 } // extra);
   good = build "good-1.0" "echo good morning; echo line two; echo > $out" {};
-in build "bad-1.0" "echo from ${good}; echo <script>bad</script> >&2; exit 4" {}
+in build "bad-1.0" "echo from ${good}; echo '<i>bad</i>' >&2; exit 4" {}
 "#;
 
 #[test]
 fn builds_of_nix_have_logs_failures_and_a_tree() {
     let home = Home::new();
-    let Some(world) = World::with_files(
-        None,
-        &[("default.nix", &FLAKE_LESS.replace("<script>bad</script>", "'<i>bad</i>'"))],
-    ) else {
+    let Some(world) = World::with_files(None, &[("default.nix", TWO_BUILDS)]) else {
         return;
     };
     let mut command = world.command(env!("CARGO_BIN_EXE_nixmon"));
@@ -154,6 +151,26 @@ fn builds_of_nix_have_logs_failures_and_a_tree() {
     assert!(page.body.contains("&lt;i&gt;bad&lt;/i&gt;") && !page.body.contains("<i>bad"), "{}", page.body);
     let markdown = hub.get("/runs/world?format=md").body;
     assert!(markdown.contains("### bad-1.0") && markdown.contains("untrusted output"), "{markdown}");
+}
+
+/// A script that hides what builders print: without records of a newer Nix, only Nix has their logs.
+#[test]
+fn logs_that_nix_has_kept_are_found() {
+    let home = Home::new();
+    let Some(world) = World::with_files(None, &[("default.nix", TWO_BUILDS)]) else { return };
+    let mut command = world.command(env!("CARGO_BIN_EXE_nixmon"));
+    let script = "nix-build --no-out-link default.nix 2>&1 | grep -E '^building|failed with'; exit 1";
+    command.args(["run", "--name", "world", "--", "bash", "-c", script]);
+    command.env("XDG_STATE_HOME", home.path().join("state")).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().unwrap();
+    let mut command = home.nixmon(&["hub", "--listen", "127.0.0.1:0"]);
+    command.env("NIX_LOG_DIR", world.nix.root().join("nix/var/log/nix"));
+    let hub = super::start(command);
+    let raw = hub.get("/api/v1/runs/world/log/raw?derivation=bad-1.0").body;
+    assert!(raw.starts_with("from /") && raw.contains("good-1.0\n"), "{raw}");
+    let log = hub.json("/api/v1/runs/world/log?derivation=bad-1.0");
+    assert!(log["lines"][0]["text"].as_str().unwrap().starts_with("from /"), "{log}");
+    assert!(hub.get("/runs/world").body.contains("-bad-1.0.drv\">"), "the tree leads to it");
 }
 
 /// Fills in the parts of a path.

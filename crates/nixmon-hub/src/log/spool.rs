@@ -1,7 +1,5 @@
 //! The files of a log: its text, the styles of its lines, and a table of lines with a fixed size of row.
 
-#![expect(clippy::disallowed_methods, reason = "a log in files without a name is this module's business")]
-
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -278,7 +276,7 @@ impl Writer {
     }
 
     /// Takes note that all that was recorded until now has been published.
-    pub(crate) fn is_current(&self) {
+    pub(crate) fn set_current(&self) {
         self.progress.send_if_modified(|progress| !std::mem::replace(&mut progress.is_current, true));
     }
 

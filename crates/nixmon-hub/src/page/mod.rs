@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use crate::accept::{Form, form};
+use crate::answers::{InstructionsAnswer, UnitAnswer};
 use crate::api;
 use crate::failure::Failure;
 use crate::hub::{Asked, Hub};
@@ -148,7 +149,15 @@ pub(crate) async fn unit(hub: &Hub, asked: &Asked) -> Result<Response, Failure> 
                 script: None,
             })
         }
-        _ => as_markdown(format!("# {} in run {run}\n\n{}", markdown::inline(&unit), markdown::block(&text))),
+        Form::Json => json(&UnitAnswer {
+            run: nixmon_log::escapes::sanitize(run).into_owned(),
+            unit: unit.into_owned(),
+            lines: text.lines().map(str::to_owned).collect(),
+        }),
+        Form::Markdown => {
+            let run = markdown::inline(run);
+            as_markdown(format!("# {} in run {run}\n\n{}", markdown::inline(&unit), markdown::block(&text)))
+        }
     })
 }
 
@@ -166,7 +175,8 @@ pub(crate) fn instructions(asked: &Asked) -> Response {
             },
             script: None,
         }),
-        _ => as_markdown(text.to_owned()),
+        Form::Json => json(&InstructionsAnswer { text: text.to_owned() }),
+        Form::Markdown => as_markdown(text.to_owned()),
     }
 }
 

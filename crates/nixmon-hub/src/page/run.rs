@@ -301,3 +301,49 @@ fn activation(run: u64, n: usize, activation: &Activation, detail: &Detail) -> M
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nixmon_runs::RunOutcome;
+
+    use super::*;
+    use crate::detail::Span;
+
+    /// Checks the steps as `class:text`.
+    fn check(status: &Status, reached: &[&str], expected: &str) {
+        let phase = |name: &&str| Span { name: (*name).to_owned(), ..Span::default() };
+        let detail = Detail { phases: reached.iter().map(phase).collect(), ..Detail::default() };
+        let html = phases(status, Some(&detail)).into_string();
+        let steps = html.split("<li class=\"").skip(1).map(|step| {
+            let class = step.split('"').next().unwrap();
+            let text = step.split('>').nth(1).unwrap().split('<').next().unwrap();
+            format!("{class}:{text}")
+        });
+        assert_eq!(steps.collect::<Vec<_>>().join(" "), expected);
+    }
+
+    #[test]
+    fn steps_of_a_run() {
+        let status = Status { wanted: 7, built: 3, phase: RunPhase::Building, ..Status::default() };
+        check(
+            &status,
+            &["evaluating", "building"],
+            "done:Evaluating current:Building 3/7 coming:Activating coming:Done",
+        );
+        let unknown = Status { phase: RunPhase::Unknown, ..Status::default() };
+        check(&unknown, &[], "coming:Evaluating coming:Building coming:Activating coming:Done");
+        let ended = Status { state: RunState::Ended, phase: RunPhase::Done, exit_code: Some(1), ..status };
+        let failed = Status { outcome: Some(RunOutcome::Failure), ..ended.clone() };
+        let reached = ["evaluating", "building", "done"];
+        check(&failed, &reached, "done:Evaluating failed:Building 3/7 left-out:Activating failed:Failed");
+        let good = Status { outcome: Some(RunOutcome::Success), exit_code: Some(0), built: 7, ..ended };
+        check(&good, &reached, "done:Evaluating done:Building 7/7 left-out:Activating done:Done");
+        // A success that nothing has seen is none.
+        let unseen = Status { exit_code: None, ..good };
+        check(
+            &unseen,
+            &reached,
+            "done:Evaluating warning:Building 7/7 left-out:Activating warning:End not seen",
+        );
+    }
+}

@@ -46,7 +46,7 @@ fn row(run: u64, build: &Build, detail: &Detail) -> Markup {
         li.build.(mark.class).{ "d" (build.depth) } {
             span.sign aria-hidden="true" { (mark.sign) }
             span.name {
-                @if build.log_lines > 0 {
+                @if build.log_lines > 0 || build.has_ended() {
                     a href={ "/runs/" (run) "/log?derivation=" (words::encode(&build.derivation)) } { (build.name) }
                 } @else { (build.name) }
             }

@@ -42,7 +42,7 @@ async function refresh() {
       if (fresh) replace(old, fresh);
     }
     if (document.title !== page.title) document.title = page.title;
-    if (!page.body.dataset.events && document.body.dataset.events) stop();
+    if (!page.body.dataset.events) stop?.();
   } catch {
     // The stream says whether the hub is there.
   } finally {
@@ -74,31 +74,48 @@ export function tell(state) {
   connection.className = `live ${state}`;
 }
 
-let stream = null;
-
-function stop() {
-  stream?.close();
-  stream = null;
-  delete document.body.dataset.events;
-  tell("over");
+/**
+ * Listens to a stream while the page is in view. A browser opens six connections to a host, so that a few pages in the
+ * background would leave none for the page that is looked at. `address` is called for each new connection; `open` after it,
+ * and what happened in between is for it to fetch. Returns a function that ends the listening.
+ */
+export function listen(address, open, handlers) {
+  let stream = null;
+  const begin = () => {
+    if (stream) return;
+    stream = new EventSource(address());
+    stream.onopen = () => {
+      tell("on");
+      open();
+    };
+    stream.onerror = () => tell("off");
+    for (const [kind, handler] of Object.entries(handlers)) stream.addEventListener(kind, handler);
+  };
+  const end = () => {
+    stream?.close();
+    stream = null;
+  };
+  const look = () => (document.visibilityState === "hidden" ? end() : begin());
+  document.addEventListener("visibilitychange", look);
+  look();
+  return () => {
+    document.removeEventListener("visibilitychange", look);
+    end();
+    tell("over");
+  };
 }
 
+let stop = null;
 const address = document.body.dataset.events;
 if (address) {
-  stream = new EventSource(address);
-  stream.onopen = () => {
-    tell("on");
-    later();
-  };
-  stream.onerror = () => tell("off");
-  for (const kind of ["run", "removed", "reset", "line", "status"]) stream.addEventListener(kind, later);
-  stream.addEventListener("end", () => {
-    stop();
+  const over = () => {
+    stop?.();
     refresh();
-  });
+  };
+  stop = listen(() => address, later, { run: later, removed: later, reset: later, line: later, status: later, end: over });
   // Times on the page pass also if nothing happens.
   setInterval(() => {
-    if (stream && document.visibilityState === "visible" && document.querySelector(".phases [aria-current]")) later();
+    if (document.visibilityState === "visible" && document.querySelector(".phases [aria-current]")) later();
   }, 5000);
 }
 

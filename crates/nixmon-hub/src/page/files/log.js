@@ -3,7 +3,7 @@
 // The scroll bar belongs to an empty element of the log's height, or of MAX_HEIGHT if that is less: browsers limit heights. What
 // is drawn is at a position of its own, `row` and `px` below the top of that row, which follows the scroll bar.
 
-import { tell } from "./hub.js";
+import { listen } from "./hub.js";
 
 const ROW = 20;
 const PAGE = 500;
@@ -554,27 +554,25 @@ function Viewer(box) {
     }
   }
 
-  function listen() {
-    const stream = new EventSource(url("/events", { text: false, since: total }));
+  function watch() {
     let sectionsTimer = 0;
-    stream.onopen = () => tell("on");
-    stream.onerror = () => tell("off");
-    stream.addEventListener("extent", (event) => {
-      extend(JSON.parse(event.data).total);
-      sectionsTimer ||= setTimeout(() => {
-        sectionsTimer = 0;
+    const stop = listen(() => url("/events", { text: false, since: total }), () => {}, {
+      extent: (event) => {
+        extend(JSON.parse(event.data).total);
+        sectionsTimer ||= setTimeout(() => {
+          sectionsTimer = 0;
+          fetchSections();
+        }, 2000);
+      },
+      end: (event) => {
+        stop();
+        clearTimeout(sectionsTimer);
+        extend(JSON.parse(event.data).total);
         fetchSections();
-      }, 2000);
-    });
-    stream.addEventListener("end", (event) => {
-      stream.close();
-      clearTimeout(sectionsTimer);
-      tell("over");
-      extend(JSON.parse(event.data).total);
-      fetchSections();
-      isComplete = true;
-      follow.disabled = true;
-      setFollow(false);
+        isComplete = true;
+        follow.disabled = true;
+        setFollow(false);
+      },
     });
   }
 
@@ -667,6 +665,6 @@ function Viewer(box) {
     else if (from > 0) goToLine(Math.min(from, Math.max(1, total)));
     else setFollow(true);
     if (isFollowing) goEnd();
-    listen();
+    watch();
   };
 }
