@@ -132,6 +132,8 @@ pub(crate) struct SearchAnswer {
     pub(crate) total: u64,
     /// Number of lines that were searched.
     pub(crate) searched: u64,
+    /// All lines so far were searched. False while the hub still reads a long recording: then ask again.
+    pub(crate) is_current: bool,
     /// No more lines will come.
     pub(crate) is_complete: bool,
 }

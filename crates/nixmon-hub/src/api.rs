@@ -22,6 +22,7 @@ use crate::detail::Build;
 use crate::failure::Failure;
 use crate::hub::{Asked, Hub};
 use crate::log::{Key, Log, Needle, View};
+use crate::play::Play;
 
 /// Number of runs in an answer, unless asked for otherwise.
 const RUNS: i64 = 200;
@@ -87,6 +88,8 @@ pub(crate) struct LogPart {
     pub(crate) view: View,
     /// Path of the derivation of the view.
     pub(crate) derivation: Option<String>,
+    /// Keeps the recording from being given up while this part is read.
+    pub(crate) play: Play,
 }
 
 /// Finds the log that a request is about: of a run, or of one of its derivations.
@@ -95,7 +98,7 @@ pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure>
     let log = play.log.clone();
     let run = dir.id().0;
     let Some(wanted) = asked.params.text("derivation") else {
-        return Ok(LogPart { run, log, view: View::Whole, derivation: None });
+        return Ok(LogPart { run, log, view: View::Whole, derivation: None, play });
     };
     let mut progress = log.watch();
     let found = async {
@@ -127,7 +130,7 @@ pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure>
         });
         let log = log.await?;
         if log.n_lines(View::Of(1)) > 0 {
-            return Ok(LogPart { run, log, view: View::Of(1), derivation: Some(path) });
+            return Ok(LogPart { run, log, view: View::Of(1), derivation: Some(path), play });
         }
     }
     let view = view.ok_or_else(|| {
@@ -137,7 +140,7 @@ pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure>
         View::Of(number) => log.sources().into_iter().find(|(n, ..)| *n == number).map(|(_, path, ..)| path),
         View::Whole => None,
     };
-    Ok(LogPart { run, log, view, derivation })
+    Ok(LogPart { run, log, view, derivation, play })
 }
 
 /// Returns lines of a log.
@@ -155,7 +158,7 @@ pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<LogAnswer, Failure> 
 
 /// Reads lines; a negative number of the first counts from the end.
 pub(crate) async fn lines(of: LogPart, from: i64, count: u64) -> Result<LogAnswer, Failure> {
-    let LogPart { run, log, view, derivation } = of;
+    let LogPart { run, log, view, derivation, play: _play } = of;
     // The extent comes first: a log that is complete has no more lines than those read afterwards.
     let progress = log.progress();
     let total = log.n_lines(view);
@@ -240,8 +243,8 @@ pub(crate) async fn search(hub: &Hub, asked: &Asked) -> Result<SearchAnswer, Fai
     let needle =
         Needle::new(asked.params.text("q").unwrap_or_default(), is_regex).map_err(Failure::bad_request)?;
     let of = log_of(hub, asked).await?;
-    let permit = work(hub)?;
     let progress = of.log.reach(u64::MAX, REACH).await;
+    let permit = work(hub)?;
     let (log, view) = (of.log, of.view);
     let found = tokio::task::spawn_blocking(move || {
         let _permit = permit;
@@ -254,6 +257,7 @@ pub(crate) async fn search(hub: &Hub, asked: &Asked) -> Result<SearchAnswer, Fai
         lines: found.lines,
         total: found.total,
         searched: found.searched,
+        is_current: progress.is_current,
         is_complete: progress.is_complete,
     })
 }
@@ -267,7 +271,6 @@ pub(crate) fn work(hub: &Hub) -> Result<tokio::sync::OwnedSemaphorePermit, Failu
 pub(crate) async fn raw(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
     let of = log_of(hub, asked).await?;
     let permit = hub.limits.stream().ok_or_else(|| Failure::too_many("too many downloads at once", 5))?;
-    of.log.reach(u64::MAX, REACH).await;
     let file = match &of.derivation {
         Some(path) => format!("run-{}-{}.log", of.run, file_name(path)),
         None => format!("run-{}.log", of.run),
@@ -275,21 +278,36 @@ pub(crate) async fn raw(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(2);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let LogPart { log, view, .. } = of;
-        let total = log.n_lines(view);
+        let LogPart { log, view, play: _play, .. } = of;
         let mut at = 0;
         loop {
-            let piece = match view {
-                View::Whole => log.text(at, CHUNK),
-                View::Of(_) => log.raw(view, at, 512.min(total.saturating_sub(at))),
+            // The extent comes first: what is current then is read to its end.
+            let progress = log.progress();
+            let (piece, n) = match view {
+                View::Whole => {
+                    let piece = log.text(at, CHUNK);
+                    let n = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                    (piece, n)
+                }
+                View::Of(_) => {
+                    let n = log.n_lines(view).saturating_sub(at).min(512);
+                    (log.raw(view, at, n), n)
+                }
             };
-            let n = piece.as_ref().map_or(0, Vec::len);
-            if n == 0 && piece.is_ok() {
-                return;
-            }
-            at += if view == View::Whole { n as u64 } else { 512 };
+            at += n;
+            let piece = match (progress.error, n) {
+                (Some(error), 0) => Err(std::io::Error::other(error)),
+                (None, 0) if progress.is_current => return,
+                (None, 0) if sender.is_closed() => return,
+                (None, 0) => {
+                    // The recording is still being read.
+                    std::thread::sleep(Duration::from_millis(50));
+                    continue;
+                }
+                _ => piece,
+            };
             let is_error = piece.is_err();
-            // A client that has gone needs no more.
+            // A client that has gone needs no more. One that gets an error sees a download that breaks off.
             if sender.blocking_send(piece).is_err() || is_error {
                 return;
             }

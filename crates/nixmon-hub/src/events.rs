@@ -357,6 +357,7 @@ pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
                     log: of.log.clone(),
                     view: of.view,
                     derivation: of.derivation.clone(),
+                    play: of.play.clone(),
                 };
                 let from = i64::try_from(done + 1).unwrap_or(i64::MAX);
                 let Ok(mut answer) = api::lines(part, from, LOG_LINES.min(total - done)).await else {

@@ -103,8 +103,8 @@ impl Plays {
         (plays.len(), plays.iter().map(|(_, play)| play.log.progress().n_bytes).sum())
     }
 
-    /// Returns a run, and begins to read it if that has not happened yet. `can_grow` says that the run had not ended: then a log
-    /// that is complete is one.
+    /// Returns a run, and begins to read it if that has not happened yet. It is read on as long as the [`Play`] or a clone of it
+    /// is held.
     ///
     /// # Errors
     ///
@@ -180,7 +180,7 @@ fn follow(
                 sink.borrow_mut().writer.publish().map_err(write_error)?;
                 published = Instant::now();
                 if !alive.load(Ordering::Relaxed) {
-                    return Ok(());
+                    return Err(write_error("it was given up, since no client read it".to_owned()));
                 }
             }
         }
@@ -204,6 +204,10 @@ fn follow(
         std::thread::sleep(POLL);
         // Looked at before the steps: once it has ended there are no more.
         goes_on = runs.look(&dir, unix_ms())?.life.goes_on();
+    }
+    if goes_on || !alive.load(Ordering::Relaxed) {
+        // Not the end of the run: a log that breaks off must not look like a whole one.
+        return Err(write_error("it was given up, since no client read it".to_owned()));
     }
     let exit = dir.exit()?.map(|exit| exit.status());
     if exit.is_none() {

@@ -154,6 +154,33 @@ fn a_log_goes_on_exactly_where_it_was() {
     assert_eq!(Events::open(&hub, path, Some(&lines.len().to_string())).next().unwrap().kind, "end");
 }
 
+/// The hub holds twelve logs: one that makes room for others must not look as if its run had ended.
+#[test]
+fn a_log_that_is_followed_is_not_given_up() {
+    let home = Home::new();
+    let mut run = counting(&home, "count");
+    let hub = home.hub();
+    until("the run", || (hub.get("/api/v1/runs/count").status == 200).then_some(()));
+    let mut events = Events::open(&hub, "/api/v1/runs/count/log/events", None);
+    let mut lines = texts(&events.next().unwrap());
+    for n in 0..14 {
+        let other = home.record(&format!("other-{n}"), "echo fine");
+        assert_eq!(hub.json(&format!("/api/v1/runs/{other}/log"))["lines"][0]["text"], "fine");
+    }
+    std::fs::write(home.path().join("stop"), "").unwrap();
+    while let Some(event) = events.next() {
+        match event.kind.as_str() {
+            "lines" => lines.extend(texts(&event)),
+            _ => {
+                assert_eq!((event.kind.as_str(), &event.data["error"]), ("end", &Value::Null), "{event:?}");
+                break;
+            }
+        }
+    }
+    assert_eq!(lines.last().map(String::as_str), Some("last"));
+    assert!(run.0.wait().unwrap().success());
+}
+
 #[test]
 fn news_of_a_run_come_as_they_are() {
     let home = Home::new();

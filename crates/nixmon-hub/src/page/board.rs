@@ -12,7 +12,11 @@ use crate::board::{Entry, Group};
 /// Renders the board.
 pub(super) fn page(answer: &RunsAnswer) -> Response {
     let of = |group| answer.runs.iter().filter(move |entry| entry.group == group);
-    let groups = [(Group::Failed, "Failed"), (Group::InProgress, "In progress"), (Group::Ended, "Ended")];
+    let groups = [
+        (Group::Failed, "failed", "Failed"),
+        (Group::InProgress, "in-progress", "In progress"),
+        (Group::Ended, "ended", "Ended"),
+    ];
     let content = html! {
         h1.quiet { "Runs on this machine" }
         div id="board" data-live {
@@ -24,10 +28,10 @@ pub(super) fn page(answer: &RunsAnswer) -> Response {
                     p { "Start one with " code { "nixmon run -- nix build" } "; it appears here by itself." }
                 }
             }
-            @for (group, title) in groups {
+            @for (group, id, title) in groups {
                 @if of(group).next().is_some() {
-                    section aria-labelledby={ "group-" (title.len()) } {
-                        h2 id={ "group-" (title.len()) } { (title) " " span.n { (of(group).count()) } }
+                    section aria-labelledby={ "group-" (id) } {
+                        h2 id={ "group-" (id) } { (title) " " span.n { (of(group).count()) } }
                         ul.cards.compact[group == Group::Ended] {
                             @for entry in of(group) { (card(entry)) }
                         }

@@ -62,7 +62,8 @@ function Viewer(box) {
   let seen = total;
   let chosen = null;
   let anchor = null;
-  const found = { lines: [], set: new Set(), total: 0, at: -1, mark: null };
+  let awaited = 0;
+  const found = { lines: [], set: new Set(), total: 0, at: -1, mark: null, isCurrent: true };
 
   // The parts of the page.
   const input = make("input", { type: "search", placeholder: "Search the whole log", "aria-label": "Search the whole log", maxLength: 1000 });
@@ -438,6 +439,7 @@ function Viewer(box) {
     const wasAtEnd = isAtEnd;
     total = more;
     arrange();
+    if (awaited && total >= awaited) readHash();
     document.getElementById("log-total").textContent = `${total.toLocaleString("en")} ${total === 1 ? "line" : "lines"}`;
     if (stays) {
       seen = total;
@@ -461,7 +463,10 @@ function Viewer(box) {
 
   function readHash() {
     const match = /^#L(\d{1,15})(?:-L?(\d{1,15}))?$/.exec(location.hash);
+    awaited = 0;
     if (!match) return false;
+    // The hub may not have read the recording that far.
+    if (Number(match[1]) > total && !isComplete) awaited = Number(match[1]);
     const first = Math.min(Math.max(1, Number(match[1])), Math.max(1, total));
     const last = Math.min(Math.max(first, Number(match[2] ?? match[1])), Math.max(1, total));
     chosen = [first, last];
@@ -487,10 +492,12 @@ function Viewer(box) {
   let searched = "";
   async function find() {
     const text = input.value;
-    searched = `${isOn(regex)}${text}`;
-    Object.assign(found, { lines: [], set: new Set(), total: 0, at: -1, mark: null });
+    const asks = `${isOn(regex)}${text}`;
+    const current = asks === searched ? found.lines[found.at] : undefined;
+    searched = asks;
+    Object.assign(found, { lines: [], set: new Set(), total: 0, at: -1, mark: null, isCurrent: true });
     if (text) {
-      count.textContent = "…";
+      if (current === undefined) count.textContent = "…";
       try {
         const answer = await fetch(url("/search", { q: text, regex: isOn(regex) }));
         const body = await answer.json();
@@ -498,20 +505,25 @@ function Viewer(box) {
           count.textContent = body.error?.message ?? "failed";
           return;
         }
-        Object.assign(found, { lines: body.lines, set: new Set(body.lines), total: body.total, mark: markOf(text) });
+        Object.assign(found, { lines: body.lines, set: new Set(body.lines), total: body.total, mark: markOf(text), isCurrent: body.is_current });
       } catch {
         count.textContent = "no answer";
         return;
       }
     }
+    found.at = found.lines.indexOf(current);
     restyle();
     draw();
     tellFound();
+    // The hub still reads the recording: there may be more.
+    const asked = searched;
+    if (!found.isCurrent) setTimeout(() => asked === searched && find(), 2000);
   }
 
   function tellFound() {
     const all = found.total > found.lines.length ? `${found.total.toLocaleString("en")} (first ${found.lines.length.toLocaleString("en")} shown)` : found.total.toLocaleString("en");
-    count.textContent = !input.value ? "" : found.total ? `${(found.at + 1).toLocaleString("en")} of ${all}` : "not found";
+    const said = found.total ? `${(found.at + 1).toLocaleString("en")} of ${all}` : "not found";
+    count.textContent = input.value ? said + (found.isCurrent ? "" : " so far") : "";
   }
 
   async function step(by) {
@@ -570,13 +582,14 @@ function Viewer(box) {
         extend(JSON.parse(event.data).total);
         fetchSections();
         isComplete = true;
+        if (awaited) readHash();
         follow.disabled = true;
         setFollow(false);
       },
     });
   }
 
-  this.start = async () => {
+  this.start = () => {
     // The part of the log that was there for readers without scripts goes.
     box.replaceChildren(controls, frame, said);
     arrange();
@@ -659,12 +672,12 @@ function Viewer(box) {
       actions[event.key]();
     });
     const hasHash = readHash();
-    await fetchSections();
     const from = Number(new URLSearchParams(location.search).get("from") ?? 0);
-    if (hasHash) readHash();
+    if (hasHash) isFollowing = false;
     else if (from > 0) goToLine(Math.min(from, Math.max(1, total)));
     else setFollow(true);
     if (isFollowing) goEnd();
+    fetchSections();
     watch();
   };
 }
