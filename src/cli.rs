@@ -174,8 +174,8 @@ Examples:
     #[cfg(feature = "hub")]
     pub(super) const HUB: &str = "\
 Examples:
-  nixmon hub                                  # http://127.0.0.1:7766
-  curl -N http://127.0.0.1:7766/runs/12/wait  # follow run 12";
+  nixmon hub                           # at http://127.0.0.1:7766
+  nixmon hub --listen 127.0.0.1:8080   # elsewhere";
     pub(super) const CONFIG: &str = "\
 Examples:
   nixmon config check  # after a change of the file

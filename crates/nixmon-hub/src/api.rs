@@ -199,7 +199,8 @@ pub(crate) async fn lines(of: LogPart, from: i64, count: u64) -> Result<LogAnswe
 /// Returns the sections of a log.
 pub(crate) async fn sections(hub: &Hub, asked: &Asked) -> Result<SectionsAnswer, Failure> {
     let of = log_of(hub, asked).await?;
-    let progress = of.log.reach(u64::MAX, REACH).await;
+    // Those of the lines so far: a viewer asks again.
+    let progress = of.log.reach(1, REACH).await;
     let total = of.log.n_lines(of.view);
     let sections = of.log.sections(of.view);
     let ends = sections.iter().skip(1).map(|section| section.first).chain([total]);

@@ -548,21 +548,31 @@ function Viewer(box) {
 
   // News.
 
+  let isFetching = false;
+  let isAsked = false;
   async function fetchSections() {
+    isAsked = true;
+    if (isFetching) return;
+    isFetching = true;
+    isAsked = false;
     try {
       const answer = await fetch(url("/sections"));
       if (!answer.ok) return;
       const body = await answer.json();
       const line = at(Math.min(row, Math.max(0, nRows - 1))).line;
       sections = body.sections;
-      total = Math.max(total, body.total);
+      extend(body.total);
       arrange();
-      if (line !== undefined && !isFollowing) row = rowOf(line);
+      if (awaited && total >= awaited) readHash();
+      else if (line !== undefined && !isFollowing) row = rowOf(line);
       if (isFollowing && !isHovered) goEnd();
       else draw();
       syncScroll();
     } catch {
       // Without sections there are only lines.
+    } finally {
+      isFetching = false;
+      if (isAsked) fetchSections();
     }
   }
 
