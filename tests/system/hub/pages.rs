@@ -21,7 +21,8 @@ fn the_board_is_there_in_three_forms() {
     let runs = until("both runs", || {
         let answer = hub.json("/api/v1/runs");
         let runs = answer["runs"].as_array().unwrap().clone();
-        (runs.len() == 2).then_some(runs)
+        let has_ended = |run: &Value| run["status"]["state"] == "ended";
+        (runs.len() == 2 && runs.iter().all(has_ended)).then_some(runs)
     });
     let names: Vec<(&str, &str)> = runs
         .iter()
