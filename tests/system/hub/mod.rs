@@ -87,9 +87,7 @@ fn start(mut command: Command) -> Hub {
     let address = line.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{line}")).1;
     let address = address.trim_end_matches('/').parse().unwrap();
     // What it says later is read, so that it never waits for a reader.
-    std::thread::spawn(move || {
-        stderr.lines().map_while(Result::ok).for_each(|line| eprintln!("hub: {line}"))
-    });
+    std::thread::spawn(move || stderr.lines().for_each(drop));
     Hub { process, address }
 }
 
