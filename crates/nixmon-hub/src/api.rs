@@ -21,7 +21,7 @@ use crate::board::{self, MAX_RUNS};
 use crate::detail::Build;
 use crate::failure::Failure;
 use crate::hub::{Asked, Hub};
-use crate::log::{Key, Log, Needle, View};
+use crate::log::{Key, Kind, Log, Needle, View};
 use crate::play::Play;
 
 /// Number of runs in an answer, unless asked for otherwise.
@@ -105,7 +105,10 @@ pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure>
         loop {
             let is_current = progress.borrow_and_update().is_current;
             let view = log.view_of(wanted);
-            if view.is_some() || is_current || progress.changed().await.is_err() {
+            // Words about a failure may be all that there is: then Nix may have kept more.
+            let first = view.and_then(|view| log.range(view, 0, 1).ok()?.pop());
+            let has_lines = first.is_some_and(|line| line.kind == Kind::Text);
+            if has_lines || is_current || progress.changed().await.is_err() {
                 return view;
             }
         }

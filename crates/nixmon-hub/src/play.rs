@@ -187,11 +187,7 @@ fn follow(
         if !goes_on {
             break;
         }
-        {
-            let writer = &mut sink.borrow_mut().writer;
-            writer.publish().map_err(write_error)?;
-            writer.set_current();
-        }
+        sink.borrow_mut().writer.publish().map_err(write_error)?;
         // Time passes for a build that prints nothing.
         let since = look.status.started_at.unwrap_or(look.status.created_at);
         let now = Duration::from_millis(unix_ms().saturating_sub(since)).max(steps.now());
@@ -201,6 +197,8 @@ fn follow(
             detailed = Some(Instant::now());
             is_news = false;
         }
+        // The detail is there by now as well.
+        sink.borrow().writer.set_current();
         std::thread::sleep(POLL);
         // Looked at before the steps: once it has ended there are no more.
         goes_on = runs.look(&dir, unix_ms())?.life.goes_on();

@@ -353,6 +353,61 @@ fn a_huge_log_is_looked_at() {
 }
 
 #[test]
+fn sections_of_a_log_are_folded() {
+    let home = Home::new();
+    let mut text = String::new();
+    for (id, name) in [(1, "first-1.0"), (2, "second-1.0")] {
+        let path = format!("/nix/store/{id:032}-{name}.drv");
+        let mut record = |record: Value| text.push_str(&format!("@nix {record}\n"));
+        record(
+            json!({"action": "start", "id": id, "level": 3, "parent": 0, "text": "", "type": 105, "fields": [path, "", 1, 1]}),
+        );
+        record(json!({"action": "result", "id": id, "type": 104, "fields": ["buildPhase"]}));
+        (1..=20).for_each(|n| {
+            record(json!({"action": "result", "id": id, "type": 101, "fields": [format!("{name} {n}")]}))
+        });
+        record(json!({"action": "stop", "id": id}));
+    }
+    std::fs::write(home.path().join("records"), text).unwrap();
+    home.record("sections", "cat records >&2");
+    let hub = home.hub();
+    let log = format!("http://{}/runs/sections/log", hub.address);
+    browse(true, |client| async move {
+        size(&client, 1200, 1200).await;
+        client.goto(&log).await.unwrap();
+        until(&client, "document.querySelectorAll('.fold').length === 2").await;
+        let titles =
+            js(&client, "return [...document.querySelectorAll('.fold')].map((one) => one.innerText).join()")
+                .await;
+        let titles = titles.as_str().unwrap();
+        assert!(
+            titles.contains("first-1.0 · buildPhase") && titles.contains("second-1.0 · buildPhase"),
+            "{titles}"
+        );
+        js(
+            &client,
+            "[...document.querySelectorAll('button')].find((one) => one.textContent === 'Fold all').click()",
+        )
+        .await;
+        until(&client, "document.querySelectorAll('.row').length === 2").await;
+        until(&client, "document.querySelectorAll('[aria-expanded=false]').length === 2").await;
+        // By keyboard, and the focus stays.
+        js(&client, "document.querySelector('.fold button').focus()").await;
+        client.active_element().await.unwrap().send_keys("\u{e007}").await.unwrap();
+        until(&client, "document.activeElement.getAttribute('aria-expanded') === 'true'").await;
+        until(&client, "document.querySelectorAll('.row').length === 22").await;
+        // The address of a line opens its section.
+        js(&client, "location.hash = '#L25'").await;
+        until(&client, &in_view(25)).await;
+        until(&client, "document.getElementById('L25').parentElement.textContent.includes('second-1.0 5')")
+            .await;
+        // The log of one derivation has its own numbers.
+        client.goto(&format!("{log}?derivation=second-1.0#L5")).await.unwrap();
+        until(&client, "document.querySelector('.row.chosen .text')?.textContent === 'second-1.0 5'").await;
+    });
+}
+
+#[test]
 fn a_log_is_followed_until_the_reader_looks_elsewhere() {
     let home = Home::new();
     let script = "i=0; while [ ! -e stop ]; do i=$((i+1)); echo \"line $i\"; sleep 0.02; done; echo last";
