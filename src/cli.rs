@@ -1,6 +1,7 @@
 //! The command line. Types only; `settings` decides what they mean together.
 
 mod packages;
+mod serve;
 mod watch;
 
 use std::borrow::Cow;
@@ -15,6 +16,11 @@ use nixmon_log::escapes::escape;
 use nixmon_runs::query::LineRange;
 
 pub use packages::{PackageHistoryArgs, PackagesArgs};
+#[cfg(feature = "hub")]
+pub use serve::HubArgs;
+#[cfg(feature = "mcp")]
+pub use serve::McpArgs;
+pub use serve::ProfileArg;
 pub use watch::{BackendArg, EngagementArg, ShellArg, WatchArgs, WatchCommand};
 
 /// Smallest value of `--every`, in seconds.
@@ -68,7 +74,7 @@ pub struct Cli {
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 13] = [
+const CLIENTS: [&str; 14] = [
     "status",
     "wait",
     "log",
@@ -80,6 +86,7 @@ const CLIENTS: [&str; 13] = [
     "packages",
     "watch",
     "mcp",
+    "hub",
     "completions",
     "man",
 ];
@@ -199,6 +206,11 @@ Examples:
 Examples:
   nixmon runs prune --dry-run       # what would be removed
   nixmon runs prune --keep-days 7   # keep a week";
+    #[cfg(feature = "hub")]
+    pub(super) const HUB: &str = "\
+Examples:
+  nixmon hub                           # at http://127.0.0.1:7766
+  nixmon hub --listen 127.0.0.1:8080   # elsewhere";
     pub(super) const CONFIG: &str = "\
 Examples:
   nixmon config check  # after a change of the file
@@ -261,6 +273,10 @@ pub enum Command {
     /// Serve builds to an agent: the Model Context Protocol, on standard input and output
     #[cfg(feature = "mcp")]
     Mcp(McpArgs),
+    /// Show the runs of this machine in a browser, live, and serve them to programs
+    #[cfg(feature = "hub")]
+    #[command(after_help = examples::HUB)]
+    Hub(HubArgs),
     /// Check the configuration file, or show the settings in force
     #[command(subcommand, after_help = examples::CONFIG)]
     Config(ConfigCommand),
@@ -423,32 +439,6 @@ pub struct ListArgs {
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
-}
-
-/// The way to serve agents, and the extent of what they may do.
-#[cfg(feature = "mcp")]
-#[derive(Clone, Debug, Args)]
-pub struct McpArgs {
-    /// Serve over HTTP at /mcp, on this address
-    #[cfg(feature = "mcp-http")]
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8271")]
-    pub http: Option<std::net::SocketAddr>,
-    /// The extent of what a client may do [default: all; over HTTP: read-only]
-    #[arg(long, value_enum, value_name = "PROFILE")]
-    pub profile: Option<ProfileArg>,
-}
-
-/// The extent of what a client of `nixmon mcp` may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProfileArg {
-    /// Look at runs
-    ReadOnly,
-    /// Also start commands that build and change nothing, and those that [mcp] allow names; stop runs
-    Build,
-    /// Also switch this machine to another configuration
-    Switch,
-    /// Also start any other command
-    All,
 }
 
 /// An action on recorded runs.

@@ -6,6 +6,8 @@ mod config;
 mod describe;
 mod error;
 mod history;
+#[cfg(feature = "hub")]
+mod hub;
 mod jobs;
 mod list;
 mod log;
@@ -67,6 +69,8 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         Task::Prune { dry_run } => prune::prune(settings, *dry_run),
         #[cfg(feature = "mcp")]
         Task::Mcp(args) => mcp::mcp(settings, args),
+        #[cfg(feature = "hub")]
+        Task::Hub(args) => hub::hub(settings, args),
         Task::History(command) => history::history(settings, command),
         Task::Watch(args) => watch::watch(settings, args),
         Task::Jobs(args) => jobs::jobs(settings, args),

@@ -7,6 +7,8 @@ use super::NotifyWays;
 
 /// The variable with the token of agents over HTTP, which no command inherits.
 pub(crate) const MCP_TOKEN: &str = "NIXMON_MCP_TOKEN";
+/// The variable with the token of the hub's clients.
+const HUB_TOKEN: &str = "NIXMON_HUB_TOKEN";
 
 /// The environment of the process.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +53,8 @@ pub struct Environment {
     pub nixmon_log: Option<String>,
     /// `NIXMON_MCP_TOKEN`: the token of agents over HTTP.
     pub mcp_token: Option<String>,
+    /// `NIXMON_HUB_TOKEN`: the token of the hub's clients.
+    pub hub_token: Option<String>,
     /// `NIXMON_ALLOW_OTHER_OWNER`: the store of runs is written even if it belongs to another user.
     pub allow_other_owner: bool,
     /// The ways to notify the user of the end of a run.
@@ -95,6 +99,7 @@ impl Environment {
             allow_other_owner: value("NIXMON_ALLOW_OTHER_OWNER") == "1",
             nixmon_log: std::env::var("NIXMON_LOG").ok().filter(|level| !level.is_empty()),
             mcp_token: std::env::var(MCP_TOKEN).ok().filter(|token| !token.is_empty()),
+            hub_token: std::env::var(HUB_TOKEN).ok().filter(|token| !token.is_empty()),
             home,
         }
     }

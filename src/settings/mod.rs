@@ -94,6 +94,9 @@ pub enum Task {
     Mcp(crate::cli::McpArgs),
     /// See builds that others start.
     Watch(WatchArgs),
+    /// Serve pages about runs.
+    #[cfg(feature = "hub")]
+    Hub(crate::cli::HubArgs),
     /// Say that the configuration can be used: whether it can is found out in reading it.
     ConfigCheck,
     /// Say what is in force.
@@ -139,6 +142,8 @@ pub struct Settings {
     pub mcp: McpSettings,
     /// Settings of `nixmon watch`.
     pub watch: WatchSettings,
+    /// The token of the hub's clients in the environment.
+    pub hub_token: Option<String>,
     /// Limits for finished runs.
     pub retention: Retention,
     /// The use of the history of builds.

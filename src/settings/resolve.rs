@@ -108,6 +108,8 @@ impl Settings {
             }
             #[cfg(feature = "mcp")]
             Some(Command::Mcp(args)) => Task::Mcp(args),
+            #[cfg(feature = "hub")]
+            Some(Command::Hub(args)) => Task::Hub(args),
             Some(Command::History(command)) => {
                 if let HistoryCommand::Prune { keep_days, keep_mib } = command {
                     history = Kept { days: keep_days, mib: keep_mib, ..Kept::default() };
@@ -211,6 +213,7 @@ impl Settings {
             nix_config: environment.nix_config.clone(),
             mcp,
             watch,
+            hub_token: environment.hub_token.clone(),
             retention,
             history,
             stdout_is_stderr: environment.stdout_is_stderr,

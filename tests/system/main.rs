@@ -8,6 +8,8 @@ mod e2e;
 mod faults;
 mod flake;
 mod history;
+#[cfg(feature = "hub")]
+mod hub;
 mod inside;
 mod live;
 #[cfg(feature = "mcp")]

@@ -1,0 +1,173 @@
+//! The state that all requests share.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use nixmon_runs::clock::unix_ms;
+use nixmon_runs::query::{Look, Runs};
+use nixmon_runs::{QueryError, RunDir};
+
+use crate::access::Access;
+use crate::board::Poller;
+use crate::failure::Failure;
+use crate::kept::KeptLogs;
+use crate::limits::Limits;
+use crate::play::{Play, Plays};
+use crate::program::Program;
+
+/// Longest wait for a look at the store.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// The state that all requests share.
+pub(crate) struct Hub {
+    pub(crate) program: Arc<dyn Program>,
+    pub(crate) poller: Poller,
+    pub(crate) plays: Plays,
+    pub(crate) kept: Arc<KeptLogs>,
+    pub(crate) access: Access,
+    pub(crate) limits: Limits,
+    pub(crate) counts: Counts,
+    pub(crate) started_at: u64,
+}
+
+/// Numbers of answers by their status class: 1xx to 5xx.
+#[derive(Debug, Default)]
+pub(crate) struct Counts([AtomicU64; 5]);
+
+impl Counts {
+    pub(crate) fn add(&self, status: u16) {
+        if let Some(count) = self.0.get(usize::from(status / 100).saturating_sub(1)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn get(&self) -> impl Iterator<Item = (u16, u64)> {
+        (1..).zip(&self.0).map(|(class, count)| (class, count.load(Ordering::Relaxed)))
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("poller", &self.poller)
+            .field("plays", &self.plays)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// Does work with the store of runs that blocks.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Program, &Runs<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let program = Arc::clone(&self.program);
+        let work = tokio::task::spawn_blocking(move || {
+            let runs = program.runs()?;
+            work(&*program, &runs)
+        });
+        match tokio::time::timeout(LOOK, work).await {
+            Ok(Ok(result)) => result.map_err(Failure::from),
+            Ok(Err(_)) => Err(Failure::unavailable("the request could not be carried out")),
+            Err(_) => Err(Failure::unavailable("the store of runs does not answer")),
+        }
+    }
+
+    /// Finds a run by its number or name, and looks at it.
+    pub(crate) async fn look(&self, reference: &str) -> Result<(RunDir, Look), Failure> {
+        let reference = reference.to_owned();
+        self.blocking(move |_, runs| {
+            let dir = runs.find(Some(&reference))?;
+            let look = runs.look(&dir, unix_ms())?;
+            Ok((dir, look))
+        })
+        .await
+    }
+
+    /// Finds a run, and begins to read its recording.
+    pub(crate) async fn play(&self, reference: &str) -> Result<(RunDir, Look, Play), Failure> {
+        let (dir, look) = self.look(reference).await?;
+        let play = self.plays.get(dir.id())?;
+        Ok((dir, look, play))
+    }
+}
+
+/// A request, as handlers see it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) path: BTreeMap<String, String>,
+    pub(crate) params: Params,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Asked {
+    /// Returns a part of the path.
+    pub(crate) fn part(&self, name: &str) -> &str {
+        self.path.get(name).map_or("", String::as_str)
+    }
+
+    /// Returns a header as text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Returns the offset after which a stream goes on: `Last-Event-ID`, else the parameter `since`.
+    pub(crate) fn since(&self) -> Option<&str> {
+        self.header("last-event-id").or(self.params.text("since"))
+    }
+}
+
+/// Parameters of a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Params(pub(crate) BTreeMap<String, String>);
+
+impl Params {
+    /// Returns a parameter; an empty one counts as absent.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// Returns a number within limits.
+    ///
+    /// # Errors
+    ///
+    /// If it is none.
+    pub(crate) fn number(
+        &self,
+        name: &str,
+        default: i64,
+        limits: std::ops::RangeInclusive<i64>,
+    ) -> Result<i64, Failure> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        match text.parse() {
+            Ok(number) if limits.contains(&number) => Ok(number),
+            _ => Err(Failure::bad_request(format!(
+                "`{name}` is a number from {} to {}",
+                limits.start(),
+                limits.end()
+            ))),
+        }
+    }
+
+    /// Returns a switch.
+    ///
+    /// # Errors
+    ///
+    /// If it is neither `true` nor `false`.
+    pub(crate) fn switch(&self, name: &str, default: bool) -> Result<bool, Failure> {
+        match self.text(name) {
+            None => Ok(default),
+            Some("true" | "1") => Ok(true),
+            Some("false" | "0") => Ok(false),
+            Some(_) => Err(Failure::bad_request(format!("`{name}` is true or false"))),
+        }
+    }
+}
+
+/// The address that a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);

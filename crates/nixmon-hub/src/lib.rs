@@ -1,0 +1,27 @@
+//! nixmon's recorded runs as pages and an HTTP API.
+//!
+//! [`serve`] answers from a store of runs, which it only reads; the program around it says where that is ([`Program`]). The hub
+//! keeps nothing that matters: a hub that is killed and started again serves the same, and streams go on where they were.
+
+mod accept;
+mod access;
+mod answers;
+mod api;
+mod board;
+mod detail;
+mod events;
+mod failure;
+mod hub;
+mod kept;
+mod limits;
+mod log;
+mod metrics;
+mod openapi;
+mod page;
+mod play;
+mod program;
+mod routes;
+mod server;
+
+pub use program::Program;
+pub use server::{Config, HubError, serve};

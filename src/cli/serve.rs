@@ -1,0 +1,49 @@
+//! Arguments of what serves agents and browsers.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+/// The way to serve agents, and the extent of what they may do.
+#[cfg(feature = "mcp")]
+#[derive(Clone, Debug, Args)]
+pub struct McpArgs {
+    /// Serve over HTTP at /mcp, on this address
+    #[cfg(feature = "mcp-http")]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8271")]
+    pub http: Option<std::net::SocketAddr>,
+    /// The extent of what a client may do [default: all; over HTTP: read-only]
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    pub profile: Option<ProfileArg>,
+}
+
+/// The address of the hub, and who may use it.
+#[cfg(feature = "hub")]
+#[derive(Clone, Debug, Args)]
+pub struct HubArgs {
+    /// Serve at this address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7766")]
+    pub listen: std::net::SocketAddr,
+    /// Also answer to this name of this host, as of a proxy in front; needs a token
+    #[arg(long = "host", value_name = "NAME")]
+    pub hosts: Vec<String>,
+    /// Ask for the token in FILE, or in NIXMON_HUB_TOKEN; a browser asks for it as a password
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
+    /// Serve other machines without TLS: anyone on the network path can read the logs and the token
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// The extent of what a client of `nixmon mcp` may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProfileArg {
+    /// Look at runs
+    ReadOnly,
+    /// Also start commands that build and change nothing, and those that [mcp] allow names; stop runs
+    Build,
+    /// Also switch this machine to another configuration
+    Switch,
+    /// Also start any other command
+    All,
+}
