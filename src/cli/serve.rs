@@ -1,8 +1,13 @@
 //! Arguments of what serves agents and browsers.
 
+#[cfg(feature = "hub")]
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum, ValueHint};
+#[cfg(any(feature = "hub", feature = "mcp"))]
+use clap::Args;
+use clap::ValueEnum;
+#[cfg(feature = "hub")]
+use clap::ValueHint;
 
 /// The way to serve agents, and the extent of what they may do.
 #[cfg(feature = "mcp")]

@@ -65,6 +65,7 @@ impl Subject {
     }
 
     /// Returns the number of jobs that the command line asks for.
+    #[cfg(feature = "mcp")]
     pub(crate) fn jobs(&self) -> Option<u32> {
         self.tool_jobs.or(self.max_jobs)
     }

@@ -20,18 +20,32 @@ const CORE: [(&str, &[&str]); 9] = [
 ];
 
 /// The modules of the program, and the modules that each may import. `commands` is above all, `lib` and `main` only hand over.
-const PROGRAM: [(&str, &[&str]); 9] = [
+const PROGRAM: [(&str, &[&str]); 10] = [
     ("cli", &[]),
     ("exit_status", &[]),
     ("limited", &[]),
     ("nix_commands", &["limited"]),
     ("settings", &["cli"]),
-    ("history", &["settings"]),
+    ("packages", &["limited", "nix_commands"]),
+    ("history", &["packages", "settings"]),
     ("drive", &["history", "settings", "nix_commands", "cli", "exit_status"]),
-    ("monitor", &["drive", "history", "settings", "nix_commands", "limited", "cli", "exit_status"]),
+    (
+        "monitor",
+        &["drive", "history", "packages", "settings", "nix_commands", "limited", "cli", "exit_status"],
+    ),
     (
         "commands",
-        &["monitor", "drive", "history", "settings", "nix_commands", "limited", "cli", "exit_status"],
+        &[
+            "monitor",
+            "drive",
+            "history",
+            "packages",
+            "settings",
+            "nix_commands",
+            "limited",
+            "cli",
+            "exit_status",
+        ],
     ),
 ];
 

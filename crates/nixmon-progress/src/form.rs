@@ -1,5 +1,7 @@
 //! Forms of lines: literals with named holes, and the rows of the tools' tables.
 
+use memchr::memmem;
+
 use crate::unit::{Stage, Tool};
 
 /// The meaning of a line that has a row's form.
@@ -210,7 +212,9 @@ impl Form {
             let (text, after) = if literal.is_empty() {
                 rest.split_at(rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len())
             } else {
-                rest.split_once(literal)?
+                // The search of the standard library prepares more than such short texts take to search.
+                let at = memmem::find(rest.as_bytes(), literal.as_bytes())?;
+                (rest.get(..at)?, rest.get(at + literal.len()..)?)
             };
             fill(&mut sighting, *hole, text)?;
             rest = after;

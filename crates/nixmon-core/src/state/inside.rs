@@ -12,7 +12,7 @@ use nixmon_log::input::{Event, Line};
 use nixmon_progress::causes::Cause;
 use nixmon_progress::{Build, Finished, Hints, Package, Unit, may_begin};
 
-use super::change::{Change, Effects};
+use super::change::{BuildEnd, Change, Effects};
 use super::derivation::DerivationState;
 use super::ids::DerivationId;
 use super::log_tail::LogTail;
@@ -29,6 +29,9 @@ const CAUGHT_UP: u64 = 8;
 const LINES_PER_MS: u64 = 20;
 /// Bytes of progress that all scopes together keep. A browser's build prints about 10 MiB.
 pub(super) const MAX_BYTES: usize = 128 << 20;
+/// Lines of a build, and bytes, that wait until somebody looks at it: most builds end before that, and are not read at all.
+const MAX_PENDING: usize = 256;
+const MAX_PENDING_BYTES: usize = 16 << 10;
 /// Lines of progress, and bytes, that are kept until facts about the build arrive.
 const MAX_EARLY: usize = 2048;
 const MAX_EARLY_BYTES: usize = 128 << 10;
@@ -84,6 +87,16 @@ pub struct Scope {
     filled: Moment,
     /// Lines that were not read since the last tick.
     skipped: u64,
+    /// Lines since the last tick that wait to be read.
+    pending: Pending,
+}
+
+/// Lines that wait to be read.
+#[derive(Debug, Default)]
+struct Pending {
+    text: String,
+    /// The time of each, and where it ends in the text.
+    ends: Vec<(Moment, usize)>,
 }
 
 /// Lines of progress that are read again once more is known.
@@ -141,6 +154,7 @@ impl Scope {
             room: BURST,
             filled: Moment::ZERO,
             skipped: 0,
+            pending: Pending::default(),
         }
     }
 
@@ -180,6 +194,38 @@ impl Scope {
         self.build.finished()
     }
 
+    /// Takes a line, with its redraws, that is to be read before the next look. Returns the bytes of progress in what was read.
+    fn line_later(&mut self, line: &str, now: Moment, dropped: &mut Dropped) -> usize {
+        let Pending { text, ends } = &mut self.pending;
+        if self.room == 0 && ends.is_empty() {
+            return self.line(line, now, dropped);
+        }
+        text.push_str(line);
+        ends.push((now, text.len()));
+        if ends.len() < MAX_PENDING && text.len() < MAX_PENDING_BYTES {
+            return 0;
+        }
+        self.read_pending(dropped)
+    }
+
+    /// Reads the lines that wait. Returns the bytes of progress in them.
+    fn read_pending(&mut self, dropped: &mut Dropped) -> usize {
+        if self.pending.ends.is_empty() {
+            return 0;
+        }
+        let Pending { mut text, mut ends } = std::mem::take(&mut self.pending);
+        let (mut from, mut n_bytes) = (0, 0);
+        for &(at, end) in &ends {
+            n_bytes += self.line(text.get(from..end).unwrap_or_default(), at, dropped);
+            from = end;
+        }
+        // The next lines need as much room.
+        text.clear();
+        ends.clear();
+        self.pending = Pending { text, ends };
+        n_bytes
+    }
+
     /// Reads a line with its redraws. Returns the bytes of progress in it.
     fn line(&mut self, line: &str, now: Moment, dropped: &mut Dropped) -> usize {
         if self.room == 0 && !self.fill(now) {
@@ -193,14 +239,17 @@ impl Scope {
         line.split('\r').map(|drawing| self.read(&strip_escapes(drawing), now)).sum()
     }
 
-    /// Reads the last lines of a flood, of which the rest was not read.
-    fn catch_up(&mut self, log: &LogTail, now: Moment) {
+    /// Reads the lines that wait, and the last ones of a flood, of which the rest is not read. Returns the bytes of progress in them.
+    fn catch_up(&mut self, log: Option<&LogTail>, now: Moment, dropped: &mut Dropped) -> usize {
+        let mut n_bytes = self.read_pending(dropped);
+        let Some(log) = log else { return n_bytes };
         let n_skipped = std::mem::take(&mut self.skipped).min(CAUGHT_UP);
         if n_skipped > 0 {
             for line in log.tail(usize::try_from(n_skipped).unwrap_or(0)) {
-                self.read(&line, now);
+                n_bytes += self.read(&line, now);
             }
         }
+        n_bytes
     }
 
     /// Reads a line without redraws and escapes.
@@ -380,7 +429,7 @@ impl Insides {
             dropped.progress_lines += 1;
             return;
         }
-        self.bytes += scope.line(line, now, dropped);
+        self.bytes += scope.line_later(line, now, dropped);
     }
 
     /// Takes note that a scope is gone.
@@ -570,23 +619,29 @@ impl State {
     /// Looks at all scopes.
     pub(super) fn look_inside(&mut self) {
         let now = self.clock.now;
-        if let Some(command) = &mut self.insides.command
+        let Insides { command, bytes, .. } = &mut self.insides;
+        let dropped = &mut self.dropped;
+        if let Some(command) = command
             && !command.scope.ended
         {
-            command.scope.catch_up(&command.log, now);
+            *bytes += command.scope.catch_up(Some(&command.log), now, dropped);
             command.scope.look(now);
         }
         self.builds.derivations.look_inside(|scope, log| {
-            log.into_iter().for_each(|log| scope.catch_up(log, now));
+            *bytes += scope.catch_up(log, now, dropped);
             scope.look(now);
         });
     }
 
-    /// Reads the end of a build's log, if a flood came before it.
-    pub(super) fn catch_up(&mut self, id: DerivationId) {
+    /// Reads what is left of the log of a build that is over, if anybody will look at it.
+    pub(super) fn catch_up(&mut self, id: DerivationId, end: BuildEnd) {
+        if end == BuildEnd::Built && !self.insides.tells_work {
+            return;
+        }
         let derivation = self.builds.derivations.get_mut(id);
-        if let (Some(scope), Some(log)) = (&mut derivation.inside, &derivation.log) {
-            scope.catch_up(log, self.clock.now);
+        if let Some(scope) = &mut derivation.inside {
+            let log = derivation.log.as_deref();
+            self.insides.bytes += scope.catch_up(log, self.clock.now, &mut self.dropped);
         }
     }
 
@@ -606,8 +661,9 @@ impl State {
     /// Takes the end of the command.
     pub(super) fn command_ended(&mut self, success: bool, effects: &mut Effects) {
         let now = self.clock.now;
-        let Some(command) = &mut self.insides.command else { return };
-        command.scope.catch_up(&command.log, now);
+        let Insides { command, bytes, .. } = &mut self.insides;
+        let Some(command) = command else { return };
+        *bytes += command.scope.catch_up(Some(&command.log), now, &mut self.dropped);
         command.scope.end(success, now);
         if self.insides.tells_work && self.is_plain() {
             let worked = self.insides.command.as_ref().and_then(|command| command.scope.worked(None, now));

@@ -613,7 +613,7 @@ impl State {
 
     /// A build is over, and how is known.
     pub(super) fn build_ended(&mut self, id: DerivationId, end: BuildEnd, effects: &mut Effects) {
-        self.catch_up(id);
+        self.catch_up(id, end);
         let now = self.clock.now;
         let state = match end {
             BuildEnd::Built => DerivationState::Built,
