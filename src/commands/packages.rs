@@ -10,7 +10,7 @@ use super::{print_json, print_lines, symbols};
 use crate::cli::PackagesArgs;
 use crate::exit_status::{ExitStatus, Failed};
 use crate::history::Context;
-use crate::packages::{Basis, Known, NotFound, PackageKind, PackageRow, PackagesRecord, find};
+use crate::packages::{Basis, NotFound, PackageKind, PackageRow, PackagesRecord, PastPlace, find};
 use crate::settings::Settings;
 use nixmon_core::render::rough;
 use nixmon_core::text::{Column, Line, Role, Symbols, bytes, count, table};
@@ -23,7 +23,7 @@ const TABLE: [Column; 5] =
     [Column::cut_to(16), Column::NUMBER, Column::FIXED, Column::NUMBER, Column::cut_to(12)];
 
 pub(super) fn packages(settings: &Settings, args: &PackagesArgs) -> Result<ExitStatus> {
-    let history = Context::here(settings).map(|context| Known { path: context.path, host: context.host });
+    let history = Context::here(settings).map(|context| PastPlace { path: context.path, host: context.host });
     let record = find(args.place.as_deref(), history.as_ref()).map_err(|error| {
         let status = match error {
             NotFound::NoDirectory(_) | NotFound::Nothing { .. } => ExitStatus::NotFound,

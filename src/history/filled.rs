@@ -46,7 +46,7 @@ pub(crate) enum Row {
     Build(Box<BuildRecord>),
     /// A download has ended.
     Download(Box<DownloadRecord>),
-    /// What was built inside a build, or by the command, is complete.
+    /// The list of what was built inside a build, or by the command, is complete.
     Work(Vec<UnitRecord>, Vec<PackageRecord>),
 }
 

@@ -184,7 +184,7 @@ enum Question {
 
 /// The answer to a question.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct Learned {
     /// The path of the derivation; `None` is the command.
     pub(crate) derivation: Option<String>,
     /// The facts.
@@ -203,7 +203,7 @@ pub(crate) struct Insights {
 
 enum Engine {
     Here(Box<Finder>),
-    Thread { questions: SyncSender<Question>, answers: Receiver<Known> },
+    Thread { questions: SyncSender<Question>, answers: Receiver<Learned> },
 }
 
 impl std::fmt::Debug for Insights {
@@ -244,7 +244,7 @@ impl Insights {
     }
 
     /// Returns what is known of the command of a replay, before its first step.
-    pub(crate) fn of_command(&mut self) -> Option<Known> {
+    pub(crate) fn of_command(&mut self) -> Option<Learned> {
         match &mut self.engine {
             Engine::Here(finder) if !self.is_told => finder.answer(Question::Command),
             _ => None,
@@ -252,7 +252,7 @@ impl Insights {
     }
 
     /// Asks about builds that have begun. Returns what has become known.
-    pub(crate) fn tick(&mut self, state: &State) -> Vec<Known> {
+    pub(crate) fn tick(&mut self, state: &State) -> Vec<Learned> {
         if state.phase() == Phase::Done {
             return Vec::new();
         }
@@ -305,12 +305,12 @@ impl Finder {
         Self { builder, target, store, scopes: None, had_project: None }
     }
 
-    fn answer(&mut self, question: Question) -> Option<Known> {
+    fn answer(&mut self, question: Question) -> Option<Learned> {
         match question {
             Question::Command => self
                 .command()
-                .map(|hints| Known { derivation: None, insight: Insight { scope: None, hints } }),
-            Question::Build { id, path, name } => self.build(&name).map(|past| Known {
+                .map(|hints| Learned { derivation: None, insight: Insight { scope: None, hints } }),
+            Question::Build { id, path, name } => self.build(&name).map(|past| Learned {
                 derivation: Some(path),
                 insight: Insight { scope: Some(id), hints: Hints { past: Some(past), ..Hints::default() } },
             }),

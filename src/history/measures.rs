@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nixmon_core::state::{DerivationId, State};
 use nixmon_history::record::Resources;
-use nixmon_runs::proc::builders::{Build, Builder, Source};
+use nixmon_runs::proc::builders::{Build, BuilderProcess, Source};
 
 /// Builds that have been measured and not ended, at most.
 const MOST: usize = 1024;
@@ -30,12 +30,12 @@ impl Measures {
     }
 
     /// Takes note of all builders that are there now.
-    pub(super) fn look(&self, builders: Vec<Builder>) {
+    pub(super) fn look(&self, builders: Vec<BuilderProcess>) {
         self.with(|known| {
             for measured in known.iter_mut() {
                 measured.now = None;
             }
-            for Builder { build, cpu, memory, source } in builders {
+            for BuilderProcess { build, cpu, memory, source } in builders {
                 match known.iter_mut().find(|measured| measured.build == build) {
                     Some(measured) => {
                         measured.cpu = measured.cpu.max(cpu);
@@ -97,10 +97,11 @@ impl Measures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drive::silent_pipeline;
+    use nixmon_core::frontend::{LogLines, Results};
+    use nixmon_core::pipeline::Pipeline;
 
-    fn builder(name: &str, outputs: &[&str], cpu: u64, memory: u64) -> Builder {
-        Builder {
+    fn builder(name: &str, outputs: &[&str], cpu: u64, memory: u64) -> BuilderProcess {
+        BuilderProcess {
             build: Build {
                 name: Some(name.to_owned()),
                 outputs: outputs.iter().map(|path| (*path).to_owned()).collect(),
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_build_gets_what_was_measured_of_it() {
-        let (mut pipeline, _) = silent_pipeline();
+        let mut pipeline = Pipeline::new(Results::new(std::io::sink()), LogLines::default());
         let drv =
             |digest: char, name: &str| format!("/nix/store/{}-{name}.drv", digest.to_string().repeat(32));
         for (id, path) in [(1, drv('0', "a-1")), (2, drv('1', "b-1")), (3, drv('2', "b-1"))] {

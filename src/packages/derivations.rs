@@ -10,7 +10,7 @@ use std::time::Duration;
 use nixmon_log::nix::derivation::DerivationInputs;
 
 use super::NotFound;
-use super::record::{Origin, PackageKind, PackageRow, PackagesRecord};
+use super::record::{PackageKind, PackageRow, PackagesOrigin, PackagesRecord};
 use crate::limited;
 
 /// Time that an evaluation has.
@@ -61,7 +61,7 @@ pub(super) fn read(place: &str) -> Result<PackagesRecord, NotFound> {
         stack.extend(inputs.iter().cloned());
         graph.insert(path, inputs);
     }
-    Ok(PackagesRecord::new(place.to_owned(), Origin::Derivations, rows(&graph)))
+    Ok(PackagesRecord::new(place.to_owned(), PackagesOrigin::Derivations, rows(&graph)))
 }
 
 /// Asks Nix for the derivations of an installable.

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use nixmon_progress::packages::{Disk, Origin, Project};
 
-use super::past::Known;
+use super::past::PastPlace;
 use super::record::PackagesRecord;
 use super::{NotFound, cargo, derivations, with_critical_path};
 
@@ -24,7 +24,7 @@ const MOST_DIRS: usize = 256;
 /// # Errors
 ///
 /// If there are none, with what to do about it.
-pub(crate) fn find(place: Option<&str>, history: Option<&Known>) -> Result<PackagesRecord, NotFound> {
+pub(crate) fn find(place: Option<&str>, history: Option<&PastPlace>) -> Result<PackagesRecord, NotFound> {
     let record = match place {
         Some(place) if derivations::is_named(place) && !Path::new(place).is_dir() => {
             derivations::read(place)?

@@ -1,6 +1,6 @@
 //! The packages of a project: CMake targets, crates, or the derivations of a Nix graph.
 //!
-//! [`find()`] reads what a build system wrote down, [`Known`] is a history of how long packages took, and
+//! [`find()`] reads what a build system wrote down, [`PastPlace`] is a history of how long packages took, and
 //! [`place()`] asks CMake to write it down before a configure that nixmon runs.
 
 #![expect(clippy::disallowed_methods, reason = "a project is files, and cargo and Nix are asked for theirs")]
@@ -16,7 +16,7 @@ use nixmon_progress::packages::{Link, longest_chain};
 
 pub(crate) use cargo::project as cargo_project;
 pub(crate) use directory::find;
-pub(crate) use past::Known;
+pub(crate) use past::PastPlace;
 pub(crate) use query::place;
 pub use record::schema;
 pub(crate) use record::{

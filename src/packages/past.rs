@@ -18,7 +18,7 @@ const ALIKE: std::ops::RangeInclusive<f64> = 0.5..=1.5;
 
 /// A history of builds, and the host whose times count before those of others.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+pub(crate) struct PastPlace {
     /// The database.
     pub(crate) path: PathBuf,
     /// The host.
@@ -26,7 +26,7 @@ pub(crate) struct Known {
 }
 
 /// Fills in the times of packages: from the history, else from the sources, scaled by the packages of which both are known.
-pub(super) fn with_times(mut record: PackagesRecord, history: Option<&Known>) -> PackagesRecord {
+pub(super) fn with_times(mut record: PackagesRecord, history: Option<&PastPlace>) -> PackagesRecord {
     let Some(known) = history else { return record };
     let Ok(store) = Store::open_read_only(&known.path) else { return record };
     let Ok(runs) = store.all_package_runs(None, RUNS) else { return record };

@@ -23,7 +23,7 @@ pub(crate) struct PackagesRecord {
     /// The directory that was read, absolute, or the installable or derivation that was named.
     pub(crate) place: String,
     /// The source of this knowledge.
-    pub(crate) origin: Origin,
+    pub(crate) origin: PackagesOrigin,
     /// Other build directories of the project, which were configured earlier.
     pub(crate) other_places: Vec<String>,
     /// The packages, sorted by name.
@@ -33,7 +33,7 @@ pub(crate) struct PackagesRecord {
 }
 
 impl PackagesRecord {
-    pub(super) fn new(place: String, origin: Origin, packages: Vec<PackageRow>) -> Self {
+    pub(super) fn new(place: String, origin: PackagesOrigin, packages: Vec<PackageRow>) -> Self {
         Self {
             r#type: "packages".into(),
             schema: SCHEMA,
@@ -105,7 +105,7 @@ impl PackageHistoryRecord {
 /// The files or the tool from which packages were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Origin {
+pub(crate) enum PackagesOrigin {
     /// CMake's file API: `.cmake/api/v1/reply`.
     CmakeFileApi,
     /// `build.ninja`.
@@ -120,7 +120,7 @@ pub(crate) enum Origin {
     Derivations,
 }
 
-impl From<progress::Origin> for Origin {
+impl From<progress::Origin> for PackagesOrigin {
     fn from(origin: progress::Origin) -> Self {
         match origin {
             progress::Origin::CmakeFileApi => Self::CmakeFileApi,
@@ -132,7 +132,7 @@ impl From<progress::Origin> for Origin {
     }
 }
 
-impl Origin {
+impl PackagesOrigin {
     /// Returns the words for it, to be read after `from`.
     pub(crate) fn in_words(self) -> &'static str {
         match self {
@@ -323,7 +323,7 @@ impl PackageRow {
 impl PackagesRecord {
     /// Makes the packages of a build directory of CMake.
     pub(crate) fn for_tests(place: &str, packages: Vec<PackageRow>) -> Self {
-        Self::new(place.to_owned(), Origin::CmakeFileApi, packages)
+        Self::new(place.to_owned(), PackagesOrigin::CmakeFileApi, packages)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::common::tree;
 const CRATES: [&str; 4] = ["nixmon-log", "nixmon-core", "nixmon-runs", "nixmon-mcp"];
 
 /// Names of several types, and the reason why each is told from the others where it is used: the module says which is meant.
-const SHARED: [(&str, &str); 34] = [
+const SHARED: [(&str, &str); 35] = [
     ("Activity", "`state` has Nix's activities, `nixmon_runs` says what a run does"),
     ("Block", "`excerpt` finds blocks in a log, `render` lays blocks of a report out; both stay inside"),
     ("Command", "`cli` has our subcommands, `activation` those of switch tools"),
@@ -39,6 +39,7 @@ const SHARED: [(&str, &str); 34] = [
     ("Runs", "`nixmon_runs` looks kept runs up, `activation` lists those of a stream"),
     ("Said", "what make said, what a traceback said; both stay inside"),
     ("Source", "of bytes, of a setting"),
+    ("Scope", "`activation` says whose manager runs a unit, `state` has the inside of one build"),
     (
         "Stage",
         "`nix::error` says where a failure belongs; the others are parts of an activation, of a pipe, and stay inside",

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) const NIXMON: &str = env!("CARGO_BIN_EXE_nixmon");
-/// Where a configure finds the question of nixmon.
+/// File in which a configure finds the question of nixmon.
 const QUERY: &str = ".cmake/api/v1/query/client-nixmon/query.json";
 
 /// A project in a directory of its own, and a home without a history.

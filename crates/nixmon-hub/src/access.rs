@@ -1,4 +1,4 @@
-//! Who may ask: names of this host, origins of pages, a token.
+//! Rules for requests: names of this host, origins of pages, a token.
 //!
 //! A page of any site can make a browser send requests to a loopback address, and a name that resolves to one makes it take
 //! the answer for the site's own (DNS rebinding). So a request has to name this host, and to come from a page of its own.

@@ -31,7 +31,7 @@ pub(crate) struct RunAnswer {
     pub(crate) status: Status,
     /// Its working directory; empty if it is unknown.
     pub(crate) directory: String,
-    /// What its recording tells so far.
+    /// The facts that its recording tells so far.
     pub(crate) detail: Detail,
     /// Its summary; null until it has ended.
     pub(crate) summary: Option<Summary>,

@@ -95,7 +95,7 @@ fn read_token(file: &Path) -> Result<String> {
 struct Served {
     settings: Settings,
     past: Past,
-    packages: packages::Known,
+    packages: packages::PackagesPast,
     events: events::Journaled,
 }
 
@@ -104,7 +104,7 @@ impl Served {
         Self {
             settings: settings.clone(),
             past: Past::new(settings),
-            packages: packages::Known::new(settings),
+            packages: packages::PackagesPast::new(settings),
             events: events::Journaled::new(settings),
         }
     }

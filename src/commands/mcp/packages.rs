@@ -27,11 +27,11 @@ const NAME: usize = 60;
 
 /// The past of packages, as far as the history knows it.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct PackagesPast {
     settings: Settings,
 }
 
-impl Known {
+impl PackagesPast {
     pub(super) fn new(settings: &Settings) -> Self {
         Self { settings: settings.clone() }
     }
@@ -49,7 +49,7 @@ impl Known {
     }
 }
 
-impl Packages for Known {
+impl Packages for PackagesPast {
     fn status(&self, look: &Look, is_full: bool) -> Option<PackageStatusAnswer> {
         let status = &look.status;
         let packages = super::super::package_status::rows(status);

@@ -27,7 +27,7 @@ use nixmon_runs::clock::unix_ms;
 use nixmon_sensor::model::engage::{Engagement, Teller};
 use nixmon_sensor::model::event::{Backend, BuildEvent, LossEvent, Record};
 use nixmon_sensor::{Journal, Report, Shell, Spool};
-use past::Past;
+use past::WatchHistory;
 use rustix::process::Signal;
 use source::Sources;
 
@@ -111,7 +111,7 @@ struct Watch<'s> {
     engaged: Engaged,
     teller: Teller,
     aside: Aside,
-    past: Past,
+    past: WatchHistory,
     began: Instant,
     last_loss: Option<Instant>,
     has_lost: bool,
@@ -148,7 +148,7 @@ impl<'s> Watch<'s> {
             engaged,
             teller,
             aside,
-            past: Past::new(settings),
+            past: WatchHistory::new(settings),
             began: Instant::now(),
             last_loss: None,
             has_lost: false,

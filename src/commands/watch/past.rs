@@ -8,11 +8,11 @@ use nixmon_runs::clock::unix_ms;
 use nixmon_sensor::model::event::{BuildEvent, Verdict};
 
 /// The history, opened for each build: they are seldom, and others write it as well.
-pub(super) struct Past {
+pub(super) struct WatchHistory {
     context: Option<Context>,
 }
 
-impl Past {
+impl WatchHistory {
     pub(super) fn new(settings: &Settings) -> Self {
         Self { context: Context::here(settings).filter(|_| settings.watch.history) }
     }

@@ -121,7 +121,7 @@ pub enum Change {
     /// [`State::report_log_lines`](super::State::report_log_lines) asks for it, since log lines are most of a long
     /// stream.
     LogLine(DerivationId, String),
-    /// What was built inside a derivation, or by the command, is complete. Comes with its end, where
+    /// The list of what was built inside a derivation, or by the command, is complete. Comes with its end, where
     /// [`State::report_work`](super::State::report_work) asks for it.
     Worked(Box<Worked>),
     /// A flake's lock file changed; the state has the inputs.

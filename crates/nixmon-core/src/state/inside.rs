@@ -114,7 +114,7 @@ pub(super) struct Insides {
     hints: BTreeMap<DerivationId, Hints>,
     /// Facts will come after the first lines.
     learns: bool,
-    /// What was built is told at the end of a scope.
+    /// The work of a scope is told at its end.
     tells_work: bool,
     /// Bytes of progress of all scopes.
     bytes: usize,

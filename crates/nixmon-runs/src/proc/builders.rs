@@ -71,7 +71,7 @@ pub enum Source {
 
 /// A builder at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Builder {
+pub struct BuilderProcess {
     /// The build.
     pub build: Build,
     /// Processor time so far; without a control group, that of processes which have gone unwaited is missing.
@@ -89,7 +89,7 @@ pub(super) fn builders(
     children: &BTreeMap<i32, Vec<i32>>,
     nix: impl IntoIterator<Item = i32>,
     orphans: impl IntoIterator<Item = i32>,
-) -> Vec<Builder> {
+) -> Vec<BuilderProcess> {
     let mut roots: BTreeMap<Build, Vec<i32>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let below_of = |pid: i32| children.get(&pid).into_iter().flatten().copied();
@@ -108,11 +108,13 @@ pub(super) fn builders(
         .map(|(build, roots)| {
             let cgroup = roots.iter().find_map(|pid| Cgroup::of(&proc.cgroup(*pid)?, Path::new(CGROUPS)));
             match cgroup {
-                Some(Cgroup { cpu, peak }) => Builder { build, cpu, memory: peak, source: Source::Cgroup },
+                Some(Cgroup { cpu, peak }) => {
+                    BuilderProcess { build, cpu, memory: peak, source: Source::Cgroup }
+                }
                 None => {
                     let its = below(children, roots);
                     let its = || its.iter().filter_map(|pid| processes.get(pid));
-                    Builder {
+                    BuilderProcess {
                         build,
                         cpu: its().map(|process| process.cpu).sum(),
                         memory: its().filter_map(|process| process.resident).reduce(u64::saturating_add),

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::builders::{Builder, builders};
+use super::builders::{BuilderProcess, builders};
 use super::{Proc, Stat};
 
 /// The cost at a moment, as far as it is known.
@@ -64,11 +64,11 @@ pub fn sample(command: i32, adopter: Option<i32>) -> Sample {
 }
 
 /// The same, with the builders of Nix among the processes, as far as their environments may be read.
-pub fn sample_with_builders(command: i32, adopter: Option<i32>) -> (Sample, Vec<Builder>) {
+pub fn sample_with_builders(command: i32, adopter: Option<i32>) -> (Sample, Vec<BuilderProcess>) {
     look(command, adopter, true)
 }
 
-fn look(command: i32, adopter: Option<i32>, with_builders: bool) -> (Sample, Vec<Builder>) {
+fn look(command: i32, adopter: Option<i32>, with_builders: bool) -> (Sample, Vec<BuilderProcess>) {
     if cfg!(any(target_os = "linux", target_os = "android")) {
         let proc = Proc::default();
         let Some(processes) = processes(&proc) else { return Default::default() };
@@ -149,7 +149,7 @@ impl Family {
         proc: &Proc,
         processes: &BTreeMap<i32, Process>,
         adopter: Option<i32>,
-    ) -> Vec<Builder> {
+    ) -> Vec<BuilderProcess> {
         if self.clients.is_empty() {
             return Vec::new();
         }
