@@ -32,6 +32,8 @@ pub(super) const MAX_BYTES: usize = 128 << 20;
 /// Lines of a build, and bytes, that wait until somebody looks at it: most builds end before that, and are not read at all.
 const MAX_PENDING: usize = 256;
 const MAX_PENDING_BYTES: usize = 16 << 10;
+/// Buffers for such lines that are kept for the next builds.
+const MAX_SPARE: usize = 32;
 /// Lines of progress, and bytes, that are kept until facts about the build arrive.
 const MAX_EARLY: usize = 2048;
 const MAX_EARLY_BYTES: usize = 128 << 10;
@@ -118,6 +120,8 @@ pub(super) struct Insides {
     tells_work: bool,
     /// Bytes of progress of all scopes.
     bytes: usize,
+    /// Buffers of builds that are over, for the next ones.
+    spare: Vec<Pending>,
     /// The line of text that is being read is a build tool's.
     is_of_tool: bool,
     /// The line before names a step that failed.
@@ -422,7 +426,9 @@ impl Insides {
                     return;
                 }
                 let hints = self.hints.remove(&id).unwrap_or_default();
-                scope.insert(Box::new(Scope::new(hints, begun.unwrap_or(now), self.learns)))
+                let mut new = Box::new(Scope::new(hints, begun.unwrap_or(now), self.learns));
+                new.pending = self.spare.pop().unwrap_or_default();
+                scope.insert(new)
             }
         };
         if self.bytes >= MAX_BYTES {
@@ -433,8 +439,14 @@ impl Insides {
     }
 
     /// Takes note that a scope is gone.
-    pub(super) fn forget(&mut self, scope: &Scope) {
+    pub(super) fn forget(&mut self, scope: &mut Scope) {
         self.bytes = self.bytes.saturating_sub(scope.bytes);
+        if self.spare.len() < MAX_SPARE {
+            let mut pending = std::mem::take(&mut scope.pending);
+            pending.text.clear();
+            pending.ends.clear();
+            self.spare.push(pending);
+        }
     }
 }
 
@@ -649,7 +661,7 @@ impl State {
     pub(super) fn inside_ended(&mut self, id: DerivationId, success: bool, effects: &mut Effects) {
         self.insides.hints.remove(&id);
         let Some(mut scope) = self.builds.derivations.get_mut(id).inside.take() else { return };
-        self.insides.forget(&scope);
+        self.insides.forget(&mut scope);
         if !self.insides.tells_work {
             return;
         }

@@ -189,8 +189,8 @@ impl State {
             derivation.log_bytes = 0;
             derivation.cpu = None;
             derivation.log = None;
-            if let Some(scope) = derivation.inside.take() {
-                self.insides.forget(&scope);
+            if let Some(mut scope) = derivation.inside.take() {
+                self.insides.forget(&mut scope);
             }
             self.builds.derivations.start(id, now);
             // Nix puts the name without the version before log lines.
