@@ -34,6 +34,8 @@ const MAX_PENDING: usize = 256;
 const MAX_PENDING_BYTES: usize = 16 << 10;
 /// Buffers for such lines that are kept for the next builds.
 const MAX_SPARE: usize = 32;
+/// The files of a build that takes less say nothing about its next time, and a system is made of thousands of such builds.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
 /// Lines of progress, and bytes, that are kept until facts about the build arrive.
 const MAX_EARLY: usize = 2048;
 const MAX_EARLY_BYTES: usize = 128 << 10;
@@ -456,7 +458,7 @@ impl State {
         self.insides.learns = true;
     }
 
-    /// Asks for a [`Change::Worked`] at the end of each scope.
+    /// Asks for a [`Change::Worked`] at the end of each scope, but for builds that succeed within a second.
     pub fn report_work(&mut self) {
         self.insides.tells_work = true;
     }
@@ -647,7 +649,7 @@ impl State {
 
     /// Reads what is left of the log of a build that is over, if anybody will look at it.
     pub(super) fn catch_up(&mut self, id: DerivationId, end: BuildEnd) {
-        if end == BuildEnd::Built && !self.insides.tells_work {
+        if end == BuildEnd::Built && !(self.insides.tells_work && self.is_long(id)) {
             return;
         }
         let derivation = self.builds.derivations.get_mut(id);
@@ -657,12 +659,19 @@ impl State {
         }
     }
 
+    /// Returns whether a build has taken so long that its files tell something about the next time.
+    fn is_long(&self, id: DerivationId) -> bool {
+        let started = self.builds.derivations.get(id).started;
+        started.is_some_and(|started| self.clock.now.saturating_sub(started) >= WORTH_TELLING)
+    }
+
     /// Takes the end of a build.
     pub(super) fn inside_ended(&mut self, id: DerivationId, success: bool, effects: &mut Effects) {
         self.insides.hints.remove(&id);
+        let is_told = self.insides.tells_work && (!success || self.is_long(id));
         let Some(mut scope) = self.builds.derivations.get_mut(id).inside.take() else { return };
         self.insides.forget(&mut scope);
-        if !self.insides.tells_work {
+        if !is_told {
             return;
         }
         scope.end(success, self.clock.now);

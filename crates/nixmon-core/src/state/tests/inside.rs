@@ -187,6 +187,18 @@ fn what_was_built_is_told_once_at_the_end() {
     let of_build: Vec<String> = ninja(9, 9).iter().map(|line| log(1, line)).collect();
     let run = feed(&[vec![build(1, "a")], of_build.clone(), vec![stop(1)]]);
     assert_eq!(worked(&run), [(true, 9)]);
+    // A build that succeeds within a second says nothing about the next time; one that fails is told all the same.
+    for (end, expected) in [(stop(1), vec![]), (error(&failed("a")), vec![(true, 9)])] {
+        let mut run = Run::default();
+        run.state.report_work();
+        let Run { reader, state, effects } = &mut run;
+        for line in [vec![build(1, "a")], of_build.clone(), vec![end]].concat() {
+            let mut take = |event: Event<'_>| state.apply(Input::Event(event), Duration::ZERO, effects);
+            reader.feed(format!("{line}\n").as_bytes(), &mut take);
+            reader.settle(&mut take);
+        }
+        assert_eq!(worked(&run), expected);
+    }
     // It costs something, so nothing is told that is not asked for.
     let run = check(&[vec![build(1, "a")], of_build, vec![stop(1)]], "");
     assert_eq!(worked(&run), []);
