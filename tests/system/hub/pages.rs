@@ -94,13 +94,14 @@ fn logs_are_what_nixmon_log_prints() {
     assert!(hub.get(&format!("/runs/{run}/log?format=md")).body.contains("green plain"));
 }
 
-/// Two builds of real Nix of which one fails, one after the other.
+/// Two builds of real Nix of which one fails, one after the other. The second waits a moment, without a program to do so: the graph
+/// is read beside the stream, and a run that is over before has none.
 const TWO_BUILDS: &str = r#"
 let build = name: script: extra: derivation ({
   inherit name; system = "@system@"; builder = "@bash@"; args = [ "-c" script ];
 } // extra);
   good = build "good-1.0" "echo good morning; echo line two; echo > $out" {};
-in build "bad-1.0" "echo from ${good}; echo '<i>bad</i>' >&2; exit 4" {}
+in build "bad-1.0" "echo from ${good}; read -t 1 <> <(:); echo '<i>bad</i>' >&2; exit 4" {}
 "#;
 
 #[test]
