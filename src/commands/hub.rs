@@ -8,6 +8,7 @@ use nixmon_hub::{Config, HubError, Program, serve};
 use nixmon_runs::query::Runs;
 use nixmon_runs::{Places, StoreError};
 
+use super::token::read_token;
 use crate::cli::HubArgs;
 use crate::drive;
 use crate::exit_status::{ExitStatus, Failed};
@@ -52,15 +53,6 @@ fn create(directory: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.with_context(|| format!("cannot make {}", directory.display()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the token of clients is in a file")]
-fn read_token(file: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read the token in {}", file.display()))?;
-    let token = text.trim();
-    anyhow::ensure!(!token.is_empty(), "{} has no token", file.display());
-    Ok(token.to_owned())
 }
 
 /// This program, as the hub sees it.

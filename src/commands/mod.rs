@@ -21,6 +21,8 @@ mod status;
 mod stop;
 #[cfg(test)]
 mod tests;
+#[cfg(any(feature = "hub", feature = "mcp-http"))]
+mod token;
 mod wait;
 mod watch;
 

@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::common::home::at_home;
 use crate::common::nix::Nix;
 use crate::common::ran::Ran;
 use crate::common::require::require;
@@ -46,17 +47,7 @@ impl Project {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nixmon"));
-        command
-            .args(args)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.path())
-            .env("XDG_STATE_HOME", self.path().join("state"))
-            .env("LANG", "C.UTF-8")
-            .current_dir(self.path())
-            .stdin(Stdio::null());
-        command
+        at_home(Command::new(env!("CARGO_BIN_EXE_nixmon")), self.path(), args)
     }
 
     fn run(&self, args: &[&str]) -> Ran {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::common::home::at_home;
 use crate::common::ran::Ran;
 use nixmon_runs::Recorder;
 use nixmon_runs::{
@@ -45,18 +46,8 @@ impl Home {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nixmon"));
-        command
-            .args(args)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.dir.path())
-            .env("XDG_STATE_HOME", self.dir.path().join("state"))
-            .env("NIX_LOG_DIR", self.dir.path().join("log"))
-            .env("LANG", "C.UTF-8")
-            .env("TZ", "UTC")
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null());
+        let mut command = at_home(Command::new(env!("CARGO_BIN_EXE_nixmon")), self.dir.path(), args);
+        command.env("NIX_LOG_DIR", self.dir.path().join("log")).env("TZ", "UTC");
         command
     }
 

@@ -69,7 +69,7 @@ async fn serve_http(settings: &Settings, server: Server, address: std::net::Sock
     use nixmon_mcp::http::{Http, HttpError, serve};
     let token = match (&settings.mcp.token, &settings.mcp.token_file) {
         (Some(token), _) => Some(token.clone()),
-        (None, Some(file)) => Some(read_token(file)?),
+        (None, Some(file)) => Some(super::token::read_token(file)?),
         (None, None) => None,
     };
     let http = Http { address, token, hosts: settings.mcp.hosts.clone() };
@@ -78,16 +78,6 @@ async fn serve_http(settings: &Settings, server: Server, address: std::net::Sock
         HttpError::NoToken(_) => Failed::error(ExitStatus::Usage, error.to_string()),
         error => error.into(),
     })
-}
-
-#[cfg(feature = "mcp-http")]
-#[expect(clippy::disallowed_methods, reason = "the token of HTTP clients is in a file")]
-fn read_token(file: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read the token in {}", file.display()))?;
-    let token = text.trim();
-    anyhow::ensure!(!token.is_empty(), "{} has no token", file.display());
-    Ok(token.to_owned())
 }
 
 /// This program, as the server sees it.

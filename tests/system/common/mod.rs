@@ -3,6 +3,8 @@
 #[expect(dead_code, reason = "the other test binary needs the rest")]
 #[path = "../../common/corpus.rs"]
 pub(crate) mod corpus;
+#[path = "../../common/home.rs"]
+pub(crate) mod home;
 #[path = "../../common/newer_nix.rs"]
 pub(crate) mod newer_nix;
 #[path = "../../common/nix.rs"]

@@ -20,9 +20,10 @@ mod readers;
 mod signals;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::common::home::at_home;
 use crate::common::ran::Ran;
 use nixmon_runs::{ProcessId, RunDir};
 use serde_json::Value;
@@ -50,17 +51,8 @@ impl Home {
     }
 
     /// The same, started by another program.
-    fn command_with(&self, mut command: Command, args: &[&str]) -> Command {
-        command
-            .args(args)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.path())
-            .env("XDG_STATE_HOME", self.path().join("state"))
-            .env("LANG", "C.UTF-8")
-            .current_dir(self.path())
-            .stdin(Stdio::null());
-        command
+    fn command_with(&self, command: Command, args: &[&str]) -> Command {
+        at_home(command, self.path(), args)
     }
 
     fn run(&self, args: &[&str]) -> Ran {

@@ -24,7 +24,7 @@ pub(crate) fn is_diagnostic(line: &str) -> bool {
         return true;
     }
     let is_heading = line.ends_with(':')
-        && [": In ", ": At ", "At "].iter().any(|word| line.contains(word))
+        && [": In ", "At "].iter().any(|word| line.contains(word))
         && [
             " function ",
             " member function ",
@@ -36,7 +36,7 @@ pub(crate) fn is_diagnostic(line: &str) -> bool {
         ]
         .iter()
         .any(|word| line.contains(word));
-    if is_heading || line == "At global scope:" || line == "At top level:" {
+    if is_heading {
         return true;
     }
     let weights = [": warning: ", ": note: ", ": error: ", ": fatal error: "];

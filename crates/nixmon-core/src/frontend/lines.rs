@@ -63,10 +63,8 @@ pub struct Lines<W> {
     hidden: u64,
     in_view: InView,
     is_kept: bool,
-    /// Number of hidden lines of activations, which is shown only if one failed.
-    hidden_of_activation: u64,
-    /// Number of hidden lines of build tools, which is shown only if the command failed.
-    hidden_of_tools: u64,
+    /// Number of hidden lines of activations and build tools, which is shown only without a success.
+    hidden_unless_success: u64,
     /// Number of the run, if it is kept.
     run: Option<u64>,
     /// A question without room, and the time at which it appeared.
@@ -105,8 +103,7 @@ impl<W: Write> Lines<W> {
             hidden: 0,
             in_view: InView::default(),
             is_kept: false,
-            hidden_of_activation: 0,
-            hidden_of_tools: 0,
+            hidden_unless_success: 0,
             run: None,
             unanswered: None,
             shown_partial: Vec::new(),
@@ -248,7 +245,7 @@ impl<W: Write> Lines<W> {
         let extent = Extent { lines, bytes, log_lines: self.options.logs.of_failure() };
         let hidden = match state.outcome() {
             Some(Outcome::Success) => self.hidden,
-            _ => self.hidden + self.hidden_of_activation + self.hidden_of_tools,
+            _ => self.hidden + self.hidden_unless_success,
         };
         let unnamed = if self.options.tells_unnamed() { 0 } else { state.unnamed_lines() };
         let in_view = if self.is_kept { Vec::new() } else { self.in_view.lines() };
@@ -362,10 +359,10 @@ impl<W: Write> Lines<W> {
                 self.write(&line());
             }
             Passthrough::None if foreign => self.hidden += 1,
-            // Its important parts are shown as steps, units and warnings, and in the report if they explain a failure.
-            Passthrough::Auto if kind == TextKind::Activation => self.hidden_of_activation += 1,
-            // They are shown as progress, and the failure has the lines that explain it.
-            Passthrough::Auto if kind == TextKind::Tool => self.hidden_of_tools += 1,
+            // Their important parts are shown as steps, units, warnings and progress, and in the report if they explain a failure.
+            Passthrough::Auto if matches!(kind, TextKind::Activation | TextKind::Tool) => {
+                self.hidden_unless_success += 1;
+            }
             // In a flood most lines have no room: each is at least as long as its text, or as half of the largest width.
             _ if !self.budget.fits(Share::Text, text.len().min(MAX_COLUMNS / 2)) => self.hidden += 1,
             Passthrough::Auto | Passthrough::None => {

@@ -51,10 +51,8 @@ pub struct Live {
     /// Number of hidden lines of other programs.
     hidden: u64,
     in_view: InView,
-    /// Number of hidden lines of activations, which counts only if one fails.
-    hidden_of_activation: u64,
-    /// Number of hidden lines of build tools, which counts only if the command fails.
-    hidden_of_tools: u64,
+    /// Number of hidden lines of activations and build tools, which is shown only without a success.
+    hidden_unless_success: u64,
     /// Number of the run, if it is kept.
     run: Option<u64>,
     /// Number of failures that have been shown with their logs.
@@ -98,8 +96,7 @@ impl Live {
             above: String::new(),
             hidden: 0,
             in_view: InView::default(),
-            hidden_of_activation: 0,
-            hidden_of_tools: 0,
+            hidden_unless_success: 0,
             run: None,
             n_told: 0,
             failures: PendingFailures::default(),
@@ -194,13 +191,11 @@ impl Live {
             self.hidden += 1;
             return;
         }
-        // Its important parts are shown as steps and units, and in the report if they explain a failure.
-        if kind == TextKind::Activation && self.options.passthrough == Passthrough::Auto {
-            self.hidden_of_activation += 1;
-            return;
-        }
-        if kind == TextKind::Tool && self.options.passthrough == Passthrough::Auto {
-            self.hidden_of_tools += 1;
+        // Their important parts are shown as steps, units and progress, and in the report if they explain a failure.
+        if matches!(kind, TextKind::Activation | TextKind::Tool)
+            && self.options.passthrough == Passthrough::Auto
+        {
+            self.hidden_unless_success += 1;
             return;
         }
         let mut line = render::text(kind, text);
@@ -379,7 +374,7 @@ impl Live {
         let extent = Extent { lines: self.options.report_lines, bytes: REPORT_BYTES, log_lines };
         let hidden = match state.outcome() {
             Some(Outcome::Success) => self.hidden,
-            _ => self.hidden + self.hidden_of_activation + self.hidden_of_tools,
+            _ => self.hidden + self.hidden_unless_success,
         };
         let unnamed = if self.options.tells_unnamed() { 0 } else { state.unnamed_lines() };
         let passed = Passed { hidden: hidden + unnamed, run: self.run, in_view: self.in_view.lines() };

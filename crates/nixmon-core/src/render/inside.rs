@@ -54,8 +54,13 @@ pub(super) fn is_measured(unit: &Unit) -> bool {
 /// Returns the file or test of the moment, as the end of its path.
 pub(super) fn current(unit: &Unit) -> Option<&str> {
     let current = unit.current.as_deref().map(str::trim).filter(|current| !current.is_empty())?;
-    let from = current.rmatch_indices('/').nth(PARTS - 1).map_or(0, |(at, _)| at + 1);
-    current.get(from..)
+    Some(end_of_path(current, PARTS))
+}
+
+/// Returns the last parts of a path.
+pub(super) fn end_of_path(path: &str, parts: usize) -> &str {
+    let from = path.rmatch_indices('/').nth(parts.saturating_sub(1)).map_or(0, |(at, _)| at + 1);
+    path.get(from..).unwrap_or(path)
 }
 
 /// Returns `compiling 61 % (1,204/1,980) · src/main.c` for a command that is not Nix.

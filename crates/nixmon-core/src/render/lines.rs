@@ -38,7 +38,7 @@ pub fn text(kind: TextKind, text: &str) -> Line {
     Line::new().with(role, prefix).with(Role::Plain, text)
 }
 
-fn verb(state: &State, phase: Phase) -> &'static str {
+pub(super) fn verb(state: &State, phase: Phase) -> &'static str {
     let sent = || {
         let count = |path| state.transfers().count(path);
         count(PathState::Uploading) + count(PathState::Uploaded) > 0

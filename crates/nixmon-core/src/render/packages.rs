@@ -3,8 +3,11 @@
 use nixmon_progress::{Health, Package, Status};
 
 use super::Style;
+use super::inside::end_of_path;
 use crate::text::{Column, Line, Role, duration, table, thousands};
 
+/// Parts of a path that are shown of the file of the moment: its directory tells files of one name apart.
+const PARTS: usize = 2;
 /// Width from which on times have room beside the file of the moment.
 const WIDE: usize = 80;
 /// Rows of a table in the live view: more jobs are rare, and its reader looks at the first ones.
@@ -109,14 +112,8 @@ fn cells(package: &Package, is_wide: bool, style: &Style) -> Vec<Line> {
         part(Role::Plain, files),
         part(Role::Plain, percent.filter(|_| !is_built)),
         part(Role::Muted, elapsed),
-        part(Role::Path, package.current_file.as_deref().map(|file| end_of_path(file).to_owned())),
+        part(Role::Path, package.current_file.as_deref().map(|file| end_of_path(file, PARTS).to_owned())),
     ]
-}
-
-/// Returns the last two parts of a path: its directory tells files of one name apart.
-fn end_of_path(path: &str) -> &str {
-    let from = path.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
-    path.get(from..).unwrap_or(path)
 }
 
 #[cfg(test)]

@@ -142,8 +142,7 @@ pub fn status(view: &View<'_>, columns: usize, style: &Style) -> Line {
     let mut parts = Vec::new();
     match state.phase() {
         Phase::Evaluating => {
-            let is_running = state.is_other_command() || state.plain_scope().is_some();
-            let verb = if is_running { "Running" } else { "Evaluating" };
+            let verb = super::lines::verb(state, Phase::Evaluating);
             parts.push(part(2, Role::Heading, format!("{verb}{}", symbols.ellipsis)));
             if let Some(unit) = state.plain_scope().and_then(Scope::unit) {
                 parts.extend(command_parts(unit, columns, style));
