@@ -74,18 +74,9 @@ pub(super) fn end(child: &mut Child, grace: Duration) {
 pub(super) fn output(command: &mut Command, limit: Duration, most: u64) -> Option<String> {
     let mut awaited =
         Awaited::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null())).ok()?;
-    let stdout = awaited.child.stdout.take()?;
-    let (send, answer) = mpsc::channel();
-    // A read from a pipe has no time limit, so a thread does it. It ends with the last process that holds the pipe.
-    thread::spawn(move || {
-        let mut text = Vec::new();
-        let read = stdout.take(most).read_to_end(&mut text);
-        // The receiver is gone if it took too long.
-        let _ = send.send(read.map(|_| text));
-    });
-    let answer = answer.recv_timeout(limit);
+    let text = read(awaited.child.stdout.take()?, most).recv_timeout(limit);
     drop(awaited);
-    Some(String::from_utf8_lossy(&answer.ok()?.ok()?).into_owned())
+    text.ok()
 }
 
 /// The end of a program, and what it printed.
@@ -138,7 +129,7 @@ pub(super) fn answer(command: &mut Command, limit: Duration, most: u64) -> Resul
     Ok(Answer { success, stdout, stderr })
 }
 
-/// Reads a stream on a thread, since a read from a pipe has no time limit.
+/// Reads a stream on a thread, since a read from a pipe has no time limit. It ends with the last process that holds the pipe.
 fn read(stream: impl Read + Send + 'static, most: u64) -> mpsc::Receiver<String> {
     let (send, answer) = mpsc::channel();
     thread::spawn(move || {

@@ -48,7 +48,7 @@ pub(super) fn history(settings: &Settings, command: &HistoryCommand) -> Result<E
         }
         HistoryCommand::Prune { .. } => {
             let mut store = open_to_write(settings)?;
-            let pruned = store.prune(&past::retention(settings), now_ms())?;
+            let pruned = store.prune(&past::retention(settings), past::now_ms())?;
             let text = match pruned.runs {
                 0 => "nothing to remove".to_owned(),
                 n => format!(
@@ -79,10 +79,6 @@ fn plain(text: impl Into<String>) -> Line {
     Line::new().with(Role::Plain, text.into())
 }
 
-fn now_ms() -> i64 {
-    i64::try_from(unix_ms()).unwrap_or(i64::MAX)
-}
-
 fn time(ms: u64) -> String {
     rough(Duration::from_millis(ms))
 }
@@ -110,7 +106,7 @@ pub(super) fn open(settings: &Settings) -> Result<Store> {
 
 fn open_to_write(settings: &Settings) -> Result<Store> {
     settings.check_history_owner()?;
-    let (store, notice) = Store::open(&place(settings)?, now_ms())?;
+    let (store, notice) = Store::open(&place(settings)?, past::now_ms())?;
     if let Some(notice @ Notice::MovedAside { .. }) = notice {
         complain(&anyhow::anyhow!(notice.to_string()));
     }

@@ -503,6 +503,7 @@ impl Writer {
     }
 }
 
-fn now_ms() -> i64 {
+/// Returns the time of day in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
     i64::try_from(nixmon_runs::clock::unix_ms()).unwrap_or(i64::MAX)
 }

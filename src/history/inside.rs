@@ -105,11 +105,10 @@ impl Builder {
 
     /// Reads what is known without a history.
     fn hints(&self) -> Hints {
-        let words: Vec<&str> = program(&self.words).iter().map(String::as_str).collect();
         Hints {
             jobs: tool_jobs(&self.words),
             ninja_status: std::env::var("NINJA_STATUS").ok(),
-            tools: self.tool().into_iter().filter(|_| !words.is_empty()).collect(),
+            tools: self.tool().into_iter().collect(),
             project: self.read_project(),
             ..Hints::default()
         }
@@ -346,22 +345,23 @@ impl Finder {
 
     fn newest(&self, store: &Store, target: Option<&str>, project: Option<&Project>) -> Option<Past> {
         let runs = store.runs_with_units(target, None, RUNS).ok()?;
-        let mut compiled: Vec<(StoredRun, Vec<UnitRecord>)> = runs
-            .into_iter()
-            .filter_map(|run| Some((compiles_of(store.units(&run).ok()?, None), run)))
-            .map(|(units, run)| (run, units))
-            .filter(|(_, units)| !units.is_empty())
-            .collect();
-        if let Some(project) = project {
-            compiled.retain(|(_, units)| is_of_project(units, project));
-        }
-        let n_files = match project {
-            Some(project) => n_expected(project),
-            None => compiled.iter().map(|(_, units)| units.len() as u64).max()?,
+        // One by one: of a known project the newest full run is enough.
+        let mut compiled = runs.into_iter().filter_map(|run| {
+            let units = compiles_of(store.units(&run).ok()?, None);
+            (!units.is_empty()).then_some((run, units))
+        });
+        let is_full = |units: &[UnitRecord], n_files| Extent::of(units.len() as u64, n_files) == Extent::Full;
+        let (run, units) = match project {
+            Some(project) => {
+                let (files, n_files) = (file_names(project), n_expected(project));
+                compiled.find(|(_, units)| is_of_project(units, &files) && is_full(units, n_files))?
+            }
+            None => {
+                let all: Vec<(StoredRun, Vec<UnitRecord>)> = compiled.collect();
+                let n_files = all.iter().map(|(_, units)| units.len() as u64).max()?;
+                all.into_iter().find(|(_, units)| is_full(units, n_files))?
+            }
         };
-        let full =
-            compiled.into_iter().find(|(_, units)| Extent::of(units.len() as u64, n_files) == Extent::Full);
-        let (run, units) = full?;
         past(run.record.elapsed_ms?, 0, units)
     }
 
@@ -418,14 +418,15 @@ fn n_expected(project: &Project) -> u64 {
     expected.map(|target| target.sources.len() as u64).sum()
 }
 
-/// Returns whether units are those of a project: most of its files are among them, and most of them among its files.
-fn is_of_project(units: &[UnitRecord], project: &Project) -> bool {
-    let names = |target: &nixmon_progress::packages::Target| -> Vec<String> {
-        target.sources.iter().map(|source| base_name(&source.path).to_owned()).collect()
-    };
-    let files: BTreeSet<String> = project.targets.iter().flat_map(names).collect();
+/// Lists the names of a project's sources, without their directories.
+fn file_names(project: &Project) -> BTreeSet<&str> {
+    project.targets.iter().flat_map(|target| &target.sources).map(|source| base_name(&source.path)).collect()
+}
+
+/// Returns whether units are those of a project: most of them are among its files.
+fn is_of_project(units: &[UnitRecord], files: &BTreeSet<&str>) -> bool {
     let compiled: BTreeSet<&str> = units.iter().map(|unit| base_name(&unit.file)).collect();
-    let n_found = compiled.iter().filter(|name| files.contains(**name)).count();
+    let n_found = compiled.iter().filter(|name| files.contains(*name)).count();
     n_found as f64 >= SAME * compiled.len() as f64 && !compiled.is_empty()
 }
 

@@ -21,7 +21,7 @@ mod work;
 mod written;
 
 pub(crate) use beside::{Beside, Identity};
-pub(crate) use filled::{Row, Shared, begun, ended, outcome, recorded};
+pub(crate) use filled::{Row, Shared, begun, ended, now_ms, outcome, recorded};
 pub(crate) use foreseen::{AskJobs, Forecaster};
 pub(crate) use inside::{Builder, Insights, tool_jobs};
 pub(crate) use measures::Measures;

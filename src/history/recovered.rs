@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::filled::{Row, Shared, begun, ended, recorded};
+use super::filled::{Row, Shared, begun, ended, now_ms, recorded};
 use super::{Context, Measures};
 use crate::settings::Settings;
 use nixmon_core::pipeline::Sink;
@@ -64,10 +64,9 @@ impl Recovered {
 }
 
 fn complete(path: &Path, record: &RunRecord, rows: &Batch) -> Result<(), StoreError> {
-    let now = i64::try_from(nixmon_runs::clock::unix_ms()).unwrap_or(i64::MAX);
     // A damaged history is moved aside by the next run, which says so.
     if path.exists() && matches!(Store::open_read_only(path), Err(StoreError::Corrupt(_))) {
         return Ok(());
     }
-    Store::open(path, now)?.0.complete_run(record, rows)
+    Store::open(path, now_ms())?.0.complete_run(record, rows)
 }

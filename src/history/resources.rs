@@ -96,15 +96,16 @@ impl Meter {
     /// Returns a warning while memory is short. The first call asks the history about the builds in progress, and a later one
     /// has the answer.
     pub(crate) fn warning<'a>(&self, builds: impl Iterator<Item = &'a str>) -> Option<String> {
+        // Asked on every tick, and memory is seldom short.
+        let memory = self.shared.with(|measured| measured.short)?;
         let names: Vec<String> = builds.map(str::to_owned).collect();
         let n_builds = names.len();
-        let (memory, past) = self.shared.with(|measured| {
-            let memory = measured.short?;
+        let past = self.shared.with(|measured| {
             if measured.past.is_none() && n_builds > 0 {
                 measured.asked = Some(names);
                 return None;
             }
-            Some((memory, measured.past.take().flatten()))
+            Some(measured.past.take().flatten())
         })?;
         Some(words(memory, n_builds, self.measures.largest(), past))
     }

@@ -293,7 +293,9 @@ fn execute(
         pipeline.keep(plain_lines(kept.lines(), settings));
         pipeline.keep(Json::new(kept.changes(), None));
     }
-    let beside = history::Context::here(settings).map(|context| {
+    let context = history::Context::here(settings).map(|context| context.of_run(&facts));
+    let insights = history::Insights::beside(context.as_ref(), history::Builder::of_run(&facts));
+    let beside = context.map(|context| {
         let cores = facts.environment.cores;
         let ask = version.map(|version| -> history::AskJobs {
             Box::new(move || history::number_of_jobs(nix::max_jobs(version).as_deref(), cores))
@@ -304,15 +306,11 @@ fn execute(
             nix: facts.environment.nix.clone(),
             always: true,
         };
-        Beside::begin(settings, &mut pipeline, context.of_run(&facts), identity, ask)
+        Beside::begin(settings, &mut pipeline, context, identity, ask)
     });
     if kept.is_some() {
         pipeline.of_run(facts.id.0);
     }
-    let insights = history::Insights::beside(
-        history::Context::here(settings).map(|context| context.of_run(&facts)).as_ref(),
-        history::Builder::of_run(&facts),
-    );
     if insights.is_some() {
         pipeline.expect_insights();
     }

@@ -4,7 +4,6 @@ use crate::history::{self, Context, Subject};
 use crate::settings::Settings;
 use nixmon_history::record::{Resources, RunOutcome, RunRecord};
 use nixmon_history::store::Store;
-use nixmon_runs::clock::unix_ms;
 use nixmon_sensor::model::event::{BuildEvent, Verdict};
 
 /// The history, opened for each build: they are seldom, and others write it as well.
@@ -21,9 +20,8 @@ impl WatchHistory {
     pub(super) fn learn(&self, build: &BuildEvent) {
         let Some(context) = &self.context else { return };
         let Some(record) = record(context, build) else { return };
-        let now = i64::try_from(unix_ms()).unwrap_or(i64::MAX);
         // A history that cannot be written is no fault of the build, and `nixmon history` says more.
-        if let Ok((mut store, _)) = Store::open(&context.path, now)
+        if let Ok((mut store, _)) = Store::open(&context.path, history::now_ms())
             && let Ok(run) = store.begin_run(&record)
         {
             let _ = store.finish_run(run, &record);

@@ -160,15 +160,10 @@ impl PackageHistory {
     /// Returns the times that answer a question best: of full builds if there are any, on this host, with this number of
     /// jobs if one is given and known, and of most samples.
     pub fn best(&self, host: &str, jobs: Option<u32>) -> Option<&PackageTimes> {
-        self.times.iter().max_by_key(|times| {
-            (
-                times.extent == BuildExtent::Full,
-                times.host == host,
-                jobs.is_some() && times.jobs == jobs,
-                times.samples,
-                // Of equals the first.
-                std::cmp::Reverse(self.times.iter().position(|other| std::ptr::eq(other, *times))),
-            )
+        // The last of equals counts, which is to be the first.
+        self.times.iter().rev().max_by_key(|times| {
+            let is_full = times.extent == BuildExtent::Full;
+            (is_full, times.host == host, jobs.is_some() && times.jobs == jobs, times.samples)
         })
     }
 }
@@ -210,18 +205,11 @@ fn all_times(runs: &[&PackageRun]) -> Vec<PackageTimes> {
     }
     let mut times: Vec<PackageTimes> =
         by_setting.iter().map(|(setting, runs)| times_of(*setting, runs)).collect();
-    for at in 0..times.len() {
-        let gain = by_setting
-            .get(&setting_of(&times[at]))
-            .and_then(|runs| gain::gain(&times[at], &times, runs.last().copied()));
-        times[at].gain = gain;
+    for (at, runs) in by_setting.values().enumerate() {
+        times[at].gain = gain::gain(&times[at], &times, runs.last().copied());
     }
     times.sort_by(|a, b| a.extent.cmp(&b.extent).then_with(|| b.samples.cmp(&a.samples)));
     times
-}
-
-fn setting_of(times: &PackageTimes) -> Setting<'_> {
-    (times.target.as_deref(), &times.host, times.jobs, times.extent)
 }
 
 fn times_of((target, host, jobs, extent): Setting<'_>, runs: &[&PackageRun]) -> PackageTimes {
