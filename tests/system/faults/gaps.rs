@@ -108,7 +108,7 @@ fn a_guard_that_cannot_record_says_so() {
     let home = Home::new();
     let Some(_disk) = disk(&home, "4m") else { return };
     let dir = home.start(&[], "while [ ! -e over ]; do echo line; sleep 0.1; done; exit 5");
-    wait_until("it is kept", || dir.lines().exists());
+    wait_until("a line is kept", || home.run(&["log"]).out.contains("line\n"));
     // Also root cannot write into a directory that is not there.
     std::os::unix::fs::symlink("/nonexistent/file", dir.rest()).unwrap();
     assert!(dir.facts().unwrap().monitor.unwrap().signal(Signal::KILL));
@@ -133,6 +133,8 @@ fn a_command_outlives_monitor_and_guard_one_after_the_other() {
         let facts = dir.facts().unwrap();
         let (monitor, guard) = (facts.monitor.unwrap(), facts.guard.unwrap());
         let (first, second) = if guard_first { (&guard, &monitor) } else { (&monitor, &guard) };
+        // A monitor that is killed at once has read lines and kept none.
+        wait_until("a line is kept", || home.run(&["log", "--raw"]).out.contains("line 0\n"));
         assert!(first.signal(Signal::KILL));
         std::thread::sleep(Duration::from_secs(1));
         assert!(second.signal(Signal::KILL));
