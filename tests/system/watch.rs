@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::nix::Nix;
 use crate::common::ran::Ran;
 use crate::common::require::{require, unsupported};
+use nixmon_history::record::RunOutcome;
+use nixmon_history::store::{RunFilter, Store};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -116,17 +119,28 @@ long:
 \t@sleep 3
 quick:
 \t@true
+threads:
+\t@ln -sf /bin/sleep gcc; python3 -c \"$$THREADS\"
+export define THREADS
+import os, threading, time
+threading.Thread(target=lambda: os.execv('./gcc', ['gcc', '1'])).start()
+time.sleep(9)
+endef
 ";
 
 /// Tools of this machine, each with a line that has it build, and its event.
-const TOOLS: [(&str, &str, &str); 6] = [
+const TOOLS: [(&str, &str, &str); 9] = [
     ("make", "make -j2", "make pass 0"),
     ("make", "make bad", "make bad fail 2"),
     // make waits for its jobs and ends itself with the signal that it got. They do not get it, other than at a terminal.
     ("make", "timeout --foreground -s INT 1 make -j2 long", "make long signal 2"),
     ("cargo", "cargo --offline build --config build.jobs=1", "cargo build pass 0"),
-    ("npm", "npm run build", "npm run pass 0"),
+    ("cargo", "cargo --offline test", "cargo test fail 101"),
+    ("npm", "npm run build", "npm run build pass 0"),
+    ("npm", "npm run fails", "npm run fails fail 7"),
     ("ninja", "ninja", "ninja fail 1"),
+    // Another thread than the first executes a compiler in the place of the process.
+    ("python3", "make threads", "make threads pass 0"),
 ];
 
 fn project() -> Home {
@@ -135,8 +149,12 @@ fn project() -> Home {
     home.write("project/Cargo.toml", "[package]\nname = \"p\"\nedition = \"2021\"\n[workspace]\n");
     // At least as long as a build has to be, however fast the machine.
     home.write("project/build.rs", "fn main() { std::thread::sleep(std::time::Duration::from_secs(1)); }\n");
-    home.write("project/src/main.rs", "fn main() {}\n#[test]\nfn fails() { panic!() }\n");
-    home.write("project/package.json", r#"{"scripts": {"build": "sleep 0.8"}}"#);
+    let test = "#[test]\nfn fails() { std::thread::sleep(std::time::Duration::from_secs(1)); panic!() }\n";
+    home.write("project/src/main.rs", &format!("fn main() {{}}\n{test}"));
+    home.write(
+        "project/package.json",
+        r#"{"scripts": {"build": "sleep 0.8", "fails": "sleep 0.8; exit 7"}}"#,
+    );
     home.write(
         "project/build.ninja",
         "rule r\n  command = sleep 0.8; test $out = a\nbuild a: r\nbuild b: r a\n",
@@ -172,6 +190,103 @@ fn is_valid(lines: &[String]) {
         let errors: Vec<_> = validator.iter_errors(&record).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{line}: {errors:?}");
     }
+}
+
+/// A derivation whose builder runs make, which is no build of its own.
+const DERIVATIONS: &str = r#"
+let
+  build = name: target: derivation {
+    inherit name;
+    system = builtins.currentSystem;
+    builder = "/bin/sh";
+    args = [ "-c" "make -f ${./project/Makefile} ${target} && echo >$out" ];
+    PATH = builtins.getEnv "PATH";
+  };
+in { good = build "good" "good"; bad = build "bad" "bad"; }
+"#;
+
+#[test]
+fn builds_of_a_daemon_are_those_of_its_clients() {
+    if require("nix-daemon").is_none() {
+        return;
+    }
+    for backend in ["connector", "pidfd"] {
+        let Some(nix) = Nix::new() else { return };
+        let home = project();
+        home.write("all.nix", DERIVATIONS);
+        let socket = home.path("daemon.sock");
+        let variables = nix.command("nix");
+        let variables = variables.get_envs().filter_map(|(name, value)| {
+            let (name, value) = (name.to_str()?, value?.to_str()?);
+            name.starts_with("NIX_").then(|| format!("{name}='{value}'"))
+        });
+        let variables: Vec<String> = variables.collect();
+        let script = format!(
+            "export {variables} NIX_DAEMON_SOCKET_PATH='{socket}' TMPDIR='{temp}' PATH\n\
+            nix-daemon >../daemon 2>&1 & daemon=$!\n\
+            until [ -S '{socket}' ]; do kill -0 $daemon || break; sleep 0.05; done\n\
+            export NIX_REMOTE='unix://{socket}'\n\
+            nix build --file ../all.nix --no-link good >../output 2>&1\n\
+            nix-build --no-out-link ../all.nix -A bad >>../output 2>&1; echo $? >../failed\n\
+            kill $daemon; wait $daemon",
+            variables = variables.join(" "),
+            socket = socket.display(),
+            temp = home.dir.path().display(),
+        );
+        let Some(lines) = home.beside(&format!("--engage all --json --backend {backend}"), &script) else {
+            continue;
+        };
+        let output = ["output", "daemon"].map(|name| fs::read_to_string(home.path(name)).unwrap_or_default());
+        // 1 or 100, by the version.
+        let failed = fs::read_to_string(home.path("failed")).unwrap();
+        assert_ne!(failed, "0\n", "{output:?}");
+        let expected = ["nix build pass 0", &format!("nix-build fail {}", failed.trim())];
+        assert_eq!(home.builds(&lines), expected, "{backend}: {output:?}");
+    }
+}
+
+#[test]
+fn the_history_learns_each_build_once() {
+    let home = project();
+    home.write(".config/nixmon/config.toml", "[watch]\nhistory = true\n");
+    let nixmon = env!("CARGO_BIN_EXE_nixmon");
+    // A word by which they are told from builds elsewhere on this machine.
+    let own = format!("OWN={}", home.dir.path().file_name().unwrap().to_str().unwrap());
+    // Two sensors, one of which keeps journal and history. A run of nixmon writes its own.
+    let script = format!(
+        "'{nixmon}' watch --engage all --json >/dev/null 2>../second & second=$!\n\
+        until [ -s ../second ]; do kill -0 $second || break; sleep 0.05; done\n\
+        {{ make -j2 good {own}; make bad {own}; timeout --foreground -s INT 1 make long {own}; }} >/dev/null 2>&1\n\
+        '{nixmon}' run --output quiet -- make -j3 bad {own} 2>/dev/null\n\
+        sleep 1; kill $second; wait $second"
+    );
+    if home.beside("--engage all --json", &script).is_none() {
+        return;
+    }
+    let second = fs::read_to_string(home.path("second")).unwrap();
+    assert!(second.contains("another sensor is running"), "{second}");
+    let store = Store::open_read_only(&home.path(".local/state/nixmon/history.db")).unwrap();
+    let mut runs = store.runs(&RunFilter::default()).unwrap();
+    runs.sort_by(|a, b| a.record.started.cmp(&b.record.started));
+    let found: Vec<_> = runs
+        .iter()
+        .map(|run| &run.record)
+        .filter_map(|run| {
+            let target = run.target.as_deref()?.strip_suffix(&own)?.trim_end();
+            let elapsed = run.elapsed_ms.unwrap();
+            assert!((700..20_000).contains(&elapsed), "{run:?}");
+            let source = run.source.as_deref().unwrap_or("run");
+            Some((target, run.tool_jobs, run.outcome, source))
+        })
+        .collect();
+    use RunOutcome::{Cancelled, Failure, Success};
+    let expected = [
+        ("make good", Some(2), Success, "sensor"),
+        ("make bad", None, Failure, "sensor"),
+        ("make long", None, Cancelled, "sensor"),
+        ("make bad", Some(3), Failure, "run"),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -139,6 +139,8 @@ impl<'s> Watch<'s> {
         let engaged = Engaged::read(settings);
         let teller = Teller::new(engaged.policy(settings, args.engage));
         let aside = Aside::start(settings, args)?;
+        // Another sensor would teach the history the same.
+        let past = WatchHistory::new(settings, held.is_some());
         Ok(Self {
             settings,
             args,
@@ -148,7 +150,7 @@ impl<'s> Watch<'s> {
             engaged,
             teller,
             aside,
-            past: WatchHistory::new(settings),
+            past,
             began: Instant::now(),
             last_loss: None,
             has_lost: false,

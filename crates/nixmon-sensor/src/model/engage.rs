@@ -167,13 +167,9 @@ impl Teller {
 
 /// Returns whether a build failed, as far as it says so: one that the user ended says nothing.
 fn failed(build: &BuildEvent) -> Option<bool> {
-    const INTERRUPTS: [i32; 3] = [1, 2, 15];
-    // A tool that takes the signal itself ends with 128 more, by the custom of shells.
-    let is_interrupt = |status: i32| INTERRUPTS.contains(&(status - 128));
     match build.result? {
         Verdict::Pass => Some(false),
-        Verdict::Fail => (!build.exit_status.is_some_and(is_interrupt)).then_some(true),
-        Verdict::Signal => (!build.signal.is_some_and(|signal| INTERRUPTS.contains(&signal))).then_some(true),
+        Verdict::Fail | Verdict::Signal => (!build.was_interrupted()).then_some(true),
         Verdict::Unknown => None,
     }
 }

@@ -144,6 +144,13 @@ pub struct BuildEvent {
 }
 
 impl BuildEvent {
+    /// Returns whether somebody ended it: SIGHUP, SIGINT or SIGTERM did, or it says so in its exit status.
+    pub fn was_interrupted(&self) -> bool {
+        // A tool that takes the signal itself ends with 128 more, by the custom of shells.
+        let signal = self.signal.or(self.exit_status.map(|status| status - 128));
+        signal.is_some_and(|signal| matches!(signal, 1 | 2 | 15))
+    }
+
     /// Describes a build. `is_over`: it has ended. `unix_ms` says what time a moment was, in milliseconds since 1970.
     pub fn of(build: &Build, backend: Backend, is_over: bool, unix_ms: impl Fn(Moment) -> u64) -> Self {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

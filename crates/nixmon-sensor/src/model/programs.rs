@@ -128,12 +128,23 @@ impl Command {
         )
     }
 
-    /// Returns a short name for builds of this kind: `cargo check`, `gcc`.
+    /// Returns a short name for builds of this kind: `cargo check`, `npm run build`, `gcc`.
     pub fn label(&self) -> String {
-        match self.verbs().next() {
-            Some(verb) if has_verbs(&self.program) && is_word(verb) => format!("{} {verb}", self.program),
-            _ => self.program.clone(),
+        let mut label = self.program.clone();
+        if !has_verbs(&self.program) {
+            return label;
         }
+        let mut verbs = self.verbs().take_while(|verb| is_word(verb));
+        let first = verbs.next();
+        let names_second = matches!(
+            (&*self.program, first),
+            ("npm" | "pnpm" | "yarn", Some("run" | "run-script")) | ("nix", Some("flake" | "profile"))
+        );
+        for verb in first.into_iter().chain(verbs.next().filter(|_| names_second)) {
+            label.push(' ');
+            label.push_str(verb);
+        }
+        label
     }
 }
 
@@ -254,9 +265,14 @@ impl Rules {
                 _ => break,
             }
         }
-        // The name that the caller chose may be any.
-        if let Some(program) = executable.and_then(|path| self.listed(base(path))) {
-            let name = base(executable.unwrap_or_default()).to_owned();
+        // The name that the caller chose may be any, but `nix-daemon` and `nix-shell` are names of the program `nix`.
+        let is_applet = |name: &str| {
+            let called = first.as_deref().map_or("", base);
+            called.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
+        };
+        let file = executable.map(base).filter(|name| !is_applet(name));
+        if let Some((name, program)) = file.and_then(|name| Some((name, self.listed(name)?))) {
+            let name = name.to_owned();
             return Command { program, name, arguments: arguments.get(1..).unwrap_or_default().to_vec() };
         }
         let name = first.as_deref().map_or_else(|| base(executable.unwrap_or_default()), base).to_owned();
@@ -427,9 +443,9 @@ mod tests {
             ("gcc|-c|a.c", "/usr/bin/x86_64-linux-gnu-gcc-14", ("gcc", "gcc", Build)),
             ("anything", "/usr/bin/aarch64-linux-gnu-g++-14", ("g++", "g++", Build)),
             ("clang++-18|a.cc", "", ("clang++", "clang++", Build)),
-            ("node|/usr/bin/npm|run|build", "/usr/bin/node", ("npm", "npm run", Build)),
-            ("/usr/bin/env|node|/usr/bin/npm|run|build", "/usr/bin/env", ("npm", "npm run", Build)),
-            ("npm run build|||", "/usr/bin/node", ("npm", "npm run", Build)),
+            ("node|/usr/bin/npm|run|build", "/usr/bin/node", ("npm", "npm run build", Build)),
+            ("/usr/bin/env|node|/usr/bin/npm|run|build", "/usr/bin/env", ("npm", "npm run build", Build)),
+            ("npm run build|||", "/usr/bin/node", ("npm", "npm run build", Build)),
             ("node|/x/node_modules/.bin/tsc|-p|.", "/usr/bin/node", ("tsc", "tsc", Build)),
             ("node|/x/yarn.js|build", "/usr/bin/node", ("yarn", "yarn build", Build)),
             ("python3|-m|pip|install|x", "/usr/bin/python3.12", ("pip", "pip install", Build)),
@@ -442,6 +458,7 @@ mod tests {
             ),
             ("/path with spaces/make", "/path with spaces/make", ("make", "make", Build)),
             ("nix|--option|sandbox|false|build|.#x", "", ("nix", "nix build", Build)),
+            ("nix|flake|check|.", "", ("nix", "nix flake check", Build)),
             ("python3|-W|ignore|-m|pip|wheel|.", "/usr/bin/python3.12", ("pip", "pip wheel", Build)),
             ("node|--require|./x|/usr/lib/npm/bin/npm-cli.js|ci", "", ("npm", "npm ci", Build)),
             ("node|.yarn/releases/yarn-3.6.1.cjs|build", "", ("yarn", "yarn build", Build)),
@@ -480,6 +497,11 @@ mod tests {
             ("sleep|5", "/usr/bin/sleep", ("sleep", "sleep 5", Other)),
             ("", "", ("", "", Other)),
             ("nix-daemon", "", ("nix-daemon", "nix-daemon", NotBuild)),
+            ("/usr/bin/nix-daemon|--daemon", "/usr/bin/nix", ("nix-daemon", "nix-daemon", NotBuild)),
+            ("nix-daemon|4711", "/nix/store/x-nix-2.30/bin/nix", ("nix-daemon", "nix-daemon 4711", NotBuild)),
+            ("nix-shell|-p|x", "/usr/bin/nix", ("nix-shell", "nix-shell x", Other)),
+            ("nix-build|x.nix", "/usr/bin/nix", ("nix-build", "nix-build", Build)),
+            ("build|.#x", "/usr/bin/nix", ("nix", "nix .#x", Build)),
         ] {
             check(line, executable, expected);
         }
