@@ -408,12 +408,20 @@ fn script(interpreter: &str, words: &[String]) -> Option<usize> {
                 }
             }
         }
-        _ if LAUNCHERS.contains(&plain) => {
-            words.iter().position(|word| !word.starts_with('-')).filter(|at| *at == 0)?
+        _ if LAUNCHERS.contains(&plain) => 0,
+        // A dynamic linker that is called by its name, and emulators, which the system puts before the program.
+        _ if ["ld-linux", "ld-musl", "qemu-"].iter().any(|name| interpreter.starts_with(name)) => {
+            const WITH_VALUE: [&str; 8] =
+                ["--library-path", "--preload", "--argv0", "--audit", "--inhibit-rpath", "-L", "-E", "-0"];
+            let mut at = 0;
+            while let Some(word) = words.get(at).filter(|word| word.starts_with('-')) {
+                at += if WITH_VALUE.contains(&&**word) { 2 } else { 1 };
+            }
+            at
         }
         _ => return None,
     };
-    Some(at)
+    words.get(at).is_some_and(|word| !word.starts_with('-')).then_some(at)
 }
 
 #[cfg(test)]
@@ -478,6 +486,12 @@ mod tests {
                 ("mvn", "mvn package", Build),
             ),
             ("java|-jar|server.jar|org.gradle.launcher.GradleMain2", "", ("java", "java server.jar", Other)),
+            (
+                "/lib64/ld-linux-x86-64.so.2|--library-path|/x/lib|/x/bin/nix|build",
+                "/usr/lib/ld-linux-x86-64.so.2",
+                ("nix", "nix build", Build),
+            ),
+            ("/usr/bin/qemu-aarch64-static|/usr/bin/make|all", "", ("make", "make all", Build)),
             ("ccache|gcc|-c|a.c", "/usr/bin/ccache", ("gcc", "gcc", Build)),
             ("ccache|--show-stats", "/usr/bin/ccache", ("ccache", "ccache", Other)),
             // No script is a program because of its name alone.
