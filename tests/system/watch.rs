@@ -333,25 +333,32 @@ fn transitions_are_told_as_lines_and_to_the_hook() {
     assert_eq!(home.builds(&hooked), ["make bad fail 2"]);
 }
 
-#[test]
-fn a_shell_reports_where_no_sensor_has_results() {
-    let Some(bash) = require("bash") else { return };
+/// A session of an interactive shell with its hook: without a sensor, and beside one that sees no results.
+#[track_caller]
+fn check_shell(shell: &str, start: &str) {
+    // fish runs its hook at a terminal only.
+    if [shell, "script"].iter().any(|tool| require(tool).is_none()) {
+        return;
+    }
     let home = project();
-    let hook = home.run(&["watch", "--shell-hook", "bash"]);
+    let hook = home.run(&["watch", "--shell-hook", shell]);
     hook.check(0, &["nixmon watch --report"]);
-    home.write("hook.bash", &hook.out);
+    home.write("hook", &hook.out);
     let bin = Path::new(env!("CARGO_BIN_EXE_nixmon")).parent().unwrap();
-    home.write(
-        "session",
-        "PATH=\"$BIN:$PATH\"\nsource ../hook.bash\nmake bad\nsleep 0.1\nmake quick\ntrue && make good\nexit\n",
+    // Typed as a user would: a line when the one before is done.
+    let session = format!(
+        "export PATH='{}':\"$PATH\" TERM=dumb\n\
+        type_lines() {{ echo 'source ../hook'; sleep 1; while read -r line; do echo \"$line\"; sleep 1.6; done; }}\n\
+        type_lines <<'END' | script -qec '{start}' /dev/null >../output 2>&1\n\
+        make bad\nmake quick\nmake -n good\ntrue && make good\nmake bad | cat\nexit\nEND\n",
+        bin.display()
     );
     // Without a sensor.
-    let session =
-        format!("BIN='{}' '{}' --norc -i <../session >../output 2>&1", bin.display(), bash.display());
     let journal = home.path(".local/state/nixmon/watch/events.jsonl");
     assert!(home.command("sh").args(["-c", &session]).status().unwrap().code().is_some());
     let begun = Instant::now();
-    let expected = ["make bad fail 2", "make good pass 0"];
+    // Which of several commands of a line gave the status is not known.
+    let expected = ["make bad fail 2", "make good pass 0", "make bad unknown ?"];
     loop {
         let text = fs::read_to_string(&journal).unwrap_or_default();
         let found = home.builds(&text.lines().map(str::to_owned).collect::<Vec<_>>());
@@ -359,13 +366,28 @@ fn a_shell_reports_where_no_sensor_has_results() {
             break;
         }
         let output = fs::read_to_string(home.path("output")).unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(30), "{found:?}: {output}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{shell}: {found:?}: {output}");
         std::thread::sleep(Duration::from_millis(50));
     }
     // A sensor that sees no results gets them from the shell, and tells each build once.
     let script = format!("{session}\nsleep 6");
     let Some(lines) = home.beside("--engage all --json --backend proc", &script) else { return };
-    assert_eq!(home.builds(&lines), expected);
+    assert_eq!(home.builds(&lines), expected, "{shell}");
+}
+
+#[test]
+fn bash_reports_where_no_sensor_has_results() {
+    check_shell("bash", "bash --norc -i");
+}
+
+#[test]
+fn zsh_reports_where_no_sensor_has_results() {
+    check_shell("zsh", "zsh -f -i");
+}
+
+#[test]
+fn fish_reports_where_no_sensor_has_results() {
+    check_shell("fish", "fish --no-config -i");
 }
 
 #[test]
@@ -412,4 +434,73 @@ fn a_unit_is_installed() {
     };
     let unit = fs::read_to_string(&path).unwrap();
     assert!(unit.contains("--engage=all") && unit.contains(env!("CARGO_BIN_EXE_nixmon")), "{unit}");
+    if cfg!(target_os = "linux") && require("systemd-analyze").is_some() {
+        let verified = home
+            .command("systemd-analyze")
+            .args(["--user", "verify"])
+            .arg(&path)
+            .env("XDG_RUNTIME_DIR", home.dir.path())
+            .output()
+            .unwrap();
+        Ran::of(verified).check(0, &[]);
+    }
+    home.run(&["watch", "--uninstall"]).check(0, &["removed ", "stop it with: "]);
+    assert!(!path.exists());
+    home.run(&["watch", "--uninstall"]).check(66, &["there is no unit"]);
+}
+
+/// A service manager in namespaces of its own, in which the unit is installed, used and removed.
+const SERVICE: &str = r#"
+set -e
+mount -t tmpfs none /run && mkdir -p /run/systemd/system "$XDG_RUNTIME_DIR"
+dbus-daemon --session --address="$DBUS_SESSION_BUS_ADDRESS" --nofork >../bus 2>&1 & bus=$!
+"$SYSTEMD" --user --log-target=console >../manager 2>&1 & manager=$!
+for n in $(seq 100); do systemctl --user show-environment >/dev/null 2>&1 && break; sleep 0.1; done
+systemctl --user show-environment >/dev/null || exit 77
+"$NIXMON" watch --install --engage all --hook "(echo \"\$HOME\" 100%; cat) >>\"\$HOME/hooked\""
+systemctl --user daemon-reload && systemctl --user enable --now nixmon-watch
+until [ -s "$HOME/.local/state/nixmon/watch/sensor.lock" ]; do sleep 0.1; done
+sleep 0.5
+make bad || true
+for n in $(seq 50); do [ -s ~/hooked ] && break; sleep 0.1; done
+"$NIXMON" watch --uninstall
+systemctl --user stop nixmon-watch && systemctl --user daemon-reload
+! systemctl --user is-active nixmon-watch
+kill $manager $bus
+"#;
+
+#[test]
+fn a_unit_is_a_service_of_systemd() {
+    let tools = ["unshare", "dbus-daemon", "systemctl"].map(require);
+    let manager = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"]
+        .into_iter()
+        .find(|path| Path::new(path).exists());
+    let (true, Some(manager)) = (tools.iter().all(Option::is_some), manager) else { return };
+    if !rustix::process::geteuid().is_root() {
+        unsupported("only root has namespaces for a service manager everywhere");
+        return;
+    }
+    let home = project();
+    let runtime = home.path("runtime");
+    let output = home
+        .command("unshare")
+        .args(["--mount", "--pid", "--fork", "--mount-proc", "timeout", "60", "sh", "-c", SERVICE])
+        .env("NIXMON", env!("CARGO_BIN_EXE_nixmon"))
+        .env("SYSTEMD", manager)
+        .env("XDG_RUNTIME_DIR", &runtime)
+        .env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}/bus", runtime.display()))
+        .output()
+        .unwrap();
+    let said = fs::read_to_string(home.path("manager")).unwrap_or_default();
+    let output = Ran::of(output);
+    if output.code == Some(77) {
+        unsupported(&format!("no service manager of a user: {said}"));
+        return;
+    }
+    output.check(0, &["wrote ", "removed "]);
+    let hooked = fs::read_to_string(home.path("hooked")).unwrap_or_default();
+    let (words, record) = hooked.split_once('\n').unwrap_or_default();
+    assert_eq!(words, format!("{} 100%", home.dir.path().display()), "{said}");
+    assert_eq!(home.builds(&[record.trim().to_owned()]), ["make bad fail 2"]);
+    assert!(!home.path(".config/systemd/user/default.target.wants/nixmon-watch.service").exists());
 }

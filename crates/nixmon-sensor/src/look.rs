@@ -178,7 +178,7 @@ impl Look {
         let before = self.known.remove(&pid).filter(|before| before.began_ticks == began_ticks);
         // Its first thread may have ended before the others.
         let is_zombie = stat.is_zombie() && stat.n_threads().is_none_or(|n| n <= 1);
-        let is_kernel = pid == 2 || parent == 2;
+        let is_kernel = stat.is_kernel_thread();
         // The name also stays the same where a program starts itself with other arguments, a moment after the fork. And npm
         // calls itself `npm` for a moment before it says what it runs.
         let is_settled = |seen: &Seen| {

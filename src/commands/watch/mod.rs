@@ -60,6 +60,9 @@ pub(super) fn watch(settings: &Settings, args: &WatchArgs) -> Result<ExitStatus>
     if args.install {
         return install::install(settings, args);
     }
+    if args.uninstall {
+        return install::uninstall(settings);
+    }
     let forced = args.backend.or(settings.watch.backend);
     let sources = Sources::start(settings, forced);
     if args.explain {
