@@ -327,6 +327,7 @@ fn check(backend: Backend) {
     let is_root = rustix::process::geteuid().is_root();
     for user in [None, Some(NOBODY)].into_iter().take(if is_root { 2 } else { 1 }) {
         let report = detached(backend, "trees", user, n_trees);
+        println!("{backend:?}, user {user:?}: {report}");
         judge(&report);
     }
 }
