@@ -314,7 +314,7 @@ impl Rules {
             || command.name.starts_with("bazel(")
             || (command.program == "sccache" && (words.is_empty() || has("--start-server")))
             || (command.program == "java"
-                && ["GradleDaemon", "KotlinCompileDaemon", "GradleWorkerMain"].iter().any(|name| has(name)))
+                && ["GradleDaemon", "KotlinCompileDaemon", "GradleWorkerMain", "MavenDaemon"].iter().any(|name| has(name)))
             || (command.program.starts_with("nix") && has("__build-remote"))
             || (command.program == "nix-store" && has("--serve"));
         let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(command));
@@ -356,11 +356,11 @@ fn base(path: &str) -> &str {
         _ => name.trim_end_matches("_ (deleted)"),
     };
     let name = name.strip_suffix(" (deleted)").unwrap_or(name);
-    // Only tools that are such scripts: a `deploy.sh` is not the program `deploy`.
+    // No script of the name of a program that is none: a `deploy.py` is not the program `deploy`.
     ["js", "cjs", "mjs", "py"]
         .iter()
         .find_map(|extension| name.strip_suffix(extension)?.strip_suffix('.'))
-        .filter(|name| SCRIPTS.iter().any(|script| name.starts_with(script)))
+        .filter(|name| !PROGRAMS.contains(name) || SCRIPTS.contains(name))
         .unwrap_or(name)
 }
 
@@ -597,7 +597,7 @@ mod tests {
     #[test]
     fn own_programs_and_exceptions() {
         let rules = Rules::default()
-            .with_programs(["zig".to_owned(), "cargo".to_owned()])
+            .with_programs(["zig", "cargo", "gulp"].map(str::to_owned))
             .with_exceptions(["cargo clippy".parse().unwrap(), "zig --watch* fetch".parse().unwrap()]);
         for (line, expected) in [
             ("zig build", Class::Build),
@@ -606,6 +606,8 @@ mod tests {
             ("cargo clippy --all", Class::NotBuild),
             ("cargo metadata", Class::NotBuild),
             ("make", Class::Other),
+            ("node node_modules/gulp/bin/gulp.js dist", Class::Build),
+            ("node cargo.js", Class::Other),
         ] {
             let command = rules.command(&words(&line.replace(' ', "|")), None);
             assert_eq!(rules.class(&command), expected, "{line}");
