@@ -322,6 +322,7 @@ fn judge(report: &str) {
 }
 
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "numbers of trees and results are what was measured")]
 fn check(backend: Backend) {
     let n_trees = std::env::var("NIXMON_TREES").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
     let is_root = rustix::process::geteuid().is_root();
