@@ -128,8 +128,18 @@ time.sleep(9)
 endef
 ";
 
+const THREADS: &str = "\
+import ctypes, os, platform, threading, time
+def last():
+    time.sleep(1.2)
+    os._exit(7)
+threading.Thread(target=last).start()
+time.sleep(1)
+ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)
+";
+
 /// Tools of this machine, each with a line that has it build, and its event.
-const TOOLS: [(&str, &str, &str); 9] = [
+const TOOLS: [(&str, &str, &str); 10] = [
     ("make", "make -j2", "make pass 0"),
     ("make", "make bad", "make bad fail 2"),
     // make waits for its jobs and ends itself with the signal that it got. They do not get it, other than at a terminal.
@@ -141,6 +151,8 @@ const TOOLS: [(&str, &str, &str); 9] = [
     ("ninja", "ninja", "ninja fail 1"),
     // Another thread than the first executes a compiler in the place of the process.
     ("python3", "make threads", "make threads pass 0"),
+    // The first thread ends with 0, and another one ends the process.
+    ("python3", "python3 ./meson compile", "meson compile fail 7"),
 ];
 
 fn project() -> Home {
@@ -149,6 +161,7 @@ fn project() -> Home {
     home.write("project/Cargo.toml", "[package]\nname = \"p\"\nedition = \"2021\"\n[workspace]\n");
     // At least as long as a build has to be, however fast the machine.
     home.write("project/build.rs", "fn main() { std::thread::sleep(std::time::Duration::from_secs(1)); }\n");
+    home.write("project/meson", THREADS);
     let test = "#[test]\nfn fails() { std::thread::sleep(std::time::Duration::from_secs(1)); panic!() }\n";
     home.write("project/src/main.rs", &format!("fn main() {{}}\n{test}"));
     home.write(

@@ -225,6 +225,12 @@ impl Watch {
                 }
                 Input::Exit { pid, end: Some(end) }
             }
+            Event::ThreadExit { pid, end } => {
+                if let Some(build) = self.tracker.root(pid) {
+                    self.ends.thread_told(build, end);
+                }
+                return;
+            }
         };
         let mut out = Vec::new();
         self.tracker.apply(input, at, &mut out);
