@@ -42,6 +42,9 @@ pub struct WatchArgs {
     /// Watch in the background from login on: writes a systemd user unit, or a launchd agent, and says how to start it
     #[arg(long, conflicts_with_all = ["explain", "json", "shell_hook"])]
     pub install: bool,
+    /// Remove what --install has written
+    #[arg(long, conflicts_with_all = ["install", "explain", "json", "shell_hook", "engage", "backend", "hook", "notify"])]
+    pub uninstall: bool,
     /// Print a hook that makes an interactive shell report its builds
     #[arg(long, value_enum, value_name = "SHELL", conflicts_with_all = ["explain", "json"])]
     pub shell_hook: Option<ShellArg>,

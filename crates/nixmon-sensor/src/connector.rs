@@ -33,12 +33,25 @@ const CN_MSG: usize = 20;
 /// Wanted size of the kernel's queue, in bytes. The system may grant less.
 const QUEUE: usize = 8 << 20;
 
-/// An event of a process. Threads have none.
+/// An event of a process. Those of threads other than the first are left out, except for their ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    Fork { parent: i32, child: i32 },
-    Exec { pid: i32 },
-    Exit { pid: i32, end: End },
+    Fork {
+        parent: i32,
+        child: i32,
+    },
+    Exec {
+        pid: i32,
+    },
+    Exit {
+        pid: i32,
+        end: End,
+    },
+    /// A thread of this process ended, not its first.
+    ThreadExit {
+        pid: i32,
+        end: End,
+    },
 }
 
 /// A message of the kernel's queue.
@@ -143,7 +156,9 @@ fn parse(message: &[u8]) -> Received {
             EXIT => {
                 let pid_of_process = pid(data + 4)?;
                 let end = pidfd_info::Exit::from_wait_status(pid(data + 8)?).into();
-                (pid(data)? == pid_of_process).then_some(Event::Exit { pid: pid_of_process, end })
+                let is_first = pid(data)? == pid_of_process;
+                let pid = pid_of_process;
+                Some(if is_first { Event::Exit { pid, end } } else { Event::ThreadExit { pid, end } })
             }
             _ => None,
         };
@@ -179,7 +194,7 @@ mod tests {
             (EXIT, &[10, 10, 2, 17], Some(Event::Exit { pid: 10, end: End::Signal(2) })),
             // With a core file.
             (EXIT, &[10, 10, 0x8b, 17], Some(Event::Exit { pid: 10, end: End::Signal(11) })),
-            (EXIT, &[12, 10, 0, -1], None),
+            (EXIT, &[12, 10, 7 << 8, -1], Some(Event::ThreadExit { pid: 10, end: End::Status(7) })),
             (0x200, &[10, 10], None),
         ] {
             let expected = expected.map_or(Received::Other, |event| Received::Event(event, at));

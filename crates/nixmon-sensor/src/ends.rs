@@ -13,6 +13,8 @@ use crate::model::build::{BuildId, End, Moment};
 /// The kernel's event of an exit and the descriptor's end come within this time of each other, unless the first thread has
 /// ended before others.
 const TOGETHER: Duration = Duration::from_millis(500);
+/// The event of a last thread comes just after the descriptor's end: time for that.
+const AFTERWARDS: Duration = Duration::from_millis(30);
 /// An end is told without its result if nobody waits for the process within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -28,6 +30,8 @@ struct Root {
     over: Option<Moment>,
     /// It has no descriptor, and its event may be lost.
     is_suspect: bool,
+    /// Its first thread has ended before another one, which ended otherwise: events do not say which is the end of the process.
+    is_disputed: bool,
 }
 
 /// The roots of builds that are going on.
@@ -41,7 +45,10 @@ impl Ends {
     pub(crate) fn watch(&mut self, build: BuildId, pid: i32) -> bool {
         let pidfd = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let is_certain = pidfd.is_some();
-        self.roots.insert(build, Root { pid, pidfd, told: None, over: None, is_suspect: false });
+        self.roots.insert(
+            build,
+            Root { pid, pidfd, told: None, over: None, is_suspect: false, is_disputed: false },
+        );
         is_certain
     }
 
@@ -66,7 +73,14 @@ impl Ends {
     /// Notes the event of an exit.
     pub(crate) fn told(&mut self, build: BuildId, at: Moment, end: End) {
         if let Some(root) = self.roots.get_mut(&build) {
-            root.told = Some((at, end));
+            (root.told, root.is_disputed) = (Some((at, end)), false);
+        }
+    }
+
+    /// Notes the event of another thread's exit. All end alike if one of them ends the process.
+    pub(crate) fn thread_told(&mut self, build: BuildId, end: End) {
+        if let Some(root) = self.roots.get_mut(&build) {
+            root.is_disputed |= root.told.is_some_and(|(_, told)| told != end);
         }
     }
 
@@ -113,7 +127,8 @@ fn settle(
     let Some(pidfd) = &root.pidfd else {
         // The event is all there is.
         let is_gone = root.is_suspect && look.began(root.pid).is_none();
-        return root.told.map(|(at, end)| (at, Some(end))).or(is_gone.then_some((now, None)));
+        let told = root.told.map(|(at, end)| (at, Some(end).filter(|_| !root.is_disputed)));
+        return told.or(is_gone.then_some((now, None)));
     };
     let Some(over) = root.over else {
         // Only its first thread has ended, and how the process ends is still open.
@@ -122,10 +137,13 @@ fn settle(
         }
         return None;
     };
-    if let Some((at, end)) = root.told {
+    if has_events && waited(over) < AFTERWARDS {
+        return None;
+    }
+    if let Some((at, end)) = root.told.filter(|_| !root.is_disputed) {
         return Some((at, Some(end)));
     }
-    if has_events && waited(over) < TOGETHER {
+    if has_events && !root.is_disputed && waited(over) < TOGETHER {
         return None;
     }
     if asks {

@@ -144,6 +144,7 @@ impl Watch {
                 self.digest(out, &mut happened);
             }
         }
+        self.tracker.forget_ended(at, |pid, begun_by| self.look.lives(pid, begun_by));
         self.measure(at);
         let mut out = Vec::new();
         self.tracker.tick(at, &mut out);
@@ -214,7 +215,7 @@ impl Watch {
     fn event(&mut self, event: Event, at: Moment, happened: &mut Vec<Happened>) {
         let input = match event {
             Event::Fork { parent, child } => Input::Fork { parent, child },
-            Event::Exec { pid } if self.tracker.is_settled(pid) => return,
+            Event::Exec { pid } if self.tracker.executes(pid) => return,
             Event::Exec { pid } => Input::Exec { pid, lookup: self.look.up(pid, at.since_boot()) },
             Event::Exit { pid, end } => {
                 if let Some(build) = self.tracker.root(pid) {
@@ -223,6 +224,12 @@ impl Watch {
                     return;
                 }
                 Input::Exit { pid, end: Some(end) }
+            }
+            Event::ThreadExit { pid, end } => {
+                if let Some(build) = self.tracker.root(pid) {
+                    self.ends.thread_told(build, end);
+                }
+                return;
             }
         };
         let mut out = Vec::new();

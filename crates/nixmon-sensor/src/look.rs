@@ -63,6 +63,14 @@ impl Look {
         Some(self.ticks(self.proc.stat(pid)?.begin_ticks()?))
     }
 
+    /// Returns whether a process that had begun by this time, since the machine's start, has a thread that has not ended.
+    pub(crate) fn lives(&self, pid: i32, begun_by: Duration) -> bool {
+        self.proc.stat(pid).is_some_and(|stat| {
+            let has_threads = !stat.is_zombie() || stat.n_threads().is_some_and(|n| n > 1);
+            has_threads && stat.begin_ticks().is_some_and(|ticks| self.ticks(ticks) <= begun_by)
+        })
+    }
+
     /// Looks up the program of a process that executed it at `at`, since the machine's start.
     pub(crate) fn up(&self, pid: i32, at: Duration) -> Lookup {
         match self.image(pid, false) {
@@ -170,7 +178,7 @@ impl Look {
         let before = self.known.remove(&pid).filter(|before| before.began_ticks == began_ticks);
         // Its first thread may have ended before the others.
         let is_zombie = stat.is_zombie() && stat.n_threads().is_none_or(|n| n <= 1);
-        let is_kernel = pid == 2 || parent == 2;
+        let is_kernel = stat.is_kernel_thread();
         // The name also stays the same where a program starts itself with other arguments, a moment after the fork. And npm
         // calls itself `npm` for a moment before it says what it runs.
         let is_settled = |seen: &Seen| {

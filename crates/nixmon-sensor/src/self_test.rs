@@ -21,6 +21,8 @@ use crate::model::build::End;
 const STATUS: i32 = 37;
 /// Time for an answer, on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(2);
+/// The kernel reports an exit just after the parent can wait for it: time for that.
+const SOON: Duration = Duration::from_millis(300);
 
 fn child() -> Result<Child, String> {
     let mut command = Command::new("/bin/sh");
@@ -53,17 +55,19 @@ fn refused(error: &io::Error) -> String {
 fn reports_a_child(connector: &Connector) -> Result<(), String> {
     let mut child = child()?;
     let pid = child.id().cast_signed();
-    let begun = Instant::now();
-    let mut others = 0_u64;
+    let mut until = Instant::now() + LIMIT;
+    let (mut others, mut has_ended) = (0_u64, false);
     let result = loop {
-        let left = LIMIT.saturating_sub(begun.elapsed());
+        let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break Err(match others {
                 0 => "no event came".to_owned(),
                 _ => "events have the process numbers of another namespace".to_owned(),
             });
         }
-        let _ = child.try_wait();
+        if !has_ended && matches!(child.try_wait(), Ok(Some(_))) {
+            (has_ended, until) = (true, Instant::now() + SOON);
+        }
         let _ = poll_in(connector, left.min(Duration::from_millis(50)));
         loop {
             match connector.receive() {

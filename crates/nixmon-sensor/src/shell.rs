@@ -22,7 +22,8 @@ const MAX_REPORTS: usize = 256;
 /// A shell with a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
-    /// GNU bash, 5.0 or later.
+    /// GNU bash, 5.0 or later. It tells the hook no command that `HISTCONTROL` keeps from its list, such as a repeated one with
+    /// `ignoreboth`.
     Bash,
     /// zsh.
     Zsh,
@@ -40,7 +41,15 @@ if [[ $- == *i* && -z ${_nixmon_hook-} && ${BASH_VERSINFO[0]} -ge 5 ]]; then
     _nixmon_began=0
     entry=$(HISTTIMEFORMAT='' builtin history 1)
     number=${entry%%[!0-9 ]*}
-    if ((began > 0)) && [[ $number != "$_nixmon_number" ]] && (((now - began) / 1000 >= 500)) && [[ $entry =~ (@PROGRAMS@) ]]; then
+    # A command that is not in the list of commands repeats the last one there, if it is not left out for anything else.
+    if [[ $number == "$_nixmon_number" ]]; then
+      case :${HISTCONTROL-}: in
+        *:ignorespace:* | *:ignoreboth:*) began=0 ;;
+        *:ignoredups:* | *:erasedups:*) [[ -o history && -z ${HISTIGNORE-} ]] || began=0 ;;
+        *) began=0 ;;
+      esac
+    fi
+    if ((began > 0)) && (((now - began) / 1000 >= 500)) && [[ $entry =~ (@PROGRAMS@) ]]; then
       (command nixmon watch --report "$status" --elapsed-ms "$(((now - began) / 1000))" -- "${entry:${#number}}" >/dev/null 2>&1 &)
     fi
     _nixmon_number=$number

@@ -76,7 +76,8 @@ fn told(outputs: &[Output]) -> Vec<String> {
 }
 
 /// Plays a script. Each line has a time in milliseconds and events: `fork PARENT CHILD`, `exec PID PROGRAM` (arguments after
-/// `_`), `gone PID`, `exit PID END`, `sleep MS` for a suspended machine, and lists: `first`, `list` or `loss` with
+/// `_`), `gone PID`, `exit PID END`, `sleep MS` for a suspended machine, `lives PID…` for a look at those whose first thread has
+/// ended, and lists: `first`, `list` or `loss` with
 /// `PID:PARENT:GROUP:SESSION:BEGAN:PROGRAM` each.
 #[track_caller]
 fn check(script: &str, expected: &[&str]) {
@@ -98,6 +99,11 @@ fn check(script: &str, expected: &[&str]) {
                 "exit" => Input::Exit { pid: pid(1), end: end(words[2]) },
                 "sleep" => {
                     suspended += Duration::from_millis(words[1].parse().unwrap());
+                    continue;
+                }
+                "lives" => {
+                    let living: Vec<i32> = (1..words.len()).map(pid).collect();
+                    tracker.forget_ended(now(suspended), |pid, _| living.contains(&pid));
                     continue;
                 }
                 "tick" => {
@@ -186,6 +192,26 @@ fn the_topmost_process_of_a_family_is_the_build() {
         (
             "0 fork 1 10; exec 10 make; fork 1 20; exec 20 ninja\n 600 exit 20 1\n 900 exit 10 0",
             &["ninja 1 600ms 1p", "make 0 900ms 1p"],
+        ),
+        // Another thread than the first executes a program: the first ends before.
+        (
+            "0 fork 1 10; exec 10 make; fork 10 11; exec 11 go
+             200 exit 11 s9; exec 11 gcc; fork 11 12; exec 12 cc
+             1000 exit 12 0; exit 11 1
+             1100 exit 10 0",
+            &["make 0 1100ms 3p"],
+        ),
+        // The first thread ends, and others start programs.
+        (
+            "0 fork 1 10; exec 10 make; fork 10 11; exec 11 python\n 200 exit 11 0
+             5000 lives 11; fork 11 12; exec 12 gcc\n 6000 exit 12 1\n 9000 lives; exit 10 0",
+            &["make 0 9000ms 3p"],
+        ),
+        // Their number is another process's later.
+        (
+            "0 fork 1 10; exec 10 make; fork 10 11\n 200 exit 11 0\n 300 fork 1 11; exec 11 gcc
+             900 exit 11 1; exit 10 0",
+            &["gcc 1 600ms 1p", "make 0 900ms 2p"],
         ),
         // Too short.
         ("0 fork 1 10; exec 10 make\n 499 exit 10 1", &[]),
@@ -537,6 +563,7 @@ proptest! {
         }).collect();
         expected.sort_by_key(|(pid, _, _, began)| (*began, *pid));
         prop_assert_eq!(told, expected);
+        tracker.forget_ended(at(u64::from(u32::MAX)), |_, _| false);
         prop_assert_eq!(tracker.n_processes(), 0);
         prop_assert_eq!(tracker.running().count(), 0);
     }

@@ -267,6 +267,11 @@ fn child() {
 
 /// Runs [`child`] outside of the family of this test, and returns its report.
 fn detached(backend: Backend, what: &str, user: Option<u32>, n_trees: usize) -> String {
+    detached_by("setsid", backend, what, user, n_trees)
+}
+
+/// The same behind another command than `setsid`.
+fn detached_by(by: &str, backend: Backend, what: &str, user: Option<u32>, n_trees: usize) -> String {
     if require::require("setsid").is_none() || require::require("bash").is_none() {
         return "UNAVAILABLE setsid or bash".to_owned();
     }
@@ -283,7 +288,7 @@ fn detached(backend: Backend, what: &str, user: Option<u32>, n_trees: usize) -> 
     let seed = std::process::id();
     let mut starter = Command::new("/bin/sh");
     starter
-        .args(["-c", r#"setsid "$0" --exact child --nocapture </dev/null >"$1/out" 2>&1 &"#])
+        .args(["-c", &format!(r#"{by} "$0" --exact child --nocapture </dev/null >"$1/out" 2>&1 &"#)])
         .arg(&program)
         .arg(&dir)
         .env_clear()
@@ -317,11 +322,13 @@ fn judge(report: &str) {
 }
 
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "numbers of trees and results are what was measured")]
 fn check(backend: Backend) {
     let n_trees = std::env::var("NIXMON_TREES").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
     let is_root = rustix::process::geteuid().is_root();
     for user in [None, Some(NOBODY)].into_iter().take(if is_root { 2 } else { 1 }) {
         let report = detached(backend, "trees", user, n_trees);
+        println!("{backend:?}, user {user:?}: {report}");
         judge(&report);
     }
 }
@@ -339,6 +346,21 @@ fn trees_by_pidfd() {
 #[test]
 fn trees_by_proc() {
     check(Backend::Proc);
+}
+
+/// In a PID namespace, as of a container, the second process is no thread of the kernel, and all others may be below it.
+#[test]
+fn trees_in_a_namespace() {
+    if !rustix::process::geteuid().is_root() || require::require("unshare").is_none() {
+        require::unsupported("only root has PID namespaces everywhere");
+        return;
+    }
+    // The shell is the first process, and what it starts the second.
+    let by = r#"setsid unshare --pid --fork --mount-proc sh -c '"$@"; exit' sh"#;
+    for backend in [Backend::Pidfd, Backend::Proc] {
+        judge(&detached_by(by, backend, "trees", None, 12));
+    }
+    assert!(detached_by(by, Backend::Connector, "trees", None, 1).contains("another namespace"));
 }
 
 /// Processes that fork as fast as they can, until the value is dropped.

@@ -47,30 +47,46 @@ fn completed(build: &BuildEvent, symbols: &Symbols, home: Option<&str>) -> Line 
         Verdict::Unknown => (Role::Warning, "?"),
     };
     let line = named(Line::new().with(role, format!("{symbol} ")), build, symbols);
-    let verb = match result {
-        Verdict::Pass => "completed".to_owned(),
+    // Of several that are told in one, the verb is of all and the rest of the last.
+    let (verb, how) = match result {
+        Verdict::Pass => ("completed", String::new()),
         Verdict::Fail => match build.exit_status {
-            Some(status) => format!("failed, exit {status}"),
-            None => "failed".to_owned(),
+            Some(status) => ("failed", format!("exit {status}")),
+            None => ("failed", String::new()),
         },
         Verdict::Signal => match build.signal {
-            Some(2) => "was interrupted".to_owned(),
-            Some(signal) => format!("was killed by {}", signal_name(signal)),
-            None => "was killed".to_owned(),
+            Some(2) => ("was interrupted", String::new()),
+            Some(signal) => ("was killed", format!("by {}", signal_name(signal))),
+            None => ("was killed", String::new()),
         },
-        Verdict::Unknown => "ended, result unknown".to_owned(),
+        Verdict::Unknown => ("ended", "result unknown".to_owned()),
     };
-    let line = line.with(Role::Plain, format!(" {verb}"));
-    let line = match build.count {
-        0 | 1 => line,
-        n => line.with(Role::Plain, format!(" {n} times, the last")),
-    };
-    let line = match (build.elapsed_ms, result) {
-        (Some(ms), Verdict::Pass) => line.with(Role::Plain, format!(" in {}", time(ms))),
-        (Some(ms), _) if verb.contains(',') => line.with(Role::Plain, format!(", after {}", time(ms))),
-        (Some(ms), _) => line.with(Role::Plain, format!(" after {}", time(ms))),
-        (None, _) => line,
-    };
+    let elapsed = build.elapsed_ms.map(|ms| match result {
+        Verdict::Pass => format!("in {}", time(ms)),
+        _ => format!("after {}", time(ms)),
+    });
+    let is_killed = result == Verdict::Signal;
+    let mut text = format!(" {verb}");
+    if build.count > 1 {
+        text.push_str(&format!(" {} times", build.count));
+    }
+    let is_last = build.count > 1 && (elapsed.is_some() || !how.is_empty());
+    text.push_str(match (is_last, how.is_empty() || is_killed) {
+        (true, true) => ", the last",
+        (true, false) => ", the last with",
+        (false, true) => "",
+        (false, false) => ",",
+    });
+    if !how.is_empty() {
+        text.push(' ');
+        text.push_str(&how);
+    }
+    if let Some(elapsed) = elapsed {
+        let comma = if how.is_empty() || is_killed { " " } else { ", " };
+        text.push_str(comma);
+        text.push_str(&elapsed);
+    }
+    let line = line.with(Role::Plain, text);
     closed(line, build, home)
 }
 
@@ -184,6 +200,22 @@ mod tests {
             "✓ make -j8 completed (/home2, since unknown)",
         );
         check(json!({"count": 14}), "✓ make -j8 completed 14 times, the last in 1m32s (~/src)");
+        check(
+            json!({"count": 3, "result": "fail", "exit_status": 2}),
+            "✗ make -j8 failed 3 times, the last with exit 2, after 1m32s (~/src)",
+        );
+        check(
+            json!({"count": 3, "result": "signal", "signal": 9}),
+            "✗ make -j8 was killed 3 times, the last by SIGKILL after 1m32s (~/src)",
+        );
+        check(
+            json!({"count": 3, "result": "fail", "elapsed_ms": null, "pid": null}),
+            "✗ make -j8 failed 3 times (~/src)",
+        );
+        check(
+            json!({"count": 3, "result": "unknown", "elapsed_ms": null, "pid": null}),
+            "? make -j8 ended 3 times, the last with result unknown (~/src)",
+        );
         check(
             json!({"lossy": true, "suspended_ms": 60_000, "directory": null}),
             "✓ make -j8 completed in 1m32s (suspended for 1m00s, events lost)",

@@ -60,6 +60,9 @@ pub(super) fn watch(settings: &Settings, args: &WatchArgs) -> Result<ExitStatus>
     if args.install {
         return install::install(settings, args);
     }
+    if args.uninstall {
+        return install::uninstall(settings);
+    }
     let forced = args.backend.or(settings.watch.backend);
     let sources = Sources::start(settings, forced);
     if args.explain {
@@ -139,6 +142,8 @@ impl<'s> Watch<'s> {
         let engaged = Engaged::read(settings);
         let teller = Teller::new(engaged.policy(settings, args.engage));
         let aside = Aside::start(settings, args)?;
+        // Another sensor would teach the history the same.
+        let past = WatchHistory::new(settings, held.is_some());
         Ok(Self {
             settings,
             args,
@@ -148,7 +153,7 @@ impl<'s> Watch<'s> {
             engaged,
             teller,
             aside,
-            past: WatchHistory::new(settings),
+            past,
             began: Instant::now(),
             last_loss: None,
             has_lost: false,

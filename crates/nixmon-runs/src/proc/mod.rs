@@ -189,6 +189,13 @@ impl Stat {
         self.field::<char>(3).is_some_and(|state| matches!(state, 'Z' | 'X' | 'x'))
     }
 
+    /// Returns whether it is a thread of the kernel, which executes no program.
+    pub fn is_kernel_thread(&self) -> bool {
+        /// `PF_KTHREAD` of Linux' sched.h.
+        const KERNEL: u64 = 0x0020_0000;
+        self.field::<u64>(9).is_some_and(|flags| flags & KERNEL != 0)
+    }
+
     /// Returns whether a signal has stopped it.
     pub fn is_stopped(&self) -> bool {
         self.field::<char>(3).is_some_and(|state| matches!(state, 'T' | 't'))
@@ -270,6 +277,14 @@ mod tests {
         ] {
             let stat = Stat::parse(stat("sleep", state, flags, pending).as_bytes()).unwrap();
             assert_eq!(stat.is_dying(), dies, "{stat:?}");
+        }
+    }
+
+    #[test]
+    fn threads_of_the_kernel() {
+        for (flags, expected) in [(0x0040_0040, false), (0x0020_8040, true)] {
+            let stat = Stat::parse(stat("kthreadd", "S", flags, 0).as_bytes()).unwrap();
+            assert_eq!(stat.is_kernel_thread(), expected, "{flags:x}");
         }
     }
 

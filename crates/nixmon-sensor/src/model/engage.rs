@@ -167,11 +167,9 @@ impl Teller {
 
 /// Returns whether a build failed, as far as it says so: one that the user ended says nothing.
 fn failed(build: &BuildEvent) -> Option<bool> {
-    const INTERRUPTS: [i32; 3] = [1, 2, 15];
     match build.result? {
         Verdict::Pass => Some(false),
-        Verdict::Fail => Some(true),
-        Verdict::Signal => (!build.signal.is_some_and(|signal| INTERRUPTS.contains(&signal))).then_some(true),
+        Verdict::Fail | Verdict::Signal => (!build.was_interrupted()).then_some(true),
         Verdict::Unknown => None,
     }
 }
@@ -181,15 +179,16 @@ mod tests {
     use super::super::event::Backend;
     use super::*;
 
-    /// A build of a word: `P` passes, `F` fails, `S` is killed, `I` interrupted, `U` unknown, `L` passes after long.
+    /// A build of a word: `P` passes, `F` fails, `S` is killed, `I` interrupted, `T` interrupted and says so by its status, `U` unknown, `L` passes after long.
     fn build(word: &str, directory: &str) -> BuildEvent {
         let (letter, label) = word.split_at(1);
-        let (result, signal) = match letter {
-            "P" | "L" => (Verdict::Pass, None),
-            "F" => (Verdict::Fail, None),
-            "S" => (Verdict::Signal, Some(9)),
-            "I" => (Verdict::Signal, Some(2)),
-            _ => (Verdict::Unknown, None),
+        let (result, exit_status, signal) = match letter {
+            "P" | "L" => (Verdict::Pass, Some(0), None),
+            "F" => (Verdict::Fail, Some(1), None),
+            "T" => (Verdict::Fail, Some(130), None),
+            "S" => (Verdict::Signal, None, Some(9)),
+            "I" => (Verdict::Signal, None, Some(2)),
+            _ => (Verdict::Unknown, None, None),
         };
         BuildEvent {
             id: word.to_owned(),
@@ -200,7 +199,7 @@ mod tests {
             user: None,
             pid: None,
             result: Some(result),
-            exit_status: None,
+            exit_status,
             signal,
             started_ms: None,
             ended_ms: None,
@@ -243,6 +242,7 @@ mod tests {
             (100, "F"),
             (200, "F"),
             (300, "I"),
+            (350, "T"),
             (400, "P"),
             (500, "P"),
             (600, "U"),
@@ -252,8 +252,10 @@ mod tests {
         check(Off, &builds, &[]);
         check(Failures, &builds, &["100 F 1", "200 F 1", "800 S 1"]);
         check(Transitions, &builds, &["100 F 1", "400 P 1", "700 L 1", "800 S 1"]);
-        let all =
-            ["1 P 1", "100 F 1", "200 F 1", "300 I 1", "400 P 1", "500 P 1", "600 U 1", "700 L 1", "800 S 1"];
+        let all = [
+            "1 P 1", "100 F 1", "200 F 1", "300 I 1", "350 T 1", "400 P 1", "500 P 1", "600 U 1", "700 L 1",
+            "800 S 1",
+        ];
         check(All, &builds, &all);
     }
 

@@ -144,6 +144,13 @@ pub struct BuildEvent {
 }
 
 impl BuildEvent {
+    /// Returns whether somebody ended it: SIGHUP, SIGINT or SIGTERM did, or it says so in its exit status.
+    pub fn was_interrupted(&self) -> bool {
+        // A tool that takes the signal itself ends with 128 more, by the custom of shells.
+        let signal = self.signal.or(self.exit_status.map(|status| status - 128));
+        signal.is_some_and(|signal| matches!(signal, 1 | 2 | 15))
+    }
+
     /// Describes a build. `is_over`: it has ended. `unix_ms` says what time a moment was, in milliseconds since 1970.
     pub fn of(build: &Build, backend: Backend, is_over: bool, unix_ms: impl Fn(Moment) -> u64) -> Self {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -234,4 +241,86 @@ pub fn schema() -> serde_json::Value {
         }
     }
     schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::build::{BuildId, Image};
+    use super::super::programs::Class;
+    use super::*;
+
+    /// A build that ended after 160 s of a machine that was started at 1,000,000 s since 1970, and was suspended for so many seconds
+    /// before the build and during it.
+    fn event(before: u64, during: u64, since: Option<u64>) -> BuildEvent {
+        let at = |awake, suspended| Moment {
+            awake: Duration::from_secs(awake),
+            suspended: Duration::from_secs(suspended),
+        };
+        let build = Build {
+            id: BuildId(1),
+            pid: 7,
+            process_began: None,
+            image: Image {
+                class: Class::Build,
+                program: "make".to_owned(),
+                label: "make".to_owned(),
+                command: "make".to_owned(),
+                directory: None,
+                user: None,
+                is_nested: false,
+            },
+            since: since.map(|since| at(since, before)),
+            seen: at(since.unwrap_or(130), before),
+            until: at(160, before + during),
+            end: Some(End::Status(0)),
+            n_processes: None,
+            cpu: None,
+            peak: None,
+            is_lossy: false,
+        };
+        let unix_ms = |moment: Moment| {
+            u64::try_from((Duration::from_secs(1_000_000) + moment.since_boot()).as_millis()).unwrap()
+        };
+        BuildEvent::of(&build, Backend::Connector, true, unix_ms)
+    }
+
+    #[test]
+    fn durations_are_without_suspended_time() {
+        for (before, during) in [(0, 0), (3600, 0), (0, 3600), (100, 50)] {
+            let event = event(before, during, Some(100));
+            assert_eq!((event.elapsed_ms, event.suspended_ms), (Some(60_000), during * 1000));
+            // By the clock on the wall it took longer.
+            let (started, ended) = (event.started_ms.unwrap(), event.ended_ms.unwrap());
+            assert_eq!(started, (1_000_100 + before) * 1000);
+            assert_eq!(ended - started, 60_000 + during * 1000);
+        }
+        let event = event(100, 50, None);
+        assert_eq!((event.started_ms, event.elapsed_ms, event.suspended_ms), (None, None, 50_000));
+    }
+
+    #[test]
+    fn interruptions() {
+        let ended = |end| BuildEvent {
+            signal: match end {
+                End::Signal(signal) => Some(signal),
+                End::Status(_) => None,
+            },
+            exit_status: match end {
+                End::Status(status) => Some(status),
+                End::Signal(_) => None,
+            },
+            ..event(0, 0, None)
+        };
+        for (end, expected) in [
+            (End::Signal(2), true),
+            (End::Signal(15), true),
+            (End::Signal(9), false),
+            (End::Status(130), true),
+            (End::Status(137), false),
+            (End::Status(2), false),
+            (End::Status(0), false),
+        ] {
+            assert_eq!(ended(end).was_interrupted(), expected, "{end:?}");
+        }
+    }
 }

@@ -11,8 +11,11 @@ const MASK: &str = "…";
 /// Characters of a command line that are kept.
 const MAX_COMMAND: usize = 600;
 
+/// Bytes of an argument that are looked at, far more than are shown.
+const MAX_ARGUMENT: usize = 8 << 10;
+
 /// Parts of names whose values are secrets, wherever they stand in the name.
-const TELLING: [&str; 12] = [
+const TELLING: [&str; 13] = [
     "token",
     "passw",
     "passphrase",
@@ -25,9 +28,11 @@ const TELLING: [&str; 12] = [
     "bearer",
     "cookie",
     "authkey",
+    "signature",
 ];
 /// Words of a name, between its separators, whose values are secrets.
-const TELLING_WORDS: [&str; 8] = ["pass", "pwd", "pat", "key", "auth", "cred", "creds", "pw"];
+const TELLING_WORDS: [&str; 13] =
+    ["pass", "pwd", "pat", "key", "auth", "cred", "creds", "pw", "otp", "mfa", "jwt", "sas", "sig"];
 /// Last words of names whose values say where a secret is.
 const PLACES: [&str; 9] = ["file", "files", "stdin", "env", "fd", "path", "store", "dir", "name"];
 /// Beginnings of the tokens of known services, and how many characters follow at least.
@@ -82,14 +87,15 @@ const OTHER_P: [&str; 27] = [
 
 /// Returns a command as one line: its program by name, no secrets, no control characters, at most 600 characters.
 pub fn command_line(program: &str, name: &str, arguments: &[String]) -> String {
-    let mut line = word(name);
+    let mut line = quoted(name);
     let mut masker = Masker { program, hides_next: Hide::Nothing, is_named: false };
     for argument in arguments {
         if line.chars().count() > MAX_COMMAND {
             break;
         }
         line.push(' ');
-        line.push_str(&word(&masker.argument(argument)));
+        let end = argument.floor_char_boundary(MAX_ARGUMENT);
+        line.push_str(&quoted(&masker.argument(argument.get(..end).unwrap_or_default())));
     }
     let line = sanitize(&line);
     match line.char_indices().nth(MAX_COMMAND) {
@@ -98,8 +104,18 @@ pub fn command_line(program: &str, name: &str, arguments: &[String]) -> String {
     }
 }
 
+/// Returns a word without what looks like a secret in it.
+pub(super) fn word(text: &str) -> String {
+    Masker { program: "", hides_next: Hide::Nothing, is_named: false }.single(text)
+}
+
+/// Returns whether an option takes a secret as its value, which is the next word.
+pub(super) fn takes_secret(option: &str) -> bool {
+    option.starts_with("--") && !option.contains('=') && is_telling(option)
+}
+
 /// Quotes a word that a shell would split.
-fn word(text: &str) -> String {
+fn quoted(text: &str) -> String {
     let is_plain =
         !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "'\"\\;&|<>()`*".contains(c));
     if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
@@ -109,10 +125,12 @@ fn word(text: &str) -> String {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hide {
     Nothing,
-    /// The next word, unless it is an option.
+    /// The next word, unless it is a long option.
     Word,
     /// The part of the next word behind its colon.
     BehindColon,
+    /// The next word is a header.
+    Header,
 }
 
 struct Masker<'a> {
@@ -124,26 +142,46 @@ struct Masker<'a> {
 
 impl Masker<'_> {
     fn argument(&mut self, argument: &str) -> String {
-        // A line for a shell has words of its own.
-        if argument.contains(char::is_whitespace) && self.hides_next != Hide::Word {
-            let masked = header(argument);
-            let parts = masked.split_inclusive(char::is_whitespace).map(|part| {
-                let text = part.trim_end_matches(char::is_whitespace);
-                let space = part.get(text.len()..).unwrap_or_default();
-                if text.is_empty() { part.to_owned() } else { format!("{}{space}", self.single(text)) }
-            });
-            return parts.collect();
+        let is_text = argument.contains(char::is_whitespace);
+        let name = argument.split('=').next().unwrap_or_default();
+        if !is_text
+            || self.hides_next != Hide::Nothing
+            || is_telling(name) && !name.contains(char::is_whitespace)
+        {
+            return self.single(argument);
         }
-        self.single(argument)
+        // A line for a shell has words of its own.
+        let mut masked = String::new();
+        for part in argument.split_inclusive(char::is_whitespace) {
+            let text = part.trim_end_matches(char::is_whitespace);
+            let bare = text.trim_matches(['"', '\'', '{', ',']);
+            masked.push_str(&if text.is_empty() { String::new() } else { self.single(text) });
+            // A header, a field of JSON or YAML: all that follows.
+            if bare.strip_suffix(':').is_some_and(|name| is_telling(name.trim_matches(['"', '\'']))) {
+                return format!("{masked} {MASK}");
+            }
+            if bare.eq_ignore_ascii_case("bearer") {
+                self.hides_next = Hide::Word;
+            }
+            masked.push_str(part.get(text.len()..).unwrap_or_default());
+        }
+        masked
     }
 
     fn single(&mut self, word: &str) -> String {
-        let hides = std::mem::replace(&mut self.hides_next, Hide::Nothing);
-        match hides {
-            Hide::Word if !word.starts_with('-') => return MASK.to_owned(),
-            Hide::BehindColon => {
-                if let Some((user, _)) = word.split_once(':').filter(|_| !word.contains("://")) {
+        match std::mem::replace(&mut self.hides_next, Hide::Nothing) {
+            Hide::Word if !word.starts_with("--") => return MASK.to_owned(),
+            Hide::BehindColon if !word.contains("://") => {
+                if let Some((user, _)) = word.split_once(':') {
                     return format!("{user}:{MASK}");
+                }
+            }
+            Hide::Header => {
+                if let Some((name, value)) =
+                    word.split_once(':').filter(|(name, value)| !value.is_empty() && is_telling(name))
+                {
+                    let space = if value.starts_with(' ') { " " } else { "" };
+                    return format!("{name}:{space}{MASK}");
                 }
             }
             _ => {}
@@ -155,30 +193,49 @@ impl Masker<'_> {
             }
             return word.to_owned();
         }
-        if word == "--option" || word == "--argstr" {
-            self.is_named = true;
-            return word.to_owned();
-        }
-        if let Some((name, value)) = word.split_once('=') {
-            // An address has its names in its query.
-            let is_name = !name.contains("://") && !name.contains('?');
-            if is_name && !value.is_empty() && is_telling(name) {
-                return format!("{name}={MASK}");
-            }
-        } else if word.starts_with("--") && is_telling(word) {
-            self.hides_next = Hide::Word;
-            return word.to_owned();
+        if let Some(masked) = assignment(word) {
+            return masked;
         }
         match word {
-            "-u" | "--user" => self.hides_next = Hide::BehindColon,
+            "--option" | "--argstr" => self.is_named = true,
+            "-u" | "--user" | "--proxy-user" => self.hides_next = Hide::BehindColon,
+            "-H" | "--header" => self.hides_next = Hide::Header,
             "-p" if !OTHER_P.contains(&self.program) => self.hides_next = Hide::Word,
             _ if word.starts_with("-p") && word.len() > 2 && !OTHER_P.contains(&self.program) => {
                 return format!("-p{MASK}");
             }
+            _ if takes_secret(word) => self.hides_next = Hide::Word,
             _ => {}
         }
-        shapes(&address(word))
+        shapes(&addresses(word))
     }
+}
+
+/// Masks the rest of a word behind the first name in it whose values are secrets: `TOKEN=abc`, `--build-arg=TOKEN=abc`,
+/// `server=x;password=abc`, `{"token":"abc"}`; `None` if there is none.
+fn assignment(word: &str) -> Option<String> {
+    const AROUND: &str = ",;=\"'{}[]() ";
+    // Names in an address are masked one by one.
+    let before = word.find("://").unwrap_or(word.len());
+    let head = word.get(..before)?;
+    for (at, mark) in head.match_indices(['=', ':']) {
+        let name = head.get(..at)?;
+        // A colon is behind the name of a field only where that is quoted.
+        if mark == ":" && !name.ends_with('"') {
+            continue;
+        }
+        let name = name.trim_end_matches('"');
+        let name = name.rsplit(|c| AROUND.contains(c)).next()?;
+        let end = at + 1;
+        if mark == "=" && matches!(name, "--user" | "--proxy-user") && before == word.len() {
+            let (user, _) = word.get(end..)?.split_once(':')?;
+            return Some(format!("{name}={user}:{MASK}"));
+        }
+        if end < word.len() && !name.contains('?') && is_telling(name) {
+            return Some(format!("{}{MASK}", word.get(..end)?));
+        }
+    }
+    None
 }
 
 /// Returns whether values of this name are secrets.
@@ -189,26 +246,52 @@ fn is_telling(name: &str) -> bool {
         return false;
     }
     let joined: String = plain.chars().filter(|c| !"-_.".contains(*c)).collect();
-    TELLING.iter().any(|part| joined.contains(part)) || words().any(|word| TELLING_WORDS.contains(&word))
+    if joined.ends_with("publickey") || joined.ends_with("pubkey") {
+        return false;
+    }
+    if joined.ends_with("key")
+        || TELLING.iter().any(|part| joined.contains(part))
+        || words().any(|word| TELLING_WORDS.contains(&word))
+    {
+        return true;
+    }
+    // `-DPAT=`, `-Ppw=`: a variable behind the letter of an option.
+    let variable = name.strip_prefix('-').filter(|rest| rest.starts_with(['D', 'P', 'e']));
+    variable.and_then(|rest| rest.get(1..)).is_some_and(|name| !name.is_empty() && is_telling(name))
 }
 
-/// Masks the value of a header with a secret, as in `Authorization: Bearer abc`.
-fn header(text: &str) -> String {
-    match text.split_once(": ") {
-        Some((name, _)) if !name.contains(char::is_whitespace) && is_telling(name) => {
-            format!("{name}: {MASK}")
-        }
-        _ => text.to_owned(),
+/// Masks the passwords in addresses.
+fn addresses(word: &str) -> String {
+    match word.matches("://").count() {
+        0 => without_scheme(word),
+        1 => address(word),
+        _ => word.split_inclusive([',', ';', '|']).map(address).collect(),
     }
+}
+
+/// Masks the password of `user:password@host`.
+fn without_scheme(word: &str) -> String {
+    let masked = || {
+        let (login, host) = word.rsplit_once('@')?;
+        let (user, password) = login.split_once(':')?;
+        let is_login = !user.is_empty() && !user.contains(['@', '/', '=']) && !password.is_empty();
+        (is_login && !host.is_empty()).then(|| format!("{user}:{MASK}@{host}"))
+    };
+    masked().unwrap_or_else(|| word.to_owned())
 }
 
 /// Masks the password in an address, and values of its query.
 fn address(word: &str) -> String {
     let Some((before, rest)) = word.split_once("://") else { return word.to_owned() };
-    let (authority, path) = match rest.find(['/', '?', '#']) {
-        Some(at) => rest.split_at(at),
-        None => (rest, ""),
-    };
+    let mut end = rest.find(['/', '?', '#', ';']).unwrap_or(rest.len());
+    // A password may have a slash, other than a port.
+    if let Some((_, port)) = rest.get(..end).and_then(|authority| authority.split_once(':'))
+        && !port.bytes().all(|byte| byte.is_ascii_digit())
+        && let Some(at) = rest.rfind('@').filter(|at| *at > end)
+    {
+        end = at + rest.get(at..).and_then(|host| host.find(['/', '?', '#', ';'])).unwrap_or(rest.len() - at);
+    }
+    let (authority, path) = rest.split_at(end);
     let scheme = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '+').next().unwrap_or_default();
     let authority = match authority.rsplit_once('@') {
         Some((user, host)) => match user.split_once(':') {
@@ -220,8 +303,8 @@ fn address(word: &str) -> String {
         None => authority.to_owned(),
     };
     let mut masked = String::new();
-    for part in path.split_inclusive(['?', '&']) {
-        let (body, end) = match part.strip_suffix(['?', '&']) {
+    for part in path.split_inclusive(['?', '&', ';', '#']) {
+        let (body, end) = match part.strip_suffix(['?', '&', ';', '#']) {
             Some(body) => (body, part.get(body.len()..).unwrap_or_default()),
             None => (part, ""),
         };
@@ -262,6 +345,7 @@ fn shapes(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[track_caller]
     fn check(program: &str, line: &str, expected: &str) {
@@ -291,9 +375,30 @@ mod tests {
             ("//registry/:_authToken=abc", "//registry/:_authToken=…"),
             ("-u|me:pw", "-u me:…"),
             ("-H|Authorization: Bearer abc", "-H 'Authorization: …'"),
-            ("-c|A_TOKEN=abc make --password x", "-c 'A_TOKEN=… make --password …'"),
+            ("-c|A_TOKEN=abc make --password x", "-c A_TOKEN=…"),
+            ("-c|cd x; A_TOKEN=abc make --password x", "-c 'cd x; A_TOKEN=… make --password …'"),
             ("x=ghp_0123456789abcdefghij", "x=ghp_…"),
             ("a,glpat-0123456789ab,b", "a,glpat-…,b"),
+            ("--token|-abc|--verbose", "--token … --verbose"),
+            ("--password=a b c", "--password=…"),
+            ("--user=me:pw", "--user=me:…"),
+            ("-H|X-Api-Key:abc", "-H X-Api-Key:…"),
+            ("--remote_header=x-api-key=abc", "--remote_header=x-api-key=…"),
+            ("--build-arg=NPM_TOKEN=a,b", "--build-arg=NPM_TOKEN=…"),
+            ("--set=a=1,db.password=x", "--set=a=1,db.password=…"),
+            ("Server=x;Password=y;z", "'Server=x;Password=…'"),
+            ("-DPAT=abc|-Ppw=abc|-DsigningKey=abc", "-DPAT=… -Ppw=… -DsigningKey=…"),
+            ("--otp|123456", "--otp …"),
+            (r#"{"a":1,"token":"abc"}"#, r#"'{"a":1,"token":…'"#),
+            (r#"{"token": "abc", "b": 1}"#, r#"'{"token": …'"#),
+            (r#"X=curl -H "Authorization: Bearer abc" y"#, r#"'X=curl -H "Authorization: …'"#),
+            ("X=a Bearer abc", "'X=a Bearer …'"),
+            ("me:pw@registry:5000/x", "me:…@registry:5000/x"),
+            ("postgres://me:p/w@host/db", "postgres://me:…@host/db"),
+            ("jdbc:sqlserver://host;user=a;password=b", "'jdbc:sqlserver://host;user=a;password=…'"),
+            ("https://a:b@h/x,https://c:d@h2/y", "https://a:…@h/x,https://c:…@h2/y"),
+            ("https://h/x?X-Amz-Signature=ab&y=1", "'https://h/x?X-Amz-Signature=…&y=1'"),
+            ("DATABASE_URL=redis://:pw@h", "DATABASE_URL=redis://:…@h"),
         ] {
             check("npm", line, expected);
         }
@@ -314,10 +419,57 @@ mod tests {
             "--option|sandbox|false",
             "task-runner",
             "sk-learn-contrib-examples-of-models",
+            "git@github.com:o/r",
+            "https://host:8443/x@y",
+            "react@npm:preact@10",
+            "//pkg:target",
+            "--trusted-public-key=x",
+            "-Dkeystore.path=/x",
+            "CFLAGS=-O2|-Wl,-z,now",
+            "--config=a=b,c=d",
+            "-C|opt-level=3",
         ] {
             check("cargo", line, &line.replace('|', " "));
         }
         check("gcc", "-pthread|-pipe", "-pthread -pipe");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Any words make a plain line, and a secret is in none, whatever is around it.
+        #[test]
+        fn no_secret_is_shown(
+            before in prop::collection::vec(".{0,20}", 0..4),
+            way in 0_usize..9,
+            after in prop::collection::vec(any::<String>(), 0..4),
+        ) {
+            let secret = "hunter2-Xyz";
+            let forms = [
+                vec![format!("--token={secret}")],
+                vec!["--password".to_owned(), secret.to_owned()],
+                vec![format!("DEPLOY_TOKEN={secret}")],
+                vec![format!("https://me:{secret}@host/x")],
+                vec![format!("--arg=x=1,secret={secret}")],
+                vec![format!("make API_KEY={secret} all")],
+                vec![format!("-Dpw={secret}")],
+                vec![format!("{{\"token\": \"{secret}\"}}")],
+                vec![format!("--define=URL=ftp://me:{secret}@host")],
+            ];
+            // An option before would take the first word as its value, a name of an option say.
+            let before = before.into_iter().filter(|word| !word.contains(['-', '/', ':']));
+            let words: Vec<String> = before.chain(forms[way].clone()).chain(after).collect();
+            let rules = super::super::programs::Rules::default();
+            for program in ["make", "npm", "cargo", "nix", "pip"] {
+                let line = command_line(program, program, &words);
+                prop_assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+                prop_assert!(!line.contains(secret), "{line:?}");
+                let mut whole = vec![program.to_owned()];
+                whole.extend(words.clone());
+                let label = rules.command(&whole, None).label();
+                prop_assert!(!label.contains(secret), "{label:?}");
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::tables::{NOT_BUILDS, PROGRAMS, SERVERS, TRANSPARENT, VALUES};
+use super::mask;
+use super::tables::{
+    JAVA_MAINS, LAUNCHERS, NOT_BUILDS, PROGRAMS, SCRIPTS, SERVERS, SERVING, TRANSPARENT, VALUES,
+};
 
 /// The part that a program plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +32,8 @@ pub struct Command {
 /// A command line that is no build, or that a build is below: words as in `cargo metadata` or `make -n`.
 ///
 /// The first word is a program, or `*` for all. Words that begin with `-` are options, of which all must be there; a `*` at
-/// their end stands for any rest. The others are the first words that are no options, in order; `!word` means that the first
-/// is any other, or that there is none.
+/// their end stands for any rest. The others are the first words that are no options, in order, where `*` means the same; `!word`
+/// means that the first is any other, or that there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     program: String,
@@ -66,15 +69,21 @@ impl Pattern {
                 Some(verb) => command.verbs().next() != Some(verb),
                 None => {
                     let mut verbs = command.verbs();
-                    self.verbs.iter().all(|verb| verbs.next() == Some(verb))
+                    self.verbs.iter().all(|verb| {
+                        let found = verbs.next();
+                        match verb.strip_suffix('*') {
+                            Some(beginning) => found.is_some_and(|word| word.starts_with(beginning)),
+                            None => found == Some(verb),
+                        }
+                    })
                 }
             }
     }
 }
 
 fn has_option(command: &Command, option: &str) -> bool {
-    // Flags of make may stand together, as in `-nk`.
-    const FLAGS_OF_MAKE: &str = "bBdeihikLnpqrRsStvw";
+    // Flags of make may stand together, up to one with a value, as in `-nkj8`.
+    const WITH_VALUE: &str = "CEfIjlOoW";
     let letter = option
         .strip_prefix('-')
         .filter(|rest| rest.len() == 1 && matches!(&*command.program, "make" | "gmake"));
@@ -85,7 +94,8 @@ fn has_option(command: &Command, option: &str) -> bool {
         }
         let is_cluster = |letter| {
             argument.strip_prefix('-').is_some_and(|rest| {
-                rest.contains(letter) && rest.chars().all(|flag| FLAGS_OF_MAKE.contains(flag))
+                let flags = rest.split(|flag| WITH_VALUE.contains(flag)).next().unwrap_or_default();
+                !rest.starts_with('-') && flags.contains(letter)
             })
         };
         argument.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
@@ -94,7 +104,8 @@ fn has_option(command: &Command, option: &str) -> bool {
 }
 
 impl Command {
-    /// Returns the arguments that are no options, nor the values of options that are known to have one.
+    /// Returns the arguments that are no options, no variables, nor the values of options that are known to have one. What could
+    /// be a secret is none of them.
     fn verbs(&self) -> impl Iterator<Item = &str> {
         let mut skips = 0;
         self.arguments.iter().take_while(|argument| *argument != "--").map(String::as_str).filter(
@@ -107,22 +118,48 @@ impl Command {
                     let known = VALUES
                         .iter()
                         .find(|(program, options, _)| *program == self.program && options.contains(argument));
-                    skips = known.map_or(0, |(_, _, n_values)| *n_values);
+                    let is_secret = mask::takes_secret(argument);
+                    skips = known.map_or(usize::from(is_secret), |(_, _, n_values)| *n_values);
                     return false;
                 }
-                // A toolchain of rustup.
-                !argument.starts_with('+')
+                // A toolchain of rustup, a variable.
+                !argument.starts_with('+') && !is_variable(argument)
             },
         )
     }
 
-    /// Returns a short name for builds of this kind: `cargo check`, `gcc`.
+    /// Returns a short name for builds of this kind: `cargo check`, `npm run build`, `gcc`.
     pub fn label(&self) -> String {
-        match self.verbs().next() {
-            Some(verb) if has_verbs(&self.program) => format!("{} {verb}", self.program),
-            _ => self.program.clone(),
+        let mut label = self.program.clone();
+        if !has_verbs(&self.program) {
+            return label;
         }
+        let mut verbs = self.verbs().take_while(|verb| is_word(verb));
+        let first = verbs.next();
+        let names_second = matches!(
+            (&*self.program, first),
+            ("npm" | "pnpm" | "yarn", Some("run" | "run-script")) | ("nix", Some("flake" | "profile"))
+        );
+        for verb in first.into_iter().chain(verbs.next().filter(|_| names_second)) {
+            label.push(' ');
+            label.push_str(verb);
+        }
+        label
     }
+}
+
+/// Returns whether a word assigns a value to a variable, as for make.
+fn is_variable(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && !name.contains(['/', '#', '?', '^']))
+}
+
+/// Returns whether a word can be part of a label: a command or a target, no address, no text.
+fn is_word(word: &str) -> bool {
+    const LONGEST: usize = 60;
+    word.len() <= LONGEST
+        && !word.contains("://")
+        && !word.contains(|c: char| c.is_whitespace() || c.is_control())
+        && mask::word(word) == word
 }
 
 /// Returns whether the first argument of a program says what it does, rather than to what.
@@ -149,6 +186,8 @@ fn has_verbs(program: &str) -> bool {
 pub struct Rules {
     programs: BTreeSet<String>,
     not_builds: Vec<Pattern>,
+    /// Those of the user.
+    own_not_builds: Vec<Pattern>,
     transparent: Vec<Pattern>,
 }
 
@@ -158,6 +197,7 @@ impl Default for Rules {
         Self {
             programs: PROGRAMS.iter().map(|&name| name.to_owned()).collect(),
             not_builds: patterns(NOT_BUILDS),
+            own_not_builds: Vec::new(),
             transparent: patterns(TRANSPARENT),
         }
     }
@@ -171,7 +211,7 @@ impl Rules {
 
     /// Adds command lines that are no builds.
     pub fn with_exceptions(mut self, patterns: impl IntoIterator<Item = Pattern>) -> Self {
-        self.not_builds.extend(patterns);
+        self.own_not_builds.extend(patterns);
         self
     }
 
@@ -204,14 +244,35 @@ impl Rules {
                 words.remove(0);
                 return Command { program, name, arguments: words };
             }
+            // Cargo executes `cargo-nextest nextest run` in its own place.
+            if let Some(plugin) = name.strip_prefix("cargo-").filter(|_| self.programs.contains("cargo")) {
+                let verb = plugin.to_owned();
+                words.remove(0);
+                if words.first() != Some(&verb) {
+                    words.insert(0, verb);
+                }
+                return Command { program: "cargo".to_owned(), name: "cargo".to_owned(), arguments: words };
+            }
+            if name == "java"
+                && let Some((at, tool)) = java_main(&words)
+                && self.programs.contains(tool)
+            {
+                words.drain(..=at);
+                return Command { program: tool.to_owned(), name: tool.to_owned(), arguments: words };
+            }
             match script(&name, words.get(1..).unwrap_or_default()) {
                 Some(at) if at + 1 < words.len() => drop(words.drain(..=at)),
                 _ => break,
             }
         }
-        // The name that the caller chose may be any.
-        if let Some(program) = executable.and_then(|path| self.listed(base(path))) {
-            let name = base(executable.unwrap_or_default()).to_owned();
+        // The name that the caller chose may be any, but `nix-daemon` and `nix-shell` are names of the program `nix`.
+        let is_applet = |name: &str| {
+            let called = first.as_deref().map_or("", base);
+            called.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'))
+        };
+        let file = executable.map(base).filter(|name| !is_applet(name));
+        if let Some((name, program)) = file.and_then(|name| Some((name, self.listed(name)?))) {
+            let name = name.to_owned();
             return Command { program, name, arguments: arguments.get(1..).unwrap_or_default().to_vec() };
         }
         let name = first.as_deref().map_or_else(|| base(executable.unwrap_or_default()), base).to_owned();
@@ -226,6 +287,7 @@ impl Rules {
             "mvnw" | "mvnd" => "mvn",
             "bazelisk" => "bazel",
             "GNUmake" => "make",
+            "npm-cli" => "npm",
             _ => name,
         };
         find(alias)
@@ -252,19 +314,35 @@ impl Rules {
             || command.name.starts_with("bazel(")
             || (command.program == "sccache" && (words.is_empty() || has("--start-server")))
             || (command.program == "java"
-                && ["GradleDaemon", "KotlinCompileDaemon", "GradleWorkerMain"].iter().any(|name| has(name)))
+                && ["GradleDaemon", "KotlinCompileDaemon", "GradleWorkerMain", "MavenDaemon"].iter().any(|name| has(name)))
             || (command.program.starts_with("nix") && has("__build-remote"))
             || (command.program == "nix-store" && has("--serve"));
-        if is_server || self.not_builds.iter().any(|pattern| pattern.matches(command)) {
+        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(command));
+        if is_server || matches(&self.own_not_builds) {
             return Class::NotBuild;
         }
-        if self.transparent.iter().any(|pattern| pattern.matches(command))
-            || !self.programs.contains(&command.program)
-        {
+        // Before the others: options behind the name of another program are that program's.
+        if matches(&self.transparent) {
+            return Class::Other;
+        }
+        if matches(&self.not_builds) || serves(command) {
+            return Class::NotBuild;
+        }
+        if !self.programs.contains(&command.program) {
             return Class::Other;
         }
         Class::Build
     }
+}
+
+/// Returns whether a script of `package.json` is run that serves or watches until it is ended, by the usual names of such scripts.
+fn serves(command: &Command) -> bool {
+    if !matches!(&*command.program, "npm" | "pnpm" | "yarn") {
+        return false;
+    }
+    let script = command.verbs().find(|verb| !matches!(*verb, "run" | "run-script"));
+    let first = script.and_then(|script| script.split([':', '-']).next());
+    first.is_some_and(|word| SERVING.contains(&word))
 }
 
 /// Returns the name of a program's file, without what wrappers and languages add to it.
@@ -278,11 +356,21 @@ fn base(path: &str) -> &str {
         _ => name.trim_end_matches("_ (deleted)"),
     };
     let name = name.strip_suffix(" (deleted)").unwrap_or(name);
-    ["js", "cjs", "mjs", "py", "pl", "rb", "sh"]
+    // No script of the name of a program that is none: a `deploy.py` is not the program `deploy`.
+    ["js", "cjs", "mjs", "py"]
         .iter()
         .find_map(|extension| name.strip_suffix(extension)?.strip_suffix('.'))
-        .filter(|name| !name.is_empty())
+        .filter(|name| !PROGRAMS.contains(name) || SCRIPTS.contains(name))
         .unwrap_or(name)
+}
+
+/// Returns the place of a Java program's main class or archive, and the tool that it is of.
+fn java_main(words: &[String]) -> Option<(usize, &'static str)> {
+    words.iter().enumerate().skip(1).find_map(|(at, word)| {
+        let is_archive = words.get(at - 1).is_some_and(|before| before == "-jar");
+        let name = if is_archive { base(word) } else { word };
+        JAVA_MAINS.iter().find(|(main, _)| *main == name).map(|(_, tool)| (at, *tool))
+    })
 }
 
 /// Returns where the script is among the words behind the name of an interpreter, counted from the interpreter.
@@ -300,19 +388,40 @@ fn script(interpreter: &str, words: &[String]) -> Option<usize> {
             words.iter().position(|word| !word.starts_with('-'))?
         }
         "python" | "pypy" | "node" | "nodejs" | "bun" | "deno" | "perl" | "ruby" => {
-            match words.iter().position(|word| matches!(&**word, "-m" | "-c" | "-e" | "-p" | "--eval")) {
-                Some(at) if words.iter().take(at).all(|word| word.starts_with('-')) => {
-                    if words.get(at)? != "-m" {
-                        return None;
-                    }
-                    at + 1
+            let with_value: &[&str] = match plain {
+                "python" | "pypy" => &["-W", "-X", "--check-hash-based-pycs"],
+                "node" | "nodejs" => {
+                    &["-r", "--require", "--import", "--loader", "--env-file", "-C", "--conditions"]
                 }
-                _ => words.iter().position(|word| !word.starts_with('-'))?,
+                "perl" => &["-I", "-M"],
+                "ruby" => &["-I", "-r", "-C"],
+                _ => &[],
+            };
+            let mut at = 0;
+            loop {
+                match words.get(at)?.as_str() {
+                    "-m" => break at + 1,
+                    "-c" | "-e" | "-p" | "--eval" | "--print" => return None,
+                    word if with_value.contains(&word) => at += 2,
+                    word if word.starts_with('-') => at += 1,
+                    _ => break at,
+                }
             }
+        }
+        _ if LAUNCHERS.contains(&plain) => 0,
+        // A dynamic linker that is called by its name, and emulators, which the system puts before the program.
+        _ if ["ld-linux", "ld-musl", "qemu-"].iter().any(|name| interpreter.starts_with(name)) => {
+            const WITH_VALUE: [&str; 8] =
+                ["--library-path", "--preload", "--argv0", "--audit", "--inhibit-rpath", "-L", "-E", "-0"];
+            let mut at = 0;
+            while let Some(word) = words.get(at).filter(|word| word.starts_with('-')) {
+                at += if WITH_VALUE.contains(&&**word) { 2 } else { 1 };
+            }
+            at
         }
         _ => return None,
     };
-    Some(at)
+    words.get(at).is_some_and(|word| !word.starts_with('-')).then_some(at)
 }
 
 #[cfg(test)]
@@ -342,9 +451,9 @@ mod tests {
             ("gcc|-c|a.c", "/usr/bin/x86_64-linux-gnu-gcc-14", ("gcc", "gcc", Build)),
             ("anything", "/usr/bin/aarch64-linux-gnu-g++-14", ("g++", "g++", Build)),
             ("clang++-18|a.cc", "", ("clang++", "clang++", Build)),
-            ("node|/usr/bin/npm|run|build", "/usr/bin/node", ("npm", "npm run", Build)),
-            ("/usr/bin/env|node|/usr/bin/npm|run|build", "/usr/bin/env", ("npm", "npm run", Build)),
-            ("npm run build|||", "/usr/bin/node", ("npm", "npm run", Build)),
+            ("node|/usr/bin/npm|run|build", "/usr/bin/node", ("npm", "npm run build", Build)),
+            ("/usr/bin/env|node|/usr/bin/npm|run|build", "/usr/bin/env", ("npm", "npm run build", Build)),
+            ("npm run build|||", "/usr/bin/node", ("npm", "npm run build", Build)),
             ("node|/x/node_modules/.bin/tsc|-p|.", "/usr/bin/node", ("tsc", "tsc", Build)),
             ("node|/x/yarn.js|build", "/usr/bin/node", ("yarn", "yarn build", Build)),
             ("python3|-m|pip|install|x", "/usr/bin/python3.12", ("pip", "pip install", Build)),
@@ -357,14 +466,56 @@ mod tests {
             ),
             ("/path with spaces/make", "/path with spaces/make", ("make", "make", Build)),
             ("nix|--option|sandbox|false|build|.#x", "", ("nix", "nix build", Build)),
+            ("nix|flake|check|.", "", ("nix", "nix flake check", Build)),
+            ("python3|-W|ignore|-m|pip|wheel|.", "/usr/bin/python3.12", ("pip", "pip wheel", Build)),
+            ("node|--require|./x|/usr/lib/npm/bin/npm-cli.js|ci", "", ("npm", "npm ci", Build)),
+            ("node|.yarn/releases/yarn-3.6.1.cjs|build", "", ("yarn", "yarn build", Build)),
+            ("python3|/src/meson/meson.py|setup|b", "", ("meson", "meson setup", Build)),
+            // The program that another one executes in its own place.
+            ("/x/bin/cargo-nextest|nextest|run", "", ("cargo", "cargo nextest", Build)),
+            ("cargo-zigbuild|--release", "", ("cargo", "cargo zigbuild", Build)),
+            (
+                "/usr/bin/java|-Xmx64m|-classpath|/p/gradle/wrapper/gradle-wrapper.jar|org.gradle.wrapper.GradleWrapperMain|build",
+                "/usr/bin/java",
+                ("gradle", "gradle build", Build),
+            ),
+            ("java|-jar|/p/gradle/wrapper/gradle-wrapper.jar|check", "", ("gradle", "gradle check", Build)),
+            (
+                "java|-classpath|x.jar|-Dmaven.home=/m|org.codehaus.plexus.classworlds.launcher.Launcher|-q|package",
+                "",
+                ("mvn", "mvn package", Build),
+            ),
+            ("java|-jar|server.jar|org.gradle.launcher.GradleMain2", "", ("java", "java server.jar", Other)),
+            (
+                "/lib64/ld-linux-x86-64.so.2|--library-path|/x/lib|/x/bin/nix|build",
+                "/usr/lib/ld-linux-x86-64.so.2",
+                ("nix", "nix build", Build),
+            ),
+            ("/usr/bin/qemu-aarch64-static|/usr/bin/make|all", "", ("make", "make all", Build)),
+            ("ccache|gcc|-c|a.c", "/usr/bin/ccache", ("gcc", "gcc", Build)),
+            ("ccache|--show-stats", "/usr/bin/ccache", ("ccache", "ccache", Other)),
+            // No script is a program because of its name alone.
+            ("/bin/sh|./deploy.sh|production", "/usr/bin/dash", ("sh", "sh ./deploy.sh", Other)),
+            ("python3|make.py", "", ("python3", "python3 make.py", Other)),
+            ("node|go.js", "", ("node", "node go.js", Other)),
+            // What is no word of a command is not shown in its name.
+            ("make|TOKEN=abc|all", "", ("make", "make all", Build)),
+            ("cargo|--token|abc|publish", "", ("cargo", "cargo publish", Build)),
+            ("pip|https://me:pw@host/x", "", ("pip", "pip", Build)),
+            ("make|ghp_0123456789abcdefghij", "", ("make", "make", Build)),
             // A shell is not what it is told to run.
-            ("sh|-c|make -j8", "/usr/bin/dash", ("sh", "sh make -j8", Other)),
+            ("sh|-c|make -j8", "/usr/bin/dash", ("sh", "sh", Other)),
             ("-bash", "/usr/bin/bash", ("bash", "bash", Other)),
             ("vim|make", "/usr/bin/vim", ("vim", "vim make", Other)),
             ("makefile-lint", "", ("makefile-lint", "makefile-lint", Other)),
             ("sleep|5", "/usr/bin/sleep", ("sleep", "sleep 5", Other)),
             ("", "", ("", "", Other)),
             ("nix-daemon", "", ("nix-daemon", "nix-daemon", NotBuild)),
+            ("/usr/bin/nix-daemon|--daemon", "/usr/bin/nix", ("nix-daemon", "nix-daemon", NotBuild)),
+            ("nix-daemon|4711", "/nix/store/x-nix-2.30/bin/nix", ("nix-daemon", "nix-daemon 4711", NotBuild)),
+            ("nix-shell|-p|x", "/usr/bin/nix", ("nix-shell", "nix-shell x", Other)),
+            ("nix-build|x.nix", "/usr/bin/nix", ("nix-build", "nix-build", Build)),
+            ("build|.#x", "/usr/bin/nix", ("nix", "nix .#x", Build)),
         ] {
             check(line, executable, expected);
         }
@@ -385,7 +536,12 @@ mod tests {
             ("make -n", NotBuild),
             ("make --dry-run all", NotBuild),
             ("make -kn", NotBuild),
+            ("make -nj8", NotBuild),
+            ("make -wsn", NotBuild),
             ("make -j8 -k", Build),
+            ("make -Cnext", Build),
+            ("make -fn.mk", Build),
+            ("make X=-n", Build),
             ("make install", Build),
             ("nix eval .#x", NotBuild),
             ("nix --extra-experimental-features flakes eval .#x", NotBuild),
@@ -395,7 +551,14 @@ mod tests {
             ("nix build", Build),
             ("npm run build", Build),
             ("npm run dev", NotBuild),
+            ("npm run dev:server", NotBuild),
+            ("npm run-script watch-css", NotBuild),
+            ("npm run developer-docs", Build),
             ("npm start", NotBuild),
+            ("npm test", Build),
+            ("npm -v", NotBuild),
+            ("npm login", NotBuild),
+            ("yarn run serve", NotBuild),
             ("npm ci", Build),
             ("vite", NotBuild),
             ("vite build", Build),
@@ -409,7 +572,17 @@ mod tests {
             ("cmake -E copy a b", NotBuild),
             ("cmake --build out", Build),
             ("sccache", NotBuild),
-            ("sccache gcc -c a.c", Other),
+            ("sccache gcc -c a.c", Build),
+            ("sccache --show-stats", Other),
+            ("cargo-watch watch -x check", Other),
+            ("cargo-fmt fmt", NotBuild),
+            ("cargo add serde", NotBuild),
+            ("nix build --dry-run .#x", NotBuild),
+            ("nix flake update", NotBuild),
+            ("nix print-dev-env", Other),
+            ("nixos-rebuild dry-build", NotBuild),
+            ("vite build --watch", NotBuild),
+            ("uv tool run ruff", Other),
             ("java -cp x org.gradle.launcher.daemon.bootstrap.GradleDaemon 8", NotBuild),
             ("rust-analyzer", NotBuild),
             ("nixmon run -- make", NotBuild),
@@ -424,7 +597,7 @@ mod tests {
     #[test]
     fn own_programs_and_exceptions() {
         let rules = Rules::default()
-            .with_programs(["zig".to_owned(), "cargo".to_owned()])
+            .with_programs(["zig", "cargo", "gulp"].map(str::to_owned))
             .with_exceptions(["cargo clippy".parse().unwrap(), "zig --watch* fetch".parse().unwrap()]);
         for (line, expected) in [
             ("zig build", Class::Build),
@@ -433,6 +606,8 @@ mod tests {
             ("cargo clippy --all", Class::NotBuild),
             ("cargo metadata", Class::NotBuild),
             ("make", Class::Other),
+            ("node node_modules/gulp/bin/gulp.js dist", Class::Build),
+            ("node cargo.js", Class::Other),
         ] {
             let command = rules.command(&words(&line.replace(' ', "|")), None);
             assert_eq!(rules.class(&command), expected, "{line}");

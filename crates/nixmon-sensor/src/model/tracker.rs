@@ -12,6 +12,8 @@ pub const SHORTEST: Duration = Duration::from_millis(500);
 pub const STARTED_AFTER: Duration = Duration::from_secs(10);
 /// The system notes beginnings of processes in hundredths of a second, and from another clock than its events.
 const BEGIN_TOLERANCE: Duration = Duration::from_millis(40);
+/// A process is known for this time after the end of its first thread.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The program that was found behind a process number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,9 +147,15 @@ struct Entry {
     began: Option<Duration>,
     /// It had begun by this time.
     lived: Duration,
+    /// Its first thread ended at this time. Others may go on, or one of them executes a program and takes its place.
+    gone: Option<Duration>,
 }
 
 impl Entry {
+    fn new(role: Role, began: Option<Duration>, at: Moment) -> Self {
+        Self { role, began, lived: at.since_boot(), gone: None }
+    }
+
     /// Returns whether a process that began then can be this one.
     fn is(&self, began: Duration) -> bool {
         match self.began {
@@ -173,6 +181,9 @@ pub struct Tracker {
     /// Builds of which a process leads this process group or session. Orphans are known by them.
     leaders: HashMap<i32, BuildId>,
     n_builds: u64,
+    /// At most so many processes are there only because their first thread may not have been the last.
+    n_gone: usize,
+    next_forget: Duration,
 }
 
 impl Tracker {
@@ -184,6 +195,40 @@ impl Tracker {
     /// Returns whether a process is of a build, or below something that has none: then its programs need not be looked up.
     pub fn is_settled(&self, pid: i32) -> bool {
         self.processes.get(&pid).is_some_and(|entry| !matches!(entry.role, Role::Unseen(_)))
+    }
+
+    /// Notes that a process executes a program. Returns whether its part is settled, so that the program need not be looked up.
+    ///
+    /// The first thread of the process may have ended before: another one has taken its place.
+    pub fn executes(&mut self, pid: i32) -> bool {
+        let Some(entry) = self.processes.get_mut(&pid) else { return false };
+        entry.gone = None;
+        !matches!(entry.role, Role::Unseen(_))
+    }
+
+    /// Returns the processes whose first thread ended more than a second ago, in the order of their numbers. They are forgotten
+    /// unless `lives`, given a number and the time by which the process had begun, says that other threads go on.
+    pub fn forget_ended(&mut self, at: Moment, lives: impl Fn(i32, Duration) -> bool) {
+        let now = at.since_boot();
+        if self.n_gone == 0 || now < self.next_forget {
+            return;
+        }
+        self.next_forget = now + LINGER;
+        let mut n_gone = 0;
+        self.processes.retain(|pid, entry| match entry.gone {
+            Some(gone) if now.saturating_sub(gone) >= LINGER => {
+                let lives = lives(*pid, entry.lived + BEGIN_TOLERANCE);
+                entry.gone = Some(now);
+                n_gone += usize::from(lives);
+                lives
+            }
+            Some(_) => {
+                n_gone += 1;
+                true
+            }
+            None => true,
+        });
+        self.n_gone = n_gone;
     }
 
     /// Returns the build of which this process is the root.
@@ -202,7 +247,7 @@ impl Tracker {
     /// Returns the processes of each build that is going on, in the order of their numbers.
     pub fn families(&self) -> BTreeMap<BuildId, Vec<i32>> {
         let mut families: BTreeMap<BuildId, Vec<i32>> = BTreeMap::new();
-        for (pid, entry) in &self.processes {
+        for (pid, entry) in self.processes.iter().filter(|(_, entry)| entry.gone.is_none()) {
             if let Role::Root(build) | Role::Member(build) = entry.role
                 && self.running.contains_key(&build)
             {
@@ -224,16 +269,23 @@ impl Tracker {
             Input::Fork { parent, child } => self.fork(parent, child, at, out),
             Input::Exec { pid, lookup } => self.exec(pid, lookup, at, out),
             Input::Exit { pid, end } => {
-                let Some(entry) = self.processes.remove(&pid) else { return };
+                let Some(entry) = self.processes.get_mut(&pid) else { return };
                 match entry.role {
-                    Role::Root(build) => self.finish(build, end, at, out),
+                    Role::Root(build) => {
+                        self.processes.remove(&pid);
+                        self.finish(build, end, at, out);
+                    }
                     Role::Unseen(since) => {
+                        self.processes.remove(&pid);
                         let elapsed = at.awake.saturating_sub(since.awake);
                         if elapsed >= SHORTEST {
                             out.push(Output::Missed { pid, elapsed });
                         }
                     }
-                    Role::Member(_) | Role::NotBuild => {}
+                    Role::Member(_) | Role::NotBuild => {
+                        entry.gone = Some(at.since_boot());
+                        self.n_gone += 1;
+                    }
                 }
             }
             Input::Ended { build, end } => {
@@ -290,15 +342,17 @@ impl Tracker {
         {
             *n += 1;
         }
-        self.processes.insert(child, Entry { role, began: Some(at.since_boot()), lived: at.since_boot() });
+        self.processes.insert(child, Entry::new(role, Some(at.since_boot()), at));
     }
 
     fn exec(&mut self, pid: i32, lookup: Lookup, at: Moment, out: &mut Vec<Output>) {
+        // A chain of execs belongs to its first build, and to the daemon that it was.
+        if self.executes(pid) {
+            return;
+        }
         let unseen = match self.processes.get(&pid).map(|entry| entry.role) {
-            None => None,
             Some(Role::Unseen(since)) => Some(since),
-            // A chain of execs belongs to its first build, and to the daemon that it was.
-            Some(Role::Root(_) | Role::Member(_) | Role::NotBuild) => return,
+            _ => None,
         };
         let role = match lookup {
             Lookup::Found(Image { class: Class::NotBuild, .. }) => Role::NotBuild,
@@ -312,7 +366,7 @@ impl Tracker {
                 return;
             }
         };
-        self.processes.insert(pid, Entry { role, began: None, lived: at.since_boot() });
+        self.processes.insert(pid, Entry::new(role, None, at));
     }
 
     fn begin(
@@ -342,7 +396,7 @@ impl Tracker {
             is_lossy: false,
         };
         out.push(Output::Began(build.clone()));
-        self.processes.insert(pid, Entry { role: Role::Root(id), began, lived: at.since_boot() });
+        self.processes.insert(pid, Entry::new(Role::Root(id), began, at));
         let group = process.map(|process| process.group);
         self.running.insert(id, Running { build, group, is_told: false });
     }
@@ -487,8 +541,7 @@ impl Tracker {
                 }
             }
         };
-        self.processes
-            .insert(process.pid, Entry { role, began: Some(process.began), lived: at.since_boot() });
+        self.processes.insert(process.pid, Entry::new(role, Some(process.began), at));
         if let Role::Root(build) = role
             && let Some(running) = self.running.get_mut(&build)
         {
