@@ -40,7 +40,7 @@ use crate::exit_status::{ExitStatus, Failed};
 use crate::monitor;
 use crate::settings::{Settings, Task};
 use nixmon_core::frontend::json_line;
-use nixmon_core::text::{self, Line, Palette, Symbols};
+use nixmon_core::text::{self, Line, Palette, Role, Symbols};
 
 /// Executes the task of the settings. `writer` is what writes into standard input, if that was looked for and found.
 ///
@@ -127,6 +127,11 @@ fn print(bytes: &[u8]) -> Result<bool> {
 }
 
 /// Returns the symbols for the terminal.
+/// Makes a line, or a cell of a table, that has one role.
+fn part(role: Role, text: impl AsRef<str>) -> Line {
+    Line::new().with(role, text)
+}
+
 fn symbols(settings: &Settings) -> Symbols {
     Symbols::new(settings.output.ascii)
 }

@@ -15,10 +15,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::background::{Backlog, Stream, is_gone};
 use super::progress::Progress;
 use super::session::{FRAME, TICK};
-use super::{Watch, complain, pipeline};
+use super::{Watch, complain, history_file, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::history::{Builder, Context as Circumstances, Forecaster, Insights};
-use crate::settings::{Form, Settings};
+use crate::history::{Builder, Context as Circumstances, Forecaster, HistoryFile, Insights};
+use crate::settings::{Form, Output, Settings};
 use nixmon_core::pipeline::{Machine, Pipeline, Step, WriterEnd};
 use nixmon_core::state::{Moment, State};
 use nixmon_core::text::count;
@@ -74,7 +74,8 @@ pub(crate) fn replay(
     if let Some(facts) = only {
         pipeline.of_run(facts.id.0);
     }
-    let mut insights = insights(settings, kept_facts.as_ref(), project);
+    let history_file = history_file(settings);
+    let mut insights = insights(&history_file, kept_facts.as_ref(), project);
     pipeline.expect_insights();
     if let Some(known) = insights.of_command() {
         pipeline.insight(known.insight, Moment::ZERO);
@@ -105,8 +106,9 @@ pub(crate) fn replay(
                         return Ok(ExitStatus::Interrupted);
                     }
                 }
-                let forecaster = foresees
-                    .get_or_insert_with(|| forecaster(settings, kept_facts.as_ref(), machine.as_ref()));
+                let forecaster = foresees.get_or_insert_with(|| {
+                    forecaster(&history_file, &settings.output, kept_facts.as_ref(), machine.as_ref())
+                });
                 if let Some(forecast) = forecaster.as_mut().and_then(|f| f.tick(pipeline.state(), ticked)) {
                     pipeline.forecast(forecast);
                 }
@@ -200,28 +202,33 @@ fn tell_unknown(unknown: u64) {
 }
 
 /// Makes the forecaster of a replay, which knows the machine where the recording tells it, and teaches the history nothing.
-fn forecaster(settings: &Settings, facts: Option<&Facts>, machine: Option<&Machine>) -> Option<Forecaster> {
+fn forecaster(
+    file: &HistoryFile,
+    output: &Output,
+    facts: Option<&Facts>,
+    machine: Option<&Machine>,
+) -> Option<Forecaster> {
     /// Time of the recording between two looks at what is to come.
     const EVERY: Duration = Duration::from_secs(1);
-    let mut circumstances = Circumstances::here(settings)?;
+    let mut circumstances = Circumstances::here(file)?;
     if let Some(facts) = facts {
         circumstances = circumstances.of_run(facts);
     }
     if let Some(machine) = machine {
         circumstances = circumstances.of_recording(machine);
     }
-    let every = match settings.output.form {
+    let every = match output.form {
         Form::Live => EVERY,
-        Form::Json => settings.output.snapshots?,
-        Form::Lines => settings.output.every.min(EVERY * 5),
+        Form::Json => output.snapshots?,
+        Form::Lines => output.every.min(EVERY * 5),
         Form::Quiet => return None,
     };
     Some(Forecaster::here(circumstances, every))
 }
 
 /// Makes the insights of a replay. The recording of a run has those about its command, as they were then.
-fn insights(settings: &Settings, facts: Option<&Facts>, project: Option<&Path>) -> Insights {
-    let context = Circumstances::here(settings).map(|context| match facts {
+fn insights(file: &HistoryFile, facts: Option<&Facts>, project: Option<&Path>) -> Insights {
+    let context = Circumstances::here(file).map(|context| match facts {
         Some(facts) => context.of_run(facts),
         None => context,
     });

@@ -30,7 +30,7 @@ use anyhow::{Context, Result};
 
 use crate::drive::background::{Background, Stream};
 use crate::drive::signals::survive;
-use crate::drive::{complain, pipeline, plain_lines, silent_pipeline};
+use crate::drive::{complain, history_file, pipeline, plain_lines, silent_pipeline};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::history::{self, Beside, Identity};
 use crate::nix_commands as nix;
@@ -243,8 +243,8 @@ fn execute(
         "planned"
     );
     // Before the command starts: a configure answers while it runs.
-    if let Some(asked) = packages::place(&plan.command, task.directory.as_deref()) {
-        tracing::debug!(directory = %asked.build_dir.display(), "CMake is asked for its targets");
+    if let Some(build_dir) = packages::place(&plan.command, task.directory.as_deref()) {
+        tracing::debug!(directory = %build_dir.display(), "CMake is asked for its targets");
     }
     // Until the end no message waits for the reader of standard error.
     let _messages = Background::spawn(Stream::Stderr);
@@ -290,10 +290,11 @@ fn execute(
         pipeline.expect_logs();
     }
     if let Some(kept) = &kept {
-        pipeline.keep(plain_lines(kept.lines(), settings));
+        pipeline.keep(plain_lines(kept.lines(), &settings.output, settings.thresholds));
         pipeline.keep(Json::new(kept.changes(), None));
     }
-    let context = history::Context::here(settings).map(|context| context.of_run(&facts));
+    let history_file = history_file(settings);
+    let context = history::Context::here(&history_file).map(|context| context.of_run(&facts));
     let insights = history::Insights::beside(context.as_ref(), history::Builder::of_run(&facts));
     let beside = context.map(|context| {
         let cores = facts.environment.cores;
@@ -306,7 +307,7 @@ fn execute(
             nix: facts.environment.nix.clone(),
             always: true,
         };
-        Beside::begin(settings, &mut pipeline, context, identity, ask)
+        Beside::begin(&history_file, &mut pipeline, context, identity, ask)
     });
     if kept.is_some() {
         pipeline.of_run(facts.id.0);

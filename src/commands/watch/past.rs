@@ -1,5 +1,6 @@
 //! Builds of others in the history, if the configuration wants them there.
 
+use crate::drive::history_file;
 use crate::history::{self, Context, Subject};
 use crate::settings::Settings;
 use nixmon_history::record::{Resources, RunOutcome, RunRecord};
@@ -13,7 +14,7 @@ pub(super) struct WatchHistory {
 
 impl WatchHistory {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { context: Context::here(settings).filter(|_| settings.watch.history) }
+        Self { context: Context::here(&history_file(settings)).filter(|_| settings.watch.history) }
     }
 
     /// Adds a build whose beginning and end are known.
