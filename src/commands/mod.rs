@@ -50,7 +50,7 @@ use nixmon_core::text::{self, Line, Palette, Role, Symbols};
 pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
     // The monitor writes diagnostics to a file of its run, and the guard has no reader.
     if !matches!(settings.task, Task::Guard | Task::Monitor(_)) {
-        diagnostics::start(settings)?;
+        diagnostics::start(settings.log_level.as_deref(), settings.verbose)?;
     }
     match &settings.task {
         Task::Filter { record, project } => {

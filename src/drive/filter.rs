@@ -80,7 +80,7 @@ async fn watch(
         let backlog = background.backlog();
         (background, backlog)
     };
-    let (mut pipeline, screen) = pipeline(writer, Stream::Stdout, settings);
+    let (mut pipeline, screen) = pipeline(writer, Stream::Stdout, &settings.output, settings.thresholds);
     let history_file = history_file(settings);
     let mut beside = beside(&history_file, &mut pipeline);
     let builder = Builder::new(&[], std::env::current_dir().unwrap_or_default(), project);

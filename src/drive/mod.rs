@@ -72,11 +72,11 @@ impl Watch {
 pub(crate) fn pipeline<W: Write + 'static>(
     writer: impl FnOnce() -> (W, Backlog),
     stream: Stream,
-    settings: &Settings,
+    output: &Output,
+    thresholds: Thresholds,
 ) -> (Pipeline, Watch) {
-    if settings.output.form == Form::Live {
-        let output = &settings.output;
-        let LinesOptions { palette, style, passthrough, logs, .. } = options(output, settings.thresholds);
+    if output.form == Form::Live {
+        let LinesOptions { palette, style, passthrough, logs, .. } = options(output, thresholds);
         let options = LiveOptions {
             palette,
             style,
@@ -92,8 +92,8 @@ pub(crate) fn pipeline<W: Write + 'static>(
         let output = watch.backlog.clone();
         return (pipeline, Watch { terminal: Some(watch), output });
     }
-    let (writer, output) = writer();
-    (pipeline_to(writer, &settings.output, settings.thresholds), Watch { output, ..Watch::default() })
+    let (writer, backlog) = writer();
+    (pipeline_to(writer, output, thresholds), Watch { output: backlog, ..Watch::default() })
 }
 
 /// Makes a pipeline that writes what the settings ask for: condensed lines instead of a live view.

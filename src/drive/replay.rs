@@ -24,7 +24,7 @@ use nixmon_core::state::{Moment, State};
 use nixmon_core::text::count;
 use nixmon_runs::query::expect;
 use nixmon_runs::recording::RecordingError;
-use nixmon_runs::{self as runs, Facts, Played, QueryError, RunDir, Steps};
+use nixmon_runs::{self as runs, Facts, Played, QueryError, RunDir, Steps, Store};
 
 /// Replays files, one after the other, as one stream.
 pub(crate) fn replay(
@@ -38,7 +38,7 @@ pub(crate) fn replay(
     let mut kept_status = None;
     let mut kept_facts: Option<Facts> = None;
     for file in files {
-        match run_of(settings, file)? {
+        match run_of(settings.store().ok().as_ref(), file)? {
             Some(dir) => {
                 kept_facts = dir.facts().ok();
                 kept_status = dir.exit()?.map(|exit| exit.status());
@@ -63,7 +63,7 @@ pub(crate) fn replay(
         (writer, Backlog::default())
     };
     let begun = Instant::now();
-    let (mut pipeline, watch) = pipeline(writer, Stream::Stdout, settings);
+    let (mut pipeline, watch) = pipeline(writer, Stream::Stdout, &settings.output, settings.thresholds);
     if let Some(facts) = &kept_facts {
         expect(&mut pipeline, facts);
     }
@@ -303,7 +303,7 @@ fn spawn_signals(interrupted: Arc<AtomicBool>) {
 }
 
 /// Finds the run for a number or a name that is no file.
-fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
+fn run_of(store: Option<&Store>, file: &Path) -> Result<Option<RunDir>> {
     let name = file.to_str().filter(|name| *name != "-" && !name.contains('/'));
     let Some(name) = name.filter(|_| std::fs::symlink_metadata(file).is_err()) else { return Ok(None) };
     let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
@@ -311,7 +311,7 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
         return Ok(None);
     }
     // Without a place for runs there are only files.
-    let Ok(store) = settings.store() else { return Ok(None) };
+    let Some(store) = store else { return Ok(None) };
     match store.find(Some(name)) {
         Ok(dir) => Ok(Some(dir)),
         Err(error) if is_number => Err(error.into()),
