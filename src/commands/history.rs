@@ -13,7 +13,7 @@ use serde_json::json;
 use super::package_history;
 use super::{print_json, print_lines};
 use crate::cli::{HistoryCommand, PastArgs};
-use crate::drive::{self, complain, silent_pipeline};
+use crate::drive::{self, complain, history_file, silent_pipeline};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::history::{self as past, Row, Shared};
 use crate::settings::Settings;
@@ -48,7 +48,7 @@ pub(super) fn history(settings: &Settings, command: &HistoryCommand) -> Result<E
         }
         HistoryCommand::Prune { .. } => {
             let mut store = open_to_write(settings)?;
-            let pruned = store.prune(&past::retention(settings), past::now_ms())?;
+            let pruned = store.prune(&history_file(settings).retention, past::now_ms())?;
             let text = match pruned.runs {
                 0 => "nothing to remove".to_owned(),
                 n => format!(
@@ -105,7 +105,7 @@ pub(super) fn open(settings: &Settings) -> Result<Store> {
 }
 
 fn open_to_write(settings: &Settings) -> Result<Store> {
-    settings.check_history_owner()?;
+    history_file(settings).check_owner()?;
     let (store, notice) = Store::open(&place(settings)?, past::now_ms())?;
     if let Some(notice @ Notice::MovedAside { .. }) = notice {
         complain(&anyhow::anyhow!(notice.to_string()));

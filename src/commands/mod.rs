@@ -40,7 +40,7 @@ use crate::exit_status::{ExitStatus, Failed};
 use crate::monitor;
 use crate::settings::{Settings, Task};
 use nixmon_core::frontend::json_line;
-use nixmon_core::text::{self, Line, Palette, Symbols};
+use nixmon_core::text::{self, Line, Palette, Role, Symbols};
 
 /// Executes the task of the settings. `writer` is what writes into standard input, if that was looked for and found.
 ///
@@ -50,7 +50,7 @@ use nixmon_core::text::{self, Line, Palette, Symbols};
 pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
     // The monitor writes diagnostics to a file of its run, and the guard has no reader.
     if !matches!(settings.task, Task::Guard | Task::Monitor(_)) {
-        diagnostics::start(settings)?;
+        diagnostics::start(settings.log_level.as_deref(), settings.verbose)?;
     }
     match &settings.task {
         Task::Filter { record, project } => {
@@ -127,6 +127,11 @@ fn print(bytes: &[u8]) -> Result<bool> {
 }
 
 /// Returns the symbols for the terminal.
+/// Makes a line, or a cell of a table, that has one role.
+fn part(role: Role, text: impl AsRef<str>) -> Line {
+    Line::new().with(role, text)
+}
+
 fn symbols(settings: &Settings) -> Symbols {
     Symbols::new(settings.output.ascii)
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::history::open;
 use super::list::{COLUMNS, terminal_columns};
-use super::{print_json, print_lines, symbols};
+use super::{part, print_json, print_lines, symbols};
 use crate::cli::PackageHistoryArgs;
 use crate::exit_status::{ExitStatus, Failed};
 use crate::packages::PackageHistoryRecord;
@@ -49,10 +49,6 @@ pub(super) fn print(settings: &Settings, args: &PackageHistoryArgs) -> Result<()
         line.truncate(width, symbols.ellipsis);
     }
     print_lines(settings, &lines)
-}
-
-fn part(role: Role, text: impl AsRef<str>) -> Line {
-    Line::new().with(role, text)
 }
 
 fn time(ms: u64) -> String {
@@ -177,7 +173,7 @@ fn advice(times: &PackageTimes, gain: &Gain) -> String {
         (GainBasis::Seen, Some(to), true) => format!("-j{to} is {:.1} times as fast", gain.factor),
         (GainBasis::Seen, Some(to), false) => format!("-j{to} brings nothing"),
         (_, _, true) => format!("more jobs could make it up to {:.1} times as fast", gain.factor),
-        _ if times.parallelism.is_some_and(|n| n < 0.7 * f64::from(gain.from_jobs)) => {
+        _ if times.uses(gain.from_jobs) == Some(false) => {
             "more jobs would not help: those it has are not all busy".to_owned()
         }
         _ => "more jobs would not help: its longest file and its links decide".to_owned(),

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::list::{COLUMNS, terminal_columns};
-use super::{print_json, print_lines, symbols};
+use super::{part, print_json, print_lines, symbols};
 use crate::cli::PackagesArgs;
+use crate::drive::history_file;
 use crate::exit_status::{ExitStatus, Failed};
 use crate::history::Context;
 use crate::packages::{Basis, NotFound, PackageKind, PackageRow, PackagesRecord, PastPlace, find};
@@ -23,7 +24,8 @@ const TABLE: [Column; 5] =
     [Column::cut_to(16), Column::NUMBER, Column::FIXED, Column::NUMBER, Column::cut_to(12)];
 
 pub(super) fn packages(settings: &Settings, args: &PackagesArgs) -> Result<ExitStatus> {
-    let history = Context::here(settings).map(|context| PastPlace { path: context.path, host: context.host });
+    let history = Context::here(&history_file(settings))
+        .map(|context| PastPlace { path: context.path, host: context.host });
     let record = find(args.place.as_deref(), history.as_ref()).map_err(|error| {
         let status = match error {
             NotFound::NoDirectory(_) | NotFound::Nothing { .. } => ExitStatus::NotFound,
@@ -99,10 +101,6 @@ fn left_out(record: &PackagesRecord, n_shown: usize) -> Option<Line> {
 fn is_work(row: &PackageRow) -> bool {
     let does_something = row.kind == PackageKind::Derivation || !row.sources.is_empty();
     row.is_own && row.is_built && does_something
-}
-
-fn part(role: Role, text: impl AsRef<str>) -> Line {
-    Line::new().with(role, text)
 }
 
 /// Renders the lines above the table.

@@ -13,11 +13,10 @@ use tracing_subscriber::fmt::time::uptime;
 
 use super::background::write_message;
 use crate::exit_status::{ExitStatus, Failed};
-use crate::settings::Settings;
 
-/// Starts to write diagnostics to standard error, if they are asked for.
-pub(crate) fn start(settings: &Settings) -> Result<()> {
-    let Some(level) = level(settings)? else { return Ok(()) };
+/// Starts to write diagnostics to standard error, if the environment names a level or `--verbose` asks for them.
+pub(crate) fn start(level: Option<&str>, verbose: bool) -> Result<()> {
+    let Some(level) = self::level(level, verbose)? else { return Ok(()) };
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_timer(uptime())
@@ -27,8 +26,8 @@ pub(crate) fn start(settings: &Settings) -> Result<()> {
 }
 
 /// Starts to write diagnostics to a file, if they are asked for: a process in the background has no standard error.
-pub(crate) fn start_in_file(settings: &Settings, path: &Path) -> Result<()> {
-    let Some(level) = level(settings)? else { return Ok(()) };
+pub(crate) fn start_in_file(path: &Path, level: Option<&str>, verbose: bool) -> Result<()> {
+    let Some(level) = self::level(level, verbose)? else { return Ok(()) };
     let file = nixmon_runs::create_file(path).context("cannot write diagnostics")?;
     tracing_subscriber::fmt()
         .with_max_level(level)
@@ -39,8 +38,8 @@ pub(crate) fn start_in_file(settings: &Settings, path: &Path) -> Result<()> {
 }
 
 /// Returns the level that the environment asks for, else that of `--verbose`.
-fn level(settings: &Settings) -> Result<Option<LevelFilter>> {
-    match settings.log_level.as_deref() {
+fn level(level: Option<&str>, verbose: bool) -> Result<Option<LevelFilter>> {
+    match level {
         Some(level) => match level.parse() {
             Ok(level) => Ok(Some(level)),
             Err(_) => {
@@ -51,7 +50,7 @@ fn level(settings: &Settings) -> Result<Option<LevelFilter>> {
                 ))
             }
         },
-        None => Ok(settings.verbose.then_some(LevelFilter::DEBUG)),
+        None => Ok(verbose.then_some(LevelFilter::DEBUG)),
     }
 }
 

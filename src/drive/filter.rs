@@ -15,9 +15,9 @@ use super::background::{Background, Stream};
 use super::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use super::signals::{Endings, survive};
 use super::writer::Writer;
-use super::{complain, drv_reader, pipeline};
+use super::{complain, drv_reader, history_file, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::history::{self, Beside, Builder, Identity, Insights};
+use crate::history::{self, Beside, Builder, HistoryFile, Identity, Insights};
 use crate::nix_commands as nix;
 use crate::settings::Settings;
 use nixmon_core::pipeline::Pipeline;
@@ -80,10 +80,11 @@ async fn watch(
         let backlog = background.backlog();
         (background, backlog)
     };
-    let (mut pipeline, screen) = pipeline(writer, Stream::Stdout, settings);
-    let mut beside = beside(settings, &mut pipeline);
+    let (mut pipeline, screen) = pipeline(writer, Stream::Stdout, &settings.output, settings.thresholds);
+    let history_file = history_file(settings);
+    let mut beside = beside(&history_file, &mut pipeline);
     let builder = Builder::new(&[], std::env::current_dir().unwrap_or_default(), project);
-    let mut insights = Insights::beside(history::Context::here(settings).as_ref(), builder);
+    let mut insights = Insights::beside(history::Context::here(&history_file).as_ref(), builder);
     if insights.is_some() {
         pipeline.expect_insights();
     }
@@ -215,11 +216,11 @@ async fn watch(
 }
 
 /// Begins the history of a stream, of which only this machine is known.
-fn beside(settings: &Settings, pipeline: &mut Pipeline) -> Option<Beside> {
+fn beside(file: &HistoryFile, pipeline: &mut Pipeline) -> Option<Beside> {
     // The times of a log that comes from a file are not those of its builds.
     let is_file = rustix::fs::fstat(std::io::stdin())
         .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
-    let context = history::Context::here(settings).filter(|_| !is_file)?;
+    let context = history::Context::here(file).filter(|_| !is_file)?;
     let cores = usize::try_from(context.cores).unwrap_or(0);
     let ask = Box::new(move || {
         let version = nix::detect(&["nix".into()])?;
@@ -231,7 +232,7 @@ fn beside(settings: &Settings, pipeline: &mut Pipeline) -> Option<Beside> {
         nix: None,
         always: false,
     };
-    Some(Beside::begin(settings, pipeline, context, identity, Some(ask)))
+    Some(Beside::begin(file, pipeline, context, identity, Some(ask)))
 }
 
 fn take(answer: &[DerivationFacts], session: &mut Session, mut recorder: Option<&mut Recorder>) {

@@ -16,7 +16,7 @@ pub mod writer;
 use std::io::Write;
 
 use crate::cli::{LogsArg, PassthroughArg};
-use crate::history::Recovered;
+use crate::history::{HistoryFile, Recovered};
 use crate::settings::{Form, Output, Settings};
 use background::{Backlog, Stream};
 use nixmon_core::frontend::{Condition, Json, Limits, Lines, LinesOptions, LogLines, Passthrough, Results};
@@ -24,6 +24,7 @@ use nixmon_core::frontend::{Live, LiveOptions};
 use nixmon_core::pipeline::Pipeline;
 use nixmon_core::render::{Style, Thresholds};
 use nixmon_core::text::{Palette, Symbols};
+use nixmon_history::store::Retention;
 use nixmon_log::escapes::escape;
 use nixmon_runs::query::{OnRead, Recovery, Runs};
 use nixmon_runs::{Exit, Facts, RunDir, StoreError};
@@ -71,11 +72,11 @@ impl Watch {
 pub(crate) fn pipeline<W: Write + 'static>(
     writer: impl FnOnce() -> (W, Backlog),
     stream: Stream,
-    settings: &Settings,
+    output: &Output,
+    thresholds: Thresholds,
 ) -> (Pipeline, Watch) {
-    if settings.output.form == Form::Live {
-        let output = &settings.output;
-        let LinesOptions { palette, style, passthrough, logs, .. } = options(output, settings.thresholds);
+    if output.form == Form::Live {
+        let LinesOptions { palette, style, passthrough, logs, .. } = options(output, thresholds);
         let options = LiveOptions {
             palette,
             style,
@@ -91,8 +92,8 @@ pub(crate) fn pipeline<W: Write + 'static>(
         let output = watch.backlog.clone();
         return (pipeline, Watch { terminal: Some(watch), output });
     }
-    let (writer, output) = writer();
-    (pipeline_to(writer, &settings.output, settings.thresholds), Watch { output, ..Watch::default() })
+    let (writer, backlog) = writer();
+    (pipeline_to(writer, output, thresholds), Watch { output: backlog, ..Watch::default() })
 }
 
 /// Makes a pipeline that writes what the settings ask for: condensed lines instead of a live view.
@@ -117,9 +118,9 @@ pub(crate) fn silent_pipeline() -> (Pipeline, Watch) {
 }
 
 /// Makes condensed lines for a file.
-pub(crate) fn plain_lines<W: Write>(writer: W, settings: &Settings) -> Lines<W> {
-    let output = Output { color: false, ascii: false, ..settings.output.clone() };
-    Lines::new(writer, options(&output, settings.thresholds)).kept()
+pub(crate) fn plain_lines<W: Write>(writer: W, output: &Output, thresholds: Thresholds) -> Lines<W> {
+    let output = Output { color: false, ascii: false, ..output.clone() };
+    Lines::new(writer, options(&output, thresholds)).kept()
 }
 
 pub(crate) fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
@@ -141,6 +142,20 @@ pub(crate) fn options(output: &Output, thresholds: Thresholds) -> LinesOptions {
     }
 }
 
+/// Returns the place of the history and the rules for its use.
+pub(crate) fn history_file(settings: &Settings) -> HistoryFile {
+    const DAY_MS: i64 = 86_400_000;
+    HistoryFile {
+        path: settings.history_path(),
+        is_used: settings.history.enabled,
+        retention: Retention {
+            max_age_ms: Some(i64::try_from(settings.history.days).unwrap_or(i64::MAX).saturating_mul(DAY_MS)),
+            max_bytes: Some(settings.history.mib.saturating_mul(1 << 20)),
+        },
+        allow_other_owner: settings.allow_other_owner,
+    }
+}
+
 /// Opens the runs of the user's store for look-ups.
 ///
 /// # Errors
@@ -157,9 +172,10 @@ pub(crate) fn runs(settings: &Settings) -> Result<Runs<'_>, StoreError> {
             &|dir| recovering(dir, false)
         },
     };
+    let file = history_file(settings);
     let replay = move |dir: &RunDir, facts: Option<&Facts>, exit: Option<Exit>| {
         // What the monitor would have told the history.
-        let recovered = Recovered::of(settings, facts);
+        let recovered = Recovered::of(&file, facts);
         let replayed = recovery.replay_with(dir, facts, exit, |pipeline| {
             if let Some(recovered) = &recovered {
                 pipeline.report_work();

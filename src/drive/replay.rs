@@ -15,16 +15,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::background::{Backlog, Stream, is_gone};
 use super::progress::Progress;
 use super::session::{FRAME, TICK};
-use super::{Watch, complain, pipeline};
+use super::{Watch, complain, history_file, pipeline};
 use crate::exit_status::{ExitStatus, Failed};
-use crate::history::{Builder, Context as Circumstances, Forecaster, Insights};
-use crate::settings::{Form, Settings};
+use crate::history::{Builder, Context as Circumstances, Forecaster, HistoryFile, Insights};
+use crate::settings::{Form, Output, Settings};
 use nixmon_core::pipeline::{Machine, Pipeline, Step, WriterEnd};
 use nixmon_core::state::{Moment, State};
 use nixmon_core::text::count;
 use nixmon_runs::query::expect;
 use nixmon_runs::recording::RecordingError;
-use nixmon_runs::{self as runs, Facts, Played, QueryError, RunDir, Steps};
+use nixmon_runs::{self as runs, Facts, Played, QueryError, RunDir, Steps, Store};
 
 /// Replays files, one after the other, as one stream.
 pub(crate) fn replay(
@@ -38,7 +38,7 @@ pub(crate) fn replay(
     let mut kept_status = None;
     let mut kept_facts: Option<Facts> = None;
     for file in files {
-        match run_of(settings, file)? {
+        match run_of(settings.store().ok().as_ref(), file)? {
             Some(dir) => {
                 kept_facts = dir.facts().ok();
                 kept_status = dir.exit()?.map(|exit| exit.status());
@@ -63,7 +63,7 @@ pub(crate) fn replay(
         (writer, Backlog::default())
     };
     let begun = Instant::now();
-    let (mut pipeline, watch) = pipeline(writer, Stream::Stdout, settings);
+    let (mut pipeline, watch) = pipeline(writer, Stream::Stdout, &settings.output, settings.thresholds);
     if let Some(facts) = &kept_facts {
         expect(&mut pipeline, facts);
     }
@@ -74,7 +74,8 @@ pub(crate) fn replay(
     if let Some(facts) = only {
         pipeline.of_run(facts.id.0);
     }
-    let mut insights = insights(settings, kept_facts.as_ref(), project);
+    let history_file = history_file(settings);
+    let mut insights = insights(&history_file, kept_facts.as_ref(), project);
     pipeline.expect_insights();
     if let Some(known) = insights.of_command() {
         pipeline.insight(known.insight, Moment::ZERO);
@@ -105,8 +106,9 @@ pub(crate) fn replay(
                         return Ok(ExitStatus::Interrupted);
                     }
                 }
-                let forecaster = foresees
-                    .get_or_insert_with(|| forecaster(settings, kept_facts.as_ref(), machine.as_ref()));
+                let forecaster = foresees.get_or_insert_with(|| {
+                    forecaster(&history_file, &settings.output, kept_facts.as_ref(), machine.as_ref())
+                });
                 if let Some(forecast) = forecaster.as_mut().and_then(|f| f.tick(pipeline.state(), ticked)) {
                     pipeline.forecast(forecast);
                 }
@@ -200,28 +202,33 @@ fn tell_unknown(unknown: u64) {
 }
 
 /// Makes the forecaster of a replay, which knows the machine where the recording tells it, and teaches the history nothing.
-fn forecaster(settings: &Settings, facts: Option<&Facts>, machine: Option<&Machine>) -> Option<Forecaster> {
+fn forecaster(
+    file: &HistoryFile,
+    output: &Output,
+    facts: Option<&Facts>,
+    machine: Option<&Machine>,
+) -> Option<Forecaster> {
     /// Time of the recording between two looks at what is to come.
     const EVERY: Duration = Duration::from_secs(1);
-    let mut circumstances = Circumstances::here(settings)?;
+    let mut circumstances = Circumstances::here(file)?;
     if let Some(facts) = facts {
         circumstances = circumstances.of_run(facts);
     }
     if let Some(machine) = machine {
         circumstances = circumstances.of_recording(machine);
     }
-    let every = match settings.output.form {
+    let every = match output.form {
         Form::Live => EVERY,
-        Form::Json => settings.output.snapshots?,
-        Form::Lines => settings.output.every.min(EVERY * 5),
+        Form::Json => output.snapshots?,
+        Form::Lines => output.every.min(EVERY * 5),
         Form::Quiet => return None,
     };
     Some(Forecaster::here(circumstances, every))
 }
 
 /// Makes the insights of a replay. The recording of a run has those about its command, as they were then.
-fn insights(settings: &Settings, facts: Option<&Facts>, project: Option<&Path>) -> Insights {
-    let context = Circumstances::here(settings).map(|context| match facts {
+fn insights(file: &HistoryFile, facts: Option<&Facts>, project: Option<&Path>) -> Insights {
+    let context = Circumstances::here(file).map(|context| match facts {
         Some(facts) => context.of_run(facts),
         None => context,
     });
@@ -296,7 +303,7 @@ fn spawn_signals(interrupted: Arc<AtomicBool>) {
 }
 
 /// Finds the run for a number or a name that is no file.
-fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
+fn run_of(store: Option<&Store>, file: &Path) -> Result<Option<RunDir>> {
     let name = file.to_str().filter(|name| *name != "-" && !name.contains('/'));
     let Some(name) = name.filter(|_| std::fs::symlink_metadata(file).is_err()) else { return Ok(None) };
     let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
@@ -304,7 +311,7 @@ fn run_of(settings: &Settings, file: &Path) -> Result<Option<RunDir>> {
         return Ok(None);
     }
     // Without a place for runs there are only files.
-    let Ok(store) = settings.store() else { return Ok(None) };
+    let Some(store) = store else { return Ok(None) };
     match store.find(Some(name)) {
         Ok(dir) => Ok(Some(dir)),
         Err(error) if is_number => Err(error.into()),

@@ -6,8 +6,7 @@ use super::filled::{Filled, begun, outcome};
 use super::foreseen::{AskJobs, Forecaster};
 use super::measures::Measures;
 use super::resources::Meter;
-use super::{Context, retention};
-use crate::settings::Settings;
+use super::{Context, HistoryFile};
 use nixmon_core::pipeline::Pipeline;
 use nixmon_core::render::rough;
 use nixmon_core::state::{Forecast, Moment, State};
@@ -49,7 +48,7 @@ pub(crate) struct Beside {
 impl Beside {
     /// Begins with a run whose first moment is now. The pipeline fills the history from then on.
     pub(crate) fn begin(
-        settings: &Settings,
+        file: &HistoryFile,
         pipeline: &mut Pipeline,
         context: Context,
         identity: Identity,
@@ -58,9 +57,9 @@ impl Beside {
         let Identity { id, started_at, nix, always } = identity;
         let record = begun(&context, id, started_at, nix);
         let measures = Measures::default();
-        let refused = settings.check_history_owner().err().map(|error| error.to_string());
+        let refused = file.check_owner().err().map(|error| error.to_string());
         let filled = match &refused {
-            None => Filled::begin(&context, record, retention(settings), always, measures.clone()),
+            None => Filled::begin(&context, record, file.retention, always, measures.clone()),
             Some(_) => None,
         };
         let filled = filled.map(|(filled, sink)| {

@@ -7,12 +7,14 @@ use std::thread;
 use std::time::Duration;
 
 use super::Context;
+use crate::nix_commands::behind_wrappers;
 use nixmon_core::state::{DerivationId, Insight, Phase, State};
 use nixmon_history::name::DrvName;
+use nixmon_history::packages::BuildExtent;
 use nixmon_history::record::{BuildOutcome, UnitRecord};
 use nixmon_history::store::{Store, StoredRun};
 use nixmon_progress::packages::{Disk, Origin, Project};
-use nixmon_progress::{Extent, Hints, Past, PastUnit, Stage, Tool, jobs};
+use nixmon_progress::{Hints, Past, PastUnit, Stage, Tool, jobs};
 use nixmon_runs::Facts;
 
 /// Earlier runs that are looked at for one that fits.
@@ -51,7 +53,7 @@ impl Builder {
 
     /// Returns the tool that the command runs.
     fn tool(&self) -> Option<Tool> {
-        Tool::of_program(program(&self.words).first()?)
+        Tool::of_program(behind_wrappers(&self.words).first()?)
     }
 
     /// Lists the directories in which the project may be described, the best first.
@@ -59,7 +61,7 @@ impl Builder {
         if let Some(project) = &self.project {
             return vec![self.directory.join(project)];
         }
-        let words = program(&self.words);
+        let words = behind_wrappers(&self.words);
         let (names, own): (&[&str], bool) = match self.tool() {
             Some(Tool::CMake) => (&["--build"], false),
             Some(Tool::Ninja | Tool::Make) => (&["-C", "--directory"], true),
@@ -121,37 +123,8 @@ pub(crate) fn tool_jobs(words: &[String]) -> Option<u32> {
         ["MAKEFLAGS", "CMAKE_BUILD_PARALLEL_LEVEL", "CARGO_BUILD_JOBS", "CTEST_PARALLEL_LEVEL"];
     let environment: BTreeMap<&str, String> =
         VARIABLES.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?))).collect();
-    let words: Vec<&str> = program(words).iter().map(String::as_str).collect();
+    let words: Vec<&str> = behind_wrappers(words).iter().map(String::as_str).collect();
     jobs(&words, |name| environment.get(name).map(String::as_str))
-}
-
-/// Returns the words of a command from its program on, behind programs that only start another one.
-fn program(words: &[String]) -> &[String] {
-    let mut rest = words;
-    while let Some((first, after)) = rest.split_first() {
-        let name = first.rsplit('/').next().unwrap_or(first);
-        let with_value: &[&str] = match name {
-            "env" => &["-u", "-C", "-S"],
-            "nice" => &["-n"],
-            "ionice" => &["-c", "-n"],
-            "time" => &["-f", "-o"],
-            "sudo" | "doas" => &["-u", "-g"],
-            "stdbuf" => &["-i", "-o", "-e"],
-            "command" | "exec" | "nohup" | "setsid" => &[],
-            _ => return rest,
-        };
-        let mut after = after;
-        while let Some((word, more)) = after.split_first() {
-            let is_option = word.starts_with('-') || name == "env" && word.contains('=');
-            if !is_option {
-                break;
-            }
-            after =
-                if with_value.contains(&word.as_str()) { more.get(1..).unwrap_or_default() } else { more };
-        }
-        rest = after;
-    }
-    rest
 }
 
 /// Returns the value of an option in any of its forms: `-C DIR`, `-CDIR`, `--directory=DIR`.
@@ -350,7 +323,8 @@ impl Finder {
             let units = compiles_of(store.units(&run).ok()?, None);
             (!units.is_empty()).then_some((run, units))
         });
-        let is_full = |units: &[UnitRecord], n_files| Extent::of(units.len() as u64, n_files) == Extent::Full;
+        let is_full =
+            |units: &[UnitRecord], n_files| BuildExtent::of(units.len() as u64, n_files) == BuildExtent::Full;
         let (run, units) = match project {
             Some(project) => {
                 let (files, n_files) = (file_names(project), n_expected(project));
@@ -460,18 +434,5 @@ mod tests {
         check("cargo build", None);
         let named = Builder::new(&words("sh -c make"), PathBuf::from("/src"), Some(PathBuf::from("b")));
         assert_eq!(named.directories(), [PathBuf::from("/src/b")]);
-    }
-
-    #[test]
-    fn programs_that_start_another_are_skipped() {
-        for (line, expected) in [
-            ("make -j2", "make -j2"),
-            ("env -u CC A=1 make", "make"),
-            ("sudo -u demo nice -n 5 ninja", "ninja"),
-            ("time", ""),
-            ("nice make -n", "make -n"),
-        ] {
-            assert_eq!(program(&words(line)).join(" "), expected, "{line}");
-        }
     }
 }

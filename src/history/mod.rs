@@ -28,12 +28,34 @@ pub(crate) use measures::Measures;
 pub(crate) use recovered::Recovered;
 pub(crate) use target::Subject;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::settings::Settings;
 use nixmon_core::pipeline::Machine;
 use nixmon_history::store::Retention;
-use nixmon_runs::{Environment, Facts};
+use nixmon_runs::{Environment, Facts, StoreError};
+
+/// The place of the history and the rules for its use.
+#[derive(Clone, Debug)]
+pub(crate) struct HistoryFile {
+    /// The database, whether it is used or not; `None` if there is no home directory.
+    pub(crate) path: Option<PathBuf>,
+    /// It is used and filled.
+    pub(crate) is_used: bool,
+    /// Its bounds.
+    pub(crate) retention: Retention,
+    /// It is written even if its directory belongs to another user.
+    pub(crate) allow_other_owner: bool,
+}
+
+impl HistoryFile {
+    /// Fails if the history is in a directory of another user, who could plant a link there, and would not get back a file of ours.
+    pub(crate) fn check_owner(&self) -> Result<(), StoreError> {
+        match self.path.as_deref().and_then(Path::parent) {
+            Some(directory) if !self.allow_other_owner => nixmon_runs::check_owner(directory),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// The circumstances of a run that estimates and the history need.
 #[derive(Clone, Debug, Default)]
@@ -56,8 +78,8 @@ pub(crate) struct Context {
 
 impl Context {
     /// Returns the circumstances of a run on this machine, or `None` where there is no history, or none is wanted.
-    pub(crate) fn here(settings: &Settings) -> Option<Self> {
-        let path = settings.history_path().filter(|_| settings.history.enabled)?;
+    pub(crate) fn here(file: &HistoryFile) -> Option<Self> {
+        let path = file.path.clone().filter(|_| file.is_used)?;
         Some(Self { path, ..Self::of_machine() })
     }
 
@@ -130,14 +152,5 @@ pub(crate) fn machine() -> Environment {
         system: format!("{}-{system}", std::env::consts::ARCH),
         cores: std::thread::available_parallelism().map_or(0, usize::from),
         jobs: None,
-    }
-}
-
-/// Returns the bounds of the history.
-pub(crate) fn retention(settings: &Settings) -> Retention {
-    const DAY_MS: i64 = 86_400_000;
-    Retention {
-        max_age_ms: Some(i64::try_from(settings.history.days).unwrap_or(i64::MAX).saturating_mul(DAY_MS)),
-        max_bytes: Some(settings.history.mib.saturating_mul(1 << 20)),
     }
 }

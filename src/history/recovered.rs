@@ -5,8 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::filled::{Row, Shared, begun, ended, now_ms, recorded};
-use super::{Context, Measures};
-use crate::settings::Settings;
+use super::{Context, HistoryFile, Measures};
 use nixmon_core::pipeline::Sink;
 use nixmon_core::state::Moment;
 use nixmon_history::record::{RunOutcome, RunRecord};
@@ -23,10 +22,10 @@ pub(crate) struct Recovered {
 
 impl Recovered {
     /// Begins with a run; `None` where no history is wanted or may be written, or the command never began.
-    pub(crate) fn of(settings: &Settings, facts: Option<&Facts>) -> Option<Self> {
+    pub(crate) fn of(file: &HistoryFile, facts: Option<&Facts>) -> Option<Self> {
         let facts = facts.filter(|facts| facts.process.is_some())?;
-        settings.check_history_owner().ok()?;
-        let context = Context::here(settings)?.of_run(facts);
+        file.check_owner().ok()?;
+        let context = Context::here(file)?.of_run(facts);
         let nix = facts.environment.nix.clone();
         let record = begun(&context, facts.id.to_string(), facts.created_at, nix);
         Some(Self { context, record, stages: Shared::default(), rows: Rc::default() })

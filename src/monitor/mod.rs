@@ -18,7 +18,7 @@ mod reaper;
 mod start;
 mod watch;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
@@ -30,7 +30,7 @@ use anyhow::{Context, Result};
 
 use crate::drive::background::{Background, Stream};
 use crate::drive::signals::survive;
-use crate::drive::{complain, pipeline, plain_lines, silent_pipeline};
+use crate::drive::{complain, history_file, options, pipeline, plain_lines, silent_pipeline};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::history::{self, Beside, Identity};
 use crate::nix_commands as nix;
@@ -57,7 +57,7 @@ pub(crate) fn run(settings: &Settings, task: &RunTask) -> Result<ExitStatus> {
     check_directory(task)?;
     check_processes()?;
     survive()?;
-    let planned = plan(settings, &task.command);
+    let planned = plan(settings.nix_config.as_deref(), &task.command);
     if planned.plan.asks_help {
         return Ok(replace_by(&task.command, task));
     }
@@ -140,11 +140,11 @@ struct Planned {
     nix: Option<NixVersion>,
 }
 
-fn plan(settings: &Settings, command: &[OsString]) -> Planned {
+fn plan(nix_config: Option<&OsStr>, command: &[OsString]) -> Planned {
     let version = nix::detect(command);
     let known = nix::Known {
         nix: version,
-        socket: nix::nix_config(settings.nix_config.as_deref(), Path::new("/")).is_some(),
+        socket: nix::nix_config(nix_config, Path::new("/")).is_some(),
         takes_log_format: &nix::program_takes_log_format,
     };
     Planned { plan: nix::plan(command, known), nix: version }
@@ -243,8 +243,8 @@ fn execute(
         "planned"
     );
     // Before the command starts: a configure answers while it runs.
-    if let Some(asked) = packages::place(&plan.command, task.directory.as_deref()) {
-        tracing::debug!(directory = %asked.build_dir.display(), "CMake is asked for its targets");
+    if let Some(build_dir) = packages::place(&plan.command, task.directory.as_deref()) {
+        tracing::debug!(directory = %build_dir.display(), "CMake is asked for its targets");
     }
     // Until the end no message waits for the reader of standard error.
     let _messages = Background::spawn(Stream::Stderr);
@@ -256,7 +256,7 @@ fn execute(
             .inspect_err(|error| complain(&anyhow::anyhow!("this run is not kept: {error:#}")))
             .ok()
     });
-    let socket = plan.socket.then(|| Socket::bind(settings, run.as_ref(), &facts)).flatten();
+    let socket = plan.socket.then(|| Socket::bind(&settings.socket_dirs, run.as_ref(), &facts)).flatten();
     let mut environment = Vec::new();
     if let Some(socket) = &socket
         && let Some(config) = nix::nix_config(settings.nix_config.as_deref(), &socket.path)
@@ -274,7 +274,7 @@ fn execute(
                 let backlog = background.backlog();
                 (background, backlog)
             };
-            pipeline(writer, stream, settings)
+            pipeline(writer, stream, &settings.output, settings.thresholds)
         }
         Report::Files => silent_pipeline(),
     };
@@ -290,10 +290,11 @@ fn execute(
         pipeline.expect_logs();
     }
     if let Some(kept) = &kept {
-        pipeline.keep(plain_lines(kept.lines(), settings));
+        pipeline.keep(plain_lines(kept.lines(), &settings.output, settings.thresholds));
         pipeline.keep(Json::new(kept.changes(), None));
     }
-    let context = history::Context::here(settings).map(|context| context.of_run(&facts));
+    let history_file = history_file(settings);
+    let context = history::Context::here(&history_file).map(|context| context.of_run(&facts));
     let insights = history::Insights::beside(context.as_ref(), history::Builder::of_run(&facts));
     let beside = context.map(|context| {
         let cores = facts.environment.cores;
@@ -306,7 +307,7 @@ fn execute(
             nix: facts.environment.nix.clone(),
             always: true,
         };
-        Beside::begin(settings, &mut pipeline, context, identity, ask)
+        Beside::begin(&history_file, &mut pipeline, context, identity, ask)
     });
     if kept.is_some() {
         pipeline.of_run(facts.id.0);
@@ -317,7 +318,8 @@ fn execute(
     let job = Job {
         beside,
         insights,
-        settings,
+        places: &settings.places,
+        style: options(&settings.output, settings.thresholds).style,
         spawn: Spawn {
             command: plan.command.clone(),
             directory: task.directory.clone(),
@@ -430,10 +432,10 @@ struct Socket {
 
 impl Socket {
     /// Makes one in the directory of the run, or elsewhere if its path would be too long there.
-    fn bind(settings: &Settings, run: Option<&RunDir>, facts: &Facts) -> Option<Self> {
+    fn bind(elsewhere: &[PathBuf], run: Option<&RunDir>, facts: &Facts) -> Option<Self> {
         let path = match &facts.socket {
             Some(path) => PathBuf::from(path),
-            None => nixmon_runs::socket_elsewhere(&settings.socket_dirs)?,
+            None => nixmon_runs::socket_elsewhere(elsewhere)?,
         };
         let directory = path.parent().filter(|parent| run.is_none_or(|run| run.path() != *parent));
         let directory = directory.map(Path::to_owned);

@@ -192,7 +192,11 @@ pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatu
     let _ = rustix::process::setsid();
     // The process that made the run has checked whose it is.
     let run = RunDir::at(directory).context("not the directory of a run")?.allow_others(true);
-    if let Err(error) = diagnostics::start_in_file(settings, &run.path().join("nixmon.log")) {
+    if let Err(error) = diagnostics::start_in_file(
+        &run.path().join("nixmon.log"),
+        settings.log_level.as_deref(),
+        settings.verbose,
+    ) {
         send_reply(&StartReply::Failed(format!("{error:#}")));
         return Err(error);
     }
@@ -229,7 +233,7 @@ fn monitor_run(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<E
         super::tell(settings, &task, &never_begun(&facts, &status));
         return Ok(ExitStatus::Failure);
     }
-    let planned = super::plan(settings, &task.command);
+    let planned = super::plan(settings.nix_config.as_deref(), &task.command);
     facts.environment.nix = planned.nix.map(|version| version.to_string());
     let queued = facts.after.is_some();
     let started: Started = Box::new(move |started| {

@@ -21,10 +21,9 @@ use super::reaper;
 use crate::drive::drv_reader;
 use crate::drive::session::{self, LAST_ANSWERS, Questions, SETTLE, Session, listen};
 use crate::drive::signals::{Endings, HandedOn};
-use crate::drive::{Watch, complain, options};
+use crate::drive::{Watch, complain};
 use crate::history::{Beside, Insights};
 use crate::nix_commands::{self as nix, NixVersion};
-use crate::settings::Settings;
 use nixmon_core::pipeline::Pipeline;
 use nixmon_core::render::Style;
 use nixmon_core::state::{DerivationFacts, Moment};
@@ -32,7 +31,7 @@ use nixmon_core::text::{Line, Role};
 use nixmon_log::input::Source;
 use nixmon_runs::clock::unix_ms;
 use nixmon_runs::proc::tree as process_tree;
-use nixmon_runs::{Exit, Facts, ProcessId, RunDir, RunState, Status, evidence};
+use nixmon_runs::{Exit, Facts, Places, ProcessId, RunDir, RunState, Status, evidence};
 
 /// Time after which an unfinished line counts as a question.
 const QUESTION: Duration = Duration::from_secs(1);
@@ -57,7 +56,10 @@ pub(super) type Started = Box<dyn FnOnce(Result<(), &std::io::Error>)>;
 
 /// A command to watch, and how.
 pub(super) struct Job<'a> {
-    pub(super) settings: &'a Settings,
+    /// Places where logs of builds and services are looked for.
+    pub(super) places: &'a Places,
+    /// The style of the answers to signals, with its thresholds.
+    pub(super) style: Style,
     pub(super) spawn: Spawn,
     pub(super) facts: Facts,
     pub(super) run: Option<RunDir>,
@@ -177,7 +179,7 @@ impl Phase {
 }
 
 struct Loop<'a> {
-    settings: &'a Settings,
+    places: &'a Places,
     session: Session,
     child: Child,
     pieces: mpsc::Receiver<Piece>,
@@ -223,15 +225,15 @@ struct Loop<'a> {
 
 impl<'a> Loop<'a> {
     fn start(job: Job<'a>, pipeline: Pipeline, screen: Watch) -> Result<Self> {
-        let Job { settings, spawn, facts, run, kept, beside, insights, started, .. } = job;
+        let Job { places, style, spawn, facts, run, kept, beside, insights, started, .. } = job;
         let listener = spawn.listener.as_ref().map(|(listener, _)| listener.try_clone()).transpose()?;
         let begun = Instant::now();
         let (child, pieces, events) =
             child::spawn(spawn, kept.as_ref().map(Kept::streams), begun, order::clock_ms())?;
         Ok(Self {
-            settings,
-            pulse: Pulse::new(settings.thresholds.quiet),
-            style: options(&settings.output, settings.thresholds).style,
+            places,
+            pulse: Pulse::new(style.thresholds.quiet),
+            style,
             overdue: Overdue::new(&facts, job.is_switch),
             foreground: (!facts.background).then(Foreground::open),
             session: Session::new(pipeline, screen, begun),
@@ -673,10 +675,8 @@ impl<'a> Loop<'a> {
             before.incomplete = kept.trouble();
             kept.report_begins(before);
         }
-        let (settings, begun_at) = (self.settings, self.begun_at);
-        let end = self
-            .session
-            .end_of_command(status, at, |state| evidence(state, &settings.places, Some(begun_at)));
+        let (places, begun_at) = (self.places, self.begun_at);
+        let end = self.session.end_of_command(status, at, |state| evidence(state, places, Some(begun_at)));
         tracing::debug!(
             ?status,
             outcome = end.outcome,

@@ -133,6 +133,11 @@ fn program(command: &[OsString]) -> Option<&OsStr> {
     command.get(wrappers::inner(command).at).map(OsString::as_os_str)
 }
 
+/// Returns the words of a command from its program on, behind `sudo`, `env` and the like.
+pub(crate) fn behind_wrappers<W: AsRef<OsStr>>(command: &[W]) -> &[W] {
+    command.get(wrappers::inner(command).at..).unwrap_or_default()
+}
+
 /// Returns the place of the program that a command runs in the end, behind `sudo`, `env` and the like.
 pub(crate) fn inner_place(command: &[OsString]) -> Option<usize> {
     let at = wrappers::inner(command).at;

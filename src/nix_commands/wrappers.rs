@@ -1,6 +1,6 @@
 //! Commands that run another one, such as `sudo` and `env`.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 
 /// A command that runs the command in its arguments.
 struct Wrapper {
@@ -15,7 +15,7 @@ struct Wrapper {
     n_arguments: usize,
 }
 
-const WRAPPERS: [Wrapper; 13] = [
+const WRAPPERS: [Wrapper; 14] = [
     Wrapper {
         name: "sudo",
         keeps_environment: false,
@@ -104,6 +104,13 @@ const WRAPPERS: [Wrapper; 13] = [
         n_arguments: 0,
     },
     Wrapper {
+        name: "setsid",
+        keeps_environment: true,
+        short_with_value: "",
+        long_with_value: &[],
+        n_arguments: 0,
+    },
+    Wrapper {
         name: "stdbuf",
         keeps_environment: true,
         short_with_value: "eio",
@@ -143,7 +150,7 @@ pub(super) struct Inner {
 }
 
 /// Looks behind the wrappers. A wrapper without a command, as `sudo -v`, is a command like any other.
-pub(super) fn inner(command: &[OsString]) -> Inner {
+pub(super) fn inner<W: AsRef<OsStr>>(command: &[W]) -> Inner {
     let mut inner = Inner { at: 0, sees_nix_config: true };
     // Words are read once, since every round begins behind the last.
     while let Some(next) = behind_one(command, inner) {
@@ -152,15 +159,15 @@ pub(super) fn inner(command: &[OsString]) -> Inner {
     inner
 }
 
-fn behind_one(command: &[OsString], outer: Inner) -> Option<Inner> {
-    let name = super::name(command.get(outer.at)?)?;
+fn behind_one<W: AsRef<OsStr>>(command: &[W], outer: Inner) -> Option<Inner> {
+    let name = super::name(command.get(outer.at)?.as_ref())?;
     let wrapper = WRAPPERS.iter().find(|wrapper| wrapper.name == name)?;
     let mut inner = Inner { at: outer.at + 1, ..outer };
     inner.sees_nix_config &= wrapper.keeps_environment;
     let mut n_arguments = wrapper.n_arguments;
     let mut is_option = true;
     loop {
-        let word = command.get(inner.at)?.to_str();
+        let word = command.get(inner.at)?.as_ref().to_str();
         match word {
             Some("--") if is_option => is_option = false,
             // All of the environment goes.
@@ -176,7 +183,9 @@ fn behind_one(command: &[OsString], outer: Inner) -> Option<Inner> {
             Some(word) if is_option && word.starts_with('-') => {
                 if takes_next(wrapper, word) {
                     inner.at += 1;
-                    if name == "env" && command.get(inner.at).is_some_and(|value| value == "NIX_CONFIG") {
+                    if name == "env"
+                        && command.get(inner.at).is_some_and(|value| value.as_ref() == "NIX_CONFIG")
+                    {
                         inner.sees_nix_config = false;
                     }
                 } else if name == "env" && (word == "-uNIX_CONFIG" || word == "--unset=NIX_CONFIG") {
@@ -213,6 +222,7 @@ fn is_assignment(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
 
     #[test]
     fn commands_behind_wrappers() {
@@ -244,11 +254,14 @@ mod tests {
             ("ionice -c3 nice -n 19 nix build", "nix build", true),
             ("chrt -i 0 nix build", "nix build", true),
             ("nohup nix build", "nix build", true),
+            ("setsid -w nix build", "nix build", true),
             ("stdbuf -oL -e 0 nix build", "nix build", true),
             ("timeout -k 5 10m nix build", "nix build", true),
             ("timeout --signal=INT 10m nix build", "nix build", true),
             ("caffeinate -is nix build", "nix build", true),
             ("systemd-inhibit --what=sleep nix build", "nix build", true),
+            ("nice make -n", "make -n", true),
+            ("env -u CC A=1 timeout 10m make", "make", true),
             ("sudo env A=1 nice nix build -v", "nix build -v", false),
             ("env A=1 sudo nix build", "nix build", false),
             // Not ours to take apart.

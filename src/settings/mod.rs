@@ -15,7 +15,7 @@ mod switches;
 mod watch;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use environment::Environment;
 pub(crate) use environment::MCP_TOKEN;
@@ -176,14 +176,6 @@ pub struct HistorySettings {
 }
 
 impl Settings {
-    /// Fails if the history is in a directory of another user, who could plant a link there, and would not get back a file of ours.
-    pub(crate) fn check_history_owner(&self) -> Result<(), StoreError> {
-        match self.history_path().as_deref().and_then(Path::parent) {
-            Some(directory) if !self.allow_other_owner => nixmon_runs::check_owner(directory),
-            _ => Ok(()),
-        }
-    }
-
     /// Returns the place of the history, whether it is used or not; `None` if there is no home directory.
     pub fn history_path(&self) -> Option<PathBuf> {
         Some(self.state_home.as_ref()?.join("nixmon/history.db"))

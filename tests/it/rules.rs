@@ -27,7 +27,7 @@ const PROGRAM: [(&str, &[&str]); 10] = [
     ("nix_commands", &["limited"]),
     ("settings", &["cli"]),
     ("packages", &["limited", "nix_commands"]),
-    ("history", &["packages", "settings"]),
+    ("history", &["nix_commands", "packages"]),
     ("drive", &["history", "settings", "nix_commands", "cli", "exit_status"]),
     (
         "monitor",

@@ -41,6 +41,6 @@ pub use build::{Build, Finished, Health, Hints, Package, Status};
 pub use jobs::jobs;
 pub use past::{Past, PastUnit};
 pub use scan::may_begin;
-pub use times::{Extent, FileTime, cargo_timings, ninja_log};
+pub use times::{FileTime, cargo_timings, ninja_log};
 pub use unit::{Stage, Tests, Tool, Unit};
 pub use weights::Language;

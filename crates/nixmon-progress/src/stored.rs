@@ -54,7 +54,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 impl Hints {
-    /// Returns the facts as JSON, without the limit of a flood, which is no fact about the build.
+    /// Returns the facts as JSON.
     pub fn to_json(&self) -> Value {
         let project = self.project.as_ref().map(|project| StoredProject {
             origin: project.origin,
@@ -110,7 +110,6 @@ impl Hints {
                 Past::new(Duration::from_millis(stored.elapsed_ms), units)
             }),
             cargo_units: serde_json::from_value(part("cargo_units")).ok().flatten(),
-            flood_limit: None,
         }
     }
 
@@ -147,7 +146,6 @@ mod tests {
             project: Project::from_cargo_metadata(metadata),
             past: Past::new(Duration::from_secs(9), [unit("a.c", 5, 700), unit("b.c", 705, 20)]),
             cargo_units: Some(7),
-            flood_limit: None,
         };
         assert!(hints.project.is_some() && hints.past.is_some());
         let read = Hints::from_json(&hints.to_json());

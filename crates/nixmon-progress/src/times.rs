@@ -76,25 +76,6 @@ pub fn cargo_timings(text: &str) -> Option<Vec<FileTime>> {
     Some(times.collect())
 }
 
-/// True if a build compiled everything or only what had changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Extent {
-    /// Most files were compiled.
-    Full,
-    /// A few files of many were compiled.
-    Incremental,
-}
-
-impl Extent {
-    /// Tells the extent from the files compiled and the files there are.
-    ///
-    /// A build of less than half of the files is not compared with a full one: its time says nothing about the other's.
-    pub fn of(n_compiled: u64, n_files: u64) -> Self {
-        if n_compiled * 2 < n_files { Self::Incremental } else { Self::Full }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,11 +99,5 @@ const X = 1;"#;
         assert_eq!(times.len(), 1);
         assert_eq!((times[0].name.as_str(), times[0].elapsed.as_millis()), ("itoa", 1250));
         assert_eq!(cargo_timings("nothing"), None);
-    }
-
-    #[test]
-    fn extents() {
-        assert_eq!(Extent::of(3, 272), Extent::Incremental);
-        assert_eq!(Extent::of(272, 272), Extent::Full);
     }
 }

@@ -352,15 +352,6 @@ fn hostile_lines() {
     }
 }
 
-/// A flood is left out, and what comes behind it is read again.
-#[test]
-fn floods() {
-    let mut build = Build::new(Hints { flood_limit: Some(100), ..Hints::default() });
-    let taken = (0..10_000).filter(|_| build.line("cc -c a.c", Duration::from_millis(5))).count();
-    assert_eq!(taken, 100);
-    assert!(build.line("cc -c b.c", Duration::from_millis(15)));
-}
-
 #[test]
 fn causes_of_recordings() {
     let cases: [(&str, &[&str]); 15] = [

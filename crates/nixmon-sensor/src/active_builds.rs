@@ -102,27 +102,15 @@ fn event(file: &str, known: Known, now: u64) -> Option<BuildEvent> {
         _ => name,
     };
     Some(BuildEvent {
-        id: format!("nix-{}-{seen_ms}", sanitize(file)),
-        program: "nix".to_owned(),
         command: format!("nix-daemon: {name}"),
         label: format!("nix-daemon {name}"),
-        directory: None,
         user: build.client_uid,
         pid: build.main_pid,
         result: Some(Verdict::Unknown),
-        exit_status: None,
-        signal: None,
         started_ms,
         ended_ms: Some(now),
         elapsed_ms: started_ms.map(|started| now - started),
-        suspended_ms: 0,
-        cpu_ms: None,
-        peak_bytes: None,
-        processes: None,
-        backend: Backend::ActiveBuilds,
-        lossy: false,
-        count: 1,
-        quiet: false,
+        ..BuildEvent::new(format!("nix-{}-{seen_ms}", sanitize(file)), "nix", Backend::ActiveBuilds)
     })
 }
 

@@ -94,27 +94,12 @@ fn event(name: &str, marker: &Marker, now: u64) -> BuildEvent {
     let name = sanitize(name).into_owned();
     let directory = marker.path.parent().map(|path| sanitize(&path.to_string_lossy()).into_owned());
     BuildEvent {
-        id: format!("marker-{name}-{now}"),
         program: "marker".to_owned(),
-        command: name.clone(),
-        label: name,
         directory,
-        user: None,
-        pid: None,
         result: Some(result),
         exit_status,
-        signal: None,
-        started_ms: None,
         ended_ms: Some(now),
-        elapsed_ms: None,
-        suspended_ms: 0,
-        cpu_ms: None,
-        peak_bytes: None,
-        processes: None,
-        backend: Backend::Marker,
-        lossy: false,
-        count: 1,
-        quiet: false,
+        ..BuildEvent::new(format!("marker-{name}-{now}"), &name, Backend::Marker)
     }
 }
 

@@ -145,27 +145,21 @@ impl Report {
         // The time of a line with other commands is not that of the build.
         let elapsed = (commands.len() == 1).then_some(elapsed);
         Some(BuildEvent {
-            id: format!("shell-{}-{now}", std::process::id()),
             label: sanitize(&command.label()).into_owned(),
             command: command_line(&command.program, &command.name, &command.arguments),
-            program: sanitize(&command.program).into_owned(),
             directory: self.directory.as_deref().map(|path| sanitize(path).into_owned()),
             user: self.user,
-            pid: None,
             result: Some(result),
             exit_status: matches!(result, Verdict::Pass | Verdict::Fail).then_some(status),
             signal: (result == Verdict::Signal).then_some(status - 128),
             started_ms: elapsed.map(|elapsed| now.saturating_sub(elapsed)),
             ended_ms: Some(now),
             elapsed_ms: elapsed,
-            suspended_ms: 0,
-            cpu_ms: None,
-            peak_bytes: None,
-            processes: None,
-            backend: Backend::Shell,
-            lossy: false,
-            count: 1,
-            quiet: false,
+            ..BuildEvent::new(
+                format!("shell-{}-{now}", std::process::id()),
+                &sanitize(&command.program),
+                Backend::Shell,
+            )
         })
     }
 }

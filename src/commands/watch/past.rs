@@ -1,5 +1,6 @@
 //! Builds of others in the history, if the configuration wants them there.
 
+use crate::drive::history_file;
 use crate::history::{self, Context, Subject};
 use crate::settings::Settings;
 use nixmon_history::record::{Resources, RunOutcome, RunRecord};
@@ -14,7 +15,7 @@ pub(super) struct WatchHistory {
 impl WatchHistory {
     /// `is_only`: this sensor keeps the journal, so that no other one teaches the history.
     pub(super) fn new(settings: &Settings, is_only: bool) -> Self {
-        Self { context: Context::here(settings).filter(|_| settings.watch.history && is_only) }
+        Self { context: Context::here(&history_file(settings)).filter(|_| settings.watch.history && is_only) }
     }
 
     /// Adds a build of this user whose beginning and end are known.

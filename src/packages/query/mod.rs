@@ -15,16 +15,9 @@ const QUERY_DIR: &str = ".cmake/api/v1/query/client-nixmon";
 /// The question.
 const QUERY: &str = "{\"requests\":[{\"kind\":\"codemodel\",\"version\":2}]}\n";
 
-/// A question that was put to CMake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// The build directory.
-    pub(crate) build_dir: PathBuf,
-}
-
-/// Asks CMake for its targets if a command that is about to be started configures a project. `directory` is that in which it
-/// starts. What goes wrong costs knowledge, and nothing else.
-pub(crate) fn place(command: &[OsString], directory: Option<&Path>) -> Option<Asked> {
+/// Asks CMake for its targets if a command that is about to be started configures a project, and returns the build
+/// directory. `directory` is that in which the command starts. What goes wrong costs knowledge, and nothing else.
+pub(crate) fn place(command: &[OsString], directory: Option<&Path>) -> Option<PathBuf> {
     let words: Vec<&str> = command.iter().map(|word| word.to_str()).collect::<Option<_>>()?;
     let at = crate::nix_commands::inner_place(command)?;
     let (before, words) = words.split_at_checked(at)?;
@@ -39,14 +32,14 @@ pub(crate) fn place(command: &[OsString], directory: Option<&Path>) -> Option<As
     let dir = build_dir.join(QUERY_DIR);
     let file = dir.join("query.json");
     if std::fs::read_to_string(&file).is_ok_and(|text| text == QUERY) {
-        return Some(Asked { build_dir });
+        return Some(build_dir);
     }
     let written = std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(&file, QUERY));
     if let Err(error) = written {
         tracing::debug!(%error, file = %file.display(), "CMake was not asked for its targets");
         return None;
     }
-    Some(Asked { build_dir })
+    Some(build_dir)
 }
 
 fn changes_user(word: &str) -> bool {
@@ -177,13 +170,10 @@ mod tests {
         let here = root.join("here");
         std::fs::create_dir_all(&here).unwrap();
         let command: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let asked = place(&command, Some(&here));
-        let said = asked.map(|asked| {
-            assert_eq!(
-                std::fs::read_to_string(asked.build_dir.join(QUERY_DIR).join("query.json")).unwrap(),
-                QUERY
-            );
-            asked.build_dir.strip_prefix(&root).unwrap_or(&asked.build_dir).display().to_string()
+        let build_dir = place(&command, Some(&here));
+        let said = build_dir.map(|build_dir| {
+            assert_eq!(std::fs::read_to_string(build_dir.join(QUERY_DIR).join("query.json")).unwrap(), QUERY);
+            build_dir.strip_prefix(&root).unwrap_or(&build_dir).display().to_string()
         });
         assert_eq!(said.as_deref(), expected, "{line}");
         if said.is_none() && !files.iter().any(|(name, _)| name.starts_with("here/b")) {

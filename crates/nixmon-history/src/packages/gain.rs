@@ -36,6 +36,13 @@ pub enum GainBasis {
     Foreseen,
 }
 
+impl PackageTimes {
+    /// Returns whether these builds kept so many jobs busy: if not, more of them bring nothing. None where it is not known.
+    pub fn uses(&self, jobs: u32) -> Option<bool> {
+        Some(self.parallelism? >= BUSY * f64::from(jobs))
+    }
+}
+
 /// Tells the effect of more jobs than these times have: from builds with more, else with fewer, else from its files.
 pub(super) fn gain(times: &PackageTimes, all: &[PackageTimes], last: Option<&PackageRun>) -> Option<Gain> {
     let jobs = times.jobs.filter(|jobs| *jobs > 0)?;
@@ -68,7 +75,7 @@ fn foreseen(times: &PackageTimes, jobs: u32, last: &PackageRun) -> Option<Gain> 
     let end = last.files.iter().map(PackageFile::stop_ms).max()?;
     let least = (longest + links).max(1);
     let factor = (end - begin) as f64 / least as f64;
-    let is_busy = times.parallelism? >= BUSY * f64::from(jobs);
+    let is_busy = times.uses(jobs)?;
     Some(Gain {
         more_jobs_help: is_busy && factor >= FASTER,
         basis: GainBasis::Foreseen,

@@ -17,9 +17,6 @@ pub struct Hints {
     pub past: Option<Past>,
     /// Units of cargo: exact from `--unit-graph`, an upper bound from `Cargo.lock`.
     pub cargo_units: Option<u64>,
-    /// Lines of progress that are read in each 10 ms; more than a few hundred are a flood that no tool prints, and the rest
-    /// of it is left out unread. Without a limit all are read, as for a log without times.
-    pub flood_limit: Option<u32>,
 }
 
 impl Hints {

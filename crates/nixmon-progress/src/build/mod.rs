@@ -50,9 +50,6 @@ pub struct Build {
     ended: Option<bool>,
     /// Names of outputs and the packages that make them.
     outputs: HashMap<String, String>,
-    /// The 10 ms of the latest line, and the lines of progress in them.
-    window: u64,
-    n_in_window: u32,
 }
 
 impl Build {
@@ -86,8 +83,6 @@ impl Build {
             now: 0.0,
             ended: None,
             outputs,
-            window: 0,
-            n_in_window: 0,
         }
     }
 
@@ -96,26 +91,11 @@ impl Build {
     ///
     /// Lines that are none cost a few nanoseconds.
     pub fn line(&mut self, line: &str, at: Duration) -> bool {
-        if self.is_flooded(at) {
-            return false;
-        }
         let Some((tool, sighting)) = self.scanner.line(line) else { return false };
-        self.n_in_window = self.n_in_window.saturating_add(1);
         let now = at.as_secs_f64().max(self.now);
         self.now = now;
         self.apply(tool, &sighting, now);
         true
-    }
-
-    /// Returns whether so many lines of progress came in these 10 ms that no more are read.
-    fn is_flooded(&mut self, at: Duration) -> bool {
-        let Some(limit) = self.hints.flood_limit else { return false };
-        let window = at.as_secs().saturating_mul(100).saturating_add(u64::from(at.subsec_millis() / 10));
-        if window != self.window {
-            self.window = window;
-            self.n_in_window = 0;
-        }
-        self.n_in_window >= limit
     }
 
     /// Reads a line for the cause of a failure. A program that finds error lines by its own means calls this for those
@@ -341,7 +321,8 @@ impl Build {
         ) else {
             return true;
         };
-        crate::times::Extent::of(count.total, timeline.past().n_files() as u64) == crate::times::Extent::Full
+        // The time of a build of less than half of the files says nothing about that of a full one.
+        count.total.saturating_mul(2) >= timeline.past().n_files() as u64
     }
 
     /// Returns the work of the tool that builds, not that of one that tests, configures or fetches.

@@ -191,27 +191,13 @@ mod tests {
             _ => (Verdict::Unknown, None, None),
         };
         BuildEvent {
-            id: word.to_owned(),
-            program: "make".to_owned(),
-            command: "make".to_owned(),
             label: format!("make {label}"),
             directory: Some(directory.to_owned()),
-            user: None,
-            pid: None,
             result: Some(result),
             exit_status,
             signal,
-            started_ms: None,
-            ended_ms: None,
             elapsed_ms: Some(if letter == "L" { 90_000 } else { 900 }),
-            suspended_ms: 0,
-            cpu_ms: None,
-            peak_bytes: None,
-            processes: None,
-            backend: Backend::Connector,
-            lossy: false,
-            count: 1,
-            quiet: false,
+            ..BuildEvent::new(word.to_owned(), "make", Backend::Connector)
         }
     }
 

@@ -151,6 +151,34 @@ impl BuildEvent {
         signal.is_some_and(|signal| matches!(signal, 1 | 2 | 15))
     }
 
+    /// Describes a build that was seen in this way and of which no more is known. `name` stands for its program, its command
+    /// and its label.
+    pub fn new(id: String, name: &str, backend: Backend) -> Self {
+        Self {
+            id,
+            program: name.to_owned(),
+            command: name.to_owned(),
+            label: name.to_owned(),
+            directory: None,
+            user: None,
+            pid: None,
+            result: None,
+            exit_status: None,
+            signal: None,
+            started_ms: None,
+            ended_ms: None,
+            elapsed_ms: None,
+            suspended_ms: 0,
+            cpu_ms: None,
+            peak_bytes: None,
+            processes: None,
+            backend,
+            lossy: false,
+            count: 1,
+            quiet: false,
+        }
+    }
+
     /// Describes a build. `is_over`: it has ended. `unix_ms` says what time a moment was, in milliseconds since 1970.
     pub fn of(build: &Build, backend: Backend, is_over: bool, unix_ms: impl Fn(Moment) -> u64) -> Self {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
