@@ -55,7 +55,8 @@ fn part(role: Role, text: impl AsRef<str>) -> Line {
     Line::new().with(role, text)
 }
 
-fn time(ms: u64) -> String {
+/// Formats a time that was measured: `950ms`, `2m19s`.
+pub(super) fn time(ms: u64) -> String {
     if ms < 1000 { format!("{ms}ms") } else { duration(Duration::from_millis(ms)) }
 }
 
