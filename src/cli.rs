@@ -616,7 +616,7 @@ pub struct OutputArgs {
     /// Do not set the window title or the terminal's progress indicator
     #[arg(global = true, long)]
     pub no_title: bool,
-    /// With --output json: print a snapshot every SECONDS
+    /// With --output json: print a snapshot every SECONDS, and one as soon as the end is foreseen
     #[arg(global = true, long, value_name = "SECONDS", value_parser = at_least::<MIN_SNAPSHOTS>)]
     pub snapshots: Option<u64>,
 }

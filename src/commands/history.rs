@@ -10,14 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::package_history;
+use super::package_history::{self, time};
 use super::{print_json, print_lines};
 use crate::cli::{HistoryCommand, PastArgs};
 use crate::drive::{self, complain, history_file, silent_pipeline};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::history::{self as past, Row, Shared};
 use crate::settings::Settings;
-use nixmon_core::render::rough;
 use nixmon_core::text::{Line, Role, bytes, count, thousands};
 use nixmon_history::export::ExportError;
 use nixmon_history::import::{Imported, import, known_files};
@@ -33,6 +32,8 @@ use nixmon_runs::{RunDir, Steps, evidence};
 const LISTED: usize = 20;
 /// Points of a trend.
 const POINTS: u32 = 40;
+/// Percent per run below which a time has no trend worth a line.
+const LEAST_SLOPE: f64 = 1.0;
 
 pub(super) fn history(settings: &Settings, command: &HistoryCommand) -> Result<ExitStatus> {
     match command {
@@ -77,10 +78,6 @@ fn gone(error: std::io::Error) -> std::io::Result<()> {
 
 fn plain(text: impl Into<String>) -> Line {
     Line::new().with(Role::Plain, text.into())
-}
-
-fn time(ms: u64) -> String {
-    rough(Duration::from_millis(ms))
 }
 
 /// Returns the name of this machine.
@@ -274,24 +271,25 @@ fn accuracy(settings: &Settings, args: &PastArgs) -> Result<()> {
         print_lines(settings, &[plain("no run that succeeded has a prediction yet")])?;
         return Ok(());
     }
-    let head = "part  runs  error    bias   band held  band width   simple: count   sum   share   chain";
+    let head = "  at  runs  error  bias  held  width  count  sum share chain";
     let mut lines = vec![Line::new().with(Role::Heading, head)];
     for row in rows {
-        let simple = row.simple_errors.map(|error| error.map_or("-".to_owned(), |e| format!("{e:.0}%")));
+        let [count, sum, share, chain] =
+            row.simple_errors.map(|error| error.map_or("-".to_owned(), |e| format!("{e:.0}%")));
+        let error = format!("{:.0}%", row.median_error);
+        let bias = format!("{:+.0}%", row.bias);
+        let (held, width) = (format!("{:.0}%", row.band_held), format!("{:.0}%", row.band_width));
         lines.push(plain(format!(
-            "{:>3}%  {:>4}  {:>4.0}%  {:>+5.0}%       {:>4.0}%       {:>4.0}%           {:>5} {:>5}   {:>5}   {:>5}",
-            row.percent,
-            row.runs,
-            row.median_error,
-            row.bias,
-            row.band_held,
-            row.band_width,
-            simple[0],
-            simple[1],
-            simple[2],
-            simple[3]
+            "{:>3}%{:>6}{error:>7}{bias:>6}{held:>6}{width:>7}{count:>7}{sum:>5}{share:>6}{chain:>6}",
+            row.percent, row.runs,
         )));
     }
+    let legend = [
+        "error, bias, width: of the time that was left (medians)",
+        "held: runs that ended within the band; it is meant for 80%",
+        "count to chain: errors of simpler estimates",
+    ];
+    lines.extend(legend.map(|text| Line::new().with(Role::Muted, text)));
     print_lines(settings, &lines)?;
     Ok(())
 }
@@ -413,7 +411,12 @@ fn trends(settings: &Settings, target: &str, as_json: bool) -> Result<()> {
     let mut lines = vec![Line::new().with(Role::Heading, sanitize(target))];
     if let (Some(least), Some(most), Some(last)) = (times.iter().min(), times.iter().max(), times.last()) {
         let spark = stats::sparkline(&times);
-        lines.push(plain(format!("{spark}  {} to {}, last {}", time(*least), time(*most), time(*last))));
+        let range = if least == most {
+            time(*last)
+        } else {
+            format!("{} to {}, last {}", time(*least), time(*most), time(*last))
+        };
+        lines.push(plain(format!("{spark}  {range}")));
     }
     let mut jobs: Vec<u32> = points.iter().filter_map(|point| point.jobs).collect();
     jobs.sort_unstable();
@@ -421,18 +424,19 @@ fn trends(settings: &Settings, target: &str, as_json: bool) -> Result<()> {
     if jobs.len() > 1 {
         lines.push(Line::new().with(Role::Muted, "with different numbers of jobs"));
     }
-    if let Some(slope) = slope {
-        lines.push(plain(format!("{slope:+.1} % per run")));
+    if let Some(slope) = slope.filter(|slope| slope.abs() >= LEAST_SLOPE) {
+        let word = if slope > 0.0 { "longer" } else { "less" };
+        lines.push(plain(format!("takes {:.1}% {word} with each run", slope.abs())));
     }
-    let mut text = format!(
-        "{:.0} % of {} succeeded",
-        health.success,
+    let good = (health.success / 100.0 * f64::from(health.attempts)).round() as u64;
+    lines.push(plain(format!(
+        "{} of {} succeeded",
+        thousands(good),
         count(u64::from(health.attempts), "attempt", "attempts")
-    );
+    )));
     if let Some(flaky) = health.flakiness.filter(|flaky| *flaky > 0.0) {
-        text.push_str(&format!(", {flaky:.0} % ended otherwise than before with the same inputs"));
+        lines.push(plain(format!("{flaky:.0}% of the repeated ones ended differently with the same inputs")));
     }
-    lines.push(plain(text));
     print_lines(settings, &lines)?;
     Ok(())
 }
@@ -470,6 +474,9 @@ fn critical_path(settings: &Settings, run: Option<&str>, as_json: bool) -> Resul
     }
     if chain.is_empty() {
         lines.push(plain("no builds"));
+    } else if chain.len() > 1 && spans.iter().all(|span| span.needs.is_empty()) {
+        let text = "what needed what is not known: each is the last to end before the next began";
+        lines.push(Line::new().with(Role::Muted, text));
     }
     print_lines(settings, &lines)?;
     Ok(())

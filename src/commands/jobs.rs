@@ -23,7 +23,7 @@ const RUNS: u32 = 50;
 pub(super) fn jobs(settings: &Settings, args: &JobsArgs) -> Result<ExitStatus> {
     let Some(report) = report(&open(settings)?, &args.target)? else {
         let message = format!(
-            "the history has no successful run of {} with a known number of jobs",
+            "the history has no successful run of {} on this machine with a known number of jobs",
             sanitize(&args.target)
         );
         return Err(Failed::error(ExitStatus::NotFound, message));

@@ -51,7 +51,8 @@ pub(super) fn print(settings: &Settings, args: &PackageHistoryArgs) -> Result<()
     print_lines(settings, &lines)
 }
 
-fn time(ms: u64) -> String {
+/// Formats a time that was measured: `950ms`, `2m19s`.
+pub(super) fn time(ms: u64) -> String {
     if ms < 1000 { format!("{ms}ms") } else { duration(Duration::from_millis(ms)) }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Context;
 use super::measures::Measures;
@@ -28,7 +28,7 @@ use nixmon_history::store::{Losses, Notice, Recorder, Retention, Store};
 
 /// Rows that wait for the disk at most; more are lost.
 const MOST_WAITING: usize = 1 << 15;
-/// Time after which a row is written.
+/// Time after which a row is written; up to twice as long passes while rows come.
 const FLUSH: Duration = Duration::from_secs(1);
 /// Time that the end of a run waits for what was said of it.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -420,7 +420,15 @@ struct Writer {
 
 impl Writer {
     fn serve(mut self, told: &Receiver<Told>) {
+        let mut flushed = Instant::now();
         loop {
+            // A steady stream of rows never lets the wait run out.
+            if flushed.elapsed() >= FLUSH {
+                flushed = Instant::now();
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.flush();
+                }
+            }
             match told.recv_timeout(FLUSH) {
                 Ok(Told::Row(Row::Build(build))) => self.recorder().build(*build),
                 Ok(Told::Row(Row::Download(download))) => self.recorder().download(*download),
@@ -455,11 +463,7 @@ impl Writer {
                     }
                     return;
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Some(recorder) = &mut self.recorder {
-                        recorder.flush();
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     if let Some(recorder) = &mut self.recorder {
                         recorder.flush();
@@ -481,16 +485,9 @@ impl Writer {
     fn news(&mut self) -> News {
         let mut news = News::default();
         let Some(recorder) = &mut self.recorder else { return news };
-        recorder.flush();
+        news.slower = recorder.regressions();
         news.losses = recorder.losses().clone();
         news.notice = self.notice.as_ref().map(ToString::to_string);
-        if let Some(run) = recorder.run()
-            && let Ok(store) = Store::open_read_only(&self.path)
-            && let Ok(Some(run)) = store.run(run)
-            && let Ok(slower) = store.regressions(&run)
-        {
-            news.slower = slower;
-        }
         news
     }
 

@@ -21,7 +21,7 @@ const SHARE: u32 = 120;
 const RAREST: Duration = Duration::from_secs(60);
 /// Further time between two looks for each node of the plan, for the loop that tells what has changed.
 const EVERY_NODE: Duration = Duration::from_micros(20);
-/// Least time between two times at which the history is read.
+/// Least time between two times at which the history is read, unless the plan has doubled.
 const RELOAD: Duration = Duration::from_secs(5);
 /// Largest number of nodes of the chain and beside it that are told.
 const MOST_NAMED: usize = 64;
@@ -111,8 +111,15 @@ impl Forecaster {
                 (self.every + nodes).max(self.cost * SHARE).min(RAREST)
             }
         };
-        if at.saturating_sub(self.looked) >= every && state.phase() != Phase::Done {
-            self.looked = at;
+        let is_due = at.saturating_sub(self.looked) >= every;
+        // A replay tells what it can as soon as it can: the next time may be long after.
+        let is_first = matches!(self.engine, Engine::Here(_))
+            && self.mirror.len() == 0
+            && state.derivations().iter().len() > 0;
+        if (is_due || is_first) && state.phase() != Phase::Done {
+            if is_due {
+                self.looked = at;
+            }
             let look = self.mirror.look(state, at);
             match &mut self.engine {
                 Engine::Here(foreseer) => answer = Some(foreseer.answer(look)),
@@ -300,7 +307,7 @@ impl Foreseer {
         let n = self.plan.nodes().len();
         let is_due = match self.loaded {
             None => n > 0,
-            Some((known, when)) => n > known && at.saturating_sub(when) >= RELOAD,
+            Some((known, when)) => n > known && (n >= 2 * known || at.saturating_sub(when) >= RELOAD),
         };
         let Some(store) = self.store.as_ref().filter(|_| is_due) else { return };
         self.loaded = Some((n, at));

@@ -33,22 +33,27 @@ pub(super) fn with_times(mut record: PackagesRecord, history: Option<&PastPlace>
     let histories = histories(&runs);
     let past: HashMap<(&str, PastKind), &PackageHistory> =
         histories.iter().map(|history| ((history.name.as_str(), history.kind), history)).collect();
-    let (mut seen, mut told) = (0, 0);
+    let mut pairs = Vec::new();
     for row in &mut record.packages {
         let Some(times) = past_of(row, &past, &known.host) else { continue };
-        seen += times.median_ms;
-        told += row.expected_ms.unwrap_or(0);
+        pairs.push((times.median_ms, row.expected_ms));
         row.expected_ms = Some(times.median_ms);
         row.expected_from = Some(Basis::History);
         row.samples = Some(times.samples);
     }
-    if seen > 0 && told > 0 {
-        let scale = seen as f64 / told as f64;
+    if let Some(scale) = scale(&pairs) {
         for row in record.packages.iter_mut().filter(|row| row.expected_from == Some(Basis::Sources)) {
             row.expected_ms = row.expected_ms.map(|ms| (ms as f64 * scale).round() as u64);
         }
     }
     record
+}
+
+/// Returns the time that packages took over the time that their sources suggest, from the packages of which both are known.
+fn scale(pairs: &[(u64, Option<u64>)]) -> Option<f64> {
+    let both = pairs.iter().filter_map(|&(took, told)| Some((took, told?)));
+    let (took, told) = both.fold((0, 0), |(took, told), (a, b)| (took + a, told + b));
+    (took > 0 && told > 0).then(|| took as f64 / told as f64)
 }
 
 /// Returns the times of full builds of a package, if they are of this one.
@@ -69,4 +74,19 @@ fn past_of<'h>(
         _ => true,
     };
     (times.extent == BuildExtent::Full && is_alike).then_some(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_of_which_only_one_time_is_known_do_not_change_the_scale() {
+        let check = |pairs: &[(u64, Option<u64>)], expected| assert_eq!(scale(pairs), expected, "{pairs:?}");
+        check(&[(3_000, Some(1_000)), (1_000, Some(1_000))], Some(2.0));
+        check(&[(3_000, Some(1_000)), (1_000, Some(1_000)), (90_000, None)], Some(2.0));
+        check(&[(90_000, None)], None);
+        check(&[(0, Some(1_000))], None);
+        check(&[], None);
+    }
 }

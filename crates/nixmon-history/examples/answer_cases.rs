@@ -91,6 +91,7 @@ fn tuning() -> Tuning {
             "slope_weight" => t.slope_weight = value,
             "within" => t.within = value,
             "future" => t.future = value,
+            "regression" => t.regression = value,
             "kappa" => t.kappa = value,
             "memory" => t.memory = value,
             "shape" => t.shape = value,

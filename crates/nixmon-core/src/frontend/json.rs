@@ -19,6 +19,8 @@ pub struct Json<W> {
     buffer: Vec<u8>,
     snapshots: Option<Duration>,
     last_snapshot: Moment,
+    /// A snapshot has told when the run will end.
+    has_told_end: bool,
 }
 
 /// Size of a batch in bytes, unless it is flushed earlier.
@@ -27,7 +29,13 @@ const BATCH: usize = 64 << 10;
 impl<W: Write> Json<W> {
     /// Writes to `writer`; `snapshots` is the time between two of them.
     pub fn new(writer: W, snapshots: Option<Duration>) -> Self {
-        Self { sink: StickyWriter::new(writer), buffer: Vec::new(), snapshots, last_snapshot: Moment::ZERO }
+        Self {
+            sink: StickyWriter::new(writer),
+            buffer: Vec::new(),
+            snapshots,
+            last_snapshot: Moment::ZERO,
+            has_told_end: false,
+        }
     }
 
     /// Writes changes that the state has accepted.
@@ -50,13 +58,18 @@ impl<W: Write> Json<W> {
         self.flush();
     }
 
-    /// Writes a snapshot if one is due, and flushes the batch.
+    /// Writes a snapshot if one is due or the end of the run is foreseen for the first time, and flushes the batch.
     pub fn tick(&mut self, state: &State, now: Moment) {
-        if let Some(every) = self.snapshots
-            && now.saturating_sub(self.last_snapshot) >= every
-        {
-            self.last_snapshot = now;
-            self.line(&wire::snapshot(state, now));
+        if let Some(every) = self.snapshots {
+            let is_due = now.saturating_sub(self.last_snapshot) >= every;
+            let is_first = !self.has_told_end && state.forecast().eta.is_some();
+            if is_due {
+                self.last_snapshot = now;
+            }
+            if is_due || is_first {
+                self.has_told_end |= is_first;
+                self.line(&wire::snapshot(state, now));
+            }
         }
         self.flush();
     }

@@ -66,6 +66,8 @@ pub struct Tuning {
     pub within: f64,
     /// The ratio of standard deviation and scale of single builds.
     pub kappa: f64,
+    /// The share of regression to the mean that times of another machine have: below 1, since packages' times have long tails.
+    pub regression: f64,
     /// The memory for the speed of this run, as a share of its elapsed time.
     pub memory: f64,
     /// Widening between shapes of one name.
@@ -81,7 +83,7 @@ impl Default for Tuning {
             long: 0.13,
             residual_weight: 150.0,
             version_step: 0.1,
-            host_package: 0.2,
+            host_package: 0.23,
             host: 0.3,
             run: 0.03,
             run_weight: 1.0,
@@ -91,6 +93,7 @@ impl Default for Tuning {
             future: 0.05,
             within: 0.1,
             kappa: 0.9,
+            regression: 0.5,
             memory: 4.0,
             shape: 0.3,
             draws: 100,
@@ -206,9 +209,30 @@ fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Returns the number of steps between two versions, and with its direction.
-pub(super) fn steps(steps: f64) -> (f64, f64) {
-    (steps.abs(), steps)
+/// A level as the versions on one side tell it: a walk from the farthest one to the one that is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Walk {
+    /// Mean and variance so far, and the steps that are left.
+    at: Option<(f64, f64, f64)>,
+}
+
+impl Walk {
+    /// Takes in a version at some distance, which is nearer than those before, by what its builds say.
+    fn meet(&mut self, (mean, variance): (f64, f64), far: f64, step: f64) {
+        let at = self.at.map(|(m, v, before)| (m, v + (before - far) * step));
+        self.at = Some(match at {
+            Some((m, v)) => {
+                let both = 1.0 / (1.0 / v + 1.0 / variance);
+                (both * (m / v + mean / variance), both, far)
+            }
+            None => (mean, variance, far),
+        });
+    }
+
+    /// Returns mean and variance at the version that is wanted.
+    fn arrive(self, step: f64) -> Option<(f64, f64)> {
+        self.at.map(|(mean, variance, far)| (mean, variance + far * step))
+    }
 }
 
 fn index_of(names: &mut Vec<String>, name: &str) -> u32 {
@@ -370,12 +394,12 @@ impl Model {
 
     /// Returns mean and variance of a level at some version, and the steps to the nearest version known, from the observations
     /// chosen, which are of one machine.
-    fn level(&self, chosen: &[usize], distance: impl Fn(&Obs) -> (f64, f64)) -> Option<(f64, f64, f64)> {
+    fn level(&self, chosen: &[usize], distance: impl Fn(&Obs) -> f64) -> Option<(f64, f64, f64)> {
         // By distance: those of one version share what that version changed.
         let mut cells: Vec<(f64, Vec<(f64, f64)>)> = Vec::new();
         for &i in chosen {
             let o = &self.obs[i];
-            let (far, _) = distance(o);
+            let far = distance(o);
             let value = self.adjusted(o);
             let spread = self.scale(value).powi(2) + o.rounding;
             match cells.iter_mut().find(|cell| cell.0 == far) {
@@ -383,13 +407,24 @@ impl Model {
                 None => cells.push((far, vec![(value, spread)])),
             }
         }
-        let (mut precision, mut sum, mut near) = (0.0, 0.0, f64::INFINITY);
+        // A level walks from version to version: what older ones say passes through those between, and so for newer ones.
+        cells.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+        let step = self.tuning.version_step;
+        let [mut older, mut newer, mut same] = [Walk::default(); 3];
+        let mut near = f64::INFINITY;
         for (far, mut values) in cells {
-            let (center, variance) = location(&mut values);
-            let p = 1.0 / (variance + far * self.tuning.version_step);
-            precision += p;
-            sum += p * center;
-            near = near.min(far);
+            let walk = match far {
+                0.0 => &mut same,
+                far if far > 0.0 => &mut older,
+                _ => &mut newer,
+            };
+            near = far.abs();
+            walk.meet(location(&mut values), near, step);
+        }
+        let (mut precision, mut sum) = (0.0, 0.0);
+        for (mean, variance) in [older, same, newer].into_iter().filter_map(|walk| walk.arrive(step)) {
+            precision += 1.0 / variance;
+            sum += mean / variance;
         }
         (precision > 0.0).then(|| (sum / precision, 1.0 / precision, near))
     }
@@ -424,7 +459,7 @@ impl Model {
                 continue;
             }
             let newest = here.iter().chain(&there).map(|&i| self.obs[i].version).max().unwrap_or(0);
-            let far = |o: &Obs| steps(f64::from(newest) - f64::from(o.version));
+            let far = |o: &Obs| f64::from(newest) - f64::from(o.version);
             if let (Some((a, va, _)), Some((b, vb, _))) = (self.level(&here, far), self.level(&there, far)) {
                 let p = 1.0 / (va + vb + self.tuning.host_package.powi(2));
                 precision += p;
@@ -507,16 +542,16 @@ impl Model {
             None
         };
         let far = |o: &Obs| match wanted {
-            Some(wanted) if group.is_class => (f64::from(u8::from(o.version as usize != wanted)), 0.0),
-            Some(wanted) => steps(wanted as f64 - f64::from(o.version)),
-            None if group.is_class => (1.0, 0.0),
-            None => steps(group.versions.len() as f64 - f64::from(o.version)),
+            Some(wanted) if group.is_class => f64::from(u8::from(o.version as usize != wanted)),
+            Some(wanted) => wanted as f64 - f64::from(o.version),
+            None if group.is_class => 1.0,
+            None => group.versions.len() as f64 - f64::from(o.version),
         };
         let chosen = |host: u32| -> Vec<usize> {
             let of_host = group.obs.clone().filter(|&i| self.obs[i].host == host && fits(&self.obs[i]));
             let mut of_host: Vec<usize> = of_host.collect();
-            if group.is_class && of_host.iter().any(|&i| far(&self.obs[i]).0 == 0.0) {
-                of_host.retain(|&i| far(&self.obs[i]).0 == 0.0);
+            if group.is_class && of_host.iter().any(|&i| far(&self.obs[i]) == 0.0) {
+                of_host.retain(|&i| far(&self.obs[i]) == 0.0);
             } else if let Some(most) = most {
                 of_host.retain(|&i| likeness(&self.obs[i]) == most);
             }
@@ -573,6 +608,37 @@ impl Model {
                 }
             }
         }
-        best.or(foreign)
+        let level = best.or(foreign)?;
+        let Some((any, spread, _)) = self.any.filter(|_| level.foreign.is_some()) else { return Some(level) };
+        // A package that took long there did so in part by what is particular to that machine, and long ones are most of the time.
+        let share = spread / (spread + self.tuning.regression * level.variance);
+        Some(Level { mean: any + (level.mean - any) * share, ..level })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Walks over versions (mean, variance, steps away) with a variance of 1 for each step.
+    fn check(versions: &[(f64, f64, f64)], expected: Option<(f64, f64)>) {
+        let mut walk = Walk::default();
+        for &(mean, variance, far) in versions {
+            walk.meet((mean, variance), far, 1.0);
+        }
+        let got = walk.arrive(1.0);
+        let near = |(a, b): ((f64, f64), (f64, f64))| (a.0 - b.0).abs() < 1e-9 && (a.1 - b.1).abs() < 1e-9;
+        assert!(got.zip(expected).map_or(got == expected, near), "{versions:?}: {got:?}");
+    }
+
+    #[test]
+    fn an_old_version_tells_little_beside_a_newer_one() {
+        check(&[], None);
+        check(&[(5.0, 0.5, 2.0)], Some((5.0, 2.5)));
+        check(&[(5.0, 1.0, 0.0)], Some((5.0, 1.0)));
+        // The old one is three steps older than the new one: 1 + 3 against 1.
+        check(&[(5.0, 1.0, 4.0), (0.0, 1.0, 1.0)], Some((1.0, 0.8 + 1.0)));
+        // A version that is known well leaves nothing to older ones.
+        check(&[(5.0, 1.0, 2.0), (0.0, 1e-12, 1.0)], Some((0.0, 1.0)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{RunId, Store, StoreError};
 use crate::estimate::{CachePast, Past, PastRun, Sample, StageTimes, TargetPast, conformal_factor};
@@ -117,12 +117,18 @@ fn busy(mut spans: Vec<(u64, u64)>) -> u64 {
 }
 
 impl Store {
+    /// Begins to read from one state of the database: many questions then cost one lock, and agree with each other.
+    fn reading(&self) -> Result<Transaction<'_>, StoreError> {
+        Ok(self.connection.unchecked_transaction()?)
+    }
+
     /// Reads what an estimate of a plan needs: the past builds of the packages named, their runs, and past downloads.
     ///
     /// The names are those of [`Plan::wanted`](crate::estimate::Plan::wanted).
     pub fn past(&self, pnames: &[&str]) -> Result<Past, StoreError> {
         let mut past = Past::default();
         let mut runs: HashMap<i64, u32> = HashMap::new();
+        let _reading = self.reading()?;
         let mut query = self.connection.prepare_cached(
             "SELECT run, version, drv, system, machine, started_ms, elapsed_ms, outcome, concurrency FROM derivation
              WHERE pname = ?1 ORDER BY run DESC LIMIT ?2",
@@ -542,6 +548,7 @@ impl Store {
     /// Packages of which one run builds several, as generated files, are left out: their times are those of different things.
     pub fn regressions(&self, run: &StoredRun) -> Result<Vec<(String, Regression)>, StoreError> {
         let host = run.record.host.as_deref().unwrap_or("");
+        let _reading = self.reading()?;
         let builds = self.builds(run)?;
         let mut names: Vec<String> = builds
             .iter()

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Batch, Notice, RunId, Store, StoreError};
 use crate::record::{BuildRecord, DownloadRecord, PackageRecord, PredictionRecord, RunRecord, UnitRecord};
+use crate::stats::Regression;
 
 /// The rows that were not written, and the first reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,8 +38,8 @@ pub struct Recorder {
 
 /// The rows that wait at most while nothing can be written; more are lost.
 const MOST_PENDING: usize = 20_000;
-/// The rows at which a batch is written.
-const BATCH: usize = 64;
+/// The rows at which a batch is written, however soon: each batch rewrites pages of every table.
+const BATCH: usize = 512;
 
 impl Recorder {
     /// Begins a run in the history at `path`. Returns what a user should be told.
@@ -137,6 +138,14 @@ impl Recorder {
                 }
             }
         }
+    }
+
+    /// Writes what waits, and returns the packages that take longer in this run than before; see [`Store::regressions`].
+    pub fn regressions(&mut self) -> Vec<(String, Regression)> {
+        self.flush();
+        let (Some(store), Some(id)) = (&self.store, self.run) else { return Vec::new() };
+        // A history that cannot be read has nothing to tell; that it cannot be written is a loss already.
+        store.run(id).ok().flatten().and_then(|run| store.regressions(&run).ok()).unwrap_or_default()
     }
 
     /// Ends the run, and returns what was lost.
