@@ -1,5 +1,6 @@
 //! The facts of a run, which hardly change during it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
@@ -81,7 +82,7 @@ pub enum StdoutUse {
 }
 
 /// The machine and the programs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Environment {
     /// Version of nixmon.
