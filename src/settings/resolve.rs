@@ -108,6 +108,8 @@ impl Settings {
             }
             #[cfg(feature = "mcp")]
             Some(Command::Mcp(args)) => Task::Mcp(args),
+            #[cfg(feature = "agent")]
+            Some(Command::Agent(args)) => Task::Agent(args),
             #[cfg(feature = "hub")]
             Some(Command::Hub(args)) => Task::Hub(args),
             Some(Command::History(command)) => {
@@ -193,6 +195,7 @@ impl Settings {
         }
         let mcp = super::mcp::resolve(file.mcp, &file.targets, environment, &mut resolver);
         let watch = super::watch::resolve(file.watch, environment, &mut resolver);
+        let agent = super::agent::resolve(file.agent, environment, &mut resolver);
         run::show(file.targets, &mut resolver);
         Ok(Self {
             task,
@@ -213,6 +216,7 @@ impl Settings {
             nix_config: environment.nix_config.clone(),
             mcp,
             watch,
+            agent,
             hub_token: environment.hub_token.clone(),
             retention,
             history,

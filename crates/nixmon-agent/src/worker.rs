@@ -167,7 +167,8 @@ impl<'a, P: Program> Worker<'a, P> {
             let now = self.now();
             if now >= next_look {
                 self.look(|_| true);
-                next_look = self.now() + PACE_UNWATCHED;
+                let is_single = matches!(self.config.mirrored, Mirrored::Run(_));
+                next_look = self.now() + if is_single { PACE_WATCHED } else { PACE_UNWATCHED };
                 next_watched = self.now() + PACE_WATCHED;
             } else if now >= next_watched {
                 self.look(|wanted| wanted.is_watched);
