@@ -23,7 +23,7 @@ mod status;
 mod stop;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "agent", feature = "hub", feature = "mcp-http"))]
+#[cfg(any(feature = "hub", feature = "mcp-http"))]
 mod token;
 mod unit;
 mod wait;
