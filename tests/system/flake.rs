@@ -108,7 +108,8 @@ fn modules_of_the_agent_say_what_its_unit_needs() {
     let evaluate = |output: &str| -> serde_json::Value {
         let installable = format!(".#{output}");
         let args = ["--json", "--apply", apply, &installable];
-        let [off, on] = serde_json::from_str(&stdout_of(&mut nix_command(&nix, &flake, &["eval"], &args))).unwrap();
+        let [off, on] =
+            serde_json::from_str(&stdout_of(&mut nix_command(&nix, &flake, &["eval"], &args))).unwrap();
         assert_eq!(off, serde_json::json!({}), "{output}");
         on
     };
@@ -119,7 +120,10 @@ fn modules_of_the_agent_say_what_its_unit_needs() {
     assert_eq!((&nixos["restartIfChanged"], &nixos["stopIfChanged"]), (&false.into(), &false.into()));
     let home = evaluate("homeModules");
     let service = &home["systemd"]["user"]["services"]["nixmon-agent"];
-    assert_eq!((&service["Service"]["KillMode"], &service["Unit"]["X-SwitchMethod"]), (&"process".into(), &"keep-old".into()));
+    assert_eq!(
+        (&service["Service"]["KillMode"], &service["Unit"]["X-SwitchMethod"]),
+        (&"process".into(), &"keep-old".into())
+    );
     let darwin = evaluate("darwinModules");
     let daemon = &darwin["launchd"]["daemons"]["nixmon-agent"]["serviceConfig"];
     for agent in [daemon, &home["launchd"]["agents"]["nixmon-agent"]["config"]] {

@@ -93,11 +93,13 @@ async fn exchange(
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         Ok::<_, EnrollError>((status, body.map_err(|error| http(&error))?.to_bytes()))
     };
+    let mut answer = std::pin::pin!(answer);
     let (status, body) = tokio::select! {
-        answer = answer => answer?,
+        answer = &mut answer => answer?,
         ended = connection => {
-            let reason = ended.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string());
-            return Err(EnrollError::Http(reason));
+            ended.map_err(|error| http(&error))?;
+            // It may have been closed behind the whole answer.
+            answer.await?
         }
     };
     token(status, &body)

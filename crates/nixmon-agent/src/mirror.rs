@@ -12,7 +12,7 @@ const PIECE: u64 = 256 << 10;
 /// Number of bytes that may be on their way to the hub.
 const WINDOW: u64 = 4 << 20;
 /// Time after which everything that was sent and has not been acknowledged is sent again.
-const STALL: Duration = Duration::from_secs(30);
+const STALL: Duration = Duration::from_secs(10);
 /// Smallest piece while more waits than there is room for.
 const SMALL_PIECE: u64 = 64 << 10;
 /// Reason that a hub is told for a run that was removed before all of it was sent.

@@ -32,13 +32,11 @@ pub(super) struct Content {
     pub(super) commands: BTreeMap<CommandId, (CommandRequest, CommandState)>,
     /// The connection is cut after so many bytes of pieces, again and again.
     pub(super) cut_every: Option<usize>,
-    /// Of so many acknowledgements one is lost.
-    pub(super) lose_ack: Option<usize>,
     /// Every request is sent twice.
     pub(super) asks_twice: bool,
     stops: Vec<CommandId>,
     taken: usize,
-    n_acks: usize,
+    n_cuts: usize,
     pub(super) n_connections: usize,
 }
 
@@ -136,7 +134,8 @@ async fn serve(stream: TcpStream, shared: Shared) {
         let message = tokio::select! {
             message = socket.next() => message,
             _ = tick.tick() => {
-                for message in shared.0.lock().unwrap().due(&mut sent) {
+                let due = shared.0.lock().unwrap().due(&mut sent);
+                for message in due {
                     if socket.feed(json(&message)).await.is_err() {
                         return;
                     }
@@ -220,20 +219,22 @@ impl Content {
             Message::Binary(bytes) => {
                 let piece = Piece::decode(&bytes).unwrap();
                 self.taken += piece.bytes.len();
-                if self.cut_every.is_some_and(|every| self.taken >= every) {
+                let is_cut = self.cut_every.is_some_and(|every| self.taken >= every);
+                if is_cut {
                     self.taken = 0;
+                    self.n_cuts += 1;
+                }
+                // Either the piece is lost, or its acknowledgement.
+                let answer = (!is_cut || self.n_cuts.is_multiple_of(2)).then(|| self.piece(piece));
+                if is_cut {
                     return None;
                 }
-                vec![self.piece(piece)]
+                answer.into_iter().collect()
             }
             Message::Close(_) => return None,
             _ => Vec::new(),
         };
-        let is_kept = |_: &FromHub| {
-            self.n_acks += 1;
-            !self.lose_ack.is_some_and(|every| self.n_acks.is_multiple_of(every))
-        };
-        Some(answers.into_iter().filter(is_kept).collect())
+        Some(answers)
     }
 
     fn piece(&mut self, piece: Piece) -> FromHub {

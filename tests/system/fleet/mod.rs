@@ -123,10 +123,7 @@ const PRINTS: &str = "i=0; while [ $i -lt 60 ]; do i=$((i+1)); head -c 3000 /dev
 #[test]
 fn runs_are_mirrored_exactly_over_cuts_and_kills() {
     let (hub, host) = (FakeHub::start(), Host::new(""));
-    {
-        let mut content = hub.content();
-        (content.cut_every, content.lose_ack) = (Some(40_000), Some(7));
-    }
+    hub.content().cut_every = Some(40_000);
     // One that is over before the agent begins.
     assert_eq!(host.ran(&["run", "--", "/bin/sh", "-c", "echo before"]).code, Some(0));
     let mut agent = host.agent(&hub);
@@ -177,7 +174,6 @@ fn commands_outlive_their_agent() {
     let (hub, host) = (FakeHub::start(), Host::new(""));
     actions(&host, &hub);
     hub.content().asks_twice = true;
-    hub.content().lose_ack = Some(3);
     // Killed by the test.
     let mut agent = host.agent(&hub);
     hub.ask(1, "build", None, OnDeadline::Wait);
