@@ -209,7 +209,9 @@ impl Agent {
         let mut beats = session::Beats::new(self.standing.clone());
         loop {
             let begun = Instant::now();
+            let mut is_welcome = false;
             let ended = session::session(&self.config, &self.tls, &self.events, &mut beats, || {
+                is_welcome = true;
                 program.tell(&Notice::Connected);
             })
             .await;
@@ -217,7 +219,12 @@ impl Agent {
             if let session::Ended::Refused(message) = ended {
                 return Err(AgentError::Refused(message));
             }
-            failures = if begun.elapsed() >= LASTING { 0 } else { failures + 1 };
+            failures = match begun.elapsed() >= LASTING {
+                true => 0,
+                // The hub is there, so it is the way that breaks.
+                false if is_welcome => 2.min(failures + 1),
+                false => failures + 1,
+            };
             let retry_in = backoff::pause(failures, backoff::random());
             program.tell(&Notice::Disconnected { reason: ended.to_string(), retry_in });
             tokio::time::sleep(retry_in).await;
