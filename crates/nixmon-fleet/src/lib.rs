@@ -13,7 +13,8 @@ pub use command::{CommandId, CommandNews, CommandRequest, CommandState, OnDeadli
 pub use file::{RunFile, UnknownFile};
 pub use host::{Beat, BusyRun, HostName, HostState, InvalidName, Load, host_state};
 pub use message::{
-    Ack, Document, FromAgent, FromHub, Gap, Hello, KnownFile, KnownRun, Refusal, RunEnd, Welcome,
+    Ack, Document, FromAgent, FromHub, Gap, Hello, KnownDocument, KnownFile, KnownRun, Refusal, RunEnd,
+    Welcome,
 };
 pub use piece::{MAX_PIECE, Piece, PieceError};
 

@@ -97,6 +97,18 @@ pub struct KnownRun {
     pub files: Vec<KnownFile>,
     /// It has ended and is whole: nothing more is wanted.
     pub is_complete: bool,
+    /// Its small files. The agent gives the next ones higher versions.
+    #[serde(default)]
+    pub documents: Vec<KnownDocument>,
+}
+
+/// The version of a small file that a hub has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KnownDocument {
+    /// The file.
+    pub file: RunFile,
+    /// Its version.
+    pub version: u64,
 }
 
 /// A growing file that a hub has, up to a place.
