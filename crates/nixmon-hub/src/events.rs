@@ -144,9 +144,10 @@ async fn follow(hub: &Hub, asked: &Asked) -> Result<(u64, mpsc::Receiver<News>),
             since.parse().map_err(|_| Failure::bad_request("`since` is the cursor of a line, a number"))?
         }
     };
-    let (dir, _) = hub.look(asked.part("run")).await?;
+    let source = hub.source(asked).await?;
+    let (dir, _) = source.look(asked.part("run")).await?;
     let id = dir.id().0;
-    let program = std::sync::Arc::clone(&hub.program);
+    let program = std::sync::Arc::clone(&source.program);
     let (news, receiver) = mpsc::channel(PENDING);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
@@ -353,6 +354,7 @@ pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
             let mut told = done;
             while has_text && done < total {
                 let part = api::LogPart {
+                    host: of.host.clone(),
                     run: of.run,
                     log: of.log.clone(),
                     view: of.view,

@@ -23,6 +23,7 @@ mod play;
 mod program;
 mod routes;
 mod server;
+mod source;
 
 pub use program::Program;
 pub use server::{Config, HubError, serve};

@@ -20,7 +20,7 @@ pub(crate) fn text(hub: &Hub) -> String {
     let statuses = || board.entries.iter().filter_map(|entry| entry.status.as_ref());
     let going = || statuses().filter(|status| !status.has_ended());
     let sum = |values: &mut dyn Iterator<Item = usize>| values.sum::<usize>() as f64;
-    let (n_logs, log_bytes) = hub.plays.extent();
+    let (n_logs, log_bytes) = hub.own.plays.extent();
     let one = |value: f64| vec![(String::new(), value)];
     let seconds = |ms: u64| ms as f64 / 1000.0;
     let now = unix_ms();

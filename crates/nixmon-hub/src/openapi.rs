@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::answers::ErrorAnswer;
-use crate::routes::{self, Answer, Route};
+use crate::routes::{self, Answer, Route, Served};
 
 /// Returns the document.
 pub(crate) fn document() -> Value {
@@ -14,7 +14,7 @@ pub(crate) fn document() -> Value {
     let mut generator = settings.into_generator();
     let error = generator.subschema_for::<ErrorAnswer>();
     let mut paths = Map::new();
-    for route in routes::all() {
+    for Served { path, id, route } in routes::all() {
         let content = match route.answer {
             Answer::Json(schema) => json!({ "application/json": { "schema": schema(&mut generator) } }),
             Answer::Page(schema) => json!({
@@ -24,15 +24,15 @@ pub(crate) fn document() -> Value {
         };
         let failures = json!({ "application/json": { "schema": error } });
         let operation = json!({
-            "operationId": route.id,
+            "operationId": id,
             "summary": route.summary,
-            "parameters": parameters(route),
+            "parameters": parameters(&path, route),
             "responses": {
                 "200": { "description": route.summary, "content": content },
                 "default": { "description": "A refusal or a failure.", "content": failures },
             },
         });
-        paths.insert(route.path.to_owned(), json!({ "get": operation }));
+        paths.insert(path, json!({ "get": operation }));
     }
     let schemas = generator.take_definitions(true);
     json!({
@@ -49,10 +49,11 @@ pub(crate) fn document() -> Value {
     })
 }
 
-fn parameters(route: &Route) -> Vec<Value> {
-    let of_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+fn parameters(path: &str, route: &Route) -> Vec<Value> {
+    let of_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let of_path = of_path.map(|name| {
         let about = match name {
+            "host" => "The name of a host.",
             "run" => "The number or the name of a run; of a name, its newest run.",
             "unit" => "The name of a unit, with or without `.service`.",
             _ => "The name of a file.",
@@ -88,13 +89,14 @@ mod tests {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference}");
         }
-        let ids: BTreeSet<&str> = routes::all().iter().map(|route| route.id).collect();
-        assert_eq!(ids.len(), routes::all().len(), "an id is there twice");
-        for route in routes::all() {
-            let operation = &document["paths"][route.path]["get"];
-            let n_in_path = route.path.matches('{').count();
+        let ids: BTreeSet<String> = routes::all().map(|served| served.id).collect();
+        assert_eq!(ids.len(), routes::all().count(), "an id is there twice");
+        assert!(document["paths"]["/api/v1/hosts/{host}/runs/{run}/log"].is_object());
+        for Served { path, route, .. } in routes::all() {
+            let operation = &document["paths"][&path]["get"];
+            let n_in_path = path.matches('{').count();
             let parameters = operation["parameters"].as_array().unwrap();
-            assert_eq!(parameters.len(), n_in_path + route.parameters.len(), "{}", route.path);
+            assert_eq!(parameters.len(), n_in_path + route.parameters.len(), "{path}");
         }
     }
 }

@@ -202,7 +202,7 @@ const ROUTES: &[Route] = &[
         summary: "A run: phases, failures, builds, units.",
         parameters: &[],
         answer: Answer::Json(schema::<RunAnswer>),
-        call: |hub, asked| Box::pin(async move { Ok(json(&api::run(&hub, asked.part("run")).await?)) }),
+        call: |hub, asked| Box::pin(async move { Ok(json(&api::run(&hub, &asked).await?)) }),
     },
     Route {
         path: "/api/v1/runs/{run}/events",
@@ -276,16 +276,38 @@ const ROUTES: &[Route] = &[
         answer: Answer::Other("text/plain"),
         call: |hub, asked| {
             Box::pin(async move {
-                let text = api::unit(&hub, asked.part("run"), asked.part("unit")).await?;
+                let text = api::unit(&hub, &asked).await?;
                 Ok(api::text(Body::from(text)))
             })
         },
     },
 ];
 
-/// Returns the table.
-pub(crate) fn all() -> &'static [Route] {
-    ROUTES
+/// A path of the table as it is served.
+pub(crate) struct Served {
+    pub(crate) path: String,
+    /// The name for generated programs.
+    pub(crate) id: String,
+    pub(crate) route: &'static Route,
+}
+
+/// Returns everything that is served: the table, and each path about a run once more for the runs of a host.
+pub(crate) fn all() -> impl Iterator<Item = Served> {
+    ROUTES.iter().flat_map(|route| {
+        let own = Served { path: route.path.to_owned(), id: route.id.to_owned(), route };
+        let of_host = route.path.split_once("/runs/{run}").map(|(before, after)| {
+            let mut id = route.id.to_owned();
+            if let Some(first) = id.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            Served {
+                path: format!("{before}/hosts/{{host}}/runs/{{run}}{after}"),
+                id: format!("host{id}"),
+                route,
+            }
+        });
+        std::iter::once(own).chain(of_host)
+    })
 }
 
 /// Makes an answer of JSON.
@@ -296,7 +318,7 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Response {
 /// Makes the router. The API is there without the number of its version as well.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     let mut router = Router::new();
-    for route in ROUTES {
+    for Served { path: served, route, .. } in all() {
         let handler = get(
             move |State(hub): State<Arc<Hub>>,
                   path: Option<Path<BTreeMap<String, String>>>,
@@ -333,10 +355,10 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
                 response
             },
         );
-        if let Some(rest) = route.path.strip_prefix("/api/v1/") {
+        if let Some(rest) = served.strip_prefix("/api/v1/") {
             router = router.route(&format!("/api/{rest}"), handler.clone());
         }
-        router = router.route(route.path, handler);
+        router = router.route(&served, handler);
     }
     router
         .fallback(|headers: HeaderMap| async move {

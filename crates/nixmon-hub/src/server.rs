@@ -22,11 +22,10 @@ use crate::access::{Access, Refused};
 use crate::board::Poller;
 use crate::failure::Failure;
 use crate::hub::{Hub, Peer};
-use crate::kept::KeptLogs;
 use crate::limits::Limits;
-use crate::play::Plays;
 use crate::program::Program;
 use crate::routes;
+use crate::source::Source;
 
 /// Connections at once; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
@@ -127,9 +126,7 @@ pub async fn serve(
         tokio::task::spawn_blocking(move || Poller::start(first)).await.map_err(std::io::Error::other)??;
     let hub = Arc::new(Hub {
         poller,
-        plays: Plays::new(Arc::clone(&program), config.directory.clone()),
-        kept: Arc::new(KeptLogs::new(config.directory)),
-        program,
+        own: Arc::new(Source::new(None, program, config.directory)),
         access: Access::new(address.ip(), &config.hosts, config.token),
         limits: Limits::default(),
         counts: Default::default(),
