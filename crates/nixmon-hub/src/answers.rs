@@ -176,7 +176,7 @@ pub(crate) struct ErrorAnswer {
 /// The reason of a refusal.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct ErrorDetail {
-    /// A short name: `not-found`, `bad-request`, `forbidden`, `unauthorized`, `method-not-allowed`, `too-large`, `too-many`,
+    /// A short name: `not-found`, `bad-request`, `forbidden`, `unauthorized`, `method-not-allowed`, `too-large`, `too-many`, `conflict`,
     /// `damaged`, `unavailable`.
     pub(crate) kind: String,
     /// One or more sentences for people.

@@ -390,6 +390,10 @@ impl Write for Kept {
 /// Checks that the hub works: a look at the store, by the way that all news takes, and a look at the newest run.
 pub(crate) async fn health(hub: &Hub) -> Result<Response, Failure> {
     let limit = Duration::from_secs(5);
+    match tokio::time::timeout(limit, hub.fleet.engine.check()).await {
+        Ok(checked) => checked?,
+        Err(_) => return Err(Failure::unavailable("the hub's database does not answer")),
+    }
     let Some(board) = hub.poller.fresh(limit).await else {
         return Err(Failure::unavailable("the board is not updated any more"));
     };

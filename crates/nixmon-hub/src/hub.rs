@@ -9,7 +9,9 @@ use axum::http::HeaderMap;
 
 use crate::access::Access;
 use crate::board::Poller;
+use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::limits::Limits;
 use crate::source::Source;
 
@@ -17,6 +19,10 @@ use crate::source::Source;
 pub(crate) struct Hub {
     /// The runs of this machine.
     pub(crate) own: Arc<Source>,
+    /// Hosts, and everything that is kept.
+    pub(crate) fleet: Arc<Fleet>,
+    /// Held while lines of a host without an agent are added.
+    pub(crate) turns: tokio::sync::Mutex<()>,
     pub(crate) poller: Poller,
     pub(crate) access: Access,
     pub(crate) limits: Limits,
@@ -65,6 +71,7 @@ impl Hub {
 pub(crate) struct Asked {
     pub(crate) path: BTreeMap<String, String>,
     pub(crate) params: Params,
+    pub(crate) caller: Caller,
     pub(crate) headers: HeaderMap,
 }
 

@@ -5,14 +5,19 @@
 
 mod accept;
 mod access;
+mod actions;
 mod answers;
 mod api;
 mod board;
+mod caller;
 mod detail;
 pub mod engine;
 mod events;
 mod failure;
+mod fleet;
+mod hosts;
 mod hub;
+mod ingest;
 mod kept;
 mod limits;
 mod log;

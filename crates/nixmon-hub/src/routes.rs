@@ -7,23 +7,32 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use schemars::{Schema, SchemaGenerator};
 
 use crate::accept::{Form, form};
+use crate::actions::{ACTIONS, Order};
 use crate::answers::{
     InstructionsAnswer, LogAnswer, RunAnswer, RunsAnswer, SearchAnswer, SectionsAnswer, UnitAnswer,
 };
+use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::hosts::{
+    self, AuditAnswer, BatchAnswer, BatchesAnswer, CommandsAnswer, HostAnswer, HostRunsAnswer, HostsAnswer,
+};
 use crate::hub::{Asked, Hub, Params};
 use crate::page::{self, assets};
-use crate::{api, events, metrics, openapi};
+use crate::{api, events, ingest, metrics, openapi, server};
 
 type Called = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// Time in which the body of a request has to come.
+const BODY: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A path that is served.
 pub(crate) struct Route {
@@ -281,6 +290,73 @@ const ROUTES: &[Route] = &[
             })
         },
     },
+    Route {
+        path: "/api/v1/hosts",
+        id: "hosts",
+        summary: "All hosts with their states: those with trouble first.",
+        parameters: &[],
+        answer: Answer::Json(schema::<HostsAnswer>),
+        call: |hub, _| Box::pin(async move { Ok(json(&hosts::all(&hub))) }),
+    },
+    Route {
+        path: "/api/v1/events/hosts",
+        id: "hostEvents",
+        summary: "Changes of hosts: events `reset`, `host` and `removed`.",
+        parameters: &[SINCE],
+        answer: Answer::Other("text/event-stream"),
+        call: |hub, asked| Box::pin(async move { hosts::stream(&hub, &asked) }),
+    },
+    Route {
+        path: "/api/v1/hosts/{host}",
+        id: "host",
+        summary: "A host with its state.",
+        parameters: &[],
+        answer: Answer::Json(schema::<HostAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::one(&hub, &asked).await?)) }),
+    },
+    Route {
+        path: "/api/v1/hosts/{host}/runs",
+        id: "hostRuns",
+        summary: "The runs of a host, the newest first.",
+        parameters: &[LIMIT],
+        answer: Answer::Json(schema::<HostRunsAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::runs(&hub, &asked).await?)) }),
+    },
+    Route {
+        path: "/api/v1/hosts/{host}/commands",
+        id: "commands",
+        summary: "The commands of a host, the newest first.",
+        parameters: &[LIMIT],
+        answer: Answer::Json(schema::<CommandsAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::commands(&hub, &asked).await?)) }),
+    },
+    Route {
+        path: "/api/v1/batches",
+        id: "batches",
+        summary: "Commands on many hosts, the newest first.",
+        parameters: &[LIMIT],
+        answer: Answer::Json(schema::<BatchesAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::batches(&hub, &asked).await?)) }),
+    },
+    Route {
+        path: "/api/v1/batches/{batch}",
+        id: "batch",
+        summary: "A command on many hosts.",
+        parameters: &[],
+        answer: Answer::Json(schema::<BatchAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::batch(&hub, &asked).await?)) }),
+    },
+    Route {
+        path: "/api/v1/audit",
+        id: "audit",
+        summary: "Who asked for what, with its result, the newest first.",
+        parameters: &[
+            LIMIT,
+            Parameter { name: "before", kind: "integer", about: "Only lines with a lower number than this." },
+        ],
+        answer: Answer::Json(schema::<AuditAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::audit(&hub, &asked).await?)) }),
+    },
 ];
 
 /// A path of the table as it is served.
@@ -326,6 +402,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
                 Query<BTreeMap<String, String>>,
                 axum::extract::rejection::QueryRejection,
             >,
+                  axum::Extension(caller): axum::Extension<Caller>,
                   headers: HeaderMap| async move {
                 let path = path.map(|Path(path)| path).unwrap_or_default();
                 let is_page = matches!(route.answer, Answer::Page(_));
@@ -342,7 +419,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
                         "there is no parameter `{}` here",
                         nixmon_log::escapes::sanitize(name)
                     ))),
-                    None => (route.call)(hub, Asked { path, params, headers }).await,
+                    None => (route.call)(hub, Asked { path, params, caller, headers }).await,
                 };
                 let mut response = match result {
                     Ok(response) => response,
@@ -360,6 +437,55 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         }
         router = router.route(&served, handler);
     }
+    for action in ACTIONS {
+        let handler = axum::routing::post(
+            move |State(hub): State<Arc<Hub>>,
+                  Path(path): Path<BTreeMap<String, String>>,
+                  query: Result<
+                Query<BTreeMap<String, String>>,
+                axum::extract::rejection::QueryRejection,
+            >,
+                  axum::Extension(caller): axum::Extension<Caller>,
+                  body: Body| async move {
+                let params = query.map(|Query(params)| Params(params)).unwrap_or_default();
+                let known = |name: &str| action.parameters.iter().any(|parameter| parameter.name == name);
+                if params.0.keys().any(|name| !known(name)) {
+                    return Failure::bad_request("there is no such parameter here").into_response();
+                }
+                let read = axum::body::to_bytes(body, action.body.limit());
+                let body = match tokio::time::timeout(BODY, read).await {
+                    Ok(Ok(body)) => body,
+                    Ok(Err(_)) => return server::too_large(action).into_response(),
+                    Err(_) => {
+                        let message = "the body has not come in time";
+                        return Failure::new(StatusCode::REQUEST_TIMEOUT, message).into_response();
+                    }
+                };
+                match (action.call)(hub, Order { path, params, caller, body }).await {
+                    Ok(response) => response,
+                    Err(failure) => failure.into_response(),
+                }
+            },
+        );
+        if let Some(rest) = action.path.strip_prefix("/api/v1/") {
+            router = router.route(&format!("/api/{rest}"), handler.clone());
+        }
+        router = router.route(action.path, handler);
+    }
+    let agent = get(
+        |State(hub): State<Arc<Hub>>,
+         axum::Extension(caller): axum::Extension<Caller>,
+         upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>| async move {
+            let Ok(upgrade) = upgrade else {
+                return Failure::bad_request("an agent connects here with a WebSocket").into_response();
+            };
+            match ingest::upgrade(&hub.fleet, caller, upgrade) {
+                Ok(response) => response,
+                Err(failure) => failure.into_response(),
+            }
+        },
+    );
+    router = router.route(nixmon_fleet::AGENT_PATH, agent);
     router
         .fallback(|headers: HeaderMap| async move {
             let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());

@@ -529,7 +529,7 @@ async fn take_news(
 
 async fn batch(session: &mut dyn Session, id: i64) -> Result<Option<Batch>, EngineError> {
     let sql = "SELECT action, at_once, max_failures, asked_by, asked_at, state, timeout_s, on_deadline
-        FROM batch WHERE id = $1 {LOCK}";
+        FROM batch WHERE id = $1";
     let rows = session.query(sql, &[id.into()]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let sql = "SELECT batch_host.host, batch_host.command, command.state
@@ -562,6 +562,8 @@ async fn batch(session: &mut dyn Session, id: i64) -> Result<Option<Batch>, Engi
 }
 
 async fn advance(session: &mut dyn Session, id: i64, now: u64, expires_ms: u64) -> Result<u64, EngineError> {
+    // Locked, so that one hub at a time lets hosts begin.
+    session.query("SELECT id FROM batch WHERE id = $1 {LOCK}", &[id.into()]).await?;
     let Some(batch) = batch(session, id).await?.filter(|batch| batch.state == BatchState::Running) else {
         return Ok(0);
     };

@@ -8,13 +8,12 @@ mod commands;
 mod error;
 mod hosts;
 mod keep;
+mod postgres;
 mod runs;
 mod schema;
 mod secrets;
 mod session;
 mod sqlite;
-#[cfg(test)]
-mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +47,16 @@ impl Engine {
     /// If the file cannot be used.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
         Ok(Self::new(Arc::new(sqlite::Sqlite::open(path)?)))
+    }
+
+    /// Connects to a PostgreSQL database, as `postgres://user@host/name`, which several hubs may share. Its tables are made in a schema of
+    /// their own where there are none.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be used.
+    pub async fn connect(address: &str) -> Result<Self, EngineError> {
+        Ok(Self::new(Arc::new(postgres::Postgres::connect(address).await?)))
     }
 
     fn new(database: Arc<dyn Database>) -> Self {

@@ -1,6 +1,6 @@
 //! Runs of hosts: their numbers, documents, files and gaps.
 
-use nixmon_fleet::{Document, Gap, KnownFile, KnownRun, RunEnd, RunFile};
+use nixmon_fleet::{Document, Gap, KnownDocument, KnownFile, KnownRun, RunEnd, RunFile};
 use serde_json::Value as Json;
 
 use super::hosts::{Changes, HostId, horizon};
@@ -102,8 +102,15 @@ impl Engine {
                         "SELECT id, is_complete FROM run WHERE host = $1 AND store = $2 AND origin = $3";
                     let rows = session.query(sql, &[host.0.into(), store.into(), (*origin).into()]).await?;
                     let Some(row) = rows.first() else { continue };
-                    let files = files(session, RunKey(row.int(0)?)).await?;
-                    known.push(KnownRun { run: *origin, files, is_complete: row.switch(1)? });
+                    let key = RunKey(row.int(0)?);
+                    let files = files(session, key).await?;
+                    let sql = "SELECT file, version FROM document WHERE run = $1 ORDER BY file";
+                    let documents = session.query(sql, &[key.0.into()]).await?;
+                    let documents = documents
+                        .iter()
+                        .map(|row| Ok(KnownDocument { file: file_of(row, 0)?, version: row.uint(1)? }));
+                    let documents = documents.collect::<Result<_, EngineError>>()?;
+                    known.push(KnownRun { run: *origin, files, is_complete: row.switch(1)?, documents });
                 }
                 Ok(known)
             })
@@ -314,7 +321,7 @@ impl Engine {
         self.write((run, gap.clone()), |session, (run, gap)| Box::pin(keep_gap(session, *run, gap))).await
     }
 
-    /// Takes the end of a run. Returns the files that the hub has less of than its host says; without one the run is complete.
+    /// Takes the end of a run. Returns the files that the hub has otherwise than its host says; without one the run is complete.
     ///
     /// # Errors
     ///
@@ -323,25 +330,20 @@ impl Engine {
         self.write((run, end.clone()), |session, (run, end)| {
             Box::pin(async move {
                 let kept = files(session, *run).await?;
-                let mut short = Vec::new();
+                let mut others = Vec::new();
                 for file in &end.files {
                     let has = kept.iter().find(|kept| kept.file == file.file);
                     let (generation, size) = has.map_or((0, 0), |has| (has.generation, has.size));
-                    if generation < file.generation || (generation == file.generation && size < file.size) {
-                        let size = if generation < file.generation { 0 } else { size };
-                        short.push(KnownFile {
-                            generation: file.generation.max(generation),
-                            size,
-                            ..file.clone()
-                        });
+                    if file.size > 0 && (generation, size) != (file.generation, file.size) {
+                        others.push(KnownFile { file: file.file, generation, size });
                     }
                 }
-                if short.is_empty() || end.reason.is_some() {
+                if others.is_empty() || end.reason.is_some() {
                     let sql = "UPDATE run SET is_complete = 1, missing = $2, change = {CHANGE} WHERE id = $1";
                     session.execute(sql, &[run.0.into(), end.reason.as_deref().into()]).await?;
                     return Ok(Vec::new());
                 }
-                Ok(short)
+                Ok(others)
             })
         })
         .await

@@ -5,7 +5,10 @@ use nixmon_fleet::{
     RunEnd, RunFile,
 };
 
-use super::*;
+use nixmon_hub::engine::{
+    Account, Asked, AuditEntry, BatchState, Engine, EngineError, Greeting, HostId, Kept, NewBatch,
+    NewCommand, Pruned, Redeemed, Role, RunKey, Secret, Token,
+};
 
 fn name(text: &str) -> HostName {
     HostName::new(text).unwrap()
@@ -46,7 +49,7 @@ async fn content(engine: &Engine, run: RunKey, generation: u64, from: u64) -> Ve
 }
 
 /// The suite. Hosts have names of their own, so it may run more than once on the same data.
-async fn check(engine: &Engine, prefix: &str) {
+pub(crate) async fn check(engine: &Engine, prefix: &str) {
     engine.check().await.unwrap();
     let identity = engine.identity().await.unwrap();
     assert_eq!((identity.len(), engine.identity().await.unwrap()), (32, identity.clone()));
@@ -208,7 +211,11 @@ async fn commands(engine: &Engine, host: &str) {
     assert_eq!(tell(news(CommandState::Failed, Some(4), Some(2))).await, Some((CommandState::Failed, true)));
     assert_eq!(tell(news(CommandState::Succeeded, None, Some(0))).await, Some((CommandState::Failed, false)));
     let ended = engine.command(second.id).await.unwrap().unwrap();
-    assert_eq!((ended.exit_code, ended.run, ended.ended_at), (Some(2), Some(1), Some(3000)), "the first run of its host");
+    assert_eq!(
+        (ended.exit_code, ended.run, ended.ended_at),
+        (Some(2), Some(1), Some(3000)),
+        "the first run of its host"
+    );
     // Another host has no word about it.
     let other = engine.add_host(&name(&format!("{host}-other")), 5).await.unwrap();
     let foreign = news(CommandState::Succeeded, None, None);
@@ -379,33 +386,4 @@ async fn many(engine: &Engine, prefix: &str) {
     for task in tasks {
         task.await.unwrap();
     }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-#[test]
-fn the_embedded_engine_keeps_everything() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("hub.db");
-    let identity = block_on(async {
-        let engine = Engine::open(&path).unwrap();
-        check(&engine, "first").await;
-        engine.identity().await.unwrap()
-    });
-    block_on(async {
-        let engine = Engine::open(&path).unwrap();
-        assert_eq!(engine.identity().await.unwrap(), identity);
-        check(&engine, "second").await;
-    });
-}
-
-#[test]
-fn a_database_of_a_newer_nixmon_is_left_alone() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("hub.db");
-    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let opened = block_on(async { Engine::open(&path).map(drop) });
-    assert!(matches!(opened, Err(EngineError::Newer { found: 99, .. })), "{opened:?}");
 }
