@@ -12,7 +12,10 @@ mod piece;
 pub use command::{CommandId, CommandNews, CommandRequest, CommandState, OnDeadline};
 pub use file::{RunFile, UnknownFile};
 pub use host::{Beat, BusyRun, HostName, HostState, InvalidName, Load, host_state};
-pub use message::{Ack, Document, FromAgent, FromHub, Gap, Hello, KnownFile, KnownRun, Refusal, Welcome};
+pub use message::{
+    Ack, Document, FromAgent, FromHub, Gap, Hello, KnownDocument, KnownFile, KnownRun, Refusal, RunEnd,
+    Welcome,
+};
 pub use piece::{MAX_PIECE, Piece, PieceError};
 
 use std::time::Duration;

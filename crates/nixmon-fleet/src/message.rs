@@ -18,6 +18,8 @@ pub enum FromAgent {
     Document(Document),
     /// A part of a file that cannot be sent any more.
     Gap(Gap),
+    /// The end of a run: the hub has all that comes of it.
+    End(RunEnd),
     /// News of a command.
     Command(CommandNews),
 }
@@ -66,6 +68,10 @@ pub struct Hello {
     pub actions: Vec<String>,
     /// The newest runs in the store, the oldest first, and those of commands that the hub has not seen the end of.
     pub runs: Vec<u64>,
+    /// The process reports one run only, as `nixmon run --hub` does: it takes no commands, and takes the place of no agent. Its
+    /// beats count only while the host has no agent.
+    #[serde(default)]
+    pub is_single_run: bool,
 }
 
 /// The answer of a hub.
@@ -77,6 +83,9 @@ pub struct Welcome {
     pub runs: Vec<KnownRun>,
     /// Commands of this host that have not ended.
     pub commands: Vec<CommandRequest>,
+    /// Identifies the data of the hub. Numbers of commands count anew at another one.
+    #[serde(default)]
+    pub hub: String,
 }
 
 /// A run that a hub has, in part or whole.
@@ -88,6 +97,18 @@ pub struct KnownRun {
     pub files: Vec<KnownFile>,
     /// It has ended and is whole: nothing more is wanted.
     pub is_complete: bool,
+    /// Its small files. The agent gives the next ones higher versions.
+    #[serde(default)]
+    pub documents: Vec<KnownDocument>,
+}
+
+/// The version of a small file that a hub has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KnownDocument {
+    /// The file.
+    pub file: RunFile,
+    /// Its version.
+    pub version: u64,
 }
 
 /// A growing file that a hub has, up to a place.
@@ -119,8 +140,14 @@ pub enum Ack {
         run: u64,
         /// The file.
         file: RunFile,
-        /// Its version.
+        /// Its version at the hub. If it is higher than that of the agent, the agent sends the file again, with a version
+        /// above it.
         version: u64,
+    },
+    /// The end of a run.
+    End {
+        /// The number of the run on its host.
+        run: u64,
     },
     /// News of a command.
     Command {
@@ -161,6 +188,19 @@ pub struct Gap {
     pub reason: String,
 }
 
+/// The end of a run. An agent sends it when the run is over and the hub has acknowledged all of its files, or when nothing
+/// more can be sent; so a run of which a hub has this is complete, and no file of it changes any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunEnd {
+    /// The number of the run on its host.
+    pub run: u64,
+    /// Its growing files with their sizes. A hub that has not got one of them acknowledges the file instead, and the agent sends
+    /// the rest before it repeats the end.
+    pub files: Vec<KnownFile>,
+    /// The reason why a part is missing, for a person; null if nothing is.
+    pub reason: Option<String>,
+}
+
 /// The reason why a hub closes a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refusal {
@@ -186,6 +226,7 @@ mod tests {
             r#"{"type":"ack","of":"file","run":3,"file":"rest-2","generation":1,"size":70}"#,
         );
         check(&FromHub::Stop { id: CommandId(4) }, r#"{"type":"stop","id":4}"#);
+        check(&FromHub::Ack(Ack::End { run: 3 }), r#"{"type":"ack","of":"end","run":3}"#);
         check(&FromHub::Watched { runs: vec![7] }, r#"{"type":"watched","runs":[7]}"#);
         let beat: FromAgent = serde_json::from_str(r#"{"type":"beat","seq":1,"unknown":[]}"#).unwrap();
         assert_eq!(beat, FromAgent::Beat(Beat { seq: 1, ..Beat::default() }));

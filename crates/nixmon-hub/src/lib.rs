@@ -9,6 +9,7 @@ mod answers;
 mod api;
 mod board;
 mod detail;
+pub mod engine;
 mod events;
 mod failure;
 mod hub;

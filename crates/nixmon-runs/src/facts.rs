@@ -27,6 +27,9 @@ pub struct Facts {
     pub background: bool,
     /// The run that has to succeed before.
     pub after: Option<RunId>,
+    /// The number of the command of a hub that asked for it, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<u64>,
     /// When it was asked for, in milliseconds since 1970.
     pub created_at: u64,
     /// Its usual duration, in milliseconds.
