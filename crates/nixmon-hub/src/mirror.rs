@@ -193,7 +193,9 @@ impl Mirror {
         let copy = match known {
             Some(copy) => copy,
             None => {
-                let run = self.engine.run(self.host, number).await?.ok_or_else(unknown)?;
+                let run = self.engine.run(self.host, number).await;
+                let run = run.map_err(|error| Failure::unavailable(sanitize(&error.to_string())))?;
+                let run = run.ok_or_else(unknown)?;
                 self.begin(run)?
             }
         };
@@ -228,7 +230,10 @@ impl Mirror {
             return Ok(copy.clone());
         }
         while copies.len() >= MAX_COPIES {
-            let Some(oldest) = copies.iter().min_by_key(|(_, copy)| *lock(&copy.used)).map(|(run, _)| *run) else { break };
+            let Some(oldest) = copies.iter().min_by_key(|(_, copy)| *lock(&copy.used)).map(|(run, _)| *run)
+            else {
+                break;
+            };
             copies.remove(&oldest);
             let _ = std::fs::remove_dir_all(self.root.join(oldest.to_string()));
         }
@@ -237,7 +242,8 @@ impl Mirror {
         let dir = RunDir::at(&path).ok_or_else(|| Failure::unavailable("a run has no number"))?;
         let number = run.number;
         let engine = self.engine.clone();
-        let copier = Copier { engine, run, dir, files: BTreeMap::new(), documents: BTreeMap::new(), ended: None };
+        let copier =
+            Copier { engine, run, dir, files: BTreeMap::new(), documents: BTreeMap::new(), ended: None };
         let copy = Copy {
             used: Arc::new(Mutex::new(Instant::now())),
             viewers: Arc::default(),
@@ -446,5 +452,153 @@ fn path(dir: &RunDir, file: RunFile) -> PathBuf {
         RunFile::Rest(guard) => dir.rest_of(guard),
         RunFile::Lines => dir.lines(),
         RunFile::Changes => dir.changes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nixmon_fleet::{Document, HostName, Piece, RunEnd};
+    use nixmon_runs::RunId;
+
+    use super::*;
+    use crate::engine::RunKey;
+    use crate::log::View;
+
+    /// A recording with these lines, as its bytes come.
+    fn recording(lines: std::ops::Range<u64>) -> Vec<u8> {
+        let head = if lines.start == 0 { "nixmon-recording 1\n" } else { "" };
+        let lines: String = lines.map(|n| format!("{n} line {n}\n")).collect();
+        // Frames may follow one another.
+        zstd(&format!("{head}{lines}"))
+    }
+
+    fn zstd(text: &str) -> Vec<u8> {
+        zstd::encode_all(text.as_bytes(), 1).unwrap()
+    }
+
+    struct Fleet {
+        engine: Engine,
+        host: Host,
+        key: RunKey,
+        mirrors: Mirrors,
+        size: u64,
+        _directory: TempDir,
+    }
+
+    impl Fleet {
+        /// A host whose second store begins to count at 1 again: its run 1 is run 8 here.
+        async fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let engine = Engine::open(&directory.path().join("hub.db")).unwrap();
+            let name = HostName::new("web").unwrap();
+            let id = engine.add_host(&name, 1).await.unwrap();
+            engine.run_of(id, "first", 7, 1).await.unwrap();
+            let key = engine.run_of(id, "second", 1, 1).await.unwrap();
+            let host = engine.host(&name).await.unwrap().unwrap();
+            let mirrors = Mirrors::new(engine.clone(), directory.path()).unwrap();
+            Self { engine, host, key, mirrors, size: 0, _directory: directory }
+        }
+
+        async fn number(&self) -> String {
+            let runs = self.engine.runs(self.host.id, None, 10).await.unwrap();
+            runs.iter().find(|run| run.key == self.key).unwrap().number.to_string()
+        }
+
+        async fn piece(&mut self, bytes: Vec<u8>) {
+            let piece = Piece { run: 1, file: RunFile::Input, generation: 0, offset: self.size, bytes };
+            self.size = piece.end();
+            self.engine.append(self.key, piece).await.unwrap();
+        }
+
+        async fn document(&self, file: RunFile, version: u64, content: Value) {
+            self.engine.keep_document(self.key, &Document { run: 1, file, version, content }).await.unwrap();
+        }
+
+        async fn status(&self, version: u64, state: RunState) {
+            let outcome = (state == RunState::Ended).then_some(RunOutcome::Success);
+            let exit_code = outcome.map(|_| 0);
+            let status = json!({ "format": 1, "run": 1, "command": ["make"], "state": state, "outcome": outcome,
+                "exit_code": exit_code, "incomplete": null });
+            self.document(RunFile::Status, version, status).await;
+        }
+
+        async fn end(&self, reason: Option<&str>) {
+            let end = RunEnd { run: 1, files: Vec::new(), reason: reason.map(str::to_owned) };
+            self.engine.end_run(self.key, &end).await.unwrap();
+        }
+    }
+
+    async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        for _ in 0..400 {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("it does not happen");
+    }
+
+    #[tokio::test]
+    async fn a_run_of_a_host_is_read_like_one_of_this_machine() {
+        let mut fleet = Fleet::new().await;
+        let number = fleet.number().await;
+        assert_ne!(number, "1");
+        let source = fleet.mirrors.source(&fleet.host);
+        assert!(source.look("1000").await.is_err() && source.look("../1").await.is_err());
+        fleet.piece(recording(0..10)).await;
+        fleet.document(RunFile::Facts, 1, json!({ "format": 1, "id": 1, "command": ["make"] })).await;
+        fleet.status(1, RunState::Running).await;
+        let (dir, look, play) = source.play(&number).await.unwrap();
+        assert_eq!((dir.id().to_string(), look.status.id), (number.clone(), RunId(number.parse().unwrap())));
+        assert!(look.life.goes_on());
+        let lines = |n: u64| {
+            let log = play.log.clone();
+            async move { (log.n_lines(View::Whole) >= n).then_some(log) }
+        };
+        eventually(async || lines(10).await).await;
+        // It grows, and its end waits for the rest of its files.
+        fleet.status(2, RunState::Ended).await;
+        fleet.piece(recording(10..20)).await;
+        eventually(async || lines(20).await).await;
+        let (_, look) = source.look(&number).await.unwrap();
+        assert!(look.life.goes_on());
+        fleet.piece(recording(20..30)).await;
+        fleet.end(None).await;
+        let look = eventually(async || {
+            let (_, look) = source.look(&number).await.unwrap();
+            (!look.life.goes_on()).then_some(look)
+        })
+        .await;
+        assert!(look.status.has_succeeded());
+        let log = eventually(async || lines(30).await).await;
+        let text = String::from_utf8(log.text(0, 1 << 20).unwrap()).unwrap();
+        let expected: String = (0..30).map(|n| format!("line {n}\n")).collect();
+        assert_eq!(text, expected);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_its_host_has_lost_is_no_success() {
+        let mut fleet = Fleet::new().await;
+        let number = fleet.number().await;
+        fleet.piece(recording(0..10)).await;
+        fleet.status(1, RunState::Running).await;
+        fleet.end(Some("it was removed before all of it was sent")).await;
+        let source = fleet.mirrors.source(&fleet.host);
+        let (_, look) = source.look(&number).await.unwrap();
+        assert_eq!(look.status.outcome, Some(RunOutcome::Incomplete));
+        assert_eq!(look.status.incomplete.as_deref(), Some("it was removed before all of it was sent"));
+    }
+
+    #[tokio::test]
+    async fn directories_of_killed_hubs_are_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = Engine::open(&directory.path().join("hub.db")).unwrap();
+        let left = directory.path().join("mirror-left");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join(LOCK), "").unwrap();
+        let first = Mirrors::new(engine.clone(), directory.path()).unwrap();
+        assert!(!left.exists());
+        let _second = Mirrors::new(engine, directory.path()).unwrap();
+        assert!(first.directory.path().exists());
     }
 }

@@ -208,7 +208,11 @@ async fn commands(engine: &Engine, host: &str) {
     assert_eq!(tell(news(CommandState::Failed, Some(4), Some(2))).await, Some((CommandState::Failed, true)));
     assert_eq!(tell(news(CommandState::Succeeded, None, Some(0))).await, Some((CommandState::Failed, false)));
     let ended = engine.command(second.id).await.unwrap().unwrap();
-    assert_eq!((ended.exit_code, ended.run, ended.ended_at), (Some(2), Some(1), Some(3000)), "the first run of its host");
+    assert_eq!(
+        (ended.exit_code, ended.run, ended.ended_at),
+        (Some(2), Some(1), Some(3000)),
+        "the first run of its host"
+    );
     // Another host has no word about it.
     let other = engine.add_host(&name(&format!("{host}-other")), 5).await.unwrap();
     let foreign = news(CommandState::Succeeded, None, None);
