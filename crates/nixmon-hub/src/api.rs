@@ -22,6 +22,7 @@ use crate::detail::Build;
 use crate::failure::Failure;
 use crate::hub::{Asked, Hub};
 use crate::log::{Key, Kind, Log, Needle, View};
+use crate::mirror::Hold;
 use crate::play::Play;
 
 /// Number of runs in an answer, unless asked for otherwise.
@@ -94,6 +95,8 @@ pub(crate) struct LogPart {
     pub(crate) derivation: Option<String>,
     /// Keeps the recording from being given up while this part is read.
     pub(crate) play: Play,
+    /// Keeps the copy of a host's run followed.
+    pub(crate) hold: Option<Hold>,
 }
 
 /// Finds the log that a request is about: of a run, or of one of its derivations.
@@ -101,10 +104,11 @@ pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure>
     let source = hub.source(asked).await?;
     let (dir, _, play) = source.play(asked.part("run")).await?;
     let host = source.host_name();
+    let hold = source.hold(&dir);
     let log = play.log.clone();
     let run = dir.id().0;
     let Some(wanted) = asked.params.text("derivation") else {
-        return Ok(LogPart { host, run, log, view: View::Whole, derivation: None, play });
+        return Ok(LogPart { host, run, log, view: View::Whole, derivation: None, play, hold });
     };
     let mut progress = log.watch();
     let found = async {
@@ -139,7 +143,7 @@ pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure>
         });
         let log = log.await?;
         if log.n_lines(View::Of(1)) > 0 {
-            return Ok(LogPart { host, run, log, view: View::Of(1), derivation: Some(path), play });
+            return Ok(LogPart { host, run, log, view: View::Of(1), derivation: Some(path), play, hold });
         }
     }
     let view = view.ok_or_else(|| {
@@ -149,7 +153,7 @@ pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure>
         View::Of(number) => log.sources().into_iter().find(|(n, ..)| *n == number).map(|(_, path, ..)| path),
         View::Whole => None,
     };
-    Ok(LogPart { host, run, log, view, derivation, play })
+    Ok(LogPart { host, run, log, view, derivation, play, hold })
 }
 
 /// Returns lines of a log.
@@ -167,7 +171,7 @@ pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<LogAnswer, Failure> 
 
 /// Reads lines; a negative number of the first counts from the end.
 pub(crate) async fn lines(of: LogPart, from: i64, count: u64) -> Result<LogAnswer, Failure> {
-    let LogPart { host, run, log, view, derivation, play: _play } = of;
+    let LogPart { host, run, log, view, derivation, play: _play, hold: _hold } = of;
     // The extent comes first: a log that is complete has no more lines than those read afterwards.
     let progress = log.progress();
     let total = log.n_lines(view);
@@ -291,7 +295,7 @@ pub(crate) async fn raw(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(2);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let LogPart { log, view, play: _play, .. } = of;
+        let LogPart { log, view, play: _play, hold: _hold, .. } = of;
         let mut at = 0;
         loop {
             // The extent comes first: what is current then is read to its end.

@@ -159,9 +159,10 @@ async fn follow(hub: &Hub, asked: &Asked) -> Result<(u64, mpsc::Receiver<News>),
     let (dir, _) = source.look(asked.part("run")).await?;
     let id = dir.id().0;
     let program = std::sync::Arc::clone(&source.program);
+    let hold = source.hold(&dir);
     let (news, receiver) = mpsc::channel(PENDING);
     tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let (_permit, _hold) = (permit, hold);
         let result = (|| {
             let runs = program.runs()?;
             let mut follow = runs.follow(&dir, Some(cursor))?;
@@ -371,6 +372,7 @@ pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
                     view: of.view,
                     derivation: of.derivation.clone(),
                     play: of.play.clone(),
+                    hold: of.hold.clone(),
                 };
                 let from = i64::try_from(done + 1).unwrap_or(i64::MAX);
                 let Ok(mut answer) = api::lines(part, from, LOG_LINES.min(total - done)).await else {

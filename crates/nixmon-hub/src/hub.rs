@@ -12,7 +12,9 @@ use crate::board::Poller;
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::fleet::Fleet;
+use crate::hosts::name;
 use crate::limits::Limits;
+use crate::mirror::Mirrors;
 use crate::source::Source;
 
 /// The state that all requests share.
@@ -21,6 +23,8 @@ pub(crate) struct Hub {
     pub(crate) own: Arc<Source>,
     /// Hosts, and everything that is kept.
     pub(crate) fleet: Arc<Fleet>,
+    /// Copies of runs of hosts.
+    pub(crate) mirrors: Mirrors,
     /// Held while lines of a host without an agent are added.
     pub(crate) turns: tokio::sync::Mutex<()>,
     pub(crate) poller: Poller,
@@ -61,7 +65,11 @@ impl Hub {
     pub(crate) async fn source(&self, asked: &Asked) -> Result<Arc<Source>, Failure> {
         match asked.path.get("host") {
             None => Ok(Arc::clone(&self.own)),
-            Some(_) => Err(Failure::not_found("there is no such host")),
+            Some(host) => {
+                let host = self.fleet.engine.host(&name(host)?).await?;
+                let host = host.ok_or_else(|| Failure::not_found("there is no such host"))?;
+                Ok(self.mirrors.source(&host))
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ mod kept;
 mod limits;
 mod log;
 mod metrics;
+mod mirror;
 mod openapi;
 mod page;
 mod play;

@@ -28,6 +28,7 @@ use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::hub::{Hub, Peer};
 use crate::limits::Limits;
+use crate::mirror::Mirrors;
 use crate::program::Program;
 use crate::routes;
 use crate::source::Source;
@@ -137,12 +138,14 @@ pub async fn serve(
         Some(address) => Engine::connect(address).await?,
         None => Engine::open(&config.directory.join("hub.db"))?,
     };
+    let mirrors = Mirrors::new(engine.clone(), &config.directory)?;
     let fleet = Fleet::start(engine, config.kept).await?;
     let first = Arc::clone(&program);
     let poller =
         tokio::task::spawn_blocking(move || Poller::start(first)).await.map_err(std::io::Error::other)??;
     let hub = Arc::new(Hub {
         fleet,
+        mirrors,
         turns: Default::default(),
         poller,
         own: Arc::new(Source::new(None, program, config.directory)),

@@ -11,6 +11,7 @@ use nixmon_runs::{QueryError, RunDir};
 
 use crate::failure::Failure;
 use crate::kept::KeptLogs;
+use crate::mirror::{Hold, Mirror};
 use crate::play::{Play, Plays};
 use crate::program::Program;
 
@@ -24,6 +25,8 @@ pub(crate) struct Source {
     pub(crate) program: Arc<dyn Program>,
     pub(crate) plays: Plays,
     pub(crate) kept: Arc<KeptLogs>,
+    /// Copies the runs of a host before they are read.
+    mirror: Option<Arc<Mirror>>,
 }
 
 impl std::fmt::Debug for Source {
@@ -36,7 +39,13 @@ impl Source {
     /// Reads the runs of `program`, and keeps copies of logs in `directory`.
     pub(crate) fn new(host: Option<HostName>, program: Arc<dyn Program>, directory: PathBuf) -> Self {
         let plays = Plays::new(Arc::clone(&program), directory.clone());
-        Self { host, program, plays, kept: Arc::new(KeptLogs::new(directory)) }
+        Self { host, program, plays, kept: Arc::new(KeptLogs::new(directory)), mirror: None }
+    }
+
+    /// Reads copies of the runs of a host.
+    pub(crate) fn mirror(host: HostName, mirror: Arc<Mirror>, directory: PathBuf) -> Self {
+        let program = Arc::clone(&mirror);
+        Self { mirror: Some(mirror), ..Self::new(Some(host), program, directory) }
     }
 
     /// Returns the name of the host, for an answer; `None` for this machine.
@@ -63,6 +72,9 @@ impl Source {
 
     /// Finds a run by its number or name, and looks at it.
     pub(crate) async fn look(&self, reference: &str) -> Result<(RunDir, Look), Failure> {
+        if let Some(mirror) = &self.mirror {
+            mirror.follow(reference).await?;
+        }
         let reference = reference.to_owned();
         self.blocking(move |_, runs| {
             let dir = runs.find(Some(&reference))?;
@@ -70,6 +82,11 @@ impl Source {
             Ok((dir, look))
         })
         .await
+    }
+
+    /// Keeps a copy of a run followed as long as the result is held; a run of this machine needs none.
+    pub(crate) fn hold(&self, dir: &RunDir) -> Option<Hold> {
+        self.mirror.as_ref()?.hold(dir.id().0)
     }
 
     /// Finds a run, and begins to read its recording.

@@ -82,7 +82,7 @@ impl Cluster {
     /// Starts it, also after a crash, when the old server may still be ending.
     pub(crate) fn resume(&self) {
         let options = format!(
-            "-c listen_addresses= -c unix_socket_directories={} -c max_connections=60",
+            "-c listen_addresses= -c unix_socket_directories={} -c max_connections=60 -c fsync=off",
             self.directory.path().display()
         );
         let log = self.directory.path().join("log").display().to_string();
@@ -96,7 +96,7 @@ impl Cluster {
         self.run("pg_ctl", &args);
     }
 
-    /// Kills the server as a power failure would end it, but for its disk.
+    /// Kills the server. What it has handed to the system stays, so that it need not wait for the disk.
     pub(crate) fn kill(&self) {
         let pid = std::fs::read_to_string(self.directory.path().join("data/postmaster.pid")).unwrap();
         let pid: i32 = pid.lines().next().unwrap().parse().unwrap();

@@ -164,9 +164,9 @@ fn postgres_may_be_killed_in_the_middle() {
     let Some(cluster) = Cluster::start() else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let engines = runtime.block_on(connect(&cluster.address(), 2));
-    numbered_lines(engines, 12, 1500, |written| {
+    numbered_lines(engines, 8, 600, |written| {
         for round in 1..=2 {
-            wait_for(written, round * 200);
+            wait_for(written, round * 60);
             cluster.kill();
             cluster.resume();
         }
@@ -184,8 +184,8 @@ fn a_replica_takes_over_in_the_middle() {
     );
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let engines = runtime.block_on(connect(&address, 2));
-    numbered_lines(engines, 12, 1500, |written| {
-        wait_for(written, 300);
+    numbered_lines(engines, 8, 600, |written| {
+        wait_for(written, 100);
         cluster.kill();
         replica.promote();
     });
