@@ -209,6 +209,7 @@ impl Settings {
                 switches: super::switches::switches(&mcp.targets),
                 home: environment.home.clone(),
                 log_dir: environment.nix_log_dir.clone().unwrap_or_else(|| "/nix/var/log/nix".to_owned()),
+                is_elsewhere: false,
             },
             state_home: environment.state_home.clone(),
             socket_dirs: environment.socket_dirs.clone(),
