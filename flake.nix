@@ -84,6 +84,11 @@
         };
       });
 
+      # `services.nixmon-agent`: the agent of a host, see docs/fleet.md.
+      nixosModules.agent = import ./nix/nixos.nix self;
+      darwinModules.agent = import ./nix/darwin.nix self;
+      homeModules.agent = import ./nix/home-manager.nix self;
+
       apps = eachSystem (
         pkgs:
         let

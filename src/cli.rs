@@ -1,5 +1,6 @@
 //! The command line. Types only; `settings` decides what they mean together.
 
+mod agent;
 mod packages;
 mod serve;
 mod watch;
@@ -15,6 +16,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use nixmon_log::escapes::escape;
 use nixmon_runs::query::LineRange;
 
+pub use agent::MirroredArg;
+#[cfg(feature = "agent")]
+pub use agent::{AgentArgs, AgentCommand, HubClientArgs};
 pub use packages::{PackageHistoryArgs, PackagesArgs};
 #[cfg(feature = "hub")]
 pub use serve::HubArgs;
@@ -74,7 +78,7 @@ pub struct Cli {
 }
 
 /// Subcommands with a form of output of their own: most options for output, which clap gives to all, are of no use to them.
-const CLIENTS: [&str; 14] = [
+const CLIENTS: [&str; 15] = [
     "status",
     "wait",
     "log",
@@ -86,6 +90,7 @@ const CLIENTS: [&str; 14] = [
     "packages",
     "watch",
     "mcp",
+    "agent",
     "hub",
     "completions",
     "man",
@@ -273,6 +278,10 @@ pub enum Command {
     /// Serve builds to an agent: the Model Context Protocol, on standard input and output
     #[cfg(feature = "mcp")]
     Mcp(McpArgs),
+    /// Report the runs of this machine to a hub, and start the commands that it asks for
+    #[cfg(feature = "agent")]
+    #[command(after_help = agent::EXAMPLES)]
+    Agent(AgentArgs),
     /// Show the runs of this machine in a browser, live, and serve them to programs
     #[cfg(feature = "hub")]
     #[command(after_help = examples::HUB)]
@@ -336,6 +345,10 @@ pub struct RunArgs {
     /// NIXMON_NAME, NIXMON_OUTCOME and NIXMON_EXIT_CODE describe the run
     #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString)]
     pub on_end: Option<String>,
+    /// Report the run to this hub while it runs, with the token of this host
+    #[cfg(feature = "agent")]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub hub: Option<String>,
 }
 
 /// The command to run in the background.

@@ -9,6 +9,8 @@ pub mod commands;
 #[doc(hidden)]
 pub mod drive;
 pub mod exit_status;
+#[cfg(feature = "agent")]
+mod fleet;
 #[doc(hidden)]
 pub mod history;
 mod limited;

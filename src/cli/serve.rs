@@ -35,6 +35,9 @@ pub struct HubArgs {
     /// Ask for the token in FILE, or in NIXMON_HUB_TOKEN; a browser asks for it as a password
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
+    /// Keep hosts, runs and accounts in the PostgreSQL database at this address, which several hubs may share
+    #[arg(long, value_name = "postgres://…")]
+    pub engine: Option<String>,
     /// Serve other machines without TLS: anyone on the network path can read the logs and the token
     #[arg(long)]
     pub insecure: bool,

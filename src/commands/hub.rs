@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use nixmon_hub::engine::Kept;
 use nixmon_hub::{Config, HubError, Program, serve};
 use nixmon_runs::query::Runs;
 use nixmon_runs::{Places, StoreError};
@@ -25,8 +26,15 @@ pub(super) fn hub(settings: &Settings, args: &HubArgs) -> Result<ExitStatus> {
         (Some(file), _) => Some(read_token(file)?),
         (None, token) => token.clone(),
     };
-    let config =
-        Config { address: args.listen, token, hosts: args.hosts.clone(), insecure: args.insecure, directory };
+    let config = Config {
+        address: args.listen,
+        token,
+        hosts: args.hosts.clone(),
+        insecure: args.insecure,
+        directory,
+        engine: args.engine.clone(),
+        kept: Kept::default(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let program = Arc::new(Served { settings: settings.clone() });
     let ready = |address| drive::complain(&anyhow::anyhow!("serving runs at http://{address}/"));

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "commands read the clock to wait")]
 
+#[cfg(feature = "agent")]
+mod agent;
 mod config;
 mod describe;
 mod error;
@@ -23,6 +25,7 @@ mod stop;
 mod tests;
 #[cfg(any(feature = "hub", feature = "mcp-http"))]
 mod token;
+mod unit;
 mod wait;
 mod watch;
 
@@ -71,6 +74,8 @@ pub fn run(settings: &Settings, writer: Option<Writer>) -> Result<ExitStatus> {
         Task::Prune { dry_run } => prune::prune(settings, *dry_run),
         #[cfg(feature = "mcp")]
         Task::Mcp(args) => mcp::mcp(settings, args),
+        #[cfg(feature = "agent")]
+        Task::Agent(args) => agent::agent(settings, args),
         #[cfg(feature = "hub")]
         Task::Hub(args) => hub::hub(settings, args),
         Task::History(command) => history::history(settings, command),

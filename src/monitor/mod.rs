@@ -47,7 +47,7 @@ use nixmon_runs::{
 };
 use watch::{Ended, Job, Started};
 
-#[cfg(feature = "mcp")]
+#[cfg(any(feature = "agent", feature = "mcp"))]
 pub(crate) use start::{NotStarted, start_in_background};
 pub(crate) use start::{monitor, start};
 
@@ -207,7 +207,43 @@ fn run_planned(settings: &Settings, task: &RunTask, planned: &Planned, report: R
             (facts, None)
         }
     };
-    execute(settings, task, planned, facts, run, report, None)
+    let reporter = reporter(settings, task, &facts, run.is_some());
+    let ended = execute(settings, task, planned, facts, run, report, None);
+    finish(reporter);
+    ended
+}
+
+#[cfg(feature = "agent")]
+use crate::fleet::Reporter;
+
+/// Stands where no hub can be reached.
+#[cfg(not(feature = "agent"))]
+struct Reporter;
+
+/// Begins to report a run to the hub that the user has named, if it is kept.
+#[cfg(feature = "agent")]
+fn reporter(settings: &Settings, task: &RunTask, facts: &Facts, is_kept: bool) -> Option<Reporter> {
+    let hub = task.hub.as_ref()?;
+    if !is_kept {
+        complain(&anyhow::anyhow!("a run that is not kept cannot be reported"));
+        return None;
+    }
+    Reporter::begin(settings, hub, facts.id, facts.environment.clone())
+}
+
+#[cfg(not(feature = "agent"))]
+fn reporter(_: &Settings, _: &RunTask, _: &Facts, _: bool) -> Option<Reporter> {
+    None
+}
+
+/// Gives the hub a short time to get the rest of the run.
+fn finish(reporter: Option<Reporter>) {
+    #[cfg(feature = "agent")]
+    if let Some(reporter) = reporter {
+        reporter.finish();
+    }
+    #[cfg(not(feature = "agent"))]
+    drop(reporter);
 }
 
 /// The destination of the report.
@@ -485,6 +521,7 @@ fn facts(task: &RunTask, version: Option<NixVersion>, background: bool) -> Facts
         directory: directory.to_string_lossy().into_owned(),
         reading: Some(reading(&task.command)),
         background,
+        request: task.request,
         created_at: unix_ms(),
         expected_ms: task.expected.map(millis),
         timeout_ms: task.timeout.map(millis),

@@ -35,6 +35,8 @@ struct Task {
     directory: Option<Vec<u8>>,
     notify: bool,
     on_end: Option<String>,
+    #[serde(default)]
+    hub: Option<String>,
 }
 
 /// The monitor's reply to the process that started it.
@@ -82,7 +84,7 @@ pub(crate) fn start(settings: &Settings, task: &RunTask, after: Option<&str>) ->
 }
 
 /// Starts a run from a process that goes on.
-#[cfg(feature = "mcp")]
+#[cfg(any(feature = "agent", feature = "mcp"))]
 pub(crate) fn start_in_background(
     settings: &Settings,
     task: &RunTask,
@@ -152,6 +154,7 @@ fn spawn_monitor(settings: &Settings, task: &RunTask, run: &RunDir) -> Result<(S
         directory: task.directory.as_ref().map(|directory| directory.as_os_str().as_bytes().to_vec()),
         notify: task.notify,
         on_end: task.on_end.clone(),
+        hub: task.hub.clone(),
     };
     if let Some(mut stdin) = monitor.stdin.take() {
         serde_json::to_writer(&mut stdin, &words)?;
@@ -185,7 +188,7 @@ fn output_args(args: &OutputArgs) -> Vec<String> {
 pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatus> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes)?;
-    let Task { command, directory: below, notify, on_end } =
+    let Task { command, directory: below, notify, on_end, hub } =
         serde_json::from_slice(&bytes).context("`nixmon monitor` is for nixmon itself; see nixmon start")?;
     survive()?;
     // In a session of its own, so that the end of the starter's session does not end this process.
@@ -208,6 +211,7 @@ pub(crate) fn monitor(settings: &Settings, directory: &Path) -> Result<ExitStatu
             directory: below.map(|path| PathBuf::from(OsString::from_vec(path))),
             notify,
             on_end,
+            hub,
             ..RunTask::default()
         },
     );
@@ -244,9 +248,11 @@ fn monitor_run(settings: &Settings, run: &RunDir, mut task: RunTask) -> Result<E
             });
         }
     });
+    let reporter = super::reporter(settings, &task, &facts, true);
     let ended =
-        execute(settings, &task, &planned, facts, Some((run.clone(), lock)), Report::Files, Some(started))?;
-    Ok(ended.status())
+        execute(settings, &task, &planned, facts, Some((run.clone(), lock)), Report::Files, Some(started));
+    super::finish(reporter);
+    Ok(ended?.status())
 }
 
 /// Waits for a run to end. Returns nothing if this run's turn has come; if that run failed or a signal asks to stop, this

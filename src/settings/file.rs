@@ -2,6 +2,7 @@
 //!
 //! A key that is not known is a mistake: it would be one more setting that seems to be in force and is not.
 
+mod agent;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use clap::ValueEnum;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::agent::AgentFile;
 use super::run::TargetFile;
 use super::source::Set;
 use super::watch::WatchFile;
@@ -61,6 +63,7 @@ pub(super) struct ConfigFile {
     pub(super) targets: BTreeMap<String, TargetFile>,
     pub(super) mcp: McpFile,
     pub(super) watch: WatchFile,
+    pub(super) agent: AgentFile,
 }
 
 /// The table `[mcp]`.
@@ -123,7 +126,7 @@ pub(super) fn parse(text: &str) -> Result<ConfigFile, Vec<Mistake>> {
 type Key<'a> = Spanned<DeString<'a>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
-const TOP: [&str; 19] = [
+const TOP: [&str; 20] = [
     "output",
     "color",
     "ascii",
@@ -143,6 +146,7 @@ const TOP: [&str; 19] = [
     "target",
     "mcp",
     "watch",
+    "agent",
 ];
 const MCP: [&str; 5] = ["profile", "allow", "directories", "hosts", "token-file"];
 const RUNS: [&str; 3] = ["keep-days", "keep-runs", "keep-mib"];
@@ -221,6 +225,7 @@ impl Reader<'_> {
                     }
                 }
                 "watch" => self.watch(key, value, &mut file.watch),
+                "agent" => self.agent(key, value, &mut file.agent),
                 _ => self.unknown(key, "", &TOP),
             }
         }
@@ -279,8 +284,8 @@ impl Reader<'_> {
     /// The path of a directory or a file.
     fn directory(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Set<String>> {
         let DeValue::String(text) = value.get_ref() else {
-            let what =
-                if key.get_ref() == "token-file" { "the name of a file" } else { "the name of a directory" };
+            let is_file = ["token-file", "ca"].contains(&key.get_ref().as_ref());
+            let what = if is_file { "the name of a file" } else { "the name of a directory" };
             self.wrong(value, &format!("`{}`", key.get_ref()), what);
             return None;
         };

@@ -3,6 +3,7 @@
 //! The environment comes last: `NO_COLOR` and the locale are wishes for every program, and no-color.org wants a
 //! program's own configuration to overrule it.
 
+mod agent;
 mod environment;
 mod file;
 mod mcp;
@@ -17,6 +18,7 @@ mod watch;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use agent::AgentSettings;
 pub use environment::Environment;
 pub(crate) use environment::MCP_TOKEN;
 pub use file::Mistake;
@@ -94,6 +96,9 @@ pub enum Task {
     Mcp(crate::cli::McpArgs),
     /// See builds that others start.
     Watch(WatchArgs),
+    /// Serve a hub.
+    #[cfg(feature = "agent")]
+    Agent(crate::cli::AgentArgs),
     /// Serve pages about runs.
     #[cfg(feature = "hub")]
     Hub(crate::cli::HubArgs),
@@ -142,6 +147,8 @@ pub struct Settings {
     pub mcp: McpSettings,
     /// Settings of `nixmon watch`.
     pub watch: WatchSettings,
+    /// Settings of `nixmon agent`.
+    pub agent: AgentSettings,
     /// The token of the hub's clients in the environment.
     pub hub_token: Option<String>,
     /// Limits for finished runs.

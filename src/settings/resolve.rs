@@ -108,6 +108,8 @@ impl Settings {
             }
             #[cfg(feature = "mcp")]
             Some(Command::Mcp(args)) => Task::Mcp(args),
+            #[cfg(feature = "agent")]
+            Some(Command::Agent(args)) => Task::Agent(args),
             #[cfg(feature = "hub")]
             Some(Command::Hub(args)) => Task::Hub(args),
             Some(Command::History(command)) => {
@@ -193,6 +195,7 @@ impl Settings {
         }
         let mcp = super::mcp::resolve(file.mcp, &file.targets, environment, &mut resolver);
         let watch = super::watch::resolve(file.watch, environment, &mut resolver);
+        let agent = super::agent::resolve(file.agent, environment, &mut resolver);
         run::show(file.targets, &mut resolver);
         Ok(Self {
             task,
@@ -206,6 +209,7 @@ impl Settings {
                 switches: super::switches::switches(&mcp.targets),
                 home: environment.home.clone(),
                 log_dir: environment.nix_log_dir.clone().unwrap_or_else(|| "/nix/var/log/nix".to_owned()),
+                is_elsewhere: false,
             },
             state_home: environment.state_home.clone(),
             socket_dirs: environment.socket_dirs.clone(),
@@ -213,6 +217,7 @@ impl Settings {
             nix_config: environment.nix_config.clone(),
             mcp,
             watch,
+            agent,
             hub_token: environment.hub_token.clone(),
             retention,
             history,

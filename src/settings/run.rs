@@ -56,6 +56,10 @@ pub struct RunTask {
     pub notify: bool,
     /// A command for the end.
     pub on_end: Option<String>,
+    /// The hub that the run is reported to.
+    pub hub: Option<String>,
+    /// The number of the command of a hub that asks for the run.
+    pub request: Option<u64>,
 }
 
 /// Why a command line names nothing that can be run.
@@ -92,9 +96,22 @@ pub(super) fn task(
     targets: &BTreeMap<String, TargetFile>,
     home: Option<&str>,
 ) -> Result<RunTask, RunError> {
-    let RunArgs { target, command, project, name, timeout, allow_concurrent, notify, on_end } = args;
-    let mut task =
-        RunTask { name, command, project, timeout, allow_concurrent, notify, on_end, ..RunTask::default() };
+    #[cfg(feature = "agent")]
+    let hub = args.hub;
+    #[cfg(not(feature = "agent"))]
+    let hub = None;
+    let RunArgs { target, command, project, name, timeout, allow_concurrent, notify, on_end, .. } = args;
+    let mut task = RunTask {
+        name,
+        command,
+        project,
+        timeout,
+        allow_concurrent,
+        notify,
+        on_end,
+        hub,
+        ..RunTask::default()
+    };
     let Some(target_name) = target else { return Ok(task) };
     let command = |target: &TargetFile| Some(target.command.as_ref()?.value.clone());
     let Some((target, command)) =
@@ -142,6 +159,8 @@ pub(super) fn of_target(
         allow_concurrent: false,
         notify: false,
         on_end: None,
+        #[cfg(feature = "agent")]
+        hub: None,
     };
     task(args, targets, home)
 }

@@ -5,6 +5,7 @@
 use std::process::Output;
 
 /// Exit status and output.
+#[derive(Debug)]
 pub(crate) struct Ran {
     /// `None` if a signal has ended it.
     pub(crate) code: Option<i32>,

@@ -20,7 +20,7 @@ const CORE: [(&str, &[&str]); 9] = [
 ];
 
 /// The modules of the program, and the modules that each may import. `commands` is above all, `lib` and `main` only hand over.
-const PROGRAM: [(&str, &[&str]); 10] = [
+const PROGRAM: [(&str, &[&str]); 11] = [
     ("cli", &[]),
     ("exit_status", &[]),
     ("limited", &[]),
@@ -29,14 +29,26 @@ const PROGRAM: [(&str, &[&str]); 10] = [
     ("packages", &["limited", "nix_commands"]),
     ("history", &["nix_commands", "packages"]),
     ("drive", &["history", "settings", "nix_commands", "cli", "exit_status"]),
+    ("fleet", &["drive", "history", "settings", "cli", "exit_status"]),
     (
         "monitor",
-        &["drive", "history", "packages", "settings", "nix_commands", "limited", "cli", "exit_status"],
+        &[
+            "fleet",
+            "drive",
+            "history",
+            "packages",
+            "settings",
+            "nix_commands",
+            "limited",
+            "cli",
+            "exit_status",
+        ],
     ),
     (
         "commands",
         &[
             "monitor",
+            "fleet",
             "drive",
             "history",
             "packages",

@@ -82,6 +82,57 @@ fn flake_has_every_output_for_every_system() {
 }
 
 #[test]
+fn modules_of_the_agent_say_what_its_unit_needs() {
+    let Some(nix) = Nix::new() else { return };
+    let flake = copy_of_flake(&nix);
+    // A module is a function of `lib` and `pkgs`, of which a part stands here as in nixpkgs.
+    let apply = r#"modules: let
+        settings = { hub = "https://hub.example.org"; actions = "default"; };
+        lib = {
+          mkEnableOption = text: text;
+          mkOption = option: option;
+          mkIf = condition: value: if condition then value else { };
+          types.package = null;
+          getExe = package: "${package}/bin/nixmon";
+          escapeShellArgs = builtins.concatStringsSep " ";
+        };
+        pkgs = {
+          stdenv.hostPlatform.system = "x86_64-linux";
+          formats.toml = _: { type = null; generate = name: value: "/${name}:${builtins.toJSON value}"; };
+        };
+        evaluate = enable: (modules.agent {
+          inherit lib pkgs;
+          config.services.nixmon-agent = { inherit enable settings; package = "/nixmon"; };
+        }).config;
+      in [ (evaluate false) (evaluate true) ]"#;
+    let evaluate = |output: &str| -> serde_json::Value {
+        let installable = format!(".#{output}");
+        let args = ["--json", "--apply", apply, &installable];
+        let [off, on] =
+            serde_json::from_str(&stdout_of(&mut nix_command(&nix, &flake, &["eval"], &args))).unwrap();
+        assert_eq!(off, serde_json::json!({}), "{output}");
+        on
+    };
+    let command = r#"/nixmon/bin/nixmon agent --config /nixmon-agent.toml:{"agent":{"actions":"default","hub":"https://hub.example.org"}}"#;
+    let nixos = &evaluate("nixosModules")["systemd"]["services"]["nixmon-agent"];
+    assert_eq!(nixos["serviceConfig"]["ExecStart"], command);
+    assert_eq!(nixos["serviceConfig"]["KillMode"], "process");
+    assert_eq!((&nixos["restartIfChanged"], &nixos["stopIfChanged"]), (&false.into(), &false.into()));
+    let home = evaluate("homeModules");
+    let service = &home["systemd"]["user"]["services"]["nixmon-agent"];
+    assert_eq!(
+        (&service["Service"]["KillMode"], &service["Unit"]["X-SwitchMethod"]),
+        (&"process".into(), &"keep-old".into())
+    );
+    let darwin = evaluate("darwinModules");
+    let daemon = &darwin["launchd"]["daemons"]["nixmon-agent"]["serviceConfig"];
+    for agent in [daemon, &home["launchd"]["agents"]["nixmon-agent"]["config"]] {
+        assert_eq!((&agent["AbandonProcessGroup"], &agent["KeepAlive"]), (&true.into(), &true.into()));
+        assert_eq!(agent["ProgramArguments"].as_array().unwrap().len(), 4);
+    }
+}
+
+#[test]
 fn lock_file_is_as_nix_would_write_it() {
     let Some(nix) = Nix::new() else { return };
     let flake = copy_of_flake(&nix);

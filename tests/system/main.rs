@@ -7,6 +7,8 @@ mod common;
 mod e2e;
 mod faults;
 mod flake;
+#[cfg(feature = "agent")]
+mod fleet;
 mod history;
 #[cfg(feature = "hub")]
 mod hub;

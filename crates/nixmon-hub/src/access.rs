@@ -44,7 +44,6 @@ impl Access {
         origin: Option<&[u8]>,
         site: Option<&[u8]>,
         is_navigation: bool,
-        authorization: Option<&[u8]>,
     ) -> Result<(), Refused> {
         let is_own = |authority: Option<&[u8]>| {
             let name = authority.and_then(|authority| std::str::from_utf8(authority).ok()).and_then(name_of);
@@ -63,10 +62,20 @@ impl Access {
         if matches!(site, Some(b"cross-site" | b"same-site")) && !is_navigation {
             return Err(Refused::Origin);
         }
+        Ok(())
+    }
+
+    /// Checks the token in `Authorization`, if this hub has one.
+    pub(crate) fn check_token(&self, authorization: Option<&[u8]>) -> Result<(), Refused> {
         let Some(token) = &self.token else { return Ok(()) };
         let given = authorization.ok_or(Refused::NoToken)?;
         let given = credentials(given).ok_or(Refused::WrongToken)?;
         if is_same(&given, token.as_bytes()) { Ok(()) } else { Err(Refused::WrongToken) }
+    }
+
+    /// Returns whether this hub has a token.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
     }
 }
 
@@ -90,7 +99,7 @@ fn is_port(text: &str) -> bool {
 }
 
 /// Returns the token in `Authorization`: after `Bearer`, or the password after `Basic`, which is what a browser sends.
-fn credentials(authorization: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn credentials(authorization: &[u8]) -> Option<Vec<u8>> {
     let (scheme, rest) =
         authorization.split_at_checked(authorization.iter().position(|byte| *byte == b' ')?)?;
     let rest = rest.trim_ascii();
@@ -140,7 +149,7 @@ mod tests {
         let access = Access::new([192, 168, 1, 7].into(), &["Builds.example".to_owned()], None);
         let given = |text: &'static str| (!text.is_empty()).then_some(text.as_bytes());
         let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
-        let result = access.check(given(leak(host)), given(leak(origin)), given(leak(site)), false, None);
+        let result = access.check(given(leak(host)), given(leak(origin)), given(leak(site)), false);
         assert_eq!(result, expected, "{host} {origin} {site}");
     }
 
@@ -183,14 +192,14 @@ mod tests {
     #[test]
     fn a_link_of_another_site_may_be_followed() {
         let access = Access::new([127, 0, 0, 1].into(), &[], None);
-        assert_eq!(access.check(Some(b"localhost"), None, Some(b"cross-site"), true, None), Ok(()));
+        assert_eq!(access.check(Some(b"localhost"), None, Some(b"cross-site"), true), Ok(()));
     }
 
     #[test]
     fn tokens() {
         let access = Access::new([127, 0, 0, 1].into(), &[], Some("se:cret".to_owned()));
         let check = |given: Option<&str>, expected| {
-            let result = access.check(Some(b"localhost"), None, None, false, given.map(str::as_bytes));
+            let result = access.check_token(given.map(str::as_bytes));
             assert_eq!(result, expected, "{given:?}");
         };
         check(None, Err(Refused::NoToken));

@@ -25,6 +25,8 @@ pub(crate) struct RunsAnswer {
 /// A run.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct RunAnswer {
+    /// The host; null for this machine.
+    pub(crate) host: Option<String>,
     /// Number of the run.
     pub(crate) run: u64,
     /// Its status.
@@ -44,6 +46,8 @@ pub(crate) struct RunAnswer {
 /// Lines of a log.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct LogAnswer {
+    /// The host; null for this machine.
+    pub(crate) host: Option<String>,
     /// Number of the run.
     pub(crate) run: u64,
     /// Path of the `.drv` file, if these are the lines of one.
@@ -96,6 +100,8 @@ pub(crate) struct Part {
 /// Sections of a log: neighbouring lines that belong together.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct SectionsAnswer {
+    /// The host; null for this machine.
+    pub(crate) host: Option<String>,
     /// Number of the run.
     pub(crate) run: u64,
     /// Path of the `.drv` file, if these are the lines of one.
@@ -122,6 +128,8 @@ pub(crate) struct LogSection {
 /// Lines that match.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct SearchAnswer {
+    /// The host; null for this machine.
+    pub(crate) host: Option<String>,
     /// Number of the run.
     pub(crate) run: u64,
     /// Path of the `.drv` file, if its lines were searched.
@@ -141,6 +149,8 @@ pub(crate) struct SearchAnswer {
 /// Lines about a unit.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct UnitAnswer {
+    /// The host; null for this machine.
+    pub(crate) host: Option<String>,
     /// The number or name of the run, as it was asked for.
     pub(crate) run: String,
     /// The name of the unit, as it was asked for.
@@ -166,7 +176,7 @@ pub(crate) struct ErrorAnswer {
 /// The reason of a refusal.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct ErrorDetail {
-    /// A short name: `not-found`, `bad-request`, `forbidden`, `unauthorized`, `method-not-allowed`, `too-large`, `too-many`,
+    /// A short name: `not-found`, `bad-request`, `forbidden`, `unauthorized`, `method-not-allowed`, `too-large`, `too-many`, `conflict`,
     /// `damaged`, `unavailable`.
     pub(crate) kind: String,
     /// One or more sentences for people.

@@ -22,6 +22,7 @@ use crate::detail::Build;
 use crate::failure::Failure;
 use crate::hub::{Asked, Hub};
 use crate::log::{Key, Kind, Log, Needle, View};
+use crate::mirror::Hold;
 use crate::play::Play;
 
 /// Number of runs in an answer, unless asked for otherwise.
@@ -56,11 +57,12 @@ pub(crate) fn runs(hub: &Hub, asked: &Asked) -> Result<RunsAnswer, Failure> {
 }
 
 /// Returns a run.
-pub(crate) async fn run(hub: &Hub, reference: &str) -> Result<RunAnswer, Failure> {
-    let (dir, look, mut play) = hub.play(reference).await?;
+pub(crate) async fn run(hub: &Hub, asked: &Asked) -> Result<RunAnswer, Failure> {
+    let source = hub.source(asked).await?;
+    let (dir, look, mut play) = source.play(asked.part("run")).await?;
     let detail = play.first_detail(DETAIL).await;
     let id = dir.id();
-    let (summary, lines) = hub
+    let (summary, lines) = source
         .blocking(move |_, runs| {
             let summary = dir.summary()?.and_then(|summary| serde_json::from_value::<Summary>(summary).ok());
             let lines = runs.follow(&dir, Some(0))?.next(runs, nixmon_runs::clock::unix_ms())?.lines;
@@ -71,6 +73,7 @@ pub(crate) async fn run(hub: &Hub, reference: &str) -> Result<RunAnswer, Failure
     let lines = lines.into_iter().skip(left_out).map(|line| sanitize(&line.text).into_owned()).collect();
     let Look { facts, status, .. } = look;
     Ok(RunAnswer {
+        host: source.host_name(),
         run: id.0,
         status: board::clean(status),
         directory: sanitize(&facts.map(|facts| facts.directory).unwrap_or_default()).into_owned(),
@@ -83,6 +86,8 @@ pub(crate) async fn run(hub: &Hub, reference: &str) -> Result<RunAnswer, Failure
 
 /// A part of a log that a request is about.
 pub(crate) struct LogPart {
+    /// The host; `None` for this machine.
+    pub(crate) host: Option<String>,
     pub(crate) run: u64,
     pub(crate) log: Log,
     pub(crate) view: View,
@@ -90,15 +95,20 @@ pub(crate) struct LogPart {
     pub(crate) derivation: Option<String>,
     /// Keeps the recording from being given up while this part is read.
     pub(crate) play: Play,
+    /// Keeps the copy of a host's run followed.
+    pub(crate) hold: Option<Hold>,
 }
 
 /// Finds the log that a request is about: of a run, or of one of its derivations.
 pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure> {
-    let (dir, _, play) = hub.play(asked.part("run")).await?;
+    let source = hub.source(asked).await?;
+    let (dir, _, play) = source.play(asked.part("run")).await?;
+    let host = source.host_name();
+    let hold = source.hold(&dir);
     let log = play.log.clone();
     let run = dir.id().0;
     let Some(wanted) = asked.params.text("derivation") else {
-        return Ok(LogPart { run, log, view: View::Whole, derivation: None, play });
+        return Ok(LogPart { host, run, log, view: View::Whole, derivation: None, play, hold });
     };
     let mut progress = log.watch();
     let found = async {
@@ -125,15 +135,15 @@ pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure>
         detail.builds.iter().find(is_wanted).filter(|build| build.log_lines == 0 && build.has_ended());
     if let Some(path) = lacking.map(|build| build.derivation.clone()) {
         let permit = work(hub)?;
-        let kept = Arc::clone(&hub.kept);
+        let kept = Arc::clone(&source.kept);
         let wanted = path.clone();
-        let log = hub.blocking(move |program, runs| {
+        let log = source.blocking(move |program, runs| {
             let _permit = permit;
             kept.get(program, runs, dir.id(), &wanted)
         });
         let log = log.await?;
         if log.n_lines(View::Of(1)) > 0 {
-            return Ok(LogPart { run, log, view: View::Of(1), derivation: Some(path), play });
+            return Ok(LogPart { host, run, log, view: View::Of(1), derivation: Some(path), play, hold });
         }
     }
     let view = view.ok_or_else(|| {
@@ -143,7 +153,7 @@ pub(crate) async fn log_of(hub: &Hub, asked: &Asked) -> Result<LogPart, Failure>
         View::Of(number) => log.sources().into_iter().find(|(n, ..)| *n == number).map(|(_, path, ..)| path),
         View::Whole => None,
     };
-    Ok(LogPart { run, log, view, derivation, play })
+    Ok(LogPart { host, run, log, view, derivation, play, hold })
 }
 
 /// Returns lines of a log.
@@ -161,7 +171,7 @@ pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<LogAnswer, Failure> 
 
 /// Reads lines; a negative number of the first counts from the end.
 pub(crate) async fn lines(of: LogPart, from: i64, count: u64) -> Result<LogAnswer, Failure> {
-    let LogPart { run, log, view, derivation, play: _play } = of;
+    let LogPart { host, run, log, view, derivation, play: _play, hold: _hold } = of;
     // The extent comes first: a log that is complete has no more lines than those read afterwards.
     let progress = log.progress();
     let total = log.n_lines(view);
@@ -189,6 +199,7 @@ pub(crate) async fn lines(of: LogPart, from: i64, count: u64) -> Result<LogAnswe
     }
     let next = lines.last().map(|line| line.n + 1).filter(|next| *next <= total);
     Ok(LogAnswer {
+        host,
         run,
         derivation,
         total,
@@ -214,6 +225,7 @@ pub(crate) async fn sections(hub: &Hub, asked: &Asked) -> Result<SectionsAnswer,
         title: title(&of.log, &section.keys, of.view),
     });
     Ok(SectionsAnswer {
+        host: of.host,
         run: of.run,
         total,
         is_complete: progress.is_complete,
@@ -256,6 +268,7 @@ pub(crate) async fn search(hub: &Hub, asked: &Asked) -> Result<SearchAnswer, Fai
     });
     let found = found.await.map_err(|_| Failure::unavailable("the log could not be searched"))??;
     Ok(SearchAnswer {
+        host: of.host,
         run: of.run,
         derivation: of.derivation,
         lines: found.lines,
@@ -282,7 +295,7 @@ pub(crate) async fn raw(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
     let (sender, receiver) = tokio::sync::mpsc::channel::<std::io::Result<Vec<u8>>>(2);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        let LogPart { log, view, play: _play, .. } = of;
+        let LogPart { log, view, play: _play, hold: _hold, .. } = of;
         let mut at = 0;
         loop {
             // The extent comes first: what is current then is read to its end.
@@ -339,21 +352,23 @@ pub(crate) fn text(body: Body) -> Response {
 }
 
 /// Returns the lines about a unit, and the end of its own log.
-pub(crate) async fn unit(hub: &Hub, run: &str, unit: &str) -> Result<String, Failure> {
+pub(crate) async fn unit(hub: &Hub, asked: &Asked) -> Result<String, Failure> {
+    let source = hub.source(asked).await?;
     let permit = work(hub)?;
-    let (run, unit) = (run.to_owned(), unit.to_owned());
-    hub.blocking(move |program, runs| {
-        let _permit = permit;
-        let dir = runs.find(Some(&run))?;
-        let logs = Logs { runs, places: program.places(), style: Style::default(), note: &|_| {} };
-        let kept = Kept::default();
-        let request = LogRequest { unit: Some(unit), ..LogRequest::default() };
-        logs.write(&dir, &request, Box::new(kept.clone()))?;
-        let bytes = std::mem::take(&mut *kept.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let text = String::from_utf8_lossy(&bytes);
-        Ok(text.lines().map(|line| format!("{}\n", sanitize(line))).collect::<String>())
-    })
-    .await
+    let (run, unit) = (asked.part("run").to_owned(), asked.part("unit").to_owned());
+    source
+        .blocking(move |program, runs| {
+            let _permit = permit;
+            let dir = runs.find(Some(&run))?;
+            let logs = Logs { runs, places: program.places(), style: Style::default(), note: &|_| {} };
+            let kept = Kept::default();
+            let request = LogRequest { unit: Some(unit), ..LogRequest::default() };
+            logs.write(&dir, &request, Box::new(kept.clone()))?;
+            let bytes = std::mem::take(&mut *kept.0.lock().unwrap_or_else(PoisonError::into_inner));
+            let text = String::from_utf8_lossy(&bytes);
+            Ok(text.lines().map(|line| format!("{}\n", sanitize(line))).collect::<String>())
+        })
+        .await
 }
 
 /// Bytes in memory, of which the last ones are kept.
@@ -379,6 +394,10 @@ impl Write for Kept {
 /// Checks that the hub works: a look at the store, by the way that all news takes, and a look at the newest run.
 pub(crate) async fn health(hub: &Hub) -> Result<Response, Failure> {
     let limit = Duration::from_secs(5);
+    match tokio::time::timeout(limit, hub.fleet.engine.check()).await {
+        Ok(checked) => checked?,
+        Err(_) => return Err(Failure::unavailable("the hub's database does not answer")),
+    }
     let Some(board) = hub.poller.fresh(limit).await else {
         return Err(Failure::unavailable("the board is not updated any more"));
     };
@@ -387,7 +406,7 @@ pub(crate) async fn health(hub: &Hub) -> Result<Response, Failure> {
     }
     if let Some(newest) = board.entries.iter().map(|entry| entry.run).max() {
         let reference = newest.to_string();
-        let look = hub.blocking(move |_, runs| {
+        let look = hub.own.blocking(move |_, runs| {
             let dir = runs.find(Some(&reference));
             // It may have been removed since.
             match dir {

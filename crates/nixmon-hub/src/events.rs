@@ -33,13 +33,24 @@ const LOG_LINES: u64 = 500;
 /// Time between two events of a log, so that a flood comes in few of them.
 const LOG_PACE: Duration = Duration::from_millis(200);
 
-type Events = Sender<Result<Event, Infallible>>;
+pub(crate) type Events = Sender<Result<Event, Infallible>>;
 
-fn stream(hub: &Hub) -> Result<tokio::sync::OwnedSemaphorePermit, Failure> {
+/// Makes the way of events to a client.
+pub(crate) fn channel() -> (Events, mpsc::Receiver<Result<Event, Infallible>>) {
+    mpsc::channel(PENDING)
+}
+
+/// Takes one of the places for streams.
+///
+/// # Errors
+///
+/// If none is left.
+pub(crate) fn stream(hub: &Hub) -> Result<tokio::sync::OwnedSemaphorePermit, Failure> {
     hub.limits.stream().ok_or_else(|| Failure::too_many("too many streams are open", 5))
 }
 
-fn answer(receiver: mpsc::Receiver<Result<Event, Infallible>>) -> Response {
+/// Makes an answer of events.
+pub(crate) fn answer(receiver: mpsc::Receiver<Result<Event, Infallible>>) -> Response {
     let keep_alive = KeepAlive::new().interval(ALIVE);
     let mut response = Sse::new(ReceiverStream::new(receiver)).keep_alive(keep_alive).into_response();
     // A proxy that collects an answer first would hold events back.
@@ -48,7 +59,7 @@ fn answer(receiver: mpsc::Receiver<Result<Event, Infallible>>) -> Response {
 }
 
 /// Makes an event. JSON has no line break, so that its text cannot end it.
-fn event(kind: &str, id: Option<String>, data: &impl serde::Serialize) -> Option<Event> {
+pub(crate) fn event(kind: &str, id: Option<String>, data: &impl serde::Serialize) -> Option<Event> {
     let event = Event::default().event(kind).json_data(data).ok()?;
     Some(match id {
         Some(id) => event.id(id),
@@ -57,7 +68,7 @@ fn event(kind: &str, id: Option<String>, data: &impl serde::Serialize) -> Option
 }
 
 /// Sends an event. Returns whether the client is still there.
-async fn send(events: &Events, event: Option<Event>) -> bool {
+pub(crate) async fn send(events: &Events, event: Option<Event>) -> bool {
     match event {
         Some(event) => events.send(Ok(event)).await.is_ok(),
         None => true,
@@ -144,12 +155,14 @@ async fn follow(hub: &Hub, asked: &Asked) -> Result<(u64, mpsc::Receiver<News>),
             since.parse().map_err(|_| Failure::bad_request("`since` is the cursor of a line, a number"))?
         }
     };
-    let (dir, _) = hub.look(asked.part("run")).await?;
+    let source = hub.source(asked).await?;
+    let (dir, _) = source.look(asked.part("run")).await?;
     let id = dir.id().0;
-    let program = std::sync::Arc::clone(&hub.program);
+    let program = std::sync::Arc::clone(&source.program);
+    let hold = source.hold(&dir);
     let (news, receiver) = mpsc::channel(PENDING);
     tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let (_permit, _hold) = (permit, hold);
         let result = (|| {
             let runs = program.runs()?;
             let mut follow = runs.follow(&dir, Some(cursor))?;
@@ -353,11 +366,13 @@ pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
             let mut told = done;
             while has_text && done < total {
                 let part = api::LogPart {
+                    host: of.host.clone(),
                     run: of.run,
                     log: of.log.clone(),
                     view: of.view,
                     derivation: of.derivation.clone(),
                     play: of.play.clone(),
+                    hold: of.hold.clone(),
                 };
                 let from = i64::try_from(done + 1).unwrap_or(i64::MAX);
                 let Ok(mut answer) = api::lines(part, from, LOG_LINES.min(total - done)).await else {

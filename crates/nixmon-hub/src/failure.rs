@@ -46,6 +46,7 @@ impl Failure {
             StatusCode::METHOD_NOT_ALLOWED => "method-not-allowed",
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::URI_TOO_LONG => "too-large",
             StatusCode::TOO_MANY_REQUESTS => "too-many",
+            StatusCode::CONFLICT => "conflict",
             StatusCode::INTERNAL_SERVER_ERROR => "damaged",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             _ => "bad-request",

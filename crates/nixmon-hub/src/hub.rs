@@ -4,30 +4,30 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use axum::http::HeaderMap;
-use nixmon_runs::clock::unix_ms;
-use nixmon_runs::query::{Look, Runs};
-use nixmon_runs::{QueryError, RunDir};
 
 use crate::access::Access;
 use crate::board::Poller;
+use crate::caller::Caller;
 use crate::failure::Failure;
-use crate::kept::KeptLogs;
+use crate::fleet::Fleet;
+use crate::hosts::name;
 use crate::limits::Limits;
-use crate::play::{Play, Plays};
-use crate::program::Program;
-
-/// Longest wait for a look at the store.
-const LOOK: Duration = Duration::from_secs(20);
+use crate::mirror::Mirrors;
+use crate::source::Source;
 
 /// The state that all requests share.
 pub(crate) struct Hub {
-    pub(crate) program: Arc<dyn Program>,
+    /// The runs of this machine.
+    pub(crate) own: Arc<Source>,
+    /// Hosts, and everything that is kept.
+    pub(crate) fleet: Arc<Fleet>,
+    /// Copies of runs of hosts.
+    pub(crate) mirrors: Mirrors,
+    /// Held while lines of a host without an agent are added.
+    pub(crate) turns: tokio::sync::Mutex<()>,
     pub(crate) poller: Poller,
-    pub(crate) plays: Plays,
-    pub(crate) kept: Arc<KeptLogs>,
     pub(crate) access: Access,
     pub(crate) limits: Limits,
     pub(crate) counts: Counts,
@@ -52,47 +52,25 @@ impl Counts {
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hub")
-            .field("poller", &self.poller)
-            .field("plays", &self.plays)
-            .finish_non_exhaustive()
+        f.debug_struct("Hub").field("poller", &self.poller).field("own", &self.own).finish_non_exhaustive()
     }
 }
 
 impl Hub {
-    /// Does work with the store of runs that blocks.
-    pub(crate) async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&dyn Program, &Runs<'_>) -> Result<T, QueryError> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let program = Arc::clone(&self.program);
-        let work = tokio::task::spawn_blocking(move || {
-            let runs = program.runs()?;
-            work(&*program, &runs)
-        });
-        match tokio::time::timeout(LOOK, work).await {
-            Ok(Ok(result)) => result.map_err(Failure::from),
-            Ok(Err(_)) => Err(Failure::unavailable("the request could not be carried out")),
-            Err(_) => Err(Failure::unavailable("the store of runs does not answer")),
+    /// Returns the runs that a request is about: those of the host in its path, else of this machine.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such host.
+    pub(crate) async fn source(&self, asked: &Asked) -> Result<Arc<Source>, Failure> {
+        match asked.path.get("host") {
+            None => Ok(Arc::clone(&self.own)),
+            Some(host) => {
+                let host = self.fleet.engine.host(&name(host)?).await?;
+                let host = host.ok_or_else(|| Failure::not_found("there is no such host"))?;
+                Ok(self.mirrors.source(&host))
+            }
         }
-    }
-
-    /// Finds a run by its number or name, and looks at it.
-    pub(crate) async fn look(&self, reference: &str) -> Result<(RunDir, Look), Failure> {
-        let reference = reference.to_owned();
-        self.blocking(move |_, runs| {
-            let dir = runs.find(Some(&reference))?;
-            let look = runs.look(&dir, unix_ms())?;
-            Ok((dir, look))
-        })
-        .await
-    }
-
-    /// Finds a run, and begins to read its recording.
-    pub(crate) async fn play(&self, reference: &str) -> Result<(RunDir, Look, Play), Failure> {
-        let (dir, look) = self.look(reference).await?;
-        let play = self.plays.get(dir.id())?;
-        Ok((dir, look, play))
     }
 }
 
@@ -101,6 +79,7 @@ impl Hub {
 pub(crate) struct Asked {
     pub(crate) path: BTreeMap<String, String>,
     pub(crate) params: Params,
+    pub(crate) caller: Caller,
     pub(crate) headers: HeaderMap,
 }
 

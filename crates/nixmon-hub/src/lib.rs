@@ -5,23 +5,31 @@
 
 mod accept;
 mod access;
+mod actions;
 mod answers;
 mod api;
 mod board;
+mod caller;
 mod detail;
+pub mod engine;
 mod events;
 mod failure;
+mod fleet;
+mod hosts;
 mod hub;
+mod ingest;
 mod kept;
 mod limits;
 mod log;
 mod metrics;
+mod mirror;
 mod openapi;
 mod page;
 mod play;
 mod program;
 mod routes;
 mod server;
+mod source;
 
 pub use program::Program;
 pub use server::{Config, HubError, serve};

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use nixmon_runs::clock::unix_ms;
 
 use crate::board::Group;
+use crate::fleet::state_of;
 use crate::hub::Hub;
 
 /// The media type of the format.
@@ -20,11 +21,12 @@ pub(crate) fn text(hub: &Hub) -> String {
     let statuses = || board.entries.iter().filter_map(|entry| entry.status.as_ref());
     let going = || statuses().filter(|status| !status.has_ended());
     let sum = |values: &mut dyn Iterator<Item = usize>| values.sum::<usize>() as f64;
-    let (n_logs, log_bytes) = hub.plays.extent();
+    let (n_logs, log_bytes) = hub.own.plays.extent();
     let one = |value: f64| vec![(String::new(), value)];
     let seconds = |ms: u64| ms as f64 / 1000.0;
     let now = unix_ms();
-    let metrics: [Metric; 11] = [
+    let hosts = hosts(hub, now);
+    let metrics: [Metric; 13] = [
         (
             "nixmon_runs",
             "gauge",
@@ -79,6 +81,13 @@ pub(crate) fn text(hub: &Hub) -> String {
             hub.counts.get().map(|(class, n)| (format!("{{class=\"{class}xx\"}}"), n as f64)).collect(),
         ),
         ("nixmon_hub_streams", "gauge", "Open streams.", one(hub.limits.n_streams() as f64)),
+        (
+            "nixmon_hub_agents",
+            "gauge",
+            "Agents that are connected to this hub.",
+            one(hub.fleet.n_connections() as f64),
+        ),
+        ("nixmon_host_state", "gauge", "The state of each host: its own has 1.", hosts),
         ("nixmon_hub_log_bytes", "gauge", "Bytes of logs that are held for readers.", one(log_bytes as f64)),
     ];
     let mut text = String::new();
@@ -94,6 +103,16 @@ pub(crate) fn text(hub: &Hub) -> String {
         "# HELP nixmon_hub_logs Logs that are held for readers.\n# TYPE nixmon_hub_logs gauge\nnixmon_hub_logs {n_logs}\n"
     );
     text
+}
+
+/// Returns the state of each host. Names of hosts need no escapes.
+fn hosts(hub: &Hub, now: u64) -> Vec<(String, f64)> {
+    let hosts = hub.fleet.hosts();
+    let labels = hosts.hosts.values().filter_map(|host| {
+        let state = serde_json::to_value(state_of(host, now)).ok()?;
+        Some(format!("{{host=\"{}\",state=\"{}\"}}", host.name, state.as_str()?))
+    });
+    labels.map(|labels| (labels, 1.0)).collect()
 }
 
 /// Names with their own series at most.

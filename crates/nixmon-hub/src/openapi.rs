@@ -3,8 +3,9 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use crate::actions::{ACTIONS, Body};
 use crate::answers::ErrorAnswer;
-use crate::routes::{self, Answer, Route};
+use crate::routes::{self, Answer, Parameter, Served};
 
 /// Returns the document.
 pub(crate) fn document() -> Value {
@@ -14,7 +15,7 @@ pub(crate) fn document() -> Value {
     let mut generator = settings.into_generator();
     let error = generator.subschema_for::<ErrorAnswer>();
     let mut paths = Map::new();
-    for route in routes::all() {
+    for Served { path, id, route } in routes::all() {
         let content = match route.answer {
             Answer::Json(schema) => json!({ "application/json": { "schema": schema(&mut generator) } }),
             Answer::Page(schema) => json!({
@@ -24,15 +25,45 @@ pub(crate) fn document() -> Value {
         };
         let failures = json!({ "application/json": { "schema": error } });
         let operation = json!({
-            "operationId": route.id,
+            "operationId": id,
             "summary": route.summary,
-            "parameters": parameters(route),
+            "parameters": parameters(&path, route.parameters),
             "responses": {
                 "200": { "description": route.summary, "content": content },
                 "default": { "description": "A refusal or a failure.", "content": failures },
             },
         });
-        paths.insert(route.path.to_owned(), json!({ "get": operation }));
+        paths.insert(path, json!({ "get": operation }));
+    }
+    for action in ACTIONS {
+        let answer = (action.answer)(&mut generator);
+        let mut operation = json!({
+            "operationId": action.id,
+            "summary": action.summary,
+            "parameters": parameters(action.path, action.parameters),
+            "responses": {
+                action.status.as_str(): {
+                    "description": action.summary, "content": { "application/json": { "schema": answer } },
+                },
+                "default": {
+                    "description": "A refusal or a failure.",
+                    "content": { "application/json": { "schema": error } },
+                },
+            },
+        });
+        let content = match action.body {
+            Body::Json(schema) => json!({ "application/json": { "schema": schema(&mut generator) } }),
+            Body::Text => json!({ "text/plain": {} }),
+            Body::None => Value::Null,
+        };
+        if !content.is_null()
+            && let Some(operation) = operation.as_object_mut()
+        {
+            operation.insert("requestBody".to_owned(), json!({ "required": true, "content": content }));
+        }
+        if let Some(methods) = paths.entry(action.path).or_insert_with(|| json!({})).as_object_mut() {
+            methods.insert("post".to_owned(), operation);
+        }
     }
     let schemas = generator.take_definitions(true);
     json!({
@@ -49,17 +80,20 @@ pub(crate) fn document() -> Value {
     })
 }
 
-fn parameters(route: &Route) -> Vec<Value> {
-    let of_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+fn parameters(path: &str, of_query: &[Parameter]) -> Vec<Value> {
+    let of_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let of_path = of_path.map(|name| {
         let about = match name {
+            "host" => "The name of a host.",
             "run" => "The number or the name of a run; of a name, its newest run.",
+            "command" => "The number of a command.",
+            "batch" => "The number of a batch.",
             "unit" => "The name of a unit, with or without `.service`.",
             _ => "The name of a file.",
         };
         json!({ "name": name, "in": "path", "required": true, "description": about, "schema": { "type": "string" } })
     });
-    let of_query = route.parameters.iter().map(|parameter| {
+    let of_query = of_query.iter().map(|parameter| {
         json!({
             "name": parameter.name, "in": "query", "required": false,
             "description": parameter.about, "schema": { "type": parameter.kind },
@@ -88,13 +122,14 @@ mod tests {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference}");
         }
-        let ids: BTreeSet<&str> = routes::all().iter().map(|route| route.id).collect();
-        assert_eq!(ids.len(), routes::all().len(), "an id is there twice");
-        for route in routes::all() {
-            let operation = &document["paths"][route.path]["get"];
-            let n_in_path = route.path.matches('{').count();
+        let ids: BTreeSet<String> = routes::all().map(|served| served.id).collect();
+        assert_eq!(ids.len(), routes::all().count(), "an id is there twice");
+        assert!(document["paths"]["/api/v1/hosts/{host}/runs/{run}/log"].is_object());
+        for Served { path, route, .. } in routes::all() {
+            let operation = &document["paths"][&path]["get"];
+            let n_in_path = path.matches('{').count();
             let parameters = operation["parameters"].as_array().unwrap();
-            assert_eq!(parameters.len(), n_in_path + route.parameters.len(), "{}", route.path);
+            assert_eq!(parameters.len(), n_in_path + route.parameters.len(), "{path}");
         }
     }
 }

@@ -7,23 +7,32 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use schemars::{Schema, SchemaGenerator};
 
 use crate::accept::{Form, form};
+use crate::actions::{ACTIONS, Order};
 use crate::answers::{
     InstructionsAnswer, LogAnswer, RunAnswer, RunsAnswer, SearchAnswer, SectionsAnswer, UnitAnswer,
 };
+use crate::caller::Caller;
 use crate::failure::Failure;
+use crate::hosts::{
+    self, AuditAnswer, BatchAnswer, BatchesAnswer, CommandsAnswer, HostAnswer, HostRunsAnswer, HostsAnswer,
+};
 use crate::hub::{Asked, Hub, Params};
 use crate::page::{self, assets};
-use crate::{api, events, metrics, openapi};
+use crate::{api, events, ingest, metrics, openapi, server};
 
 type Called = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// Time in which the body of a request has to come.
+const BODY: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A path that is served.
 pub(crate) struct Route {
@@ -202,7 +211,7 @@ const ROUTES: &[Route] = &[
         summary: "A run: phases, failures, builds, units.",
         parameters: &[],
         answer: Answer::Json(schema::<RunAnswer>),
-        call: |hub, asked| Box::pin(async move { Ok(json(&api::run(&hub, asked.part("run")).await?)) }),
+        call: |hub, asked| Box::pin(async move { Ok(json(&api::run(&hub, &asked).await?)) }),
     },
     Route {
         path: "/api/v1/runs/{run}/events",
@@ -276,16 +285,105 @@ const ROUTES: &[Route] = &[
         answer: Answer::Other("text/plain"),
         call: |hub, asked| {
             Box::pin(async move {
-                let text = api::unit(&hub, asked.part("run"), asked.part("unit")).await?;
+                let text = api::unit(&hub, &asked).await?;
                 Ok(api::text(Body::from(text)))
             })
         },
     },
+    Route {
+        path: "/api/v1/hosts",
+        id: "hosts",
+        summary: "All hosts with their states: those with trouble first.",
+        parameters: &[],
+        answer: Answer::Json(schema::<HostsAnswer>),
+        call: |hub, _| Box::pin(async move { Ok(json(&hosts::all(&hub))) }),
+    },
+    Route {
+        path: "/api/v1/events/hosts",
+        id: "hostEvents",
+        summary: "Changes of hosts: events `reset`, `host` and `removed`.",
+        parameters: &[SINCE],
+        answer: Answer::Other("text/event-stream"),
+        call: |hub, asked| Box::pin(async move { hosts::stream(&hub, &asked) }),
+    },
+    Route {
+        path: "/api/v1/hosts/{host}",
+        id: "host",
+        summary: "A host with its state.",
+        parameters: &[],
+        answer: Answer::Json(schema::<HostAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::one(&hub, &asked).await?)) }),
+    },
+    Route {
+        path: "/api/v1/hosts/{host}/runs",
+        id: "hostRuns",
+        summary: "The runs of a host, the newest first.",
+        parameters: &[LIMIT],
+        answer: Answer::Json(schema::<HostRunsAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::runs(&hub, &asked).await?)) }),
+    },
+    Route {
+        path: "/api/v1/hosts/{host}/commands",
+        id: "commands",
+        summary: "The commands of a host, the newest first.",
+        parameters: &[LIMIT],
+        answer: Answer::Json(schema::<CommandsAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::commands(&hub, &asked).await?)) }),
+    },
+    Route {
+        path: "/api/v1/batches",
+        id: "batches",
+        summary: "Commands on many hosts, the newest first.",
+        parameters: &[LIMIT],
+        answer: Answer::Json(schema::<BatchesAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::batches(&hub, &asked).await?)) }),
+    },
+    Route {
+        path: "/api/v1/batches/{batch}",
+        id: "batch",
+        summary: "A command on many hosts.",
+        parameters: &[],
+        answer: Answer::Json(schema::<BatchAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::batch(&hub, &asked).await?)) }),
+    },
+    Route {
+        path: "/api/v1/audit",
+        id: "audit",
+        summary: "Who asked for what, with its result, the newest first.",
+        parameters: &[
+            LIMIT,
+            Parameter { name: "before", kind: "integer", about: "Only lines with a lower number than this." },
+        ],
+        answer: Answer::Json(schema::<AuditAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::audit(&hub, &asked).await?)) }),
+    },
 ];
 
-/// Returns the table.
-pub(crate) fn all() -> &'static [Route] {
-    ROUTES
+/// A path of the table as it is served.
+pub(crate) struct Served {
+    pub(crate) path: String,
+    /// The name for generated programs.
+    pub(crate) id: String,
+    pub(crate) route: &'static Route,
+}
+
+/// Returns everything that is served: the table, and each path about a run once more for the runs of a host.
+pub(crate) fn all() -> impl Iterator<Item = Served> {
+    ROUTES.iter().flat_map(|route| {
+        let own = Served { path: route.path.to_owned(), id: route.id.to_owned(), route };
+        let of_host = route.path.split_once("/runs/{run}").map(|(before, after)| {
+            let mut id = route.id.to_owned();
+            if let Some(first) = id.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            Served {
+                path: format!("{before}/hosts/{{host}}/runs/{{run}}{after}"),
+                id: format!("host{id}"),
+                route,
+            }
+        });
+        std::iter::once(own).chain(of_host)
+    })
 }
 
 /// Makes an answer of JSON.
@@ -296,7 +394,7 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Response {
 /// Makes the router. The API is there without the number of its version as well.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     let mut router = Router::new();
-    for route in ROUTES {
+    for Served { path: served, route, .. } in all() {
         let handler = get(
             move |State(hub): State<Arc<Hub>>,
                   path: Option<Path<BTreeMap<String, String>>>,
@@ -304,6 +402,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
                 Query<BTreeMap<String, String>>,
                 axum::extract::rejection::QueryRejection,
             >,
+                  axum::Extension(caller): axum::Extension<Caller>,
                   headers: HeaderMap| async move {
                 let path = path.map(|Path(path)| path).unwrap_or_default();
                 let is_page = matches!(route.answer, Answer::Page(_));
@@ -320,7 +419,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
                         "there is no parameter `{}` here",
                         nixmon_log::escapes::sanitize(name)
                     ))),
-                    None => (route.call)(hub, Asked { path, params, headers }).await,
+                    None => (route.call)(hub, Asked { path, params, caller, headers }).await,
                 };
                 let mut response = match result {
                     Ok(response) => response,
@@ -333,11 +432,60 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
                 response
             },
         );
-        if let Some(rest) = route.path.strip_prefix("/api/v1/") {
+        if let Some(rest) = served.strip_prefix("/api/v1/") {
             router = router.route(&format!("/api/{rest}"), handler.clone());
         }
-        router = router.route(route.path, handler);
+        router = router.route(&served, handler);
     }
+    for action in ACTIONS {
+        let handler = axum::routing::post(
+            move |State(hub): State<Arc<Hub>>,
+                  Path(path): Path<BTreeMap<String, String>>,
+                  query: Result<
+                Query<BTreeMap<String, String>>,
+                axum::extract::rejection::QueryRejection,
+            >,
+                  axum::Extension(caller): axum::Extension<Caller>,
+                  body: Body| async move {
+                let params = query.map(|Query(params)| Params(params)).unwrap_or_default();
+                let known = |name: &str| action.parameters.iter().any(|parameter| parameter.name == name);
+                if params.0.keys().any(|name| !known(name)) {
+                    return Failure::bad_request("there is no such parameter here").into_response();
+                }
+                let read = axum::body::to_bytes(body, action.body.limit());
+                let body = match tokio::time::timeout(BODY, read).await {
+                    Ok(Ok(body)) => body,
+                    Ok(Err(_)) => return server::too_large(action).into_response(),
+                    Err(_) => {
+                        let message = "the body has not come in time";
+                        return Failure::new(StatusCode::REQUEST_TIMEOUT, message).into_response();
+                    }
+                };
+                match (action.call)(hub, Order { path, params, caller, body }).await {
+                    Ok(response) => response,
+                    Err(failure) => failure.into_response(),
+                }
+            },
+        );
+        if let Some(rest) = action.path.strip_prefix("/api/v1/") {
+            router = router.route(&format!("/api/{rest}"), handler.clone());
+        }
+        router = router.route(action.path, handler);
+    }
+    let agent = get(
+        |State(hub): State<Arc<Hub>>,
+         axum::Extension(caller): axum::Extension<Caller>,
+         upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>| async move {
+            let Ok(upgrade) = upgrade else {
+                return Failure::bad_request("an agent connects here with a WebSocket").into_response();
+            };
+            match ingest::upgrade(&hub.fleet, caller, upgrade) {
+                Ok(response) => response,
+                Err(failure) => failure.into_response(),
+            }
+        },
+    );
+    router = router.route(nixmon_fleet::AGENT_PATH, agent);
     router
         .fallback(|headers: HeaderMap| async move {
             let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());

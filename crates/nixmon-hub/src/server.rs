@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -18,15 +19,19 @@ use nixmon_runs::clock::unix_ms;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::access::{Access, Refused};
+use crate::access::{Access, Refused, credentials};
+use crate::actions;
 use crate::board::Poller;
+use crate::caller::Caller;
+use crate::engine::{Engine, EngineError, Hash, Kept};
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::hub::{Hub, Peer};
-use crate::kept::KeptLogs;
 use crate::limits::Limits;
-use crate::play::Plays;
+use crate::mirror::Mirrors;
 use crate::program::Program;
 use crate::routes;
+use crate::source::Source;
 
 /// Connections at once; further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 512;
@@ -51,8 +56,12 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Serve other machines without TLS.
     pub insecure: bool,
-    /// The directory for copies of logs, whose files have no name.
+    /// The directory for copies of logs, whose files have no name, and for the embedded engine.
     pub directory: PathBuf,
+    /// The address of a PostgreSQL database that keeps everything in the place of the embedded engine.
+    pub engine: Option<String>,
+    /// Limits on what is kept of each host.
+    pub kept: Kept,
 }
 
 /// A failure to serve.
@@ -80,6 +89,9 @@ pub enum HubError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// What the hub keeps cannot be used.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// Serving failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -122,14 +134,21 @@ pub async fn serve(
     let listener =
         TcpListener::bind(address).await.map_err(|source| HubError::Address { address, source })?;
     let address = listener.local_addr()?;
+    let engine = match &config.engine {
+        Some(address) => Engine::connect(address).await?,
+        None => Engine::open(&config.directory.join("hub.db"))?,
+    };
+    let mirrors = Mirrors::new(engine.clone(), &config.directory)?;
+    let fleet = Fleet::start(engine, config.kept).await?;
     let first = Arc::clone(&program);
     let poller =
         tokio::task::spawn_blocking(move || Poller::start(first)).await.map_err(std::io::Error::other)??;
     let hub = Arc::new(Hub {
+        fleet,
+        mirrors,
+        turns: Default::default(),
         poller,
-        plays: Plays::new(Arc::clone(&program), config.directory.clone()),
-        kept: Arc::new(KeptLogs::new(config.directory)),
-        program,
+        own: Arc::new(Source::new(None, program, config.directory)),
         access: Access::new(address.ip(), &config.hosts, config.token),
         limits: Limits::default(),
         counts: Default::default(),
@@ -161,7 +180,8 @@ async fn accept(listener: TcpListener, hub: Arc<Hub>) -> Result<(), HubError> {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD)
                 .max_buf_size(MAX_HEAD)
-                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+                .with_upgrades();
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection has ended");
             }
@@ -171,9 +191,9 @@ async fn accept(listener: TcpListener, hub: Arc<Hub>) -> Result<(), HubError> {
 
 /// Checks a request before anything else looks at it, and marks every answer.
 async fn guard(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Response {
-    let refused = check(&hub, &request).err();
-    let mut response = match refused {
-        Some(failure) => {
+    let (mut parts, body) = request.into_parts();
+    let mut response = match check(&hub, &parts).await {
+        Err(failure) => {
             let needs_token = failure.status == StatusCode::UNAUTHORIZED;
             let is_method = failure.status == StatusCode::METHOD_NOT_ALLOWED;
             let mut response = failure.into_response();
@@ -187,7 +207,10 @@ async fn guard(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Res
             }
             response
         }
-        None => next.run(request).await,
+        Ok(caller) => {
+            parts.extensions.insert(caller);
+            next.run(Request::from_parts(parts, body)).await
+        }
     };
     hub.counts.add(response.status().as_u16());
     let headers = response.headers_mut();
@@ -204,48 +227,112 @@ async fn guard(State(hub): State<Arc<Hub>>, request: Request, next: Next) -> Res
     response
 }
 
-fn check(hub: &Hub, request: &Request) -> Result<(), Failure> {
-    let now = Instant::now();
-    let from = request.extensions().get::<Peer>().map(|peer| peer.0);
-    let later = |wait: Duration| Failure::too_many("too many requests", wait.as_secs() + 1);
-    if let Some(from) = from {
-        hub.limits.request(from, now).map_err(later)?;
+async fn check(hub: &Hub, request: &Parts) -> Result<Caller, Failure> {
+    let from = request.extensions.get::<Peer>().map(|peer| peer.0);
+    let path = request.uri.path();
+    let is_agent = path == nixmon_fleet::AGENT_PATH;
+    // Agents have tokens that nobody guesses, and may be many behind one address.
+    if let Some(from) = from.filter(|_| !is_agent) {
+        hub.limits.request(from, Instant::now()).map_err(later)?;
     }
-    let headers = request.headers();
+    let headers = &request.headers;
     let get = |name: &str| one(headers, name);
-    let is_navigation = get("sec-fetch-mode") == Some(b"navigate");
-    let checked = hub.access.check(
-        one(headers, "host"),
-        get("origin"),
-        get("sec-fetch-site"),
-        is_navigation,
-        get("authorization"),
-    );
-    checked.map_err(|refused| match refused {
+    let is_navigation = get("sec-fetch-mode") == Some(b"navigate") && request.method == Method::GET;
+    let checked = hub.access.check(one(headers, "host"), get("origin"), get("sec-fetch-site"), is_navigation);
+    checked.map_err(|refused| refusal(hub, from, refused))?;
+    let uri = &request.uri;
+    if uri.path().len() + uri.query().map_or(0, str::len) > MAX_URI {
+        return Err(Failure::new(StatusCode::URI_TOO_LONG, "the address is too long"));
+    }
+    let caller = caller(hub, from, headers, is_agent).await?;
+    if let Caller::Host { name, .. } = &caller
+        && !is_agent
+        && !["logs", "heartbeat"].iter().any(|last| {
+            [format!("/api/v1/hosts/{name}/{last}"), format!("/api/hosts/{name}/{last}")]
+                .contains(&path.to_owned())
+        })
+    {
+        return Err(Failure::new(
+            StatusCode::FORBIDDEN,
+            "a host reports about itself, and sees nothing else",
+        ));
+    }
+    if matches!(request.method, Method::GET | Method::HEAD) {
+        let has_body = get("content-length").is_some_and(|length| length != b"0")
+            || headers.contains_key(header::TRANSFER_ENCODING);
+        if has_body {
+            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "a request has no body here"));
+        }
+        return Ok(caller);
+    }
+    let action = actions::at(path).filter(|_| request.method == Method::POST);
+    let Some(action) = action else {
+        return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this address only answers GET"));
+    };
+    let length =
+        get("content-length").and_then(|length| std::str::from_utf8(length).ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > action.body.limit() as u64) {
+        return Err(too_large(action));
+    }
+    // A page of another site cannot send this type without asking first.
+    let is_json = get("content-type").is_some_and(|kind| kind.starts_with(b"application/json"));
+    if matches!(action.body, actions::Body::Json(_)) && !is_json {
+        return Err(Failure::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the body has to be `application/json`",
+        ));
+    }
+    Ok(caller)
+}
+
+fn later(wait: Duration) -> Failure {
+    Failure::too_many("too many requests", wait.as_secs() + 1)
+}
+
+/// Says that a body is too large.
+pub(crate) fn too_large(action: &actions::Action) -> Failure {
+    let limit = action.body.limit();
+    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has at most {limit} bytes here"))
+}
+
+fn refusal(hub: &Hub, from: Option<std::net::IpAddr>, refused: Refused) -> Failure {
+    match refused {
         Refused::Host => Failure::new(
             StatusCode::MISDIRECTED_REQUEST,
             "this hub does not go by that name; --host NAME adds one",
         ),
         Refused::Origin => Failure::new(StatusCode::FORBIDDEN, "pages of other sites may not ask this hub"),
         Refused::NoToken => Failure::new(StatusCode::UNAUTHORIZED, "this hub needs a token"),
-        Refused::WrongToken => match from.map(|from| hub.limits.guess(from, now)) {
+        Refused::WrongToken => match from.map(|from| hub.limits.guess(from, Instant::now())) {
             Some(Err(wait)) => later(wait),
             _ => Failure::new(StatusCode::UNAUTHORIZED, "this is not the token of this hub"),
         },
-    })?;
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this hub only answers GET"));
     }
-    let has_body = get("content-length").is_some_and(|length| length != b"0")
-        || headers.contains_key(header::TRANSFER_ENCODING);
-    if has_body {
-        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "a request has no body here"));
+}
+
+/// Finds out who asks.
+async fn caller(
+    hub: &Hub,
+    from: Option<std::net::IpAddr>,
+    headers: &HeaderMap,
+    is_agent: bool,
+) -> Result<Caller, Failure> {
+    let authorization = one(headers, "authorization");
+    let checked = hub.access.check_token(authorization);
+    if hub.access.has_token() && checked.is_ok() {
+        return Ok(Caller::with_token());
     }
-    let uri = request.uri();
-    if uri.path().len() + uri.query().map_or(0, str::len) > MAX_URI {
-        return Err(Failure::new(StatusCode::URI_TOO_LONG, "the address is too long"));
+    let given = authorization.and_then(credentials).and_then(|given| String::from_utf8(given).ok());
+    if let Some(given) = given
+        && let Some((id, name)) = hub.fleet.engine.host_of_token(Hash::of(&given)).await?
+    {
+        return Ok(Caller::Host { id, name });
     }
-    Ok(())
+    if is_agent {
+        return Err(refusal(hub, from, Refused::WrongToken));
+    }
+    checked.map_err(|refused| refusal(hub, from, refused))?;
+    Ok(Caller::local())
 }
 
 /// Returns the value of a header that is there once; a second one makes both void.
@@ -270,6 +357,8 @@ mod tests {
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             insecure,
             directory: PathBuf::new(),
+            engine: None,
+            kept: Kept::default(),
         };
         let result = config.check();
         let kind = match &result {

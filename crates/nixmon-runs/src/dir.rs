@@ -27,6 +27,8 @@ pub struct RunDir {
     path: PathBuf,
     /// It is written even if it belongs to another user.
     allows_others: bool,
+    /// It is a copy of a run of another machine.
+    is_mirror: bool,
 }
 
 /// The width of a guard's note, so that a later one is no longer.
@@ -88,7 +90,7 @@ impl AnyFormat {
 
 impl RunDir {
     pub(super) fn new(id: RunId, path: PathBuf) -> Self {
-        Self { id, path, allows_others: false }
+        Self { id, path, allows_others: false, is_mirror: false }
     }
 
     /// The run that is kept in this directory; `None` if its name is no number.
@@ -101,6 +103,12 @@ impl RunDir {
     #[must_use]
     pub fn allow_others(self, allows_others: bool) -> Self {
         Self { allows_others, ..self }
+    }
+
+    /// Says that it is a copy of a run of another machine: see [`crate::Store::mirror`].
+    #[must_use]
+    pub(super) fn mirror(self, is_mirror: bool) -> Self {
+        Self { is_mirror, ..self }
     }
 
     /// Fails if it belongs to another user.
@@ -423,6 +431,8 @@ impl RunDir {
     pub fn life(&self, now: u64) -> Result<Life, StoreError> {
         match self.status()? {
             Some(status) if status.state == RunState::Ended => return Ok(Life::Ended),
+            // Its processes are those of another machine, which finds out how it has ended.
+            _ if self.is_mirror => return Ok(Life::Monitored),
             _ => {}
         }
         if self.monitor_lives() {

@@ -1,5 +1,6 @@
 //! The facts of a run, which hardly change during it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
@@ -26,6 +27,9 @@ pub struct Facts {
     pub background: bool,
     /// The run that has to succeed before.
     pub after: Option<RunId>,
+    /// The number of the command of a hub that asked for it, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<u64>,
     /// When it was asked for, in milliseconds since 1970.
     pub created_at: u64,
     /// Its usual duration, in milliseconds.
@@ -81,7 +85,7 @@ pub enum StdoutUse {
 }
 
 /// The machine and the programs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Environment {
     /// Version of nixmon.

@@ -46,6 +46,15 @@ pub fn create_file(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a file to read it, without following a link, and without waiting where it is a pipe.
+///
+/// # Errors
+///
+/// If it cannot be read, or is no regular file.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    open(path)
+}
+
+/// Opens a file to read it, without following a link, and without waiting where it is a pipe.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path)
 }
@@ -152,7 +161,11 @@ pub(super) fn is_locked(path: &Path) -> bool {
 }
 
 /// Creates a private directory, and those above it.
-pub(super) fn make_dir(path: &Path) -> Result<(), StoreError> {
+///
+/// # Errors
+///
+/// If one cannot be made.
+pub fn make_dir(path: &Path) -> Result<(), StoreError> {
     let new: Vec<_> = path.ancestors().take_while(|path| std::fs::symlink_metadata(path).is_err()).collect();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| StoreError::io("cannot make", path, error))?;
@@ -162,6 +175,15 @@ pub(super) fn make_dir(path: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Replaces a file as a whole, durably: a reader sees the old one or the new one.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    replace(path, bytes, Durability::Synced)
 }
 
 /// Writes beside the file and renames, so that a reader sees the old one or the new one.

@@ -50,7 +50,7 @@ pub use dir::{GUARDS, GuardNote, Life, RunDir};
 pub use error::{ErrorKind, InProgress, KnownRuns, QueryError, StoreError, about, short_command};
 pub use evidence::{Places, ServiceLogs, SwitchTarget, check_pattern, evidence};
 pub use facts::{Environment, Exit, Facts, ProcessId, Reading, StdoutUse};
-pub use files::{Lock, check_owner, create_file};
+pub use files::{Lock, check_owner, create_file, make_dir, open_file, replace_file};
 pub use played::Played;
 pub use progress::progress;
 pub use recording::{Recorder, Recording, RecordingError};

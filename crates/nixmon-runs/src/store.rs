@@ -16,6 +16,8 @@ pub struct Store {
     socket_dirs: Vec<PathBuf>,
     /// It is written even if it belongs to another user.
     allows_others: bool,
+    /// Its runs are copies of those of another machine.
+    is_mirror: bool,
     patience: Duration,
 }
 
@@ -42,7 +44,14 @@ const MAX_NUMBER: u64 = 1_000_000_000_000;
 impl Store {
     /// Opens the store in this directory, which is created together with its first run.
     pub fn open(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), socket_dirs: Vec::new(), allows_others: false, patience: PATIENCE }
+        let root = root.into();
+        Self { root, socket_dirs: Vec::new(), allows_others: false, is_mirror: false, patience: PATIENCE }
+    }
+
+    /// Opens copies of runs of another machine. Their processes are none of this machine, so a run goes on until its status says
+    /// that it has ended, and nothing here finds that out.
+    pub fn mirror(root: impl Into<PathBuf>) -> Self {
+        Self { is_mirror: true, ..Self::open(root) }
     }
 
     /// Waits so long for the store's lock, before it is an error that another process holds it.
@@ -212,7 +221,8 @@ impl Store {
 
     /// The directory of a run, there or not.
     pub(super) fn dir(&self, id: RunId) -> RunDir {
-        RunDir::new(id, self.root.join(id.to_string())).allow_others(self.allows_others)
+        let dir = RunDir::new(id, self.root.join(id.to_string()));
+        dir.allow_others(self.allows_others).mirror(self.is_mirror)
     }
 
     /// Returns the run with this number.

@@ -7,10 +7,11 @@ use nixmon_runs::Status;
 
 use super::{Page, render, words};
 use crate::answers::{LogAnswer, LogLine};
+use crate::source::Paths;
 
 /// Renders lines of a log.
 pub(super) fn page(answer: &LogAnswer, status: &Status) -> Response {
-    let LogAnswer { run, derivation, total, lines, .. } = answer;
+    let LogAnswer { host, run, derivation, total, lines, .. } = answer;
     let of = derivation.as_deref().map(|path| format!("derivation={}", words::encode(path)));
     let with = |rest: &str| match &of {
         Some(of) if rest.is_empty() => format!("?{of}"),
@@ -22,6 +23,7 @@ pub(super) fn page(answer: &LogAnswer, status: &Status) -> Response {
         Some(path) => nixmon_log::nix::store_path::derivation_name(path).unwrap_or(path).to_owned(),
         None => "Log".to_owned(),
     };
+    let at = Paths::of(host.as_deref()).run(run);
     let first = lines.first().map_or(1, |line| line.n);
     let page = 500;
     let content = html! {
@@ -29,28 +31,28 @@ pub(super) fn page(answer: &LogAnswer, status: &Status) -> Response {
             h1 { (title) " " span.n id="log-total" { (count(*total, "line", "lines")) } }
             @if let Some(error) = &answer.error { p.alert role="alert" { "The log cannot be read to its end: " (error) } }
         }
-        div.viewer id="log" data-run=(run) data-query=(of.as_deref().unwrap_or_default()) data-total=(total) {
+        div.viewer id="log" data-log={ "/api/v1" (at) "/log" } data-query=(of.as_deref().unwrap_or_default()) data-total=(total) {
             div.lines.plain-log role="region" aria-label="Log" tabindex="0" {
                 @if lines.is_empty() { p.hint { "No lines so far." } }
                 @for line in lines { (self::line(line, derivation.is_none())) }
             }
             nav.pages aria-label="Parts of the log" {
                 @if first > 1 {
-                    a href={ "/runs/" (run) "/log" (with("")) } { "First lines" }
-                    a href={ "/runs/" (run) "/log" (with(&format!("from={}", first.saturating_sub(page).max(1)))) } { "Earlier lines" }
+                    a href={ (at) "/log" (with("")) } { "First lines" }
+                    a href={ (at) "/log" (with(&format!("from={}", first.saturating_sub(page).max(1)))) } { "Earlier lines" }
                 }
                 @if let Some(next) = answer.next {
-                    a href={ "/runs/" (run) "/log" (with(&format!("from={next}"))) } { "Later lines" }
-                    a href={ "/runs/" (run) "/log" (with(&format!("from=-{page}"))) } { "Last lines" }
+                    a href={ (at) "/log" (with(&format!("from={next}"))) } { "Later lines" }
+                    a href={ (at) "/log" (with(&format!("from=-{page}"))) } { "Last lines" }
                 }
-                a href={ "/api/v1/runs/" (run) "/log/raw" (with("")) } { "Download" }
+                a href={ "/api/v1" (at) "/log/raw" (with("")) } { "Download" }
                 span.hint { (thousands(first)) " to " (thousands(lines.last().map_or(0, |line| line.n))) " of " (thousands(*total)) }
             }
         }
     };
     let trail = [
-        (format!("/runs/{run}"), format!("{} run {run}", words::of_run(status).sign)),
-        (format!("/runs/{run}/log"), "log".to_owned()),
+        (at.clone(), format!("{} run {run}", words::of_run(status).sign)),
+        (format!("{at}/log"), "log".to_owned()),
     ];
     let title = format!("{title} · {}", words::name(status));
     render(&Page { title: &title, events: "", trail: &trail, content, script: Some("log.js") })

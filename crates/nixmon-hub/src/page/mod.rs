@@ -21,6 +21,7 @@ use crate::api;
 use crate::failure::Failure;
 use crate::hub::{Asked, Hub};
 use crate::routes::json;
+use crate::source::Paths;
 
 /// A page to be put into the frame that all pages have.
 struct Page<'a> {
@@ -108,7 +109,7 @@ pub(crate) fn board(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
 
 /// Answers with a run.
 pub(crate) async fn run(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
-    let answer = api::run(hub, asked.part("run")).await?;
+    let answer = api::run(hub, asked).await?;
     Ok(match wanted(asked) {
         Form::Json => json(&answer),
         Form::Markdown => as_markdown(markdown::run(&answer)),
@@ -123,7 +124,7 @@ pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
         Form::Json => json(&answer),
         Form::Markdown => as_markdown(markdown::log(&answer)),
         Form::Html => {
-            let (_, look) = hub.look(&answer.run.to_string()).await?;
+            let (_, look) = hub.source(asked).await?.look(&answer.run.to_string()).await?;
             log::page(&answer, &crate::board::clean(look.status))
         }
     })
@@ -132,11 +133,13 @@ pub(crate) async fn log(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
 /// Answers with what is known of a unit.
 pub(crate) async fn unit(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
     let (run, unit) = (asked.part("run"), asked.part("unit"));
-    let text = api::unit(hub, run, unit).await?;
+    let text = api::unit(hub, asked).await?;
+    // The source has been found, so this is the name of a host.
+    let host = asked.path.get("host").map(String::as_str);
     let unit = nixmon_log::escapes::sanitize(unit);
     Ok(match wanted(asked) {
         Form::Html => {
-            let address = format!("/runs/{}", words::encode(run));
+            let address = Paths::of(host).run(words::encode(run));
             render(&Page {
                 title: &format!("{unit} in run {run}"),
                 events: "",
@@ -150,6 +153,7 @@ pub(crate) async fn unit(hub: &Hub, asked: &Asked) -> Result<Response, Failure> 
             })
         }
         Form::Json => json(&UnitAnswer {
+            host: host.map(str::to_owned),
             run: nixmon_log::escapes::sanitize(run).into_owned(),
             unit: unit.into_owned(),
             lines: text.lines().map(str::to_owned).collect(),

@@ -9,6 +9,7 @@ use nixmon_runs::{RunPhase, RunState, Status};
 use super::{Page, render, tree, words};
 use crate::answers::RunAnswer;
 use crate::detail::{Activation, Detail};
+use crate::source::Paths;
 
 /// Failures that are described in full.
 const MAX_FAILURES: usize = 20;
@@ -17,8 +18,9 @@ const EXCERPT: usize = 40;
 
 /// Renders a run.
 pub(super) fn page(answer: &RunAnswer) -> Response {
-    let RunAnswer { run, status, detail, summary, .. } = answer;
+    let RunAnswer { host, run, status, detail, summary, .. } = answer;
     let mark = words::of_run(status);
+    let at = Paths::of(host.as_deref()).run(run);
     let name = words::name(status);
     let failures = match summary {
         Some(summary) if !summary.failures.is_empty() => &summary.failures,
@@ -39,8 +41,8 @@ pub(super) fn page(answer: &RunAnswer) -> Response {
                 @for slow in status.slow.iter().take(5) { p.alert.note { (slow) } }
             }
             p.actions {
-                a.button href={ "/runs/" (run) "/log" } { "Log" }
-                a.button.plain href={ "/api/v1/runs/" (run) "/log/raw" } { "Download" }
+                a.button href={ (at) "/log" } { "Log" }
+                a.button.plain href={ "/api/v1" (at) "/log/raw" } { "Download" }
                 span.hint { (count(answer.log_lines, "line", "lines")) }
             }
         }
@@ -48,16 +50,16 @@ pub(super) fn page(answer: &RunAnswer) -> Response {
             @if !failures.is_empty() {
                 section aria-labelledby="failures-title" {
                     h2 id="failures-title" { (if failures.len() == 1 { "Failure" } else { "Failures" }) }
-                    @for failure in failures.iter().take(MAX_FAILURES) { (self::failure(*run, failure)) }
+                    @for failure in failures.iter().take(MAX_FAILURES) { (self::failure(&at, failure)) }
                     @if failures.len() > MAX_FAILURES {
                         p.hint { "and " (failures.len() - MAX_FAILURES) " more, in the log" }
                     }
                 }
             }
         }
-        div id="builds" data-live { (tree::builds(*run, detail)) }
+        div id="builds" data-live { (tree::builds(&at, detail)) }
         div id="activations" data-live {
-            @for (n, activation) in (1..).zip(&detail.activations) { (self::activation(*run, n, activation, detail)) }
+            @for (n, activation) in (1..).zip(&detail.activations) { (self::activation(&at, n, activation, detail)) }
         }
         div id="timeline" data-live { (tree::timeline(detail)) }
         div id="report" data-live {
@@ -73,9 +75,9 @@ pub(super) fn page(answer: &RunAnswer) -> Response {
     };
     let events = match status.has_ended() {
         true => String::new(),
-        false => format!("/api/v1/runs/{run}/events"),
+        false => format!("/api/v1{at}/events"),
     };
-    let trail = [(format!("/runs/{run}"), format!("run {run}"))];
+    let trail = [(at, format!("run {run}"))];
     let title = format!("{} {name} · run {run}", mark.sign);
     render(&Page { title: &title, events: &events, trail: &trail, content, script: None })
 }
@@ -211,7 +213,7 @@ fn message(failure: &SummaryFailure) -> String {
     }
 }
 
-fn failure(run: u64, failure: &SummaryFailure) -> Markup {
+fn failure(at: &str, failure: &SummaryFailure) -> Markup {
     let clean = |text: &str| nixmon_log::escapes::sanitize(text).into_owned();
     let name = failure.name.as_deref().or(failure.unit.as_deref()).or(failure.step.as_deref());
     let log = if failure.log_excerpt.is_empty() { &failure.log_tail } else { &failure.log_excerpt };
@@ -255,10 +257,10 @@ fn failure(run: u64, failure: &SummaryFailure) -> Markup {
             @if let Some(advice) = &failure.advice { p.advice { "→ " (clean(advice)) } }
             p.facts {
                 @if let (Some(path), Some(_)) = (&failure.derivation, &failure.name) {
-                    a href={ "/runs/" (run) "/log?derivation=" (words::encode(path)) } { "Whole log" }
+                    a href={ (at) "/log?derivation=" (words::encode(path)) } { "Whole log" }
                 }
                 @if let Some(unit) = &failure.unit {
-                    a href={ "/runs/" (run) "/units/" (words::encode(unit)) } { "Log of the unit" }
+                    a href={ (at) "/units/" (words::encode(unit)) } { "Log of the unit" }
                 }
                 @for hint in failure.log_hints.iter().take(3) { code { (clean(hint)) } }
             }
@@ -266,7 +268,7 @@ fn failure(run: u64, failure: &SummaryFailure) -> Markup {
     }
 }
 
-fn activation(run: u64, n: usize, activation: &Activation, detail: &Detail) -> Markup {
+fn activation(at: &str, n: usize, activation: &Activation, detail: &Detail) -> Markup {
     let result = activation.result.as_ref().map_or("in progress", |result| result.as_str()).replace('-', " ");
     let SummaryUnits { started, restarted, stopped, reloaded, failed } = &activation.units;
     let lists = [
@@ -292,7 +294,7 @@ fn activation(run: u64, n: usize, activation: &Activation, detail: &Detail) -> M
                     ul.units {
                         @for unit in units {
                             li.failed[title == "Failed"] {
-                                a href={ "/runs/" (run) "/units/" (words::encode(unit)) } { (unit) }
+                                a href={ (at) "/units/" (words::encode(unit)) } { (unit) }
                             }
                         }
                     }

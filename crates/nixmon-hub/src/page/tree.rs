@@ -14,7 +14,7 @@ const OPEN: usize = 60;
 const WIDTH: u64 = 1000;
 
 /// Renders the tree of builds.
-pub(super) fn builds(run: u64, detail: &Detail) -> Markup {
+pub(super) fn builds(at: &str, detail: &Detail) -> Markup {
     if detail.builds.is_empty() {
         return html! {};
     }
@@ -22,11 +22,11 @@ pub(super) fn builds(run: u64, detail: &Detail) -> Markup {
     html! {
         section aria-labelledby="builds-title" {
             h2 id="builds-title" { "Builds " span.n { (detail.builds.len() + detail.builds_left_out) } }
-            ul.tree { @for build in open { (row(run, build, detail)) } }
+            ul.tree { @for build in open { (row(at, build, detail)) } }
             @if !folded.is_empty() {
                 details id="more-builds" {
                     summary { (count(folded.len() as u64, "more build", "more builds")) }
-                    ul.tree { @for build in folded { (row(run, build, detail)) } }
+                    ul.tree { @for build in folded { (row(at, build, detail)) } }
                 }
             }
             @if detail.builds_left_out > 0 {
@@ -36,7 +36,7 @@ pub(super) fn builds(run: u64, detail: &Detail) -> Markup {
     }
 }
 
-fn row(run: u64, build: &Build, detail: &Detail) -> Markup {
+fn row(at: &str, build: &Build, detail: &Detail) -> Markup {
     let (now, mark) = (detail.elapsed_ms, words::of_build(&build.state, detail.is_complete));
     let took = build.from_ms.and_then(|from| {
         let to = build.to_ms.or((build.state == "building").then_some(now))?;
@@ -47,7 +47,7 @@ fn row(run: u64, build: &Build, detail: &Detail) -> Markup {
             span.sign aria-hidden="true" { (mark.sign) }
             span.name {
                 @if build.log_lines > 0 || build.has_ended() {
-                    a href={ "/runs/" (run) "/log?derivation=" (words::encode(&build.derivation)) } { (build.name) }
+                    a href={ (at) "/log?derivation=" (words::encode(&build.derivation)) } { (build.name) }
                 } @else { (build.name) }
             }
             span.state { (mark.word) }

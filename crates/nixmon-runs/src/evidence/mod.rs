@@ -41,6 +41,9 @@ pub struct Places {
     pub home: Option<String>,
     /// Targets of the configuration that switch to what a flake says.
     pub switches: Vec<SwitchTarget>,
+    /// The run is one of another machine, whose files are not here: none are looked for. Paths in a recording come from there,
+    /// and must not name files of this machine.
+    pub is_elsewhere: bool,
 }
 
 /// A target that switches to a configuration.
@@ -55,6 +58,9 @@ pub struct SwitchTarget {
 /// Looks for the logs of failed builds and of an activation's units. `begun_at` is the time at which the stream began, if
 /// it is read as it comes.
 pub fn evidence(state: &State, places: &Places, begun_at: Option<SystemTime>) -> Evidence {
+    if places.is_elsewhere {
+        return Evidence::default();
+    }
     let mut log_files = render::log_files(state, &places.log_dir);
     log_files.retain(|file| Path::new(file).exists());
     let began = state.activation().runs().next().and_then(|run| begun_at?.checked_add(run.began_at));

@@ -389,7 +389,8 @@ fn unit_log(logs: &Logs<'_>, look: &Look, state: &State, wanted: &str, is_said: 
 
 /// Writes the log of a derivation that Nix has kept and the recording lacks. Returns whether there is one.
 fn nix_log(logs: &Logs<'_>, path: &str, name: &str, out: &mut Out) -> Result<bool> {
-    let files = log_files_of(path, &logs.places.log_dir).into_iter().flatten();
+    let is_here = !logs.places.is_elsewhere;
+    let files = log_files_of(path, &logs.places.log_dir).into_iter().flatten().filter(|_| is_here);
     let Some(file) = files.map(PathBuf::from).find(|file| file.is_file()) else {
         logs.note(LogNote::NoLog(name.to_owned()));
         return Ok(false);

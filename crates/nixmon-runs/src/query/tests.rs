@@ -48,6 +48,27 @@ fn kind<T: std::fmt::Debug>(result: Result<T, QueryError>) -> ErrorKind {
 }
 
 #[test]
+fn runs_of_another_machine_are_left_as_they_are() {
+    let (temp, store) = store();
+    let dir = create(&store, "home").dir;
+    dir.write_status(&Status { id: dir.id(), state: RunState::Running, ..Status::default() }).unwrap();
+    let mirror = Store::mirror(store.root());
+    let copy = mirror.run(dir.id()).unwrap();
+    // Its monitor is no process of this machine, so nothing says that it has died.
+    assert_eq!(store.run(dir.id()).unwrap().life(LATER).unwrap(), Life::Over);
+    assert_eq!(copy.life(LATER).unwrap(), Life::Monitored);
+    let look = runs(&mirror).look(&copy, LATER).unwrap();
+    assert_eq!((look.life, look.status.state), (Life::Monitored, RunState::Running));
+    // A run of which nothing has come yet goes on as well.
+    std::fs::remove_file(copy.file("status.json")).unwrap();
+    std::fs::remove_file(copy.file("facts.json")).unwrap();
+    assert_eq!(runs(&mirror).look(&copy, LATER).unwrap().life, Life::Monitored);
+    end(&dir);
+    assert_eq!(copy.life(LATER).unwrap(), Life::Ended);
+    drop(temp);
+}
+
+#[test]
 fn errors_have_kinds_and_hints() {
     let (_temp, store) = store();
     let runs = runs(&store);

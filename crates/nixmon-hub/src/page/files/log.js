@@ -35,7 +35,7 @@ function clock(ms) {
 
 function Viewer(box) {
   const query = box.dataset.query;
-  const base = `/api/v1/runs/${box.dataset.run}/log`;
+  const base = box.dataset.log;
   const url = (path, parameters = {}) => {
     const all = new URLSearchParams(query);
     for (const [name, value] of Object.entries(parameters)) all.set(name, value);
