@@ -16,11 +16,11 @@ use nixmon_log::escapes::escape;
 use nixmon_runs::query::LineRange;
 
 pub use packages::{PackageHistoryArgs, PackagesArgs};
-#[cfg(feature = "hub")]
-pub use serve::HubArgs;
 #[cfg(feature = "mcp")]
 pub use serve::McpArgs;
 pub use serve::ProfileArg;
+#[cfg(feature = "hub")]
+pub use serve::{EngineArgs, HubArgs, HubHost, HubHostArgs, HubManage};
 pub use watch::{BackendArg, EngagementArg, ShellArg, WatchArgs, WatchCommand};
 
 /// Smallest value of `--every`, in seconds.
