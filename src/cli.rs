@@ -20,11 +20,11 @@ pub use agent::MirroredArg;
 #[cfg(feature = "agent")]
 pub use agent::{AgentArgs, AgentCommand, HubClientArgs};
 pub use packages::{PackageHistoryArgs, PackagesArgs};
-#[cfg(feature = "hub")]
-pub use serve::HubArgs;
 #[cfg(feature = "mcp")]
 pub use serve::McpArgs;
 pub use serve::ProfileArg;
+#[cfg(feature = "hub")]
+pub use serve::{EngineArgs, HubArgs, HubHost, HubHostArgs, HubManage};
 pub use watch::{BackendArg, EngagementArg, ShellArg, WatchArgs, WatchCommand};
 
 /// Smallest value of `--every`, in seconds.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::ValueEnum;
 #[cfg(feature = "hub")]
-use clap::ValueHint;
+use clap::{Subcommand, ValueHint};
 
 /// The way to serve agents, and the extent of what they may do.
 #[cfg(feature = "mcp")]
@@ -25,7 +25,11 @@ pub struct McpArgs {
 /// The address of the hub, and who may use it.
 #[cfg(feature = "hub")]
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct HubArgs {
+    /// The hosts whose agents may report to the hub
+    #[command(subcommand)]
+    pub manage: Option<HubManage>,
     /// Serve at this address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7766")]
     pub listen: std::net::SocketAddr,
@@ -35,12 +39,53 @@ pub struct HubArgs {
     /// Ask for the token in FILE, or in NIXMON_HUB_TOKEN; a browser asks for it as a password
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
-    /// Keep hosts, runs and accounts in the PostgreSQL database at this address, which several hubs may share
-    #[arg(long, value_name = "postgres://…")]
-    pub engine: Option<String>,
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// Serve other machines without TLS: anyone on the network path can read the logs and the token
     #[arg(long)]
     pub insecure: bool,
+}
+
+/// The engine of a hub.
+#[cfg(feature = "hub")]
+#[derive(Clone, Debug, Args)]
+pub struct EngineArgs {
+    /// Keep hosts, runs and accounts in the PostgreSQL database at this address, which several hubs may share
+    #[arg(long, value_name = "postgres://…")]
+    pub engine: Option<String>,
+}
+
+/// What can be managed of a hub.
+#[cfg(feature = "hub")]
+#[derive(Clone, Debug, Subcommand)]
+pub enum HubManage {
+    /// Manage the hosts whose agents may report to the hub
+    #[command(subcommand)]
+    Host(HubHost),
+}
+
+/// Changes of the hosts of a hub.
+#[cfg(feature = "hub")]
+#[derive(Clone, Debug, Subcommand)]
+pub enum HubHost {
+    /// Add a host, and print a code that works once, within an hour: `nixmon agent enroll` takes it
+    Add(HubHostArgs),
+    /// Take back all tokens of a host: its agent can report no more
+    Revoke(HubHostArgs),
+    /// Remove a host with all that is kept of it
+    Remove(HubHostArgs),
+    /// List the hosts
+    List(EngineArgs),
+}
+
+/// A host of a hub.
+#[cfg(feature = "hub")]
+#[derive(Clone, Debug, Args)]
+pub struct HubHostArgs {
+    /// The name of the host
+    pub name: String,
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }
 
 /// The extent of what a client of `nixmon mcp` may do.

@@ -9,6 +9,7 @@ use nixmon_hub::{Config, HubError, Program, serve};
 use nixmon_runs::query::Runs;
 use nixmon_runs::{Places, StoreError};
 
+use super::hub_hosts;
 use super::token::read_token;
 use crate::cli::HubArgs;
 use crate::drive;
@@ -26,13 +27,16 @@ pub(super) fn hub(settings: &Settings, args: &HubArgs) -> Result<ExitStatus> {
         (Some(file), _) => Some(read_token(file)?),
         (None, token) => token.clone(),
     };
+    if let Some(manage) = &args.manage {
+        return hub_hosts::manage(settings, manage, &directory);
+    }
     let config = Config {
         address: args.listen,
         token,
         hosts: args.hosts.clone(),
         insecure: args.insecure,
         directory,
-        engine: args.engine.clone(),
+        engine: args.engine.engine.clone(),
         kept: Kept::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -10,6 +10,8 @@ mod error;
 mod history;
 #[cfg(feature = "hub")]
 mod hub;
+#[cfg(feature = "hub")]
+mod hub_hosts;
 mod jobs;
 mod list;
 mod log;

@@ -21,6 +21,7 @@ use crate::caller::Caller;
 use crate::engine::{
     Asked as Answered, AuditEntry, Command, Host, HostRun, NewBatch, NewCommand, Role, RunKey,
 };
+use crate::enroll;
 use crate::failure::Failure;
 use crate::fleet::EXPIRES_MS;
 use crate::hosts::{self, BatchAnswer};
@@ -55,6 +56,8 @@ pub(crate) struct Action {
 pub(crate) enum Body {
     /// JSON with this schema.
     Json(fn(&mut SchemaGenerator) -> Schema),
+    /// Fields of a form on a page: `name=value`.
+    Form,
     /// Lines of text.
     Text,
     /// None.
@@ -66,6 +69,7 @@ impl Body {
     pub(crate) fn limit(self) -> usize {
         match self {
             Self::Json(_) => 1 << 20,
+            Self::Form => 4 << 10,
             Self::Text => nixmon_fleet::MAX_PIECE,
             Self::None => 0,
         }
@@ -81,9 +85,16 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    fn json<T: for<'de> Deserialize<'de>>(&self) -> Result<T, Failure> {
+    pub(crate) fn json<T: for<'de> Deserialize<'de>>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body)
             .map_err(|error| Failure::bad_request(format!("the body cannot be read: {error}")))
+    }
+
+    /// Returns a field of a form.
+    fn field(&self, name: &str) -> Result<String, Failure> {
+        let mut fields = url::form_urlencoded::parse(&self.body);
+        let found = fields.find(|(field, _)| field == name).map(|(_, value)| value.into_owned());
+        found.ok_or_else(|| Failure::bad_request(format!("the form has no field `{name}`")))
     }
 
     fn host_name(&self) -> Result<HostName, Failure> {
@@ -96,11 +107,13 @@ impl Order {
     }
 
     fn number(&self, name: &str) -> Result<u64, Failure> {
-        let number = self.path.get(name).and_then(|text| text.parse().ok());
-        number
-            .filter(|n| i64::try_from(*n).is_ok())
-            .ok_or_else(|| Failure::not_found("there is no such number"))
+        number(self.path.get(name).map_or("", String::as_str))
     }
+}
+
+fn number(text: &str) -> Result<u64, Failure> {
+    let number = text.parse().ok().filter(|n| i64::try_from(*n).is_ok());
+    number.ok_or_else(|| Failure::not_found("there is no such number"))
 }
 
 fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -114,6 +127,36 @@ const END: Parameter =
 
 /// The table.
 pub(crate) const ACTIONS: &[Action] = &[
+    Action {
+        path: enroll::PATH,
+        id: "enroll",
+        summary: "Exchanges a code that works once for the token of a host.",
+        parameters: &[],
+        body: Body::Json(schema::<enroll::EnrollBody>),
+        status: StatusCode::OK,
+        answer: schema::<enroll::EnrollAnswer>,
+        call: |hub, order| Box::pin(async move { enroll::enroll(&hub, &order).await }),
+    },
+    Action {
+        path: "/hosts/{host}/command",
+        id: "commandForm",
+        summary: "Asks a host for an action, from its page; the answer leads back to it.",
+        parameters: &[],
+        body: Body::Form,
+        status: StatusCode::SEE_OTHER,
+        answer: nothing,
+        call: |hub, order| Box::pin(async move { command_form(&hub, &order).await }),
+    },
+    Action {
+        path: "/hosts/{host}/stop",
+        id: "stopForm",
+        summary: "Stops a command of a host, from its page; the answer leads back to it.",
+        parameters: &[],
+        body: Body::Form,
+        status: StatusCode::SEE_OTHER,
+        answer: nothing,
+        call: |hub, order| Box::pin(async move { stop_form(&hub, &order).await }),
+    },
     Action {
         path: "/api/v1/hosts/{host}/commands",
         id: "command",
@@ -289,9 +332,33 @@ async fn audit(
     Ok(hub.fleet.engine.add_audit(entry).await?)
 }
 
+fn nothing(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!(true)
+}
+
+fn back_to(host: &HostName) -> Response {
+    axum::response::Redirect::to(&format!("/hosts/{host}")).into_response()
+}
+
+async fn command_form(hub: &Hub, order: &Order) -> Result<Response, Failure> {
+    let body =
+        CommandBody { action: order.field("action")?, timeout_s: None, on_deadline: OnDeadline::default() };
+    ask(hub, order, body).await?;
+    Ok(back_to(&order.host_name()?))
+}
+
+async fn stop_form(hub: &Hub, order: &Order) -> Result<Response, Failure> {
+    let number = order.field("command")?;
+    stop_command(hub, order, &number).await?;
+    Ok(back_to(&order.host_name()?))
+}
+
 async fn command(hub: &Hub, order: &Order) -> Result<Response, Failure> {
+    ask(hub, order, order.json()?).await
+}
+
+async fn ask(hub: &Hub, order: &Order, body: CommandBody) -> Result<Response, Failure> {
     order.caller.needs(Role::Operate)?;
-    let body: CommandBody = order.json()?;
     let host = order.host(hub).await?;
     has_action(&host, &body.action)?;
     let new = new_command(&order.caller, &body.action, body.timeout_s, body.on_deadline)?;
@@ -320,9 +387,13 @@ async fn command(hub: &Hub, order: &Order) -> Result<Response, Failure> {
 }
 
 async fn stop(hub: &Hub, order: &Order) -> Result<Response, Failure> {
+    stop_command(hub, order, order.path.get("command").map_or("", String::as_str)).await
+}
+
+async fn stop_command(hub: &Hub, order: &Order, number: &str) -> Result<Response, Failure> {
     order.caller.needs(Role::Operate)?;
     let host = order.host(hub).await?;
-    let id = CommandId(order.number("command")?);
+    let id = CommandId(self::number(number)?);
     let engine = &hub.fleet.engine;
     let is_of_host = engine.command(id).await?.is_some_and(|command| command.host == host.id);
     let stopped = if is_of_host { engine.stop_command(id, unix_ms()).await? } else { None };

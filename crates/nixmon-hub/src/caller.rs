@@ -23,6 +23,8 @@ pub(crate) enum Caller {
         /// Its name.
         name: HostName,
     },
+    /// Somebody with a code to enrol a host.
+    Code,
 }
 
 impl Caller {
@@ -36,11 +38,17 @@ impl Caller {
         Self::Person { name: "token".to_owned(), role: Role::Admin }
     }
 
+    /// Returns the one who enrols a host with a code, and sees nothing.
+    pub(crate) fn with_code() -> Self {
+        Self::Code
+    }
+
     /// Returns the name for the audit log.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Person { name, .. } => name.clone(),
             Self::Host { name, .. } => format!("host {name}"),
+            Self::Code => "code".to_owned(),
         }
     }
 
@@ -67,7 +75,7 @@ impl Caller {
             Self::Host { .. } => {
                 Err(Failure::new(StatusCode::FORBIDDEN, "this token is that of another host"))
             }
-            Self::Person { .. } => self.needs(Role::Admin),
+            Self::Person { .. } | Self::Code => self.needs(Role::Admin),
         }
     }
 }

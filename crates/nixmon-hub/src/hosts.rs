@@ -11,8 +11,9 @@ use nixmon_runs::{Environment, Facts, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::answers::RunsAnswer;
 use crate::board;
-use crate::engine::{AuditEntry, BatchState, Command, EngineError, Host, HostRun, Role};
+use crate::engine::{AuditEntry, BatchState, Command, EngineError, Host, HostId, HostRun, Role};
 use crate::events;
 use crate::failure::Failure;
 use crate::fleet::{Hosts, state_of};
@@ -64,6 +65,44 @@ pub(crate) struct HostRunAnswer {
 pub(crate) struct HostRunsAnswer {
     /// The runs, the newest first.
     pub(crate) runs: Vec<HostRunAnswer>,
+}
+
+/// A host on the board.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct HostCard {
+    /// The host.
+    pub(crate) host: HostAnswer,
+    /// Its newest run; null if it has none.
+    pub(crate) last: Option<HostRunAnswer>,
+}
+
+impl HostCard {
+    /// Returns whether its newest run has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        let status = self.last.as_ref().and_then(|last| last.status.as_ref());
+        status.is_some_and(|status| status.has_ended() && !status.has_succeeded())
+    }
+}
+
+/// The board: the runs of this machine, and the hosts.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct BoardAnswer {
+    /// The runs of this machine.
+    #[serde(flatten)]
+    pub(crate) own: RunsAnswer,
+    /// Hosts whose newest run has failed first, then those with trouble, then those that work, then others.
+    pub(crate) hosts: Vec<HostCard>,
+}
+
+/// A host with its newest runs and commands.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub(crate) struct HostPageAnswer {
+    /// The host.
+    pub(crate) host: HostAnswer,
+    /// Its runs, the newest first.
+    pub(crate) runs: Vec<HostRunAnswer>,
+    /// Its commands, the newest first.
+    pub(crate) commands: Vec<Command>,
 }
 
 /// The commands of a host.
@@ -175,6 +214,48 @@ pub(crate) fn all(hub: &Hub) -> HostsAnswer {
     let mut hosts: Vec<_> = hub.fleet.hosts().hosts.values().map(|host| host_answer(host, now)).collect();
     hosts.sort_by(|a, b| (a.state, &a.host).cmp(&(b.state, &b.host)));
     HostsAnswer { hosts }
+}
+
+/// Returns the board.
+///
+/// # Errors
+///
+/// If a parameter is wrong, or the engine fails.
+pub(crate) async fn board(hub: &Hub, asked: &Asked) -> Result<BoardAnswer, Failure> {
+    let own = crate::api::runs(hub, asked)?;
+    let now = unix_ms();
+    let hosts = hub.fleet.hosts();
+    let mut last: BTreeMap<HostId, HostRunAnswer> = BTreeMap::new();
+    if !hosts.hosts.is_empty() {
+        let runs = hub.fleet.engine.last_runs().await?;
+        last.extend(runs.iter().map(|run| (run.host, run_answer(run))));
+    }
+    let card = |(id, host): (&HostId, &std::sync::Arc<Host>)| HostCard {
+        host: host_answer(host, now),
+        last: last.remove(id),
+    };
+    let mut cards: Vec<HostCard> = hosts.hosts.iter().map(card).collect();
+    cards.sort_by(|a, b| {
+        (!a.has_failed(), a.host.state, &a.host.host).cmp(&(!b.has_failed(), b.host.state, &b.host.host))
+    });
+    Ok(BoardAnswer { own, hosts: cards })
+}
+
+/// Returns a host with its newest runs and commands.
+///
+/// # Errors
+///
+/// If there is none.
+pub(crate) async fn page(hub: &Hub, asked: &Asked) -> Result<HostPageAnswer, Failure> {
+    let host = found(hub, asked).await?;
+    let engine = &hub.fleet.engine;
+    let runs = engine.runs(host.id, None, crate::page::hosts::RUNS).await?;
+    let commands = engine.commands(host.id, crate::page::hosts::COMMANDS).await?;
+    Ok(HostPageAnswer {
+        host: host_answer(&host, unix_ms()),
+        runs: runs.iter().map(run_answer).collect(),
+        commands: commands.into_iter().map(clean).collect(),
+    })
 }
 
 async fn found(hub: &Hub, asked: &Asked) -> Result<Host, Failure> {

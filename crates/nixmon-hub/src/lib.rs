@@ -12,6 +12,7 @@ mod board;
 mod caller;
 mod detail;
 pub mod engine;
+mod enroll;
 mod events;
 mod failure;
 mod fleet;

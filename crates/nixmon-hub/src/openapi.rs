@@ -53,6 +53,7 @@ pub(crate) fn document() -> Value {
         });
         let content = match action.body {
             Body::Json(schema) => json!({ "application/json": { "schema": schema(&mut generator) } }),
+            Body::Form => json!({ "application/x-www-form-urlencoded": {} }),
             Body::Text => json!({ "text/plain": {} }),
             Body::None => Value::Null,
         };

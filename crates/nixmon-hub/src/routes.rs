@@ -22,11 +22,12 @@ use crate::answers::{
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::hosts::{
-    self, AuditAnswer, BatchAnswer, BatchesAnswer, CommandsAnswer, HostAnswer, HostRunsAnswer, HostsAnswer,
+    self, AuditAnswer, BatchAnswer, BatchesAnswer, BoardAnswer, CommandsAnswer, HostAnswer, HostPageAnswer,
+    HostRunsAnswer, HostsAnswer,
 };
 use crate::hub::{Asked, Hub, Params};
 use crate::page::{self, assets};
-use crate::{api, events, ingest, metrics, openapi, server};
+use crate::{actions, api, events, ingest, metrics, openapi, server};
 
 type Called = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -102,8 +103,16 @@ const ROUTES: &[Route] = &[
         id: "board",
         summary: "All runs: failures first, then runs in progress.",
         parameters: &[LIMIT, FORMAT],
-        answer: Answer::Page(schema::<RunsAnswer>),
-        call: |hub, asked| Box::pin(async move { page::board(&hub, &asked) }),
+        answer: Answer::Page(schema::<BoardAnswer>),
+        call: |hub, asked| Box::pin(async move { page::board(&hub, &asked).await }),
+    },
+    Route {
+        path: "/hosts/{host}",
+        id: "hostPage",
+        summary: "A host: its state and load, its commands and runs.",
+        parameters: &[FORMAT],
+        answer: Answer::Page(schema::<HostPageAnswer>),
+        call: |hub, asked| Box::pin(async move { page::host(&hub, &asked).await }),
     },
     Route {
         path: "/wait",
@@ -463,6 +472,10 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
                 };
                 match (action.call)(hub, Order { path, params, caller, body }).await {
                     Ok(response) => response,
+                    // A person has sent it from a page.
+                    Err(failure) if matches!(action.body, actions::Body::Form) => {
+                        page::failure(&failure, Form::Html)
+                    }
                     Err(failure) => failure.into_response(),
                 }
             },

@@ -24,6 +24,7 @@ use crate::actions;
 use crate::board::Poller;
 use crate::caller::Caller;
 use crate::engine::{Engine, EngineError, Hash, Kept};
+use crate::enroll;
 use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::hub::{Hub, Peer};
@@ -244,7 +245,17 @@ async fn check(hub: &Hub, request: &Parts) -> Result<Caller, Failure> {
     if uri.path().len() + uri.query().map_or(0, str::len) > MAX_URI {
         return Err(Failure::new(StatusCode::URI_TOO_LONG, "the address is too long"));
     }
-    let caller = caller(hub, from, headers, is_agent).await?;
+    let is_enrolment =
+        request.method == Method::POST && actions::at(path).is_some_and(|action| action.path == enroll::PATH);
+    let caller = match is_enrolment {
+        // A code takes the place of a token. It cannot be guessed, but nobody should try for long.
+        true => {
+            let wait = from.map_or(Ok(()), |from| hub.limits.guess(from, Instant::now()));
+            wait.map_err(later)?;
+            Caller::with_code()
+        }
+        false => caller(hub, from, headers, is_agent).await?,
+    };
     if let Caller::Host { name, .. } = &caller
         && !is_agent
         && !["logs", "heartbeat"].iter().any(|last| {
@@ -281,6 +292,15 @@ async fn check(hub: &Hub, request: &Parts) -> Result<Caller, Failure> {
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "the body has to be `application/json`",
         ));
+    }
+    if matches!(action.body, actions::Body::Form) {
+        // Forms need no script, and any page may send one: this one has to be known as one of this hub.
+        let is_form =
+            get("content-type").is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded"));
+        let is_own = get("origin").is_some() || get("sec-fetch-site") == Some(b"same-origin");
+        if !is_form || !is_own {
+            return Err(Failure::new(StatusCode::FORBIDDEN, "a form has to come from a page of this hub"));
+        }
     }
     Ok(caller)
 }

@@ -161,6 +161,26 @@ impl Engine {
         .await
     }
 
+    /// Returns the newest run of each host that has one, in no order.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub async fn last_runs(&self) -> Result<Vec<HostRun>, EngineError> {
+        self.read((), |session, ()| {
+            Box::pin(async move {
+                let sql = concat!(
+                    "SELECT ",
+                    run_columns!(),
+                    " WHERE run.id IN (SELECT max(id) FROM run GROUP BY host)"
+                );
+                let rows = session.query(sql, &[]).await?;
+                rows.iter().map(run).collect()
+            })
+        })
+        .await
+    }
+
     /// Returns a run of a host by its number on the hub.
     ///
     /// # Errors

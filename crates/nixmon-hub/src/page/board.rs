@@ -5,12 +5,14 @@ use maud::{Markup, html};
 use nixmon_core::text::count;
 use nixmon_runs::{RunState, Status};
 
-use super::{Page, render, run, words};
+use super::{Page, hosts, render, run, words};
 use crate::answers::RunsAnswer;
 use crate::board::{Entry, Group};
+use crate::hosts::BoardAnswer;
 
 /// Renders the board.
-pub(super) fn page(answer: &RunsAnswer) -> Response {
+pub(super) fn page(board: &BoardAnswer) -> Response {
+    let answer = &board.own;
     let of = |group| answer.runs.iter().filter(move |entry| entry.group == group);
     let groups = [
         (Group::Failed, "failed", "Failed"),
@@ -18,8 +20,10 @@ pub(super) fn page(answer: &RunsAnswer) -> Response {
         (Group::Ended, "ended", "Ended"),
     ];
     let content = html! {
-        h1.quiet { "Runs on this machine" }
+        h1.quiet { (if board.hosts.is_empty() { "Runs on this machine" } else { "Hosts and runs" }) }
+        div id="hosts" data-live { (hosts::section(&board.hosts)) }
         div id="board" data-live {
+            @if !board.hosts.is_empty() { h2 { "This machine" } }
             @if let Some(error) = &answer.error { p.alert role="alert" { (error) } }
             p.sum { (sum(answer)) }
             @if answer.runs.is_empty() {
@@ -43,7 +47,13 @@ pub(super) fn page(answer: &RunsAnswer) -> Response {
             }
         }
     };
-    render(&Page { title: "Runs", events: "/api/v1/events", trail: &[], content, script: None })
+    render(&Page {
+        title: "Runs",
+        events: if board.hosts.is_empty() { "/api/v1/events" } else { "/api/v1/events /api/v1/events/hosts" },
+        trail: &[],
+        content,
+        script: None,
+    })
 }
 
 fn sum(answer: &RunsAnswer) -> String {

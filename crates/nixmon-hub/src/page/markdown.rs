@@ -6,9 +6,10 @@ use nixmon_core::text::count;
 use nixmon_core::wire::SummaryFailure;
 
 use super::words;
-use crate::answers::{LogAnswer, RunAnswer, RunsAnswer};
+use crate::answers::{LogAnswer, RunAnswer};
 use crate::board::Group;
 use crate::events;
+use crate::hosts::BoardAnswer;
 use crate::source::Paths;
 
 /// Said before text of other programs.
@@ -44,7 +45,8 @@ pub(super) fn block(text: &str) -> String {
 }
 
 /// Writes the board.
-pub(super) fn board(answer: &RunsAnswer) -> String {
+pub(super) fn board(board: &BoardAnswer) -> String {
+    let answer = &board.own;
     let mut out = "# Runs on this machine\n".to_owned();
     if let Some(error) = &answer.error {
         let _ = writeln!(out, "\n**The store cannot be read:** {}", inline(error));
@@ -84,6 +86,7 @@ pub(super) fn board(answer: &RunsAnswer) -> String {
         let _ =
             writeln!(out, "\n{} not shown.", count(answer.older as u64, "older run is", "older runs are"));
     }
+    super::hosts::markdown(&mut out, &board.hosts);
     out.push_str("\nFollow changes with `curl -N` at /wait. How to use this hub: /instructions.\n");
     out
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod assets;
 mod board;
+pub(crate) mod hosts;
 mod log;
 mod markdown;
 mod run;
@@ -98,12 +99,22 @@ fn as_markdown(text: String) -> Response {
 }
 
 /// Answers with the board.
-pub(crate) fn board(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
-    let answer = api::runs(hub, asked)?;
+pub(crate) async fn board(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
+    let answer = crate::hosts::board(hub, asked).await?;
     Ok(match wanted(asked) {
         Form::Json => json(&answer),
         Form::Markdown => as_markdown(markdown::board(&answer)),
         Form::Html => board::page(&answer),
+    })
+}
+
+/// Answers with a host.
+pub(crate) async fn host(hub: &Hub, asked: &Asked) -> Result<Response, Failure> {
+    let answer = crate::hosts::page(hub, asked).await?;
+    Ok(match wanted(asked) {
+        Form::Json => json(&answer),
+        Form::Markdown => as_markdown(hosts::page_markdown(&answer)),
+        Form::Html => hosts::page(&answer),
     })
 }
 

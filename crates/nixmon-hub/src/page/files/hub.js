@@ -106,13 +106,15 @@ export function listen(address, open, handlers) {
 }
 
 let stop = null;
-const address = document.body.dataset.events;
-if (address) {
+const addresses = (document.body.dataset.events ?? "").split(" ").filter(Boolean);
+if (addresses.length) {
   const over = () => {
     stop?.();
     refresh();
   };
-  stop = listen(() => address, later, { run: later, removed: later, reset: later, line: later, status: later, end: over });
+  const handlers = { run: later, host: later, removed: later, reset: later, line: later, status: later, end: over };
+  const stops = addresses.map((address) => listen(() => address, later, handlers));
+  stop = () => stops.forEach((end) => end());
   // Times on the page pass also if nothing happens.
   setInterval(() => {
     if (document.visibilityState === "visible" && document.querySelector(".phases [aria-current]")) later();
