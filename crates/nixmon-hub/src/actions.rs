@@ -550,7 +550,12 @@ async fn document(
     version: u64,
     content: &serde_json::Value,
 ) -> Result<(), Failure> {
-    let document = Document { run: 1, file, version, content: content.clone() };
+    let mut content = content.clone();
+    if let Some(content) = content.as_object_mut() {
+        // As in a store of runs.
+        content.insert("format".to_owned(), json!(FORMAT));
+    }
+    let document = Document { run: 1, file, version, content };
     hub.fleet.engine.keep_document(key, &document).await?;
     Ok(())
 }

@@ -11,13 +11,14 @@ use nixmon_runs::{Environment, Facts, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::answers::RunsAnswer;
+use crate::answers::{LogAnswer, RunsAnswer};
 use crate::board;
 use crate::engine::{AuditEntry, BatchState, Command, EngineError, Host, HostId, HostRun, Role};
 use crate::events;
 use crate::failure::Failure;
 use crate::fleet::{Hosts, state_of};
-use crate::hub::{Asked, Hub};
+use crate::hub::{Asked, Hub, Params};
+use crate::{api, board};
 
 /// A host.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -297,6 +298,33 @@ pub(crate) async fn runs(hub: &Hub, asked: &Asked) -> Result<HostRunsAnswer, Fai
     let limit = usize::try_from(asked.params.number("limit", 100, 1..=1000)?).unwrap_or(100);
     let runs = hub.fleet.engine.runs(host.id, None, limit).await?;
     Ok(HostRunsAnswer { runs: runs.iter().map(run_answer).collect() })
+}
+
+/// Returns lines of a run of a host, from behind a line on: of the newest run, if none is named.
+///
+/// # Errors
+///
+/// If there is no such host or run.
+pub(crate) async fn logs(hub: &Hub, asked: &Asked) -> Result<LogAnswer, Failure> {
+    let host = found(hub, asked).await?;
+    let run = match asked.params.text("run") {
+        Some(run) => run.to_owned(),
+        None => {
+            let newest = hub.fleet.engine.runs(host.id, None, 1).await?.into_iter().next();
+            let newest = newest.ok_or_else(|| Failure::not_found("this host has no run yet"))?;
+            newest.number.to_string()
+        }
+    };
+    let since = asked.params.number("since", 0, 0..=1 << 40)?;
+    let mut params = Params::default();
+    params.0.insert("from".to_owned(), (since + 1).to_string());
+    if let Some(count) = asked.params.text("count") {
+        params.0.insert("count".to_owned(), count.to_owned());
+    }
+    let path = [("host", host.name.to_string()), ("run", run)];
+    let path = path.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let asked = Asked { path, params, caller: asked.caller.clone(), headers: asked.headers.clone() };
+    api::log(hub, &asked).await
 }
 
 /// Returns the commands of a host.

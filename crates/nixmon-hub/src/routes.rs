@@ -332,6 +332,18 @@ const ROUTES: &[Route] = &[
         call: |hub, asked| Box::pin(async move { Ok(json(&hosts::runs(&hub, &asked).await?)) }),
     },
     Route {
+        path: "/api/v1/hosts/{host}/logs",
+        id: "hostLogs",
+        summary: "Lines of a run of a host, from behind a line on; of its newest run, if none is named.",
+        parameters: &[
+            Parameter { name: "run", kind: "string", about: "The number or the name of a run." },
+            Parameter { name: "since", kind: "integer", about: "Number of the last line that is known." },
+            COUNT,
+        ],
+        answer: Answer::Json(schema::<LogAnswer>),
+        call: |hub, asked| Box::pin(async move { Ok(json(&hosts::logs(&hub, &asked).await?)) }),
+    },
+    Route {
         path: "/api/v1/hosts/{host}/commands",
         id: "commands",
         summary: "The commands of a host, the newest first.",

@@ -1,20 +1,14 @@
 //! The engines: one suite for both, and what becomes of the data when a database dies.
 
-#![expect(clippy::disallowed_methods, reason = "tests start servers and read their files")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod cluster;
-#[path = "../../../../tests/common/require.rs"]
-mod require;
-mod suite;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cluster::Cluster;
 use nixmon_fleet::{HostName, Piece, RunFile};
 use nixmon_hub::engine::{Engine, EngineError, RunKey};
+
+use crate::cluster::Cluster;
+use crate::suite;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
