@@ -39,6 +39,7 @@ pub struct HubArgs {
     /// Ask for the token in FILE, or in NIXMON_HUB_TOKEN; a browser asks for it as a password
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub token_file: Option<PathBuf>,
+    /// The engine
     #[command(flatten)]
     pub engine: EngineArgs,
     /// Serve other machines without TLS: anyone on the network path can read the logs and the token
@@ -84,6 +85,7 @@ pub enum HubHost {
 pub struct HubHostArgs {
     /// The name of the host
     pub name: String,
+    /// The engine
     #[command(flatten)]
     pub engine: EngineArgs,
 }

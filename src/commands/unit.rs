@@ -136,7 +136,10 @@ mod tests {
         let start = "ExecStart=\"/a b/nixmon\" \"watch\" \"--hook\" \"echo \\\"$$HOME\\\" 100%% \\\\ <&>\"\n";
         assert!(systemd.contains(start), "{systemd}");
         assert!(systemd.contains("\nEnvironment=\"XDG_STATE_HOME=/a b/&$x%%\"\n"), "{systemd}");
-        assert!(launchd.contains("    <key>XDG_STATE_HOME</key>\n    <string>/a b/&amp;$x%</string>\n"), "{launchd}");
+        assert!(
+            launchd.contains("    <key>XDG_STATE_HOME</key>\n    <string>/a b/&amp;$x%</string>\n"),
+            "{launchd}"
+        );
         assert!(launchd.contains("    <string>echo \"$HOME\" 100% \\ &lt;&amp;&gt;</string>\n"), "{launchd}");
     }
 }

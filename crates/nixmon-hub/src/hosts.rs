@@ -12,7 +12,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::answers::{LogAnswer, RunsAnswer};
-use crate::board;
 use crate::engine::{AuditEntry, BatchState, Command, EngineError, Host, HostId, HostRun, Role};
 use crate::events;
 use crate::failure::Failure;
