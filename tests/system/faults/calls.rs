@@ -184,10 +184,14 @@ fn start(injector: &Injector) -> bool {
 fn look(injector: &Injector) -> bool {
     let home = &injector.home;
     // What is printed before the monitor has died may be lost.
-    let dir = home.start(&[], "sleep 0.8; echo err >&2; exit 7");
+    let gate = home.path().join("gate");
+    let script = format!("until [ -e '{}' ]; do sleep 0.02; done; echo err >&2; exit 7", gate.display());
+    let dir = home.start(&[], &script);
     let facts = dir.facts().unwrap();
     facts.monitor.as_ref().unwrap().signal(Signal::KILL);
-    for process in [&facts.monitor, &facts.process, &facts.guard] {
+    wait_until("the monitor ends", || !lives(facts.monitor.as_ref()));
+    std::fs::write(&gate, "").unwrap();
+    for process in [&facts.process, &facts.guard] {
         wait_until("all end", || !lives(process.as_ref()));
     }
     let (ran, is_made) = injector.run(&["status"]);
