@@ -98,7 +98,7 @@ fn nix_run_monitor_builds_and_runs() {
     let flake = copy_of_flake(&nix);
 
     // The environment is read by the stand-in, which runs the host's cargo; `Nix::command` has given Nix another home.
-    // Dependencies that the tests have compiled serve here, too; the program itself stays apart from theirs, which is in use.
+    // What it compiles stays in the target directory for the next run, apart from our own: that is in use by the tests.
     let home = PathBuf::from(env::var_os("HOME").unwrap_or_default());
     let of_home = |name, dir| env::var_os(name).map_or_else(|| home.join(dir), PathBuf::from);
     let monitor = |args: &[&str]| {
@@ -107,7 +107,7 @@ fn nix_run_monitor_builds_and_runs() {
             .args(args)
             .env("CARGO_HOME", of_home("CARGO_HOME", ".cargo"))
             .env("RUSTUP_HOME", of_home("RUSTUP_HOME", ".rustup"))
-            .env("CARGO_BUILD_BUILD_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
+            .env("CARGO_PROFILE_DEV_DEBUG", "none")
             .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("flake"));
         command
     };
