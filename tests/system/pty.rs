@@ -380,7 +380,8 @@ fn a_slow_terminal_does_not_slow_the_build() {
     for _ in 0..40 {
         session.feed(&flood);
     }
-    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    // For a terminal that reads nothing it would wait for ever.
+    assert!(begun.elapsed() < 6 * PATIENCE, "{:?}", begun.elapsed());
     session.feed(&stop(1));
     session.reads.store(true, Ordering::Relaxed);
     assert_eq!(session.end(), Some(0));

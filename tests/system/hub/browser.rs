@@ -88,7 +88,7 @@ async fn js(client: &Client, script: &str) -> Value {
 async fn until(client: &Client, script: &str) {
     let begin = Instant::now();
     while js(client, &format!("return Boolean({script})")).await != Value::Bool(true) {
-        if begin.elapsed() > Duration::from_secs(60) {
+        if begin.elapsed() > Duration::from_secs(180) {
             shot(client, "never").await;
             panic!("never: {script}; {}", js(client, "return document.body.innerText").await);
         }
