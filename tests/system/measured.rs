@@ -88,8 +88,10 @@ fn short_memory_is_told_once_with_the_build() {
     // Begun, and not ended.
     let begun: String = stream.lines().take(3).map(|line| format!("{line}\n")).collect();
     fs::write(home.path().join("begun"), begun).unwrap();
+    // The command lasts until the warning is there, and then for two further looks at the memory.
+    let wait = "cat begun >&2; n=0; until grep -q memory: told || [ $n = 600 ]; do n=$((n + 1)); sleep 0.1; done; sleep 2.5";
     let script = format!(
-        "mount --bind meminfo /proc/meminfo || exit 99; exec '{}' run --name home -- sh -c 'cat begun >&2; sleep 5'",
+        "mount --bind meminfo /proc/meminfo || exit 99; '{}' run --name home -- sh -c '{wait}' 2> told; code=$?; cat told >&2; exit $code",
         env!("CARGO_BIN_EXE_nixmon")
     );
     let mut command = home.with(Command::new("unshare"));
