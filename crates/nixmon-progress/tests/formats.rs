@@ -1,7 +1,5 @@
 //! Formats of build tools that the recordings lack: one case a format, each of a few lines.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use nixmon_progress::{Build, Hints, causes};
