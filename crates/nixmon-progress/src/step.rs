@@ -117,13 +117,50 @@ pub(crate) fn is_source(path: &str) -> bool {
 }
 
 /// Reads a command that make printed before it ran it.
+///
+/// A recipe may do other things first: `cd src && cc -c a.c`, `sleep 1; cc -c a.c`, `CFLAGS=-O2 cc -c a.c`.
 pub(crate) fn recipe(line: &str) -> Option<Sighting<'_>> {
-    command(line)
+    if let Some(sighting) = command(line) {
+        return Some(sighting);
+    }
+    let mut rest = line;
+    loop {
+        let end = rest.find([';', '&']).unwrap_or(rest.len());
+        let (piece, behind) = rest.split_at_checked(end)?;
+        if let Some(sighting) = command(without_assignments(piece)) {
+            return Some(sighting);
+        }
+        // Behind a quote a separator may be text, and what a shell says is no command.
+        if piece.contains(['"', '\'', '`', '#']) || piece.trim_start().starts_with("echo ") {
+            return None;
+        }
+        rest = behind.trim_start_matches([';', '&', ' ']);
+        if rest.is_empty() {
+            return None;
+        }
+    }
+}
+
+/// Cuts off `env`, a parenthesis and assignments in front of a command.
+fn without_assignments(piece: &str) -> &str {
+    let mut rest = piece.trim_start_matches([' ', '(']).trim_end_matches([' ', ')']);
+    while let Some((word, behind)) = rest.split_once(' ') {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        if word != "env" && !word.split_once('=').is_some_and(|(name, _)| is_name(name)) {
+            break;
+        }
+        rest = behind.trim_start();
+    }
+    rest
 }
 
 /// Programs that compile, without a path, a version or a target.
-const COMPILERS: [&str; 12] =
-    ["gcc", "g++", "cc", "c++", "clang", "clang++", "cpp", "gfortran", "icc", "nvcc", "ccache", "emcc"];
+const COMPILERS: [&str; 17] = [
+    "gcc", "g++", "cc", "c++", "clang", "clang++", "cpp", "gfortran", "icc", "icx", "nvcc", "ccache",
+    "sccache", "distcc", "emcc", "em++", "tcc",
+];
 
 /// Reads a command of a compiler, an archiver or a linker.
 fn command(line: &str) -> Option<Sighting<'_>> {
@@ -135,6 +172,9 @@ fn command(line: &str) -> Option<Sighting<'_>> {
     if is_libtool {
         // `libtool --mode=compile gcc …`: libtool's own words come first.
         return compile_or_link(line.split_ascii_whitespace().skip(2));
+    }
+    if name == "libtool" {
+        return compile_or_link(line.split_ascii_whitespace().skip(1));
     }
     match name {
         "ar" | "gcc-ar" | "llvm-ar" => {
@@ -164,6 +204,11 @@ fn program(word: &str) -> &str {
         Some((_, last)) if COMPILERS.contains(&last) || matches!(last, "ar" | "ld") => last,
         _ => name,
     }
+}
+
+/// Returns whether a word is the name of a compiler.
+pub(crate) fn is_compiler(word: &str) -> bool {
+    COMPILERS.contains(&program(word))
 }
 
 /// Reads the words of a compiler: with `-c` it compiles its last source, with `-o` alone it links.
@@ -245,6 +290,15 @@ mod tests {
             ("gcc --version", None),
             ("cc me on this mail", None),
             ("/bin/sh -c 'make all'", None),
+            ("cd src && gcc -c b.c", Some((Stage::Compile, "b.c"))),
+            ("sleep 1; cc -c a.c -o a.o", Some((Stage::Compile, "a.c"))),
+            ("(cd x; LC_ALL=C A=1 gcc -c c.c)", Some((Stage::Compile, "c.c"))),
+            ("mkdir -p out && ar rcs out/libx.a a.o", Some((Stage::Link, "out/libx.a"))),
+            ("cd src && echo 'later; cc -c a.c'", None),
+            ("cd src && echo later && cc -c a.c", None),
+            ("cd src # && cc -c a.c", None),
+            ("sleep well", None),
+            ("set out & go; cc the others", None),
         ];
         for (line, expected) in cases {
             let found = recipe(line).map(|s| (s.stage, s.item.unwrap()));

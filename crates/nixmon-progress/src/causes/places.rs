@@ -1,6 +1,7 @@
 //! The forms in which compilers and linkers print errors and their places.
 
 use super::{Error, Place, Reporter};
+use crate::step;
 
 /// Reads errors whose place or message is on a line of its own.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,12 @@ enum Waiting {
     Message(Reporter, Place),
     /// Python: the last frame's place; the exception ends the traceback.
     Traceback(Option<Place>),
+    /// lld: `>>> referenced by a.c:7` follows.
+    Reference,
+    /// Apple's ld: a list of symbols follows.
+    Symbols,
+    /// gfortran: the lines of the source follow, and then `Error: TEXT`.
+    Fortran(Place),
 }
 
 impl Reader {
@@ -69,7 +76,48 @@ impl Reader {
                     return Some(Error { reporter: Reporter::Python, place, message: trimmed.to_owned() });
                 }
             }
+            Some(Waiting::Reference) => {
+                if let Some(rest) = trimmed.strip_prefix(">>> referenced by ") {
+                    // `a.c:7 (/src/a.c:7)`: the whole path stands behind.
+                    let whole = rest.strip_suffix(')').and_then(|rest| rest.rsplit_once(" ("));
+                    let place = at_end(whole.map_or(rest, |(_, whole)| whole))?;
+                    return Some(Error {
+                        reporter: Reporter::Ld,
+                        place: Some(place),
+                        message: String::new(),
+                    });
+                }
+            }
+            Some(Waiting::Symbols) => {
+                let symbol =
+                    trimmed.strip_prefix('"').and_then(|rest| rest.strip_suffix("\", referenced from:"));
+                if symbol.is_some() || line.starts_with(' ') {
+                    self.waiting = Some(Waiting::Symbols);
+                    let message = format!("undefined symbol: {}", symbol?);
+                    return Some(Error { reporter: Reporter::Ld, place: None, message });
+                }
+            }
+            Some(Waiting::Fortran(place)) => {
+                if let Some(message) =
+                    line.strip_prefix("Error: ").or_else(|| line.strip_prefix("Fatal Error: "))
+                {
+                    let message = message.to_owned();
+                    return Some(Error { reporter: Reporter::Gcc, place: Some(place), message });
+                }
+                if trimmed.is_empty() || line.starts_with(' ') {
+                    self.waiting = Some(Waiting::Fortran(place));
+                    return None;
+                }
+            }
             None => {}
+        }
+        if line.starts_with("Undefined symbols for architecture ") {
+            self.waiting = Some(Waiting::Symbols);
+            return None;
+        }
+        if let Some(place) = fortran(line) {
+            self.waiting = Some(Waiting::Fortran(place));
+            return None;
         }
         if trimmed == "Traceback (most recent call last):" {
             self.waiting = Some(Waiting::Traceback(None));
@@ -104,7 +152,11 @@ impl Reader {
             }
             return Some(Error { reporter: Reporter::Ghc, place: Some(place), message: rest.to_owned() });
         }
-        place(line)
+        let error = place(line);
+        if error.as_ref().is_some_and(|error| error.reporter == Reporter::Ld && error.place.is_none()) {
+            self.waiting = Some(Waiting::Reference);
+        }
+        error
     }
 }
 
@@ -125,12 +177,28 @@ pub fn place(line: &str) -> Option<Error> {
         let place = Place { file: file.to_owned(), line: line.parse().ok(), column: column.parse().ok() };
         return Some(Error { reporter: Reporter::Javac, place: Some(place), message: message.to_owned() });
     }
-    for marker in [": error: ", ": fatal error: "] {
+    if let Some((left, rest)) = line.split_once(": error[E")
+        && let Some(place) = at_end(left)
+    {
+        // rustc with `--error-format short`.
+        let (_, message) = rest.split_once("]: ")?;
+        return Some(Error { reporter: Reporter::Rustc, place: Some(place), message: message.to_owned() });
+    }
+    for marker in [": error: ", ": fatal error: ", ": internal compiler error: "] {
         let Some((left, message)) = line.split_once(marker) else { continue };
+        if is_driver(left) && !is_sum_of_driver(message) {
+            return Some(Error { reporter: Reporter::Gcc, place: None, message: message.to_owned() });
+        }
         // `configure` has no place.
         let Some(place) = at_end(left) else { break };
         let reporter = if place.file.ends_with(".java") { Reporter::Javac } else { Reporter::Gcc };
         return Some(Error { reporter, place: Some(place), message: message.to_owned() });
+    }
+    // GNU as 2.40 gas/messages.c: `a.s:3: Error: TEXT`, and `{standard input}:3: Error: TEXT` below a compiler.
+    if let Some((left, message)) = line.split_once(": Error: ")
+        && let Some(place) = at_end(left).filter(|place| is_assembly(&place.file))
+    {
+        return Some(Error { reporter: Reporter::Gcc, place: Some(place), message: message.to_owned() });
     }
     // autoconf 2.71 lib/autoconf/general.m4 (AC_MSG_ERROR): the name of the script, its path in a subdirectory.
     if let Some((name, message)) = line.split_once(": error: ")
@@ -146,6 +214,11 @@ pub fn place(line: &str) -> Option<Error> {
         })
     {
         return Some(Error { reporter: Reporter::Meson, place: Some(place), message: message.to_owned() });
+    }
+    // tsc with `--pretty`: `src/t.ts:1:7 - error TS2322: TEXT`.
+    if let Some((left, message)) = line.split_once(" - error TS") {
+        let place = at_end(left)?;
+        return Some(Error { reporter: Reporter::Tsc, place: Some(place), message: format!("TS{message}") });
     }
     if let Some((left, message)) = line.split_once("): error TS") {
         let (file, position) = left.rsplit_once('(')?;
@@ -196,12 +269,47 @@ fn linker(line: &str) -> Option<Error> {
     if let Some(message) = rest {
         return error(None, message);
     }
-    let (program, message) = line.split_once(": cannot find ")?;
+    // rustc repeats what its linker said behind `= note: `.
+    let line = line.trim_start().strip_prefix("= note: ").unwrap_or(line);
+    let (program, message) = line.split_once(": ")?;
     let is_linker = program
         .rsplit('/')
         .next()
         .is_some_and(|name| name == "ld" || name.starts_with("ld.") || name.ends_with("-ld"));
-    if is_linker { error(None, &format!("cannot find {message}")) } else { None }
+    let is_error = message.starts_with("cannot find ")
+        || message.starts_with("cannot open output file ")
+        || LINKER_ERRORS.iter().any(|text| message.contains(text));
+    if is_linker && is_error { error(None, message) } else { None }
+}
+
+/// Parts of errors of GNU ld (binutils 2.40 ld/ldmain.c, ld/ldfile.c, bfd/elfxx-x86.c) that name no place in a source.
+const LINKER_ERRORS: [&str; 4] =
+    [": file not recognized", ": error adding symbols", "; recompile with -f", "unrecognized option "];
+
+/// Returns whether a word is a compiler's driver or one of its programs: `gcc`, `x86_64-linux-gnu-g++-12`, `cc1plus`.
+fn is_driver(word: &str) -> bool {
+    matches!(word, "cc1" | "cc1plus" | "cc1obj" | "f951" | "lto1" | "lto-wrapper")
+        || (!word.contains(' ') && step::is_compiler(word))
+}
+
+/// Returns whether a driver's error only says that a program failed which has said why.
+fn is_sum_of_driver(message: &str) -> bool {
+    message.starts_with("linker command failed")
+        || message.starts_with("ld returned")
+        || message.contains("command failed with exit code")
+        || message.contains("command failed due to signal")
+}
+
+/// Returns whether a file is one that an assembler reads.
+fn is_assembly(file: &str) -> bool {
+    file == "{standard input}" || [".s", ".S", ".asm"].iter().any(|end| file.ends_with(end))
+}
+
+/// Reads gfortran's `a.f90:3:8:`, behind which the lines of the source come.
+fn fortran(line: &str) -> Option<Place> {
+    let place = at_end(line.strip_suffix(':')?)?;
+    let (_, extension) = place.file.rsplit_once('.')?;
+    matches!(extension, "f" | "f90" | "F90" | "f95" | "f03" | "f08" | "for" | "F").then_some(place)
 }
 
 /// Reads GHC's `Main.hs:8:15: error:` whose message follows, or `Main.hs:8:15: error: [GHC-88464]`.
@@ -209,7 +317,7 @@ fn waiting_message(line: &str) -> Option<(Place, &str)> {
     let (left, rest) = line.split_once(": error:")?;
     let rest = rest.trim();
     let is_code = rest.starts_with("[GHC-") && rest.ends_with(']');
-    let place = at_end(left)?;
+    let place = at_end(left).or_else(|| lines(left))?;
     let is_haskell =
         place.file.ends_with(".hs") || place.file.ends_with(".lhs") || place.file.ends_with(".hsc");
     is_haskell.then_some((place, if is_code { "" } else { rest }))
@@ -241,6 +349,14 @@ fn is_exception(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     last.starts_with(|c: char| c.is_ascii_uppercase())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'_')
+}
+
+/// Reads GHC's place of several lines: `A.hs:(3,5)-(4,9)`.
+fn lines(text: &str) -> Option<Place> {
+    let (file, rest) = text.split_once(":(")?;
+    let (begin, _) = rest.split_once(")-(")?;
+    let (line, column) = begin.split_once(',')?;
+    Some(Place { file: file.to_owned(), line: Some(line.parse().ok()?), column: Some(column.parse().ok()?) })
 }
 
 /// Reads a text that ends in `FILE:LINE:COLUMN`, `FILE:LINE:COLUMN-COLUMN` or `FILE:LINE`.

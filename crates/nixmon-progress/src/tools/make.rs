@@ -9,6 +9,12 @@ use crate::{
 const OUTPUT: &str = "GNU make 4.3 src/output.c";
 const JOB: &str = "GNU make 4.3 src/job.c, child_error";
 const RECIPE: &str = "make -n of a rule: POSIX c99 and ar; read from tree 2.1.0 and lz4 1.9.4";
+const LIBTOOL: &str = "libtool 2.4.7 build-aux/ltmain.in, --mode";
+const VERSIONS: &str = "names of Debian's packages of GCC and LLVM";
+const TRIPLES: &str = "names of cross compilers: config.sub of GNU config";
+const LAUNCHERS: &str = "CMAKE_C_COMPILER_LAUNCHER of CMake's documentation";
+const SHELL: &str = "POSIX sh: words and lists before a command";
+const TABS: &str = "FFmpeg 6.1 ffbuild/common.mak, BRIEF";
 const KBUILD: &str = "Linux scripts/Kbuild.include, automake 1.16 silent rules";
 
 pub(super) static TABLE: Table = Table {
@@ -37,6 +43,41 @@ pub(super) static TABLE: Table = Table {
         row("/nix/store/{any}", Custom(step::recipe), RECIPE),
         row("/bin/bash {any}", Custom(step::recipe), "automake 1.16.5 lib/am/ltlib.am"),
         row("/bin/sh {any}", Custom(step::recipe), "automake 1.16.5 lib/am/ltlib.am"),
+        row("sh ./libtool {any}", Custom(step::recipe), LIBTOOL),
+        row("./libtool {any}", Custom(step::recipe), LIBTOOL),
+        row("../libtool {any}", Custom(step::recipe), LIBTOOL),
+        row("libtool --mode={any}", Custom(step::recipe), LIBTOOL),
+        row("libtool --tag={any}", Custom(step::recipe), LIBTOOL),
+        row("gcc-{any}", Custom(step::recipe), VERSIONS),
+        row("g++-{any}", Custom(step::recipe), VERSIONS),
+        row("clang-{any}", Custom(step::recipe), VERSIONS),
+        row("clang++-{any}", Custom(step::recipe), VERSIONS),
+        row("riscv64-{any}", Custom(step::recipe), TRIPLES),
+        row("arm-{any}", Custom(step::recipe), TRIPLES),
+        row("armv{any}", Custom(step::recipe), TRIPLES),
+        row("i686-{any}", Custom(step::recipe), TRIPLES),
+        row("powerpc64{any}", Custom(step::recipe), TRIPLES),
+        row("mips{any}", Custom(step::recipe), TRIPLES),
+        row("s390x-{any}", Custom(step::recipe), TRIPLES),
+        row("avr-{any}", Custom(step::recipe), TRIPLES),
+        row("musl-gcc {any}", Custom(step::recipe), TRIPLES),
+        row("ccache {any}", Custom(step::recipe), LAUNCHERS),
+        row("sccache {any}", Custom(step::recipe), LAUNCHERS),
+        row("distcc {any}", Custom(step::recipe), LAUNCHERS),
+        row("gfortran {any}", Custom(step::recipe), RECIPE),
+        row("emcc {any}", Custom(step::recipe), RECIPE),
+        row("em++ {any}", Custom(step::recipe), RECIPE),
+        row("nvcc {any}", Custom(step::recipe), RECIPE),
+        row("icx {any}", Custom(step::recipe), RECIPE),
+        row("cd {any}", Custom(step::recipe), SHELL),
+        row("(cd {any}", Custom(step::recipe), SHELL),
+        row("mkdir {any}", Custom(step::recipe), SHELL),
+        row("sleep {any}", Custom(step::recipe), SHELL),
+        row("set {any}", Custom(step::recipe), SHELL),
+        row("env {any}", Custom(step::recipe), SHELL),
+        row("LC_ALL={any}", Custom(step::recipe), SHELL),
+        row("CFLAGS={any}", Custom(step::recipe), SHELL),
+        row("CCACHE_{any}", Custom(step::recipe), SHELL),
         row("ar {any}", Custom(step::recipe), RECIPE),
         row("ld {any}", Custom(step::recipe), RECIPE),
         row("CC {object}", Begins(Stage::Compile), KBUILD),
@@ -47,6 +88,22 @@ pub(super) static TABLE: Table = Table {
         row("AR {object}", Begins(Stage::Link), KBUILD),
         row("LD {object}", Begins(Stage::Link), KBUILD),
         row("LD [M] {object}", Begins(Stage::Link), KBUILD),
+        row("HOSTCXX {object}", Begins(Stage::Compile), KBUILD),
+        row("RUSTC {object}", Begins(Stage::Compile), KBUILD),
+        row("RUSTC L {object}", Begins(Stage::Compile), KBUILD),
+        row("RUSTC [M] {object}", Begins(Stage::Compile), KBUILD),
+        row("OBJC {object}", Begins(Stage::Compile), KBUILD),
+        row("CPPAS {object}", Begins(Stage::Compile), KBUILD),
+        row("CCAS {object}", Begins(Stage::Compile), KBUILD),
+        row("HOSTLD {object}", Begins(Stage::Link), KBUILD),
+        row("LINK {object}", Begins(Stage::Link), "git 2.43 Makefile, QUIET_LINK"),
+        row("CC\t{object}", Begins(Stage::Compile), TABS),
+        row("CXX\t{object}", Begins(Stage::Compile), TABS),
+        row("AS\t{object}", Begins(Stage::Compile), TABS),
+        row("X86ASM\t{object}", Begins(Stage::Compile), TABS),
+        row("HOSTCC\t{object}", Begins(Stage::Compile), TABS),
+        row("AR\t{object}", Begins(Stage::Link), TABS),
+        row("LD\t{object}", Begins(Stage::Link), TABS),
         row("CCLD {object}", Begins(Stage::Link), KBUILD),
         row("CXXLD {object}", Begins(Stage::Link), KBUILD),
     ],

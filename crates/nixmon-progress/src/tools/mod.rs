@@ -33,6 +33,7 @@ use crate::form::Table;
 
 /// All tables. Where a line has the form of several rows, the first table in this order that may believe it has it.
 pub(crate) static TABLES: &[&Table] = &[
+    &npm::TABLE,
     &ninja::TABLE,
     &cmake::TABLE,
     &make::TABLE,
@@ -42,7 +43,6 @@ pub(crate) static TABLES: &[&Table] = &[
     &rustc::TABLE,
     &ghc::TABLE,
     &go::TABLE,
-    &npm::TABLE,
     &pnpm::TABLE,
     &vite::TABLE,
     &webpack::TABLE,

@@ -15,6 +15,11 @@ pub(super) static TABLE: Table = Table {
     rows: &[
         row("ninja: Entering directory `{any}'", Opens(Stage::Compile), MAIN),
         row("[{done}/{total}] {item}", Counts(Stage::Compile), STATUS),
+        row(
+            "[{percent}% {done}/{total}] {item}",
+            Counts(Stage::Compile),
+            "Android build/soong/ui/build/ninja.go, NINJA_STATUS",
+        ),
         inner("FAILED: [code={n}] {item}", Fails, "ninja 1.13 src/status_printer.cc"),
         inner("FAILED: {item}", Fails, STATUS),
         row("ninja: no work to do.", Closes, MAIN),

@@ -6,6 +6,7 @@ use crate::{
 };
 
 const TERMINAL: &str = "pytest 8 src/_pytest/terminal.py";
+const XDIST: &str = "pytest-xdist 3 src/xdist/dsession.py";
 
 pub(super) static TABLE: Table = Table {
     tool: Tool::Pytest,
@@ -15,11 +16,13 @@ pub(super) static TABLE: Table = Table {
         inner("collected {total} items{any}", Totals(Stage::Test), TERMINAL),
         inner("collecting ... collected {total} item{any}", Totals(Stage::Test), TERMINAL),
         inner("collected {total} item{any}", Totals(Stage::Test), TERMINAL),
-        inner(
-            "{n} workers [{total} items]{any}",
-            Totals(Stage::Test),
-            "pytest-xdist 3 src/xdist/dsession.py",
-        ),
+        inner("{n} workers [{total} items]{any}", Totals(Stage::Test), XDIST),
+        inner("[gw{n}] [{percent}%] PASSED {item}", Passed, XDIST),
+        inner("[gw{n}] [{percent}%] XFAIL {item}", Passed, XDIST),
+        inner("[gw{n}] [{percent}%] FAILED {item}", TestFailed, XDIST),
+        inner("[gw{n}] [{percent}%] ERROR {item}", TestFailed, XDIST),
+        inner("[gw{n}] [{percent}%] XPASS {item}", TestFailed, XDIST),
+        inner("[gw{n}] [{percent}%] SKIPPED {item}", Skipped, XDIST),
         inner("{any}%]", Custom(line), TERMINAL),
     ],
 };
