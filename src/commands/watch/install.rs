@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::cli::WatchArgs;
-use crate::commands::unit::{self, Unit};
+use crate::commands::unit::{self, ServiceUnit};
 use crate::exit_status::ExitStatus;
 use crate::settings::Settings;
 
@@ -31,7 +31,7 @@ pub(super) fn install(settings: &Settings, args: &WatchArgs) -> Result<ExitStatu
     if args.notify {
         words.push("--notify".to_owned());
     }
-    let unit = Unit {
+    let unit = ServiceUnit {
         name: "watch",
         description: "one event per build",
         words,
