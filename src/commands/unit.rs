@@ -10,7 +10,7 @@ use crate::exit_status::{ExitStatus, Failed};
 use crate::settings::Settings;
 
 /// A service that runs this program.
-pub(super) struct Unit {
+pub(super) struct ServiceUnit {
     /// Its name, as `watch`.
     pub(super) name: &'static str,
     /// One line about it.
@@ -29,7 +29,7 @@ pub(super) struct Unit {
     pub(super) keys: &'static str,
 }
 
-impl Unit {
+impl ServiceUnit {
     /// Returns a unit of systemd (systemd.service(5); quoting as in systemd.syntax(7)).
     pub(super) fn systemd(&self) -> String {
         let quote = |word: &str| {
@@ -122,7 +122,7 @@ mod tests {
     fn words_are_quoted() {
         let words =
             ["/a b/nixmon", "watch", "--hook", "echo \"$HOME\" 100% \\ <&>"].map(str::to_owned).to_vec();
-        let unit = Unit {
+        let unit = ServiceUnit {
             name: "watch",
             description: "x",
             words,

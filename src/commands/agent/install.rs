@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::cli::{AgentArgs, MirroredArg};
-use crate::commands::unit::{self, Unit};
+use crate::commands::unit::{self, ServiceUnit};
 use crate::exit_status::ExitStatus;
 use crate::fleet::Client;
 use crate::settings::Settings;
@@ -43,7 +43,7 @@ pub(super) fn install(settings: &Settings, args: &AgentArgs, client: &Client) ->
         ))
     };
     let of_service = if is_root { format!("{OF_SERVICE}{}", environment()?) } else { OF_SERVICE.to_owned() };
-    let unit = Unit {
+    let unit = ServiceUnit {
         name: "agent",
         description: "reports runs to a hub",
         words,

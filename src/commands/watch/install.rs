@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::cli::WatchArgs;
 use crate::commands::print;
-use crate::commands::unit::{self, Unit};
+use crate::commands::unit::{self, ServiceUnit};
 use crate::exit_status::{ExitStatus, Failed};
 use crate::settings::Settings;
 use nixmon_log::escapes::escape;
@@ -34,7 +34,7 @@ pub(super) fn install(settings: &Settings, args: &WatchArgs) -> Result<ExitStatu
         words.push("--notify".to_owned());
     }
     let home = settings.watch.home.as_deref().map(Path::new);
-    let unit = Unit {
+    let unit = ServiceUnit {
         name: "watch",
         description: "one event per build",
         words,
