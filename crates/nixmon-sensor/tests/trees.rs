@@ -179,8 +179,13 @@ fn run(backend: Backend, n_trees: usize, seed: u64, dir: &Path) -> Vec<String> {
         Err(error) => return vec![format!("UNAVAILABLE {error}")],
     };
     let mut told: BTreeMap<usize, Vec<Build>> = BTreeMap::new();
+    // Where the machine has no time for the sensor, it sees ends as late.
+    let (mut asked, mut late) = (Instant::now(), Duration::ZERO);
     let mut take = |sensor: &mut Sensor, limit| {
-        for happened in sensor.next(limit, None).unwrap() {
+        let happened = sensor.next(limit, None).unwrap();
+        late = late.max(asked.elapsed().saturating_sub(limit));
+        asked = Instant::now();
+        for happened in happened {
             if let Happened::Ended(build) = happened
                 && let Some(number) = number(&build, dir)
             {
@@ -240,12 +245,14 @@ fn run(backend: Backend, n_trees: usize, seed: u64, dir: &Path) -> Vec<String> {
                 faults.push(format!("tree {number} ended with {end:?}, not {:?}", build.end));
             }
             let elapsed = build.elapsed().unwrap_or_default();
-            if elapsed > *most + Duration::from_millis(600) || elapsed + Duration::from_millis(400) < *least {
+            if elapsed > *most + late + Duration::from_millis(600)
+                || elapsed + Duration::from_millis(400) < *least
+            {
                 faults.push(format!("tree {number} took {least:?} to {most:?}, not {elapsed:?}"));
             }
         }
     }
-    faults.push(format!("TREES {n_trees} RESULTS {n_results} LOSSES {:?}", sensor.losses()));
+    faults.push(format!("TREES {n_trees} RESULTS {n_results} LOSSES {:?} LATE {late:?}", sensor.losses()));
     faults
 }
 
