@@ -18,6 +18,7 @@ mod properties;
 mod prose;
 mod replay;
 mod rules;
+mod runners;
 mod schema;
 mod stalls;
 mod streams;

@@ -208,7 +208,7 @@ impl State {
     }
 
     fn error(&mut self, mut error: NixError, top_level: bool, origin: Origin, effects: &mut Effects) {
-        self.errors.last_text = None;
+        self.errors.last_line.clear();
         if self.clock.phase == Phase::Activating && self.activation.nix_error(&error.message) {
             effects.changes.push(Change::Text(TextKind::Activation, format!("error: {}", error.message)));
             return;

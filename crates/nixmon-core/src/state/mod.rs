@@ -147,8 +147,10 @@ struct Errors {
     ownerless: Option<NixError>,
     /// Named dependents that failed because of something else.
     cascades: BTreeSet<DerivationId>,
-    /// The last line of text, if it reports an error.
-    last_text: Option<String>,
+    /// The last line of text, unless Nix has reported something else meanwhile.
+    last_line: String,
+    /// The line in which a build server says that a step failed: what follows is its cleaning up.
+    failed_step: Option<String>,
 }
 
 /// Text: lists, lines that may be builders', and lines of other programs.

@@ -34,7 +34,7 @@ impl State {
             LogMessage::Start { id, level, parent, kind, text, ref fields } => {
                 self.announced(effects);
                 self.went_on(Some(Pid::of(id)));
-                self.errors.last_text = None;
+                self.errors.last_line.clear();
                 let kind = self.start(id, level, parent, kind, text, fields, effects);
                 if !self.builds.activities.has_room(id) {
                     self.dropped.activities += 1;

@@ -11,11 +11,13 @@ use nixmon_log::escapes::sanitize;
 use nixmon_log::input::Line;
 use nixmon_log::input::human::{self, HumanLine, List};
 use nixmon_log::nix::closing::{CLOSING_STARTS, is_closing};
-use nixmon_log::nix::error::{ends_with_crash, is_crash};
+use nixmon_log::nix::error::{ends_in_failure, ends_with_crash, fails_step, is_crash, is_exception};
 use nixmon_log::nix::store_path;
 
 /// So much is kept of what is waited for: a store path and some words.
 const MAX_WAITING: usize = 300;
+/// Longest part of a line that is kept as the last one, in bytes.
+const MAX_LAST: usize = 4 << 10;
 /// More derivations or paths than this are not taken from a list.
 const MAX_LISTED: usize = 1 << 20;
 
@@ -117,7 +119,13 @@ impl State {
                 self.builds.answered = true;
                 effects.changes.push(Change::Text(TextKind::Result, sanitize(path).into_owned()));
             }
-            HumanLine::Error | HumanLine::Other => self.other(line.text, effects),
+            HumanLine::Error | HumanLine::Other => {
+                // Cut off in the middle: it has begun, though nothing says what.
+                self.builds.begun |= ["building '/", "copying path '/"]
+                    .iter()
+                    .any(|start| line.text.strip_prefix(start).is_some_and(|rest| !rest.contains('\'')));
+                self.other(line.text, effects);
+            }
         }
     }
 
@@ -403,20 +411,33 @@ impl State {
         any
     }
 
-    /// Keeps the last line if it reports an error.
+    /// Keeps the last line, which may report an error, and the one in which a build server says that a step failed.
     fn note_last(&mut self, text: &str) {
         let text = text.trim();
         if text.is_empty() {
             return;
         }
-        let error = text.starts_with("error:")
+        if fails_step(text) {
+            self.errors.failed_step = Some(sanitize(text).into_owned());
+        }
+        self.errors.last_line.clear();
+        self.errors.last_line.push_str(&text[..text.floor_char_boundary(MAX_LAST)]);
+    }
+
+    /// Returns the last line if it reports an error.
+    pub(super) fn last_error(&self) -> Option<&str> {
+        let text = self.errors.last_line.as_str();
+        let is_error = text.starts_with("error:")
             || text.contains("ERROR")
             || text.starts_with("fatal: ")
             || text.contains("command not found")
             || text.ends_with(": not found") && text.contains("sh: ")
             || text.starts_with("##[error]")
-            || ends_with_crash(text);
-        self.errors.last_text = error.then(|| sanitize(text).into_owned());
+            || ends_in_failure(text)
+            || ends_with_crash(text)
+            // Builders, whose last words these may be, complain about much that is well.
+            || !self.may_be_a_builders() && is_exception(text);
+        is_error.then_some(text).or(self.errors.failed_step.as_deref())
     }
 }
 

@@ -10,7 +10,8 @@ use super::log_tail::excerpt_of;
 use super::loose::LooseError;
 use super::transfer::PathState;
 use crate::activation::{self, EarlyStage, SwitchOutcome};
-use nixmon_log::nix::error::{ErrorText, FailureKind, Stage, ends_with_crash, parse_error};
+use nixmon_log::escapes::sanitize;
+use nixmon_log::nix::error::{ErrorText, FailureKind, Stage, ends_in_failure, ends_with_crash, parse_error};
 
 /// Counts of what became of everything wanted. A derivation is in one of the first four at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +82,10 @@ impl State {
                     || self.errors.loose.iter().any(LooseError::is_fatal)
                     || switched == Some(SwitchOutcome::Failure)
                     || self.activation.reported().failed
-                    || self.errors.last_text.is_some() && switched.is_none();
+                    || self.last_error().is_some_and(|line| {
+                        // After a switch programs still complain; a tool that logs an error, or a shell, gives up.
+                        switched.is_none() || line.contains("[ERROR]") || ends_in_failure(line)
+                    });
                 if failed {
                     Outcome::Failure
                 } else if self.end.unseen
@@ -243,7 +247,7 @@ impl State {
                 loose.push(self.failure_of_make(&line));
             } else if let Some(error) = survived {
                 loose.push(error.failure.clone());
-            } else if let Some(line) = self.errors.last_text.take() {
+            } else if let Some(line) = self.last_error().map(|line| sanitize(line).into_owned()) {
                 let error = parse_error(&ErrorText { msg: &line, ..ErrorText::default() });
                 let stage = error.kind.stage().or(self.stage_under_way());
                 let mut failure = Failure::from_error(error, stage, self.clock.now);

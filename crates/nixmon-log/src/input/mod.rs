@@ -5,6 +5,7 @@
 //! another program's prefix, torn records, human-readable output, other programs. What a line means beyond its form, for
 //! instance whether it belongs to an activation, is for `state` to say.
 
+mod any_prefix;
 mod decode;
 mod frame;
 pub mod human;

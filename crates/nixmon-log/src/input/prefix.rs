@@ -7,6 +7,7 @@
 //! Nix itself puts before the lines of builders: it is a machine's only in a stream without bare lines of Nix, and only if the
 //! name has Nix's lines among its first.
 
+use super::any_prefix::AnyPrefix;
 use super::human::{self, HumanLine, OPENINGS};
 
 /// Lines in a row with a time before them that make it a collector's.
@@ -76,13 +77,40 @@ pub(super) struct Prefixes {
     hosts: Vec<Host>,
     /// Labels of colmena's are right-aligned; what is behind them is read elsewhere.
     aligned_labels: bool,
+    /// Prefixes of other shapes.
+    any: AnyPrefix,
+}
+
+/// Sender of a line behind a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// A program that passes on the output of another one: any error may be Nix's.
+    Collector,
+    /// A program whose own errors look like Nix's: `gcc: error: x`.
+    Program,
+    /// A builder, or a machine: see [`Prefixes::believes_host`].
+    Builder,
+}
+
+impl Shape {
+    fn sender(self) -> Sender {
+        match self {
+            Self::Colon => Sender::Program,
+            Self::Angle => Sender::Builder,
+            _ => Sender::Collector,
+        }
+    }
 }
 
 impl Prefixes {
     /// Returns the line without its prefixes, and the label of a machine or program if one of them is that.
     pub(super) fn split<'t>(&mut self, text: &'t str) -> (Option<&'t str>, &'t str) {
         let (mut label, mut rest) = (None, text);
-        self.aligned_labels |= text.starts_with("     ") && text.trim_start().starts_with("| ");
+        self.aligned_labels |= text.starts_with("     ") && text.trim_start().starts_with("| ")
+            || ["[INFO ] ", "[ERROR] "].iter().any(|level| text.starts_with(level));
+        if let Some(behind) = self.any.strip(text) {
+            rest = behind;
+        }
         for depth in 0..MAX_DEPTH {
             let candidate = candidate(rest);
             if depth == 0 {
@@ -98,6 +126,11 @@ impl Prefixes {
         }
         if rest.len() == text.len() {
             self.note_bare(text);
+            let is_aligned = || self.aligned_labels || text.starts_with(' ') && is_aligned_label(text);
+            let may_have_any = !self.bare_build && angle(text).is_none() && !is_aligned();
+            if let Some(behind) = may_have_any.then(|| self.any.learn(text)).flatten() {
+                rest = behind;
+            }
         }
         (label, rest)
     }
@@ -150,7 +183,7 @@ impl Prefixes {
             return false;
         };
         let inner = behind_others(candidate.rest);
-        let believed = is_of_nix(inner, Shape::Angle) && !builds(inner, name);
+        let believed = is_of_nix(inner, Sender::Builder) && !builds(inner, name);
         if believed {
             self.hosts.swap_remove(at);
             if self.labels.len() < MAX_LABELS {
@@ -185,7 +218,9 @@ impl Prefixes {
             return false;
         }
         let inner = behind_others(rest);
-        let believed = is_of_nix(inner, shape) || shape == Shape::Time && self.in_a_row >= IN_A_ROW;
+        let is_entry = || matches!(human::parse(inner), HumanLine::ListEntry(_));
+        let believed = is_of_nix(inner, shape.sender())
+            || shape == Shape::Time && (self.in_a_row >= IN_A_ROW || is_entry());
         if believed {
             match shape {
                 Shape::Time => self.times = true,
@@ -197,6 +232,12 @@ impl Prefixes {
         }
         believed
     }
+}
+
+/// `  web | text`, as colmena prints it.
+fn is_aligned_label(text: &str) -> bool {
+    let name = text.trim_start().split_once("| ").map(|(name, _)| name.trim_end());
+    name.is_some_and(|name| !name.contains(' '))
 }
 
 /// Returns the text behind all prefixes that it may have.
@@ -212,23 +253,32 @@ fn behind_others(text: &str) -> &str {
 }
 
 /// Returns whether only Nix, or an activation, has such a line.
-fn is_of_nix(text: &str, shape: Shape) -> bool {
+pub(super) fn is_of_nix(text: &str, sender: Sender) -> bool {
     if OPENINGS.iter().any(|opening| text.starts_with(opening)) {
         return true;
     }
     match human::parse(text) {
         HumanLine::Building { .. } | HumanLine::Copying { .. } | HumanLine::ListHeader(_) => true,
-        HumanLine::ListEntry(_) => shape == Shape::Time,
-        // Compilers have such lines: `gcc: error: x`.
         HumanLine::Error => {
-            text.starts_with("error: builder for '/")
-                || text.starts_with("error: Cannot build '/")
-                || text.starts_with("error: build of '/")
-                || text.starts_with("builder for '/")
-                || !matches!(shape, Shape::Colon | Shape::Angle) && text.starts_with("error:")
+            ["error: builder for '/", "error: Cannot build '/", "error: build of '/", "builder for '/"]
+                .iter()
+                .any(|start| text.starts_with(start))
+                || sender == Sender::Collector && text.starts_with("error:")
+                || sender == Sender::Program && is_of_evaluation(text)
         }
+        HumanLine::Warning(text) => sender != Sender::Builder && text.starts_with("Git tree '/"),
         _ => false,
     }
+}
+
+/// Returns whether a line begins an error of Nix's language, which no compiler words so.
+fn is_of_evaluation(text: &str) -> bool {
+    let Some(text) = text.strip_prefix("error: ") else { return false };
+    text.starts_with("attribute '") && text.ends_with("' missing")
+        || text.starts_with("flake '") && text.contains("' does not provide attribute ")
+        || ["undefined variable '", "infinite recursion encountered", "path '/nix/store/"]
+            .iter()
+            .any(|start| text.starts_with(start))
 }
 
 /// Returns whether a line may be Nix's, or is empty.
@@ -408,6 +458,12 @@ fn gitlab_stream(text: &str) -> Option<&str> {
 /// `host ident[12]: text`, `ident[12]: text`
 fn journal(text: &str) -> Option<&str> {
     let (head, rest) = text.split_once(": ").or_else(|| Some((text.strip_suffix(':')?, "")))?;
+    // The zone of `journalctl --output=short-full`: `CET host ident[12]: text`.
+    let is_zone = |word: &str| word.len() >= 3 && word.bytes().all(|b| b.is_ascii_uppercase());
+    let head = head
+        .split_once(' ')
+        .filter(|(zone, rest)| is_zone(zone) && rest.contains(' '))
+        .map_or(head, |(_, rest)| rest);
     let mut words = head.split(' ');
     let (first, second) = (words.next()?, words.next());
     if words.next().is_some() || first.is_empty() {
@@ -446,6 +502,7 @@ mod tests {
             "[17:19:51] ",
             "17:19:51 ",
             "1748967490.123456 host nix[12]: ",
+            "Wed 2026-03-25 17:19:51 CET host nix[12]: ",
             "[ 1234.567890] host nix[12]: ",
             "build\tNix build\t2026-03-25T17:19:51.1234567Z ",
             "#12 44.53 ",

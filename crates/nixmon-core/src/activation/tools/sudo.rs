@@ -1,8 +1,9 @@
-//! `sudo`, where it refuses. What it was to run says which activation that was.
+//! `sudo` and its like, where they refuse. What it was to run says which activation that was.
 
 use crate::activation::rule::{Effect::*, Program, rule};
 
 const SUDO: &str = "sudo, observed";
+const DOAS: &str = "Duncaen/OpenDoas:doas.c";
 
 pub(super) static PROGRAM: Program = Program {
     within: &[],
@@ -14,6 +15,11 @@ pub(super) static PROGRAM: Program = Program {
         rule("sudo: {code} incorrect password attempt{any}", SudoFailed, SUDO),
         rule("{word} is not in the sudoers file{any}", SudoFailed, SUDO),
         rule("Sorry, user {word} is not allowed to execute {any}", SudoFailed, SUDO),
+        rule("doas: Operation not permitted", SudoFailed, DOAS),
+        rule("doas: Authentication failed", SudoFailed, DOAS),
+        rule("doas: Authorization required", SudoFailed, DOAS),
+        rule("doas: a tty is required", SudoFailed, DOAS),
+        rule("su: Authentication failure", SudoFailed, "shadow:src/su.c"),
     ],
 };
 

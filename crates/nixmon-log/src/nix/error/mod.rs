@@ -8,6 +8,7 @@
 //! A new message is one line in `rules.rs`, a new kind one line in `kind.rs`.
 
 mod crash;
+mod ending;
 mod kind;
 mod layout;
 mod limits;
@@ -18,6 +19,7 @@ mod rules;
 mod tests;
 
 pub use crash::{ends_with_crash, is_crash};
+pub use ending::{ends_in_failure, fails_step, is_exception};
 pub use kind::{FailureKind, Stage};
 pub use location::Location;
 
