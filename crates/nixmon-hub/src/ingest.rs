@@ -220,6 +220,7 @@ fn now() -> Instant {
 }
 
 /// A message of an agent.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Received {
     Text(FromAgent),
     Piece(Piece),
