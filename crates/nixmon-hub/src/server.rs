@@ -90,7 +90,7 @@ pub enum HubError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// What the hub keeps cannot be used.
+    /// The engine cannot be used.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// Serving failed.

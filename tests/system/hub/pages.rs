@@ -189,7 +189,11 @@ fn everything_described_is_served_as_described() {
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
     assert!(paths.len() > 15, "{}", paths.len());
-    for (path, operations) in paths {
+    // Those about a host need one, and those that change something a body: crates/nixmon-hub/tests.
+    let needs_host = |path: &str| path.contains("{host}") || path.contains("{batch}");
+    let looked_at =
+        paths.iter().filter(|(path, operations)| !needs_host(path) && operations.get("get").is_some());
+    for (path, operations) in looked_at {
         let operation = &operations["get"];
         let content = operation["responses"]["200"]["content"].as_object().unwrap();
         let query = if path.ends_with("search") { "?q=bye" } else { "" };
@@ -215,7 +219,7 @@ fn everything_described_is_served_as_described() {
             assert!(policy.starts_with("default-src 'self';") && !policy.contains("unsafe"), "{policy}");
         }
         // Without the version as well.
-        if path.starts_with("/api/v1/") && !address.ends_with("events") {
+        if path.starts_with("/api/v1/") && !address.contains("/events") {
             let alias = address.replacen("/api/v1/", "/api/", 1);
             assert_eq!(hub.get(&alias).status, 200, "{alias}");
         }

@@ -31,7 +31,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 const RING: Duration = Duration::from_millis(250);
 /// Statements that a connection remembers.
 const MAX_STATEMENTS: usize = 256;
-/// What each connection is told first.
+/// Settings of each connection.
 const SETTINGS: &str =
     "SET search_path TO nixmon_hub; SET statement_timeout TO '20s'; SET lock_timeout TO '10s';
     SET idle_in_transaction_session_timeout TO '30s'";
