@@ -1,9 +1,13 @@
 //! Arguments of `nixmon agent`.
 
+#[cfg(feature = "agent")]
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use clap::ValueEnum;
+#[cfg(feature = "agent")]
+use clap::{Args, Subcommand, ValueHint};
 
+#[cfg(feature = "agent")]
 pub(super) const EXAMPLES: &str = "\
 Examples:
   nixmon agent enroll --hub https://hub.example.org CODE  # once: gets the token of this host
@@ -11,6 +15,7 @@ Examples:
   nixmon agent --hub https://hub.example.org --install    # as a service";
 
 /// The hub, and the name of this host there.
+#[cfg(feature = "agent")]
 #[derive(Clone, Debug, Default, Args)]
 pub struct HubClientArgs {
     /// The address of the hub, as https://hub.example.org:7766 [default: `hub` in [agent] of the configuration]
@@ -31,6 +36,7 @@ pub struct HubClientArgs {
 }
 
 /// The work of an agent.
+#[cfg(feature = "agent")]
 #[derive(Clone, Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct AgentArgs {
@@ -49,6 +55,7 @@ pub struct AgentArgs {
 }
 
 /// Work of an agent that ends at once.
+#[cfg(feature = "agent")]
 #[derive(Clone, Debug, Subcommand)]
 pub enum AgentCommand {
     /// Exchange a code of the hub, which works once, for the token of this host

@@ -76,7 +76,7 @@ impl KeptCommand {
     }
 }
 
-/// What was seen of the run of a command.
+/// A look at the run of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
     /// It runs, for so many seconds.

@@ -79,7 +79,7 @@ pub struct Hello {
 pub struct Welcome {
     /// [`crate::PROTOCOL`].
     pub protocol: u32,
-    /// What the hub has of the runs that [`Hello`] names. A run that is missing here is unknown to it.
+    /// Runs that the hub has in part or whole, of those that [`Hello`] names. One that is missing here is unknown to it.
     pub runs: Vec<KnownRun>,
     /// Commands of this host that have not ended.
     pub commands: Vec<CommandRequest>,

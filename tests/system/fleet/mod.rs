@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod hub;
+#[cfg(feature = "hub")]
+mod real;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -116,6 +118,18 @@ impl Drop for Agent {
     }
 }
 
+/// An agent whose number is in a file, which is killed at the end.
+struct AgentOf(PathBuf);
+
+impl Drop for AgentOf {
+    fn drop(&mut self) {
+        let pid = std::fs::read_to_string(&self.0).ok().and_then(|text| text.trim().parse().ok());
+        if let Some(process) = pid.and_then(nixmon_runs::ProcessId::of) {
+            process.signal(rustix::process::Signal::KILL);
+        }
+    }
+}
+
 /// Lines that do not compress well, so that cuts come at many places.
 const PRINTS: &str = "i=0; while [ $i -lt 60 ]; do i=$((i+1)); head -c 3000 /dev/urandom | od -An -tx1 | tr -d '\\n'; \
     echo \" line $i\"; sleep 0.1; done";
@@ -183,17 +197,12 @@ fn commands_outlive_their_agent() {
     let ended = hub.wait_for_state(1, CommandState::Succeeded);
     assert_eq!((ended.run, ended.exit_code), (executing.run, Some(0)));
     // Killed by its own switch, which starts another one.
+    let _started = AgentOf(host.path().join("agent.pid"));
     std::fs::write(host.path().join("agent.pid"), agent.0.id().to_string()).unwrap();
     hub.ask(2, "switch", None, OnDeadline::Wait);
     let ended = hub.wait_for_state(2, CommandState::Succeeded);
-    let pid: i32 = std::fs::read_to_string(host.path().join("agent.pid")).unwrap().trim().parse().unwrap();
     let is_told = |content: &Content| content.ends.contains_key(&ended.run.unwrap()).then_some(());
     hub.wait("the switch is mirrored", is_told);
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(pid).unwrap(),
-        rustix::process::Signal::KILL,
-    )
-    .unwrap();
     assert_eq!(host.n_runs(), 2, "each was begun once");
     let content = hub.content();
     host.assert_mirrored(&content, 1);
