@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::common::ran::Ran;
 use nixmon_history::record::BuildRecord;
-use nixmon_history::store::{RunFilter, Store};
+use nixmon_history::store::{RunFilter, Store, StoreError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -74,9 +74,12 @@ impl Home {
         command.spawn().unwrap()
     }
 
-    /// All builds of the history.
+    /// All builds of the history; none while its tables are not there.
     pub(crate) fn builds(&self) -> Vec<BuildRecord> {
-        Store::open_read_only(&self.database()).unwrap().newest_builds(None, 1000).unwrap()
+        match Store::open_read_only(&self.database()) {
+            Err(StoreError::Missing) => Vec::new(),
+            store => store.unwrap().newest_builds(None, 1000).unwrap(),
+        }
     }
 }
 

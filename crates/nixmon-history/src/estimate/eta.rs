@@ -600,7 +600,7 @@ fn online_factors(e: &Estimator, plan: &Plan, spans: &[Span], now_ms: u64) -> Fa
 /// Returns the factor by which bands of simulations were too narrow on resampled real runs, by the share of the run that has
 /// passed; see decision 18.
 fn conformal(passed: f64) -> f64 {
-    1.74 - 0.2 * passed * passed
+    1.66 - 0.2 * passed * passed
 }
 
 /// Widens the quantiles of the simulations, in logarithms, to a band that holds what it promises.
