@@ -109,6 +109,10 @@ fn a_run_is_expected_to_take_as_long_as_before() {
     let bounds = (second["eta_low_ms"].as_u64().unwrap(), second["eta_high_ms"].as_u64().unwrap());
     assert!(bounds.0 < eta && eta < bounds.1, "{second}");
     assert_eq!(second["eta_note"], "from runs with other numbers of jobs", "{second}");
+    // A call waits 50 s itself; the rest may pass before it.
+    let before = second["wait_s"].as_u64().unwrap_or(0);
+    assert_eq!(before, (eta / 1000).saturating_sub(50), "{second}");
+    assert!(first["wait_s"].is_null(), "{first}");
     // Later than at the start less is left, whether its monitor has foreseen it already or not.
     std::thread::sleep(std::time::Duration::from_millis(2500));
     let status = server.call("build_status", json!({"id": second["id"]}));

@@ -33,6 +33,9 @@ pub(crate) struct StartAnswer {
     /// The generation to roll back to, for a switch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) generation: Option<Generation>,
+    /// Seconds that may pass before the next call, which waits up to 50 s itself; absent if the end is near or not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) wait_s: Option<u64>,
     /// The next call.
     pub(crate) next: String,
 }

@@ -198,12 +198,14 @@ impl Call<'_> {
         let dir = runs.store().run(run)?;
         let look = runs.look(&dir, unix_ms())?;
         let id = words::id(run);
+        let eta_ms = expected.remaining_ms.or(look.status.expected_ms);
         structured(&StartAnswer {
             next: format!("build_wait {{\"id\":\"{id}\"}}"),
             id,
             name: look.status.name.clone(),
             state: look.status.state,
-            eta_ms: expected.remaining_ms.or(look.status.expected_ms),
+            eta_ms,
+            wait_s: eta_ms.map(wait::before_end).filter(|seconds| *seconds > 0),
             eta_low_ms: expected.range_ms.map(|(low, _)| low),
             eta_high_ms: expected.range_ms.map(|(_, high)| high),
             eta_note: words::reservation(&expected),

@@ -112,12 +112,17 @@ pub(crate) fn answer(
 /// near, or, where nothing is known, a share of the time that the run has taken.
 fn pause(status: &Status, remaining_ms: Option<u64>) -> u64 {
     match remaining_ms {
-        Some(ms) => (ms / 1000).saturating_sub(MAX_WAIT).min(600),
+        Some(ms) => before_end(ms),
         None => {
             let elapsed = words::elapsed_ms(status, status.heartbeat_at).unwrap_or(0);
             (elapsed / 2_000).min(120)
         }
     }
+}
+
+/// Returns the seconds after which a call that waits [`MAX_WAIT`] itself still sees the expected end, at most ten minutes.
+pub(crate) fn before_end(remaining_ms: u64) -> u64 {
+    (remaining_ms / 1000).saturating_sub(MAX_WAIT).min(600)
 }
 
 /// Leaves out lines, the oldest first, and cuts texts, until the answer is short enough.
