@@ -56,7 +56,7 @@ pub struct EngineArgs {
     pub engine: Option<String>,
 }
 
-/// What can be managed of a hub.
+/// Parts of a hub that can be managed.
 #[cfg(feature = "hub")]
 #[derive(Clone, Debug, Subcommand)]
 pub enum HubManage {
