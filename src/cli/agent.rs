@@ -10,8 +10,8 @@ use clap::{Args, Subcommand, ValueHint};
 #[cfg(feature = "agent")]
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  nixmon agent enroll --hub https://hub.example.org CODE  # once: gets the token of this host
-  nixmon agent --hub https://hub.example.org              # in this terminal, until ^C
+  nixmon agent enroll --hub https://hub.example.org CODE  # once: gets a token
+  nixmon agent --hub https://hub.example.org              # until ^C
   nixmon agent --hub https://hub.example.org --install    # as a service";
 
 /// The hub, and the name of this host there.

@@ -113,7 +113,7 @@ fn token(status: StatusCode, body: &[u8]) -> Result<String, EnrollError> {
     }
     let failure: Failure = serde_json::from_slice(body).unwrap_or_default();
     let message = if failure.message.is_empty() { failure.error } else { failure.message };
-    let message = sanitize(&message).lines().next().unwrap_or_default().chars().take(300).collect();
+    let message = sanitize(message.lines().next().unwrap_or_default()).chars().take(300).collect();
     Err(EnrollError::Refused { status: status.as_u16(), message })
 }
 

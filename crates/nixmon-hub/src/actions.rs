@@ -222,8 +222,10 @@ pub(crate) const ACTIONS: &[Action] = &[
 /// Returns the action at a path.
 pub(crate) fn at(path: &str) -> Option<&'static Action> {
     let matches = |action: &&Action| {
-        let rest = path.strip_prefix("/api/v1").or(path.strip_prefix("/api"));
-        let template = action.path.strip_prefix("/api/v1").unwrap_or(action.path);
+        let (rest, template) = match action.path.strip_prefix("/api/v1") {
+            Some(template) => (path.strip_prefix("/api/v1").or(path.strip_prefix("/api")), template),
+            None => (Some(path), action.path),
+        };
         rest.is_some_and(|rest| {
             let (mut parts, mut wanted) = (rest.split('/'), template.split('/'));
             loop {

@@ -118,7 +118,9 @@ fn words(line: &str) -> Vec<String> {
 fn action(name: &str, command: Vec<String>) -> Action {
     let line: Vec<OsString> = command.iter().map(Into::into).collect();
     let known = Known { nix: None, socket: false, takes_log_format: &|_| false };
-    let is_switch = SWITCHES.contains(&name) || nix_commands::plan(&line, known).is_switch;
+    // `nixos-rebuild boot` changes the next start alone.
+    let is_next = command.iter().any(|word| word == "boot");
+    let is_switch = SWITCHES.contains(&name) || (!is_next && nix_commands::plan(&line, known).is_switch);
     Action { name: name.to_owned(), command, is_switch, reboots: name == "reboot" }
 }
 

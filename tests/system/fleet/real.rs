@@ -132,8 +132,11 @@ fn hub_has_the_bytes_of_the_host_after_kills_of_both() {
         let runs = runs["runs"].as_array()?;
         (runs.len() == 2 && runs.iter().all(|run| run["is_complete"] == true)).then_some(())
     });
-    let host_of_hub = ask(&host, &hub, &[], "/hosts/web-1");
-    assert_eq!((&host_of_hub["state"], &host_of_hub["actions"][0]), (&"idle".into(), &"switch".into()));
+    // The next beat says so.
+    wait(&host, "the host is idle", || {
+        let host_of_hub = ask(&host, &hub, &[], "/hosts/web-1");
+        (host_of_hub["state"] == "idle" && host_of_hub["actions"][0] == "switch").then_some(())
+    });
     drop(hub);
     block_on(async {
         let engine = engine(&host);

@@ -29,7 +29,7 @@ struct Process {
 impl Process {
     fn start(directory: &Path, address: &str, database: Option<&str>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "--ignored", "--nocapture", "kills::hub_process"]).stdout(Stdio::piped());
+        command.args(["--exact", "--nocapture", "kills::hub_process"]).stdout(Stdio::piped());
         command.env("NIXMON_TEST_HUB", directory).env("NIXMON_TEST_ADDRESS", address);
         command.envs(database.map(|database| ("NIXMON_TEST_DATABASE", database)));
         // The port may be in use for a moment after a hub was killed.
@@ -181,15 +181,38 @@ fn two_hubs_of_one_database_may_be_killed_in_turn() {
     check(Some(&cluster.address()), 2, 10, rounds());
 }
 
-/// The process that the tests of this file kill: this program once more.
+/// The process that the tests of this file kill: this program once more. By itself it checks that a hub answers once it says so.
 #[test]
-#[ignore = "other tests start it as a process of its own"]
 fn hub_process() {
     let var = |name: &str| std::env::var(name).ok();
-    let address = var("NIXMON_TEST_ADDRESS").expect("only other tests start it");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let Some(address) = var("NIXMON_TEST_ADDRESS") else {
+        let directory = tempfile::tempdir().unwrap();
+        let config = client::config(directory.path(), "127.0.0.1:0", None);
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let ready = |address| sender.send(address).unwrap();
+        return runtime.block_on(async {
+            let asked = async {
+                let address: SocketAddr = receiver.await.unwrap();
+                tokio::task::spawn_blocking(move || health(address)).await.unwrap()
+            };
+            tokio::select! {
+                answer = asked => assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}"),
+                served = serve(client::program(&config), config, ready) => served.unwrap(),
+            }
+        });
+    };
     let config =
         client::config(Path::new(&var("NIXMON_TEST_HUB").unwrap()), &address, var("NIXMON_TEST_DATABASE"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ready = |address| println!("serves at {address}");
     runtime.block_on(serve(client::program(&config), config, ready)).unwrap();
+}
+
+fn health(address: SocketAddr) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
