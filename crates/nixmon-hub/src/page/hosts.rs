@@ -102,7 +102,7 @@ fn card(card: &HostCard) -> Markup {
                 @if let Some(doing) = doing(host) { p.line { (doing) } }
             }
             @if let Some((number, status)) = last.filter(|(_, status)| status.has_ended()) {
-                p.cause {
+                p.(if card.has_failed() { "cause" } else { "line" }) {
                     (words::of_run(status).sign) " " (words::name(status)) ": " (words::of_run(status).word)
                     @if let Some(cause) = &status.first_failure { ", " (cause.message) }
                     span.hint { " · run " (number) }
